@@ -1,0 +1,1 @@
+"""The configurations that ship: `get_config(arg)` in each file."""

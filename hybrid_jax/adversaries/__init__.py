@@ -1,0 +1,1 @@
+"""Who attacks: each file one kind of attacker on released vectors."""

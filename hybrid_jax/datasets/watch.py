@@ -1,0 +1,110 @@
+"""Shoulder exercises from a smart watch: 10 people, 7 exercises, 2 sides.
+
+140 recordings of a six-axis sensor at 50 Hz, which ship in the `seglearn`
+package (BSD-3) and are read from its files; the package is not imported.
+Source: Burns et al., "Shoulder physiotherapy exercise recognition: machine
+learning the inertial signals from a smartwatch", Physiol. Meas. 39 (2018).
+"""
+
+import importlib.util
+import pathlib
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors, files
+from hybrid_jax.datasets import base
+
+DEFAULTS = {
+  'window': 128,
+  'hop': 32,
+  'gap': 32,
+  'fractions': (0.55, 0.2, 0.25),
+}
+
+_SHA256 = 'eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537'
+_CHANNELS = (
+  'acceleration x (g)',
+  'acceleration y (g)',
+  'acceleration z (g)',
+  'rotation x (rad/s)',
+  'rotation y (rad/s)',
+  'rotation z (rad/s)',
+)
+_EXERCISES = {
+  'PEN': 'pendulum',
+  'ABD': 'abduction',
+  'FEL': 'forward elevation',
+  'IR': 'internal rotation',
+  'ER': 'external rotation',
+  'TRAP': 'trapezius extension',
+  'ROW': 'upright row',
+}
+
+
+def load(config: ml_collections.ConfigDict) -> base.Dataset:
+  """Windows of the recordings: `x [n, 1, window, 6]`, in g and rad/s.
+
+  Args:
+    config: `window`, `hop` and `gap` in samples (50 a second), and `fractions`,
+      the shares of each recording that train, validate and test.
+
+  Raises:
+    UserError: `seglearn` is not installed, or its file is not the known one.
+  """
+  stored = _read()
+  recordings = [np.asarray(x, np.float32) for x in stored['X']]
+  recording, start, fold = base.cut_windows(
+    [len(x) for x in recordings],
+    config.window,
+    config.hop,
+    config.fractions,
+    config.gap,
+  )
+  x = np.stack(
+    [
+      recordings[r][s : s + config.window]
+      for r, s in zip(recording, start, strict=True)
+    ]
+  )
+  people = np.unique(stored['subject'])
+  person = np.searchsorted(people, stored['subject'])
+  return base.check(
+    base.Dataset(
+      x=x[:, None],
+      primary=np.asarray(stored['y'], np.int32)[recording],
+      sensitive={
+        'person': person.astype(np.int32)[recording],
+        'side': np.asarray(stored['side']).astype(np.int32)[recording],
+      },
+      recording=recording,
+      fold=fold,
+      primary_names=[
+        _EXERCISES.get(name, name) for name in stored['y_labels']
+      ],
+      sensitive_names={
+        'person': [f'person {int(p)}' for p in people],
+        'side': ['side 0', 'side 1'],
+      },
+      channels=_CHANNELS,
+    )
+  )
+
+
+def _read():
+  spec = importlib.util.find_spec('seglearn')
+  if spec is None or not spec.submodule_search_locations:
+    raise errors.UserError(
+      "the data set 'watch' ships in the seglearn package, which is not"
+      " installed: pip install 'hybrid-jax[watch]'."
+    )
+  folder = pathlib.Path(list(spec.submodule_search_locations)[0])
+  path = folder / 'data' / 'watch_dataset.npy'
+  found = files.sha256(path) if path.is_file() else 'no file'
+  if found != _SHA256:
+    raise errors.UserError(
+      f'{path} is not the known file: its sha256 is {found}, not {_SHA256}.'
+      ' It is a pickle, so it is not read.'
+    )
+  # The one pickle that is read: its bytes are pinned above.
+  return np.load(path, allow_pickle=True).item()

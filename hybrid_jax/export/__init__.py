@@ -1,0 +1,1 @@
+"""The two halves as TFLite files, their manifest, and what they cost."""

@@ -1,0 +1,94 @@
+"""Files are written whole or not at all."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from hybrid_jax import errors
+
+
+@contextlib.contextmanager
+def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Yields a temporary path beside `path`; on success it takes its place.
+
+  Raises:
+    UserError: the disk is full or refuses; `path` keeps what it held before.
+  """
+  path.parent.mkdir(parents=True, exist_ok=True)
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  try:
+    yield temporary
+    with open(temporary, 'rb') as f:
+      os.fsync(f.fileno())
+    os.replace(temporary, path)
+  except OSError as e:
+    raise errors.UserError(
+      f'could not write {path}: {e.strerror or e}. What it held before is kept.'
+    ) from e
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: pathlib.Path, data: bytes) -> None:
+  """Writes `data` whole or not at all; see `whole`."""
+  with whole(path) as temporary:
+    temporary.write_bytes(data)
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes JSON with sorted keys, whole; NaN is refused with `ValueError`."""
+  text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+  write_bytes(path, (text + '\n').encode())
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Reads a JSON file.
+
+  Raises:
+    UserError: the file is not there, or is not JSON.
+  """
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except FileNotFoundError as e:
+    raise errors.UserError(f'{path} is not there.') from e
+  except ValueError as e:
+    raise errors.UserError(
+      f'{path} is damaged: {e}. Remove it and run the same command again.'
+    ) from e
+
+
+def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
+  """Writes named arrays as a compressed `.npz`, whole; no pickled objects."""
+  buffer = io.BytesIO()
+  np.savez_compressed(buffer, allow_pickle=False, **arrays)
+  write_bytes(path, buffer.getvalue())
+
+
+def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+  """Reads every array of an `.npz`; pickled objects are refused.
+
+  Raises:
+    UserError: the file is not there, is truncated, or holds pickled objects.
+  """
+  try:
+    with np.load(path, allow_pickle=False) as stored:
+      return {name: stored[name] for name in stored.files}
+  except FileNotFoundError as e:
+    raise errors.UserError(f'{path} is not there.') from e
+  except Exception as e:  # zipfile, zlib and numpy each raise their own.
+    raise errors.UserError(
+      f'{path} is damaged: {e}. Remove it and run the same command again.'
+    ) from e
+
+
+def sha256(path: pathlib.Path) -> str:
+  """The file's SHA-256, in hexadecimal."""
+  with open(path, 'rb') as f:
+    return hashlib.file_digest(f, 'sha256').hexdigest()

@@ -1,0 +1,1 @@
+"""Pure functions of predictions: utility, leakage, and their intervals."""

@@ -1,0 +1,1 @@
+"""Flax modules that name their split points and run as edge, cloud or whole."""

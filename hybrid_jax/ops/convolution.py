@@ -1,0 +1,178 @@
+"""Two-dimensional convolution with a CPU-friendly gradient.
+
+`lax`'s own gradient of a convolution runs an order of magnitude slower inside
+`lax.scan` on the CPU than outside it, because the transposed convolutions do
+not reach the fast kernels there. Here, wherever a gradient is asked for, the
+convolution, its kernel's gradient and its input's are each one matrix product
+over gathered patches. GPU and TPU keep `lax`'s own: the choice is made when the
+program is lowered.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+_NHWC = ('NHWC', 'HWIO', 'NHWC')
+
+
+def conv_general_dilated(
+  lhs: jax.Array,
+  rhs: jax.Array,
+  window_strides: Sequence[int],
+  padding: str | Sequence[tuple[int, int]],
+  lhs_dilation: Sequence[int] | None = None,
+  rhs_dilation: Sequence[int] | None = None,
+  dimension_numbers: Any = None,
+  feature_group_count: int = 1,
+  batch_group_count: int = 1,
+  precision: Any = None,
+  preferred_element_type: Any = None,
+) -> jax.Array:
+  """`lax.conv_general_dilated`, with gradients that are fast on the CPU.
+
+  Pass it as `flax.linen.Conv(conv_general_dilated=...)`. The fast gradients
+  apply to plain NHWC convolutions of any stride and padding; a grouped or
+  dilated convolution, another layout or another number of spatial dimensions
+  falls back to `lax`.
+
+  Args:
+    lhs: input `[batch, height, width, channels]`.
+    rhs: kernel `[kernel_height, kernel_width, channels, features]`.
+    window_strides: the stride of each spatial dimension.
+    padding: `'SAME'`, `'VALID'`, or `(low, high)` for each spatial dimension.
+    lhs_dilation: see `lax`; anything but ones falls back.
+    rhs_dilation: see `lax`; anything but ones falls back.
+    dimension_numbers: see `lax`; anything but NHWC, HWIO, NHWC falls back.
+    feature_group_count: see `lax`; anything but 1 falls back.
+    batch_group_count: see `lax`; anything but 1 falls back.
+    precision: see `lax`.
+    preferred_element_type: see `lax`; a given one falls back.
+
+  Returns:
+    `[batch, out_height, out_width, features]`.
+  """
+  reference = functools.partial(
+    lax.conv_general_dilated,
+    window_strides=window_strides,
+    padding=padding,
+    lhs_dilation=lhs_dilation,
+    rhs_dilation=rhs_dilation,
+    dimension_numbers=dimension_numbers,
+    feature_group_count=feature_group_count,
+    batch_group_count=batch_group_count,
+    precision=precision,
+    preferred_element_type=preferred_element_type,
+  )
+  plain = (
+    lhs.ndim == 4
+    and math.prod(lhs_dilation or (1,)) == 1
+    and math.prod(rhs_dilation or (1,)) == 1
+    and feature_group_count == batch_group_count == 1
+    and preferred_element_type is None
+    and lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _NHWC)
+  )
+  if not plain:
+    return reference(lhs, rhs)
+  strides = tuple(window_strides)
+  if isinstance(padding, str):
+    padding = lax.padtype_to_pads(
+      lhs.shape[1:3], rhs.shape[:2], strides, padding
+    )
+  pads = tuple((int(low), int(high)) for low, high in padding)
+  if min(min(p) for p in pads) < 0:
+    return reference(lhs, rhs)
+  return lax.platform_dependent(
+    lhs,
+    rhs,
+    cpu=lambda x, k: _conv(x, k, strides, pads, precision),
+    default=reference,
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _conv(x, kernel, strides, pads, precision):
+  # Without a gradient it stays a convolution, so that an exported file has one.
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    strides,
+    pads,
+    dimension_numbers=_NHWC,
+    precision=precision,
+  )
+
+
+def _conv_forward(x, kernel, strides, pads, precision):
+  kh, kw, channels, features = kernel.shape
+  padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  patches = _patches(padded, (kh, kw), strides)
+  y = jnp.matmul(
+    patches.reshape(-1, kh * kw * channels),
+    kernel.reshape(-1, features),
+    precision=precision,
+  )
+  # `x` is kept for its shape alone; XLA drops it when nothing else needs it.
+  return y.reshape(*patches.shape[:3], features), (x, kernel, patches)
+
+
+def _conv_backward(strides, pads, precision, saved, dy):
+  x, kernel, patches = saved
+  kh, kw, channels, features = kernel.shape
+  # The narrow factor goes first: transposing it is the cheaper half.
+  d_kernel = jnp.matmul(
+    dy.reshape(-1, features).T,
+    patches.reshape(-1, kh * kw * channels),
+    precision=precision,
+  ).T.reshape(kernel.shape)
+
+  # Spread `dy` over the stride, and pad it so that a forward convolution with
+  # the flipped kernel covers exactly the input. A negative pad crops.
+  margins = [
+    (k - 1 - low, size + low - stride * (out - 1) - 1, stride - 1)
+    for k, (low, _), size, out, stride in zip(
+      (kh, kw), pads, x.shape[1:3], dy.shape[1:3], strides, strict=True
+    )
+  ]
+  spread = lax.pad(
+    dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *margins, (0, 0, 0)]
+  )
+  flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+  d_x = jnp.matmul(
+    _patches(spread, (kh, kw), (1, 1)).reshape(-1, kh * kw * features),
+    flipped.reshape(-1, channels),
+    precision=precision,
+  ).reshape(x.shape)
+  return d_x, d_kernel
+
+
+def _patches(padded, window, strides):
+  """What the kernel sees at each place: `[b, out_h, out_w, kh * kw * c]`."""
+  out_h, out_w = (
+    (size - k) // stride + 1
+    for size, k, stride in zip(
+      padded.shape[1:3], window, strides, strict=True
+    )
+  )
+  patches = jnp.concatenate(
+    [
+      padded[
+        :,
+        i : i + strides[0] * (out_h - 1) + 1 : strides[0],
+        j : j + strides[1] * (out_w - 1) + 1 : strides[1],
+      ]
+      for i in range(window[0])
+      for j in range(window[1])
+    ],
+    axis=-1,
+  )
+  # Written once: fused into the product, it would be gathered again and again.
+  return lax.optimization_barrier(patches)
+
+
+_conv.defvjp(_conv_forward, _conv_backward)

@@ -1,0 +1,121 @@
+"""Two-dimensional max-pool with a CPU-friendly gradient.
+
+`lax` differentiates a max-pool by select-and-scatter, which is slow on the CPU.
+Here each input is compared with the pooled value of its window; the first that
+equals it takes the gradient, as in `lax`. GPU and TPU keep `lax`'s gradient.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def max_pool(
+  x: jax.Array,
+  window: tuple[int, int],
+  strides: tuple[int, int] | None = None,
+  padding: str | Sequence[tuple[int, int]] = 'VALID',
+) -> jax.Array:
+  """The largest value of each window.
+
+  Args:
+    x: `[batch, height, width, channels]`.
+    window: height and width of the window.
+    strides: the stride of each spatial dimension; the window's size if `None`.
+    padding: `'SAME'`, `'VALID'`, or `(low, high)` for each spatial dimension;
+      padded places never win.
+
+  Returns:
+    `[batch, out_height, out_width, channels]`.
+  """
+  steps = window if strides is None else tuple(strides)
+  if isinstance(padding, str):
+    padding = lax.padtype_to_pads(x.shape[1:3], window, steps, padding)
+  pads = tuple((int(low), int(high)) for low, high in padding)
+  return lax.platform_dependent(
+    x,
+    cpu=lambda a: _pool(a, window, steps, pads),
+    default=lambda a: _reduce(a, window, steps, pads),
+  )
+
+
+def _reduce(x, window, strides, pads):
+  return lax.reduce_window(
+    x,
+    -jnp.inf,
+    lax.max,
+    (1, *window, 1),
+    (1, *strides, 1),
+    ((0, 0), *pads, (0, 0)),
+  )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _pool(x, window, strides, pads):
+  return _reduce(x, window, strides, pads)
+
+
+def _pool_forward(x, window, strides, pads):
+  pooled = _pool(x, window, strides, pads)
+  return pooled, (x, pooled)
+
+
+def _pool_backward(window, strides, pads, saved, dy):
+  x, pooled = saved
+  if strides == window and not any(map(any, pads)):
+    return (_backward_tiled(x, pooled, window, dy),)
+  return (_backward_overlapping(x, pooled, window, strides, pads, dy),)
+
+
+def _backward_tiled(x, pooled, window, dy):
+  """The gradient where windows tile the input: reshapes, no padding."""
+  (kh, kw), (batch, out_h, out_w, channels) = window, dy.shape
+  covered = x[:, : out_h * kh, : out_w * kw]
+  tiles = covered.reshape(batch, out_h, kh, out_w, kw * channels)
+  taken = jnp.zeros(dy.shape, bool)
+  rows = []
+  for i in range(kh):
+    columns = []
+    for j in range(kw):
+      here = tiles[:, :, i, :, j * channels : (j + 1) * channels]
+      hit = (here == pooled) & ~taken
+      taken |= hit
+      columns.append(jnp.where(hit, dy, 0))
+    rows.append(jnp.concatenate(columns, -1))
+  d_covered = jnp.stack(rows, 2).reshape(covered.shape)
+  rest = [(0, a - b) for a, b in zip(x.shape, covered.shape, strict=True)]
+  return jnp.pad(d_covered, rest)
+
+
+def _backward_overlapping(x, pooled, window, strides, pads, dy):
+  out_h, out_w = dy.shape[1:3]
+  padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
+  taken = jnp.zeros(dy.shape, bool)
+  d_padded = jnp.zeros(padded.shape, dy.dtype)
+  for i in range(window[0]):
+    for j in range(window[1]):
+      span_h = strides[0] * (out_h - 1) + 1
+      span_w = strides[1] * (out_w - 1) + 1
+      here = padded[
+        :, i : i + span_h : strides[0], j : j + span_w : strides[1]
+      ]
+      hit = (here == pooled) & ~taken
+      taken |= hit
+      d_padded += lax.pad(
+        jnp.where(hit, dy, 0),
+        jnp.zeros((), dy.dtype),
+        (
+          (0, 0, 0),
+          (i, padded.shape[1] - i - span_h, strides[0] - 1),
+          (j, padded.shape[2] - j - span_w, strides[1] - 1),
+          (0, 0, 0),
+        ),
+      )
+  (top, _), (left, _) = pads
+  return d_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
+
+
+_pool.defvjp(_pool_forward, _pool_backward)

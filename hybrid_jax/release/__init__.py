@@ -1,0 +1,1 @@
+"""What leaves the device: reduction, noise, and their composition."""

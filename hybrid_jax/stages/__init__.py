@@ -1,0 +1,1 @@
+"""The stages of a study; each reads and writes the work directory."""

@@ -1,0 +1,1 @@
+"""Losses, pairs, steps, the one loop, and its checkpoints."""

@@ -1,0 +1,85 @@
+"""Checkpoints of a training run: Orbax, whole or not at all, with a digest."""
+
+import hashlib
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from hybrid_jax import errors, files, progress
+
+_KEEP = 2
+
+
+def save(folder: pathlib.Path, step: int, state: Any) -> None:
+  """Saves `state` as `folder/STEP`; the newest two are kept.
+
+  Raises:
+    UserError: it could not be written (a full disk); older ones are kept.
+  """
+  path = folder.absolute() / f'{step:08d}'
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    ocp.save(path, state, overwrite=True)
+  except Exception as e:  # Orbax and TensorStore each raise their own.
+    shutil.rmtree(path, ignore_errors=True)
+    raise errors.UserError(
+      f'could not save the checkpoint {path}: {_first_line(e)}. The last good'
+      ' one is kept.'
+    ) from e
+  # Written last: a checkpoint without its digest counts as unfinished.
+  files.write_json(_digest_path(path), {'sha256': _digest(state)})
+  for old in _steps(folder)[:-_KEEP]:
+    _digest_path(old).unlink(missing_ok=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def restore(folder: pathlib.Path, like: Any) -> Any | None:
+  """The newest good state in `folder`, or `None` if there is none.
+
+  A truncated or damaged checkpoint is said in one line and passed over for the
+  one before it.
+
+  Args:
+    folder: where `save` wrote.
+    like: a state of the same structure, shapes and dtypes.
+  """
+  for path in reversed(_steps(folder)):
+    try:
+      state = ocp.load(path.absolute(), like)
+      if files.read_json(_digest_path(path))['sha256'] != _digest(state):
+        raise errors.UserError('its digest does not match')
+    except Exception as e:  # Orbax and TensorStore each raise their own.
+      progress.say(
+        f'the checkpoint {path} is damaged ({_first_line(e)}); going on from'
+        ' the one before it.'
+      )
+      continue
+    return state
+  return None
+
+
+def _steps(folder):
+  if not folder.is_dir():
+    return []
+  return sorted(p for p in folder.iterdir() if p.is_dir() and p.name.isdigit())
+
+
+def _digest_path(path):
+  return path.with_name(f'{path.name}.json')
+
+
+def _digest(state):
+  digest = hashlib.sha256()
+  for leaf in jax.tree.leaves(state):
+    array = np.asarray(leaf)
+    digest.update(f'{array.shape}{array.dtype}'.encode())
+    digest.update(array.tobytes())
+  return digest.hexdigest()
+
+
+def _first_line(error):
+  return (str(error).splitlines() or [type(error).__name__])[0][:200]

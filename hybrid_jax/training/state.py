@@ -1,0 +1,44 @@
+"""What training carries from one step to the next."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import struct
+
+
+class TrainState(struct.PyTreeNode):
+  """The step's number, the parameters, and the optimizer's state.
+
+  No random key is kept: a step's key is folded from its number.
+  """
+
+  step: jax.Array
+  params: Any
+  opt_state: optax.OptState
+
+
+def create(params: Any, tx: optax.GradientTransformation) -> TrainState:
+  """The state before the first step."""
+  return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params))
+
+
+def optimizer(
+  config: ml_collections.ConfigDict,
+) -> optax.GradientTransformation:
+  """AdamW with a cosine decay to zero, after a linear warm-up.
+
+  Args:
+    config: `learning_rate` (the peak), `steps`, `warmup` (a share of `steps`)
+      and `weight_decay`.
+  """
+  warmup = int(config.warmup * config.steps)
+  schedule = optax.warmup_cosine_decay_schedule(
+    0.0 if warmup else config.learning_rate,
+    config.learning_rate,
+    warmup,
+    config.steps,
+  )
+  return optax.adamw(schedule, weight_decay=config.weight_decay)
