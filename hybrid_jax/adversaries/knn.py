@@ -1,0 +1,62 @@
+"""K nearest neighbours among noisy training vectors, in each view."""
+
+from collections.abc import Iterator
+
+import ml_collections
+import numpy as np
+import sklearn.neighbors
+
+from hybrid_jax.adversaries import base
+from hybrid_jax.datasets import base as datasets
+
+
+def attack(
+  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[base.Attack]:
+  """One attack for each view, number of neighbours and label.
+
+  Args:
+    problem: what is attacked.
+    config: `neighbours`, the numbers to try, and `noise_copies`, how many
+      noisy copies of each training vector to keep.
+    seed: of the copies' noise.
+  """
+  copies = problem.copies(datasets.TRAIN, config.noise_copies, 100 + seed)
+  rows = np.tile(np.flatnonzero(problem.rows(datasets.TRAIN)), len(copies))
+  gallery = copies.reshape(-1, copies.shape[-1])
+  for name, view in problem.views.items():
+    index = sklearn.neighbors.NearestNeighbors(
+      n_neighbors=min(max(config.neighbours), len(gallery)), n_jobs=-1
+    ).fit(view(gallery))
+    near = {
+      fold: rows[
+        index.kneighbors(
+          view(x).reshape(-1, view.matrix.shape[1]), return_distance=False
+        )
+      ].reshape(*x.shape[:2], -1)
+      for fold, x in problem.scored.items()
+    }
+    for attribute, labels in problem.sensitive.items():
+      for k in config.neighbours:
+        votes = {
+          fold: _log_votes(labels[found[..., :k]], int(labels.max()) + 1)
+          for fold, found in near.items()
+        }
+        yield base.Attack(
+          f'{k} nearest neighbours, {name}',
+          attribute,
+          votes[datasets.VALIDATION],
+          votes[datasets.TEST],
+        )
+
+
+def _log_votes(neighbours, classes):
+  """Smoothed log-shares of the votes: `[..., k]` labels to `[..., classes]`."""
+  # Nearer neighbours weigh a little more, which only breaks ties.
+  k = neighbours.shape[-1]
+  weight = 1 + 1e-3 * (k - np.arange(k)) / k
+  votes = np.stack(
+    [((neighbours == c) * weight).sum(-1) for c in range(classes)], axis=-1
+  )
+  smooth = votes + 0.5
+  return np.log(smooth / smooth.sum(-1, keepdims=True))

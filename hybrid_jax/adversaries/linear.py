@@ -1,0 +1,14 @@
+"""A linear probe: logistic regression on each view, several seeds."""
+
+from collections.abc import Iterator
+
+import ml_collections
+
+from hybrid_jax.adversaries import base, mlp
+
+
+def attack(
+  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[base.Attack]:
+  """One attack for each view, seed and label; see `mlp.attack`."""
+  yield from mlp.attack_with(problem, config, seed, (), 'linear probe')

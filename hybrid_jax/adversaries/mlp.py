@@ -1,0 +1,100 @@
+"""Multilayer perceptrons, several sizes, views and seeds, trained together."""
+
+from collections.abc import Iterator
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from hybrid_jax.adversaries import base
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.training import heads
+
+
+def attack(
+  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[base.Attack]:
+  """One attack for each of `config.mlp_widths`, view, seed and label.
+
+  Args:
+    problem: what is attacked.
+    config: `seeds`, `mlp_widths`, and the settings of `heads.train`.
+    seed: shifts all seeds.
+  """
+  for widths in config.mlp_widths:
+    name = 'mlp ' + '-'.join(map(str, widths))
+    yield from attack_with(problem, config, seed, tuple(widths), name)
+
+
+def attack_with(
+  problem: base.Problem,
+  config: ml_collections.ConfigDict,
+  seed: int,
+  widths: tuple[int, ...],
+  name: str,
+) -> Iterator[base.Attack]:
+  """The same for one shape of network; without `widths`, a linear one."""
+  views, labels = list(problem.views), list(problem.sensitive)
+  data, test = _arrays(problem)
+  view, label, run = (
+    a.ravel()
+    for a in np.meshgrid(
+      np.arange(len(views)),
+      np.arange(len(labels)),
+      np.arange(config.seeds),
+      indexing='ij',
+    )
+  )
+  members = heads.Members(view, label, seed * 1000 + run)
+  params = heads.train(data, members, widths, config)
+  valid = data.valid[label]
+  on_validation = _by_draw(
+    heads.log_probs(params, data.held, view, valid), problem
+  )
+  on_test = _by_draw(heads.log_probs(params, test, view, valid), problem)
+  for i in range(len(run)):
+    k = int(valid[i].sum())
+    yield base.Attack(
+      f'{name}, {views[view[i]]}, seed {run[i]}',
+      labels[label[i]],
+      on_validation[i][..., :k],
+      on_test[i][..., :k],
+    )
+
+
+def _arrays(problem):
+  views = problem.views.values()
+  train = problem.rows(datasets.TRAIN)
+  held = problem.rows(datasets.VALIDATION)
+  noise = problem.noise_scale
+  draws = len(problem.scored[datasets.VALIDATION])
+
+  def seen(fold):
+    flat = problem.scored[fold].reshape(-1, problem.clean.shape[1])
+    return jnp.asarray(heads.pad(np.stack([v(flat) for v in views])))
+
+  labels = np.stack(list(problem.sensitive.values()))
+  counts = labels.max(axis=1) + 1
+  return heads.Data(
+    train=jnp.asarray(
+      heads.pad(np.stack([v(problem.clean[train]) for v in views]))
+    ),
+    noise=None
+    if noise is None
+    else jnp.asarray(
+      heads.pad(
+        np.stack([v.matrix.T @ noise for v in views]).astype(np.float32),
+        (-2, -1),
+      )
+    ),
+    train_label=jnp.asarray(labels[:, train]),
+    held=seen(datasets.VALIDATION),
+    held_label=jnp.asarray(np.tile(labels[:, held], draws)),
+    valid=jnp.asarray(np.arange(counts.max()) < counts[:, None]),
+  ), seen(datasets.TEST)
+
+
+def _by_draw(flat, problem):
+  draws = len(problem.scored[datasets.TEST])
+  array = np.asarray(flat)
+  return array.reshape(len(array), draws, -1, array.shape[-1])

@@ -1,0 +1,51 @@
+"""Extra trees on noisy copies: different in kind, often best on few numbers."""
+
+from collections.abc import Iterator
+
+import ml_collections
+import numpy as np
+import sklearn.ensemble
+
+from hybrid_jax.adversaries import base
+from hybrid_jax.datasets import base as datasets
+
+
+def attack(
+  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[base.Attack]:
+  """One attack for each size of leaf and label, on standardised vectors.
+
+  Args:
+    problem: what is attacked.
+    config: `trees`, how many; `leaves`, the least examples in a leaf, to try;
+      `noise_copies`, noisy copies of each training vector.
+    seed: of the forest, and of the copies' noise.
+  """
+  copies = problem.copies(datasets.TRAIN, config.noise_copies, 200 + seed)
+  view = problem.views['standardised']
+  x = view(copies.reshape(-1, copies.shape[-1]))
+  train = problem.rows(datasets.TRAIN)
+  for attribute, labels in problem.sensitive.items():
+    y = np.tile(labels[train], len(copies))
+    for leaf in config.leaves:
+      forest = sklearn.ensemble.ExtraTreesClassifier(
+        config.trees,
+        min_samples_leaf=leaf * len(copies),
+        n_jobs=-1,
+        random_state=seed,
+      ).fit(x, y)
+      found = {
+        fold: np.log(
+          forest.predict_proba(
+            view(scored).reshape(-1, view.matrix.shape[1])
+          ).reshape(*scored.shape[:2], -1)
+          + 1e-3
+        )
+        for fold, scored in problem.scored.items()
+      }
+      yield base.Attack(
+        f'extra trees, leaf {leaf}',
+        attribute,
+        found[datasets.VALIDATION],
+        found[datasets.TEST],
+      )

@@ -1,0 +1,45 @@
+"""Bootstrap intervals over recordings or people, not over correlated windows."""
+
+import dataclasses
+
+import numpy as np
+import scipy.stats
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+  """A share with the ends of its 95 % interval."""
+
+  value: float
+  low: float
+  high: float
+
+
+def accuracy(
+  correct: np.ndarray, group: np.ndarray, resamples: int = 2000
+) -> Estimate:
+  """Mean of `correct`, with a 95 % percentile interval over groups.
+
+  Whole groups are resampled, and the mean weighs each by its examples.
+
+  Args:
+    correct: `[n]`, 0 to 1: the share of draws that an example was right in.
+    group: `[n]`, the recording or person of each.
+    resamples: how many bootstrap resamples.
+  """
+  _, index = np.unique(group, return_inverse=True)
+  right = np.bincount(index, weights=correct)
+  count = np.bincount(index).astype(float)
+  value = float(right.sum() / count.sum())
+  if len(count) < 2:
+    return Estimate(value, 0.0, 1.0)  # One group says nothing about others.
+  interval = scipy.stats.bootstrap(
+    (right, count),
+    lambda r, c, axis=-1: r.sum(axis=axis) / c.sum(axis=axis),
+    paired=True,
+    vectorized=True,
+    n_resamples=resamples,
+    method='percentile',
+    rng=np.random.default_rng(0),
+  ).confidence_interval
+  return Estimate(value, float(interval.low), float(interval.high))

@@ -1,0 +1,66 @@
+"""How well a label was predicted: per window, per recording, against chance."""
+
+import dataclasses
+
+import numpy as np
+
+from hybrid_jax.metrics import bootstrap
+
+
+def chance(labels: np.ndarray) -> float:
+  """The majority share of `labels [n]`: what a constant guess reaches."""
+  return float(np.bincount(labels).max() / len(labels))
+
+
+def per_recording(
+  log_probs: np.ndarray, labels: np.ndarray, recording: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Adds up the log-probabilities of all windows of a recording.
+
+  Args:
+    log_probs: `[draws, n, k]`; windows are added within one draw of the noise.
+    labels: `[n]`, constant within a recording.
+    recording: `[n]`.
+
+  Returns:
+    The share of draws in which each recording was right `[recordings]`, and
+    the recordings' labels `[recordings]`.
+  """
+  _, first, index = np.unique(
+    recording, return_index=True, return_inverse=True
+  )
+  total = np.zeros((len(log_probs), len(first), log_probs.shape[-1]))
+  for draw, rows in enumerate(log_probs):
+    np.add.at(total[draw], index, rows)
+  truth = labels[first]
+  return (total.argmax(-1) == truth).mean(axis=0), truth
+
+
+def measure(
+  log_probs: np.ndarray, labels: np.ndarray, recording: np.ndarray
+) -> dict[str, float | dict[str, float]]:
+  """Accuracy with its interval, chance and advantage, and per recording.
+
+  Args:
+    log_probs: `[draws, n, k]`, of fresh draws of the noise; finite.
+    labels: `[n]`.
+    recording: `[n]`.
+
+  Returns:
+    `value`, `low`, `high`, `chance`, `advantage` (value minus chance), and
+    `per_recording` with the same.
+  """
+  correct = (log_probs.argmax(-1) == labels).mean(axis=0)
+  right, truth = per_recording(log_probs, labels, recording)
+  return _figures(correct, labels, recording) | {
+    'per_recording': _figures(right, truth, np.arange(len(truth)))
+  }
+
+
+def _figures(correct, labels, group):
+  estimate = bootstrap.accuracy(correct, group)
+  floor = chance(labels)
+  return dataclasses.asdict(estimate) | {
+    'chance': floor,
+    'advantage': estimate.value - floor,
+  }

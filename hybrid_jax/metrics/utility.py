@@ -1,0 +1,22 @@
+"""How well the cloud does the primary task on what is released."""
+
+import numpy as np
+
+from hybrid_jax.metrics import leakage
+
+
+def measure(
+  logits: np.ndarray, labels: np.ndarray, recording: np.ndarray
+) -> dict[str, float]:
+  """Accuracy of one window's answer, with its interval over recordings.
+
+  Args:
+    logits: `[draws, n, k]`, of fresh draws of the noise.
+    labels: `[n]`.
+    recording: `[n]`.
+
+  Returns:
+    `value`, `low`, `high`, and `chance`, the majority share.
+  """
+  figures = leakage.measure(logits, labels, recording)
+  return {name: figures[name] for name in ('value', 'low', 'high', 'chance')}

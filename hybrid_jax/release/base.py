@@ -1,0 +1,103 @@
+"""What every release mechanism gives, and how mechanisms compose.
+
+A mechanism is one file beside this one with
+`fit(features, config, split_point) -> Mechanism`, fitted on flattened training
+features as they reach it. Adding noise is apart from the rest: `transform` and
+`inverse` are without noise, and `noise_scale` says what is added in the end.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from flax import struct
+
+from hybrid_jax import plugins
+
+
+class Mechanism(struct.PyTreeNode):
+  """One step between the features and what is sent. The default does nothing."""
+
+  def transform(self, features: jax.Array) -> jax.Array:
+    """Features `[batch, d_in]` to `[batch, d_out]`, without noise."""
+    return features
+
+  def inverse(self, released: jax.Array) -> jax.Array:
+    """What the cloud rebuilds: `[batch, d_out]` to `[batch, d_in]`."""
+    return released
+
+  def noise_scale(self) -> jax.Array | None:
+    """Lower-triangular `[d_out, d_out]` L of noise `L e`, e standard normal."""
+    return None
+
+
+class Release(struct.PyTreeNode):
+  """Mechanisms one after the other, from the features to what is sent."""
+
+  mechanisms: tuple[Mechanism, ...]
+
+  def transform(self, features: jax.Array) -> jax.Array:
+    """Features `[batch, ...]`, flattened, to `[batch, d]`, without noise."""
+    z = features.reshape(features.shape[0], -1)
+    for mechanism in self.mechanisms:
+      z = mechanism.transform(z)
+    return z
+
+  def inverse(self, released: jax.Array) -> jax.Array:
+    """What the cloud rebuilds: `[batch, d]` to flattened features."""
+    for mechanism in reversed(self.mechanisms):
+      released = mechanism.inverse(released)
+    return released
+
+  def noise_scale(self) -> jax.Array | None:
+    """Lower-triangular `[d, d]` of the noise added to what is sent, if any."""
+    scales = [m.noise_scale() for m in self.mechanisms]
+    return next((s for s in reversed(scales) if s is not None), None)
+
+  def add_noise(self, released: jax.Array, key: jax.Array) -> jax.Array:
+    """Adds fresh noise to `[..., d]`; nothing where the release has none."""
+    scale = self.noise_scale()
+    if scale is None:
+      return released
+    noise = jax.random.normal(key, released.shape, released.dtype)
+    return released + noise @ scale.T
+
+
+def fit(
+  names: Sequence[str],
+  features: np.ndarray,
+  config: ml_collections.ConfigDict,
+  split_point: str,
+) -> Release:
+  """Fits the named mechanisms in order, each on what the last one gives.
+
+  Args:
+    names: plug-ins of `hybrid_jax.release`; none for the features as they are.
+    features: training features `[n, ...]`.
+    config: each mechanism reads its own settings.
+    split_point: where the features were taken.
+
+  Raises:
+    UserError: a mechanism is not known, or refuses its settings.
+  """
+  z = jnp.asarray(features).reshape(len(features), -1)
+  fitted = []
+  for name in names:
+    module = plugins.load('release mechanism', name)
+    mechanism = module.fit(z, config, split_point)
+    z = mechanism.transform(z)
+    fitted.append(mechanism)
+  return Release(tuple(fitted))
+
+
+def setting(
+  config: ml_collections.ConfigDict, name: str, split_point: str
+) -> Any:
+  """A setting: one value for all split points, or one for each by name."""
+  value = config[name]
+  if isinstance(value, ml_collections.ConfigDict):
+    return value[split_point]
+  return value
