@@ -65,9 +65,9 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-  """Writes named arrays as a compressed `.npz`, whole; no pickled objects."""
+  """Writes named arrays as an `.npz`, whole; no pickled objects."""
   buffer = io.BytesIO()
-  np.savez_compressed(buffer, allow_pickle=False, **arrays)
+  np.savez(buffer, allow_pickle=False, **arrays)
   write_bytes(path, buffer.getvalue())
 
 

@@ -7,7 +7,6 @@ features as they reach it. Adding noise is apart from the rest: `transform` and
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -92,12 +91,3 @@ def fit(
     fitted.append(mechanism)
   return Release(tuple(fitted))
 
-
-def setting(
-  config: ml_collections.ConfigDict, name: str, split_point: str
-) -> Any:
-  """A setting: one value for all split points, or one for each by name."""
-  value = config[name]
-  if isinstance(value, ml_collections.ConfigDict):
-    return value[split_point]
-  return value

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from hybrid_jax import errors
+from hybrid_jax import errors, settings
 from hybrid_jax.release import base
 
 
@@ -29,7 +29,7 @@ def fit(
   Raises:
     UserError: `noise` is not positive.
   """
-  relative = base.setting(config, 'noise', split_point)
+  relative = settings.at(config.noise, split_point)
   if not relative > 0:
     raise errors.UserError(
       f'noise is {relative}; it must be positive. Leave the mechanism out for'

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import scipy.linalg
+import sklearn.decomposition
 
-from hybrid_jax import errors
+from hybrid_jax import errors, settings
 from hybrid_jax.release import base
 
 
@@ -35,25 +35,19 @@ def fit(
   Raises:
     UserError: `reduced_dim` is below 1 or above the number of features.
   """
-  dim = base.setting(config, 'reduced_dim', split_point)
-  z = np.asarray(features, np.float64)
+  dim = settings.at(config.reduced_dim, split_point)
+  z = np.asarray(features)
   if not 1 <= dim <= z.shape[1]:
     raise errors.UserError(
       f'reduced_dim is {dim}, and there are {z.shape[1]} features at'
       f' {split_point!r}; it must be from 1 to {z.shape[1]}.'
     )
-  mean = z.mean(axis=0)
-  centred = z - mean
-  covariance = centred.T @ centred / len(z)
-  last = z.shape[1] - 1
-  _, vectors = scipy.linalg.eigh(
-    covariance, subset_by_index=(last - dim + 1, last)
-  )
-  components = vectors[:, ::-1].T
-  # An eigenvector's sign is arbitrary: fix it, so that runs agree.
-  largest = np.abs(components).argmax(axis=1)
-  components = components * np.sign(components[np.arange(dim), largest])[:, None]
+  # Both are exact; the first is quick where few of many are wanted.
+  solver = 'arpack' if dim < min(z.shape) else 'full'
+  pca = sklearn.decomposition.PCA(
+    dim, svd_solver=solver, random_state=0
+  ).fit(z.astype(np.float64))
   return Pca(
-    mean=jnp.asarray(mean, jnp.float32),
-    components=jnp.asarray(components, jnp.float32),
+    mean=jnp.asarray(pca.mean_, jnp.float32),
+    components=jnp.asarray(pca.components_, jnp.float32),
   )

@@ -1,0 +1,93 @@
+"""Which exercise, but not who: the smart-watch study."""
+
+import ml_collections
+
+from hybrid_jax.datasets import watch
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """The study of `hybrid_jax.datasets.watch`.
+
+  Args:
+    arg: `'small'` for one split point and few steps, which shows that all
+      works and finds nothing out; nothing for the study itself.
+  """
+  if arg not in ('', 'small'):
+    raise ValueError(f"configs/watch.py takes 'small' or nothing, not {arg!r}")
+  c = ml_collections.ConfigDict()
+  c.seed = 0
+
+  c.data = ml_collections.ConfigDict({'name': 'watch', **watch.DEFAULTS})
+
+  c.model = ml_collections.ConfigDict()
+  c.model.name = 'cnn1d'
+  c.model.split_points = ('conv1', 'conv2', 'conv3', 'dense1')
+  c.model.options = ml_collections.ConfigDict(
+    {'widths': (32, 64, 64), 'kernel': 5, 'dense': 64}
+  )
+
+  c.training = ml_collections.ConfigDict()
+  c.training.steps = 1000
+  c.training.batch_size = 128
+  c.training.learning_rate = 2e-3
+  c.training.warmup = 0.05  # share of the steps
+  c.training.weight_decay = 1e-4
+  c.training.every = 200  # steps between validations and checkpoints
+
+  c.siamese = ml_collections.ConfigDict()
+  c.siamese.steps = 600
+  c.siamese.batch_size = 128
+  c.siamese.learning_rate = 2e-3
+  c.siamese.warmup = 0.05
+  c.siamese.weight_decay = 1e-4
+  c.siamese.every = 200
+  c.siamese.balance_pairs = True
+  # Each of these is one value, or a dict with one for each split point.
+  c.siamese.weight = 0.1  # the paper's lambda
+  c.siamese.margin = 10.0
+
+  c.release = ml_collections.ConfigDict()
+  c.release.reduced_dim = ml_collections.ConfigDict(
+    {'conv1': 8, 'conv2': 8, 'conv3': 8, 'dense1': 6}
+  )
+  c.release.noise = 0.3  # of the root mean square of what is released
+  c.release.embeddings = ml_collections.ConfigDict(
+    {
+      'simple': {'weights': 'simple', 'mechanisms': ()},
+      'reduced': {'weights': 'simple', 'mechanisms': ('pca',)},
+      'siamese': {'weights': 'siamese', 'mechanisms': ()},
+      'reduced_siamese': {'weights': 'siamese', 'mechanisms': ('pca',)},
+      'noisy_reduced_siamese': {
+        'weights': 'siamese',
+        'mechanisms': ('pca', 'noise'),
+      },
+    }
+  )
+
+  c.attack = ml_collections.ConfigDict()
+  c.attack.adversaries = ('majority', 'linear', 'mlp', 'knn', 'kde', 'trees')
+  c.attack.seeds = 2
+  c.attack.draws = 4  # fresh draws of the noise that score every attacker
+  c.attack.noise_copies = 4  # of each training vector, where it is not redrawn
+  c.attack.mlp_widths = ((64,), (128, 64))
+  c.attack.batch_size = 256
+  c.attack.learning_rate = 2e-3
+  c.attack.weight_decay = 1e-3
+  c.attack.chunk = 100  # steps between two looks at validation
+  c.attack.max_chunks = 12
+  c.attack.patience = 3  # chunks without a gain
+  c.attack.neighbours = (1, 3, 9, 27, 81)
+  c.attack.bandwidths = (0.3, 0.6, 1.0, 2.0)
+  c.attack.trees = 150
+  c.attack.leaves = (1, 4)
+
+  # The least leakage whose utility is within this of the whole network's.
+  c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
+
+  if arg == 'small':
+    c.model.split_points = ('dense1',)
+    c.training.steps = c.siamese.steps = 40
+    c.training.every = c.siamese.every = 20
+    c.attack.max_chunks = 1
+    c.attack.trees = 10
+  return c

@@ -1,0 +1,119 @@
+"""Settings: checked before any work, and compared with a work directory's."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+
+from hybrid_jax import errors, files, plugins
+
+
+def at(value: Any, split_point: str) -> Any:
+  """A setting's value at a split point: one for all, or one for each by name.
+
+  Raises:
+    UserError: it is a dict without that split point.
+  """
+  if not isinstance(value, ml_collections.ConfigDict):
+    return value
+  errors.check_known('split point of a setting', split_point, value.keys())
+  return value[split_point]
+
+
+def check(
+  config: ml_collections.ConfigDict,
+  split_points: Sequence[str],
+) -> None:
+  """Refuses names that nothing answers to, before any work is done.
+
+  Args:
+    config: the study's.
+    split_points: those that the model has.
+
+  Raises:
+    UserError: an unknown data set, data setting, split point, release
+      mechanism, adversary or kind of weights, or none of them where one is
+      needed; it lists the known ones and points out the nearest.
+  """
+  defaults = plugins.load('data set', config.data.name).DEFAULTS
+  for name in config.data:
+    errors.check_known('data setting', name, ['name', *defaults])
+  asked = config.model.split_points
+  if isinstance(asked, str):
+    asked = (asked,)
+    config.model.split_points = asked
+  if not asked:
+    raise errors.UserError(
+      'model.split_points is empty; name some of'
+      f' {", ".join(split_points)}.'
+    )
+  for split_point in asked:
+    errors.check_known('split point', split_point, split_points)
+    for group, name in (
+      ('siamese', 'weight'),
+      ('siamese', 'margin'),
+      ('release', 'reduced_dim'),
+      ('release', 'noise'),
+    ):
+      at(config[group][name], split_point)
+  for embedding in config.release.embeddings.values():
+    errors.check_known(
+      'kind of weights', embedding.weights, ['simple', 'siamese']
+    )
+    for name in embedding.mechanisms:
+      errors.check_known(
+        'release mechanism', name, plugins.known('release mechanism')
+      )
+  if not config.attack.adversaries:
+    raise errors.UserError(
+      'attack.adversaries is empty; name some of'
+      f' {", ".join(plugins.known("adversary"))}.'
+    )
+  for name in config.attack.adversaries:
+    errors.check_known('adversary', name, plugins.known('adversary'))
+  for group in ('training', 'siamese'):
+    for name in ('steps', 'batch_size', 'every'):
+      if config[group][name] < 1:
+        raise errors.UserError(
+          f'{group}.{name} is {config[group][name]}; it must be at least 1.'
+        )
+
+
+def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Makes `workdir` this config's own, or finds that it already is.
+
+  Raises:
+    UserError: it belongs to another config; the differing keys are named.
+  """
+  path = workdir / 'config.json'
+  wanted = json.loads(config.to_json_best_effort())
+  if not path.exists():
+    files.write_json(path, wanted)
+    return
+  stored, asked = _flat(files.read_json(path)), _flat(wanted)
+  differing = [
+    f'{key} (there {stored.get(key, "absent")}, asked for'
+    f' {asked.get(key, "absent")})'
+    for key in sorted(stored.keys() | asked.keys())
+    if stored.get(key) != asked.get(key)
+  ]
+  if differing:
+    raise errors.UserError(
+      f'{workdir} belongs to another config; it differs in '
+      + '; '.join(differing)
+      + '. Choose another --workdir, or remove this one.'
+    )
+
+
+def _flat(value, prefix=''):
+  if not isinstance(value, dict) or not value:
+    return {prefix: value}
+  return {
+    key: leaf
+    for name, inner in value.items()
+    for key, leaf in _flat(
+      inner, f'{prefix}.{name}' if prefix else name
+    ).items()
+  }

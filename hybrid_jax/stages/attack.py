@@ -1,0 +1,140 @@
+"""Attacks every released file and the three controls with every adversary."""
+
+import jax
+import numpy as np
+
+from hybrid_jax import errors, files, plugins, progress
+from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.metrics import leakage
+from hybrid_jax.stages import base
+
+CONTROLS = ('raw', 'noise', 'decision')
+
+
+def run(study: base.Study) -> None:
+  """Writes `results/attack/*.json`; attacks that are done are kept."""
+  targets = [f'control-{name}' for name in CONTROLS] + [
+    f'{split_point}-{name}'
+    for split_point in study.split_points
+    for name in study.config.release.embeddings
+  ]
+  with progress.Progress('attack', len(targets), unit='target') as bar:
+    for target in targets:
+      path = study.result('attack', target)
+      if not path.exists():
+        problem = (
+          _control(study, target.removeprefix('control-'))
+          if target.startswith('control-')
+          else read_problem(study, target)
+        )
+        files.write_json(
+          path, audit(problem, study.config.attack, study.config.seed)
+        )
+      best = files.read_json(path)
+      bar.advance(1, **{a: best[a]['value'] for a in best})
+
+
+def read_problem(study: base.Study, target: str) -> adversaries.Problem:
+  """The problem in a file of `released/`, in the layout of the README."""
+  path = study.workdir / 'released' / f'{target}.npz'
+  arrays = files.read_npz(study.needs(path, 'release'))
+  try:
+    covariance = arrays.get('noise_cov')
+    return adversaries.Problem(
+      clean=arrays['clean'],
+      noise_scale=None
+      if covariance is None
+      else np.linalg.cholesky(covariance.astype(np.float64)).astype(
+        np.float32
+      ),
+      primary=arrays['primary'],
+      sensitive={
+        name.removeprefix('sensitive_'): labels
+        for name, labels in arrays.items()
+        if name.startswith('sensitive_')
+      },
+      recording=arrays['recording'],
+      fold=arrays['fold'],
+      draws=study.config.attack.draws,
+    )
+  except KeyError as e:
+    raise errors.UserError(f'{path} lacks the array {e}.') from e
+
+
+def audit(
+  problem: adversaries.Problem, config, seed: int
+) -> dict[str, dict]:
+  """All adversaries against one problem; the best by validation is reported.
+
+  Args:
+    problem: what is attacked.
+    config: the study's `attack`.
+    seed: of all attackers.
+
+  Returns:
+    For each sensitive label the figures of `leakage.measure` on the test fold
+    for the attacker that did best on validation, `adversary`, its name,
+    `validation`, its accuracy there, `tried`, how many there were, and
+    `by_kind`: the same choice within each kind of adversary.
+  """
+  held, test = (
+    problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST)
+  )
+  best = {}
+  tried = dict.fromkeys(problem.sensitive, 0)
+  for kind in config.adversaries:
+    for attack in plugins.load('adversary', kind).attack(problem, config, seed):
+      labels = problem.sensitive[attack.attribute]
+      score = float((attack.validation.argmax(-1) == labels[held]).mean())
+      kinds = best.setdefault(attack.attribute, {})
+      tried[attack.attribute] += 1
+      if kind not in kinds or score > kinds[kind][0]:
+        kinds[kind] = (score, attack)
+  out = {}
+  for attribute, kinds in best.items():
+    labels = problem.sensitive[attribute][test]
+    recording = problem.recording[test]
+    by_kind = {
+      kind: {
+        **leakage.measure(attack.test, labels, recording),
+        'validation': score,
+        'adversary': attack.adversary,
+      }
+      for kind, (score, attack) in kinds.items()
+    }
+    # The first of equals, in the config's order.
+    winner = max(by_kind, key=lambda kind: by_kind[kind]['validation'])
+    out[attribute] = {
+      **by_kind[winner],
+      'tried': tried[attribute],
+      'by_kind': by_kind,
+    }
+  return out
+
+
+def _control(study, name):
+  data = study.data
+  if name == 'raw':
+    features = study.x.reshape(len(study.x), -1)
+  elif name == 'noise':
+    dim = min(
+      files.read_npz(p)['clean'].shape[1]
+      for p in sorted((study.workdir / 'released').glob('*.npz'))
+    )
+    rng = np.random.default_rng(study.config.seed)
+    features = rng.standard_normal((len(study.x), dim)).astype(np.float32)
+  else:
+    whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x))
+    logits = base.in_blocks(whole, study.params(base.SIMPLE), study.x)
+    classes = len(data.primary_names)
+    features = np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
+  return adversaries.Problem(
+    clean=features,
+    noise_scale=None,
+    primary=data.primary,
+    sensitive=data.sensitive,
+    recording=data.recording,
+    fold=data.fold,
+    draws=study.config.attack.draws,
+  )

@@ -1,0 +1,107 @@
+"""What leaves the device: every embedding at every split point, as a file."""
+
+import jax
+import numpy as np
+
+from hybrid_jax import files, progress
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.metrics import utility
+from hybrid_jax.release import base as release
+from hybrid_jax.stages import base
+
+
+def run(study: base.Study) -> None:
+  """Writes `released/*.npz`, and each one's utility; what is there is kept."""
+  names = study.config.release.embeddings
+  total = len(study.split_points) * len(names)
+  with progress.Progress('release', total, unit='embedding') as bar:
+    for split_point in study.split_points:
+      features = {}
+      for name, embedding in names.items():
+        result = study.result('release', f'{split_point}-{name}')
+        path = study.released_path(split_point, name)
+        if not (result.exists() and path.exists()):
+          if embedding.weights not in features:
+            features[embedding.weights] = study.features(
+              embedding.weights, split_point
+            )
+          _release(study, split_point, name, features[embedding.weights])
+        bar.advance(1, last=f'{split_point}-{name}')
+
+
+def fitted(
+  study: base.Study, split_point: str, embedding: str, features: np.ndarray
+) -> release.Release:
+  """The embedding's release, fitted on the training fold's features."""
+  return release.fit(
+    study.config.release.embeddings[embedding].mechanisms,
+    features[study.rows(datasets.TRAIN)],
+    study.config.release,
+    split_point,
+  )
+
+
+def _release(study, split_point, name, features):
+  made = fitted(study, split_point, name, features)
+  clean = np.asarray(made.transform(features))
+  scale = made.noise_scale()
+  arrays = {
+    'clean': clean,
+    'primary': study.data.primary,
+    **{f'sensitive_{k}': v for k, v in study.data.sensitive.items()},
+    'recording': study.data.recording,
+    'fold': study.data.fold,
+  }
+  train = clean[study.rows(datasets.TRAIN)].astype(np.float64)
+  rms = float(np.sqrt(np.mean(np.square(train - train.mean(axis=0)))))
+  sigma = 0.0
+  if scale is not None:
+    arrays['noise_cov'] = np.asarray(scale @ scale.T)
+    sigma = float(np.sqrt(np.trace(arrays['noise_cov']) / clean.shape[1]))
+  files.write_npz(study.released_path(split_point, name), arrays)
+  weights = study.config.release.embeddings[name].weights
+  files.write_json(
+    study.result('release', f'{split_point}-{name}'),
+    {
+      'split_point': split_point,
+      'embedding': name,
+      'dim': clean.shape[1],
+      'rms': rms,
+      'sigma': sigma,
+      'relative_noise': sigma / rms if rms else 0.0,
+      **{
+        fold: _utility(study, split_point, weights, made, features, i)
+        for i, fold in enumerate(datasets.FOLDS)
+        if i != datasets.TRAIN
+      },
+    },
+  )
+
+
+def _utility(study, split_point, weights, made, features, fold):
+  """The primary task's figures on fresh draws of what is released."""
+  rows = study.rows(fold)
+  shape = features.shape[1:]
+  draws = 1 if made.noise_scale() is None else study.config.attack.draws
+  key = study.key('utility', split_point, datasets.FOLDS[fold])
+  clean = made.transform(features[rows])
+  noisy = made.add_noise(
+    np.broadcast_to(clean, (draws, *clean.shape)), key
+  )
+
+  def cloud(params, released):
+    rebuilt = made.inverse(released).reshape(len(released), *shape)
+    return study.model.apply(
+      {'params': params}, rebuilt, split_point, method='cloud'
+    )
+
+  logits = base.in_blocks(
+    jax.jit(cloud),
+    study.params(weights, split_point),
+    np.asarray(noisy).reshape(-1, clean.shape[1]),
+  )
+  return utility.measure(
+    logits.reshape(draws, len(clean), -1),
+    study.data.primary[rows],
+    study.data.recording[rows],
+  )

@@ -1,0 +1,45 @@
+"""Trains the whole network for the primary task."""
+
+import jax
+
+from hybrid_jax.stages import base
+from hybrid_jax.training import loop, steps
+from hybrid_jax.training import state as train_state
+from hybrid_jax.datasets import base as datasets
+
+
+def run(study: base.Study) -> None:
+  """Trains, or goes on from the newest checkpoint; nothing once it is done."""
+  tx = train_state.optimizer(study.config.training)
+  fit(
+    study,
+    study.config.training,
+    steps.make_task_step(study.model, tx),
+    train_state.create(study.initial_params(), tx),
+    base.SIMPLE,
+  )
+
+
+def fit(study, settings, step, state, weights: str, split_point: str = ''):
+  """Runs the one loop on the training fold, validating after each chunk."""
+  train, held = study.rows(datasets.TRAIN), study.rows(datasets.VALIDATION)
+  held_x, held_y = study.x[held], study.data.primary[held]
+  whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x).argmax(-1))
+
+  def evaluate(params):
+    answers = base.in_blocks(whole, params, held_x)
+    return {'validation_accuracy': float((answers == held_y).mean())}
+
+  label = f'{weights} {split_point}'.strip()
+  loop.fit(
+    step,
+    state,
+    {'x': study.x[train], 'primary': study.data.primary[train]},
+    total=settings.steps,
+    batch_size=settings.batch_size,
+    every=settings.every,
+    key=study.key(weights, split_point),
+    folder=study.run_folder(weights, split_point),
+    evaluate=evaluate,
+    label=label,
+  )

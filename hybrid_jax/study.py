@@ -1,0 +1,47 @@
+"""The stages of a study, in order."""
+
+import importlib
+import pathlib
+import time
+from collections.abc import Sequence
+
+import ml_collections
+
+from hybrid_jax import errors, files, plugins, progress, settings
+from hybrid_jax.stages import base
+
+STAGES = ('data', 'train', 'siamese', 'release', 'attack', 'export', 'report')
+
+
+def run(
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  stages: Sequence[str] = STAGES,
+) -> base.Study:
+  """Runs the named stages in order; what an earlier run finished is kept.
+
+  Args:
+    config: see `configs/watch.py`.
+    workdir: where everything is written and read.
+    stages: some of `STAGES`.
+
+  Raises:
+    UserError: a mistake in the input, found before any work where it can be.
+  """
+  for stage in stages:
+    errors.check_known('stage', stage, STAGES)
+  model = plugins.load('model', config.model.name).Model
+  settings.check(config, model.SPLIT_POINTS)
+  base.make_model(config.model, 2)
+  study = base.Study(ml_collections.FrozenConfigDict(config), workdir)
+  settings.claim(workdir, config)
+  for stage in (s for s in STAGES if s in stages):
+    started = time.monotonic()
+    importlib.import_module(f'hybrid_jax.stages.{stage}').run(study)
+    seconds = time.monotonic() - started
+    # Times differ from run to run, so they live apart from the figures.
+    path = workdir / 'timings.json'
+    timings = files.read_json(path) if path.exists() else {}
+    files.write_json(path, timings | {stage: round(seconds, 1)})
+    progress.say(f'{stage}: {seconds:.1f} s')
+  return study
