@@ -23,11 +23,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.model.name = 'cnn1d'
   c.model.split_points = ('conv1', 'conv2', 'conv3', 'dense1')
   c.model.options = ml_collections.ConfigDict(
-    {'widths': (32, 64, 64), 'kernel': 5, 'dense': 64}
+    {'widths': (24, 32, 64), 'kernel': 5, 'dense': 64}
   )
 
   c.training = ml_collections.ConfigDict()
-  c.training.steps = 1000
+  c.training.steps = 800
   c.training.batch_size = 128
   c.training.learning_rate = 2e-3
   c.training.warmup = 0.05  # share of the steps
@@ -35,12 +35,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.training.every = 200  # steps between validations and checkpoints
 
   c.siamese = ml_collections.ConfigDict()
-  c.siamese.steps = 600
+  c.siamese.steps = 500
   c.siamese.batch_size = 128
   c.siamese.learning_rate = 2e-3
   c.siamese.warmup = 0.05
   c.siamese.weight_decay = 1e-4
-  c.siamese.every = 200
+  c.siamese.every = 250
   c.siamese.balance_pairs = True
   # Each of these is one value, or a dict with one for each split point.
   c.siamese.weight = 0.1  # the paper's lambda
@@ -65,21 +65,43 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   )
 
   c.attack = ml_collections.ConfigDict()
-  c.attack.adversaries = ('majority', 'linear', 'mlp', 'knn', 'kde', 'trees')
+  c.attack.adversaries = (
+    'majority',
+    'linear',
+    'mlp',
+    'knn',
+    'kde',
+    'trees',
+    'transfer',  # against raw inputs, where it is by far the strongest
+  )
+  c.attack.workers = 2  # targets attacked at once
   c.attack.seeds = 2
   c.attack.draws = 4  # fresh draws of the noise that score every attacker
   c.attack.noise_copies = 4  # of each training vector, where it is not redrawn
   c.attack.mlp_widths = ((64,), (128, 64))
-  c.attack.batch_size = 256
-  c.attack.learning_rate = 2e-3
+  c.attack.mlp_views = ('standardised', 'whitened')
+  c.attack.batch_size = 128
+  c.attack.learning_rate = 5e-3
   c.attack.weight_decay = 1e-3
   c.attack.chunk = 100  # steps between two looks at validation
-  c.attack.max_chunks = 12
-  c.attack.patience = 3  # chunks without a gain
+  c.attack.max_chunks = 10
+  c.attack.patience = 2  # chunks without a gain
   c.attack.neighbours = (1, 3, 9, 27, 81)
   c.attack.bandwidths = (0.3, 0.6, 1.0, 2.0)
-  c.attack.trees = 150
-  c.attack.leaves = (1, 4)
+  c.attack.trees = 100
+  c.attack.leaves = (2,)
+
+  c.attack.transfer = ml_collections.ConfigDict(
+    {
+      'steps': 600,
+      'batch_size': 128,
+      'every': 100,
+      'patience': 3,
+      'learning_rate': 2e-3,
+      'warmup': 0.05,
+      'weight_decay': 1e-2,
+    }
+  )
 
   # The least leakage whose utility is within this of the whole network's.
   c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
@@ -89,5 +111,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.training.steps = c.siamese.steps = 40
     c.training.every = c.siamese.every = 20
     c.attack.max_chunks = 1
+    c.attack.transfer.steps = c.attack.transfer.every = 20
     c.attack.trees = 10
   return c

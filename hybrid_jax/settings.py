@@ -8,6 +8,7 @@ from typing import Any
 import ml_collections
 
 from hybrid_jax import errors, files, plugins
+from hybrid_jax.adversaries import base as adversaries
 
 
 def at(value: Any, split_point: str) -> Any:
@@ -73,6 +74,8 @@ def check(
     )
   for name in config.attack.adversaries:
     errors.check_known('adversary', name, plugins.known('adversary'))
+  for name in config.attack.mlp_views:
+    errors.check_known('view', name, adversaries.VIEWS)
   for group in ('training', 'siamese'):
     for name in ('steps', 'batch_size', 'every'):
       if config[group][name] < 1:

@@ -8,7 +8,7 @@ for the final figure alone. It never touches the edge: features are constants.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import sklearn.decomposition
@@ -17,7 +17,7 @@ from hybrid_jax import errors
 from hybrid_jax.datasets import base as datasets
 
 VIEWS = ('standardised', 'whitened', 'within')
-_LARGEST_VIEW = 256
+_LARGEST_VIEW = 128
 _FLOOR = 1e-5
 
 
@@ -38,6 +38,8 @@ class Problem:
     draws: how many fresh draws of the noise score an attacker.
     structured: the features in the shape in which they left the edge
       `[n, ...]`, where they were neither reduced nor blurred.
+    behind: number of classes to `(init, apply)` of the layers that `structured`
+      goes on to: `init(key) -> params`, `apply(params, x) -> logits`.
   """
 
   clean: np.ndarray
@@ -48,6 +50,7 @@ class Problem:
   fold: np.ndarray
   draws: int = 4
   structured: np.ndarray | None = None
+  behind: Callable[[int], tuple[Callable, Callable]] | None = None
 
   def __post_init__(self):
     if not np.isfinite(self.clean).all():

@@ -26,7 +26,7 @@ def attack(
   gallery = copies.reshape(-1, copies.shape[-1])
   for name, view in problem.views.items():
     index = sklearn.neighbors.NearestNeighbors(
-      n_neighbors=min(max(config.neighbours), len(gallery)), n_jobs=-1
+      n_neighbors=min(max(config.neighbours), len(gallery)), n_jobs=1
     ).fit(view(gallery))
     near = {
       fold: rows[

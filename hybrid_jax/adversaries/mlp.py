@@ -18,7 +18,7 @@ def attack(
 
   Args:
     problem: what is attacked.
-    config: `seeds`, `mlp_widths`, and the settings of `heads.train`.
+    config: `seeds`, `mlp_widths`, `mlp_views` (some of `base.VIEWS`), and the settings of `heads.train`.
     seed: shifts all seeds.
   """
   for widths in config.mlp_widths:
@@ -34,8 +34,8 @@ def attack_with(
   name: str,
 ) -> Iterator[base.Attack]:
   """The same for one shape of network; without `widths`, a linear one."""
-  views, labels = list(problem.views), list(problem.sensitive)
-  data, test = _arrays(problem)
+  views, labels = list(config.mlp_views), list(problem.sensitive)
+  data, test = _arrays(problem, [problem.views[v] for v in views])
   view, label, run = (
     a.ravel()
     for a in np.meshgrid(
@@ -62,8 +62,7 @@ def attack_with(
     )
 
 
-def _arrays(problem):
-  views = problem.views.values()
+def _arrays(problem, views):
   train = problem.rows(datasets.TRAIN)
   held = problem.rows(datasets.VALIDATION)
   noise = problem.noise_scale

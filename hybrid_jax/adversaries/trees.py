@@ -31,7 +31,7 @@ def attack(
       forest = sklearn.ensemble.ExtraTreesClassifier(
         config.trees,
         min_samples_leaf=leaf * len(copies),
-        n_jobs=-1,
+        n_jobs=1,
         random_state=seed,
       ).fit(x, y)
       found = {

@@ -1,5 +1,8 @@
 """Attacks every released file and the three controls with every adversary."""
 
+import functools
+from concurrent import futures
+
 import jax
 import numpy as np
 
@@ -19,20 +22,36 @@ def run(study: base.Study) -> None:
     for split_point in study.split_points
     for name in study.config.release.embeddings
   ]
-  with progress.Progress('attack', len(targets), unit='target') as bar:
-    for target in targets:
-      path = study.result('attack', target)
-      if not path.exists():
-        problem = (
-          _control(study, target.removeprefix('control-'))
-          if target.startswith('control-')
-          else read_problem(study, target)
+  left = [t for t in targets if not study.result('attack', t).exists()]
+  # Found before the threads start, since they would each find it anew.
+  study.data, study.x, study.model, study.params(base.SIMPLE)
+  done = len(targets) - len(left)
+  with (
+    progress.Progress('attack', len(targets), done, 'target') as bar,
+    # Networks and trees take turns at the cores, which neither fills alone.
+    futures.ThreadPoolExecutor(study.config.attack.workers) as pool,
+  ):
+    waiting = {pool.submit(_attack, study, t): t for t in left}
+    try:
+      for future in futures.as_completed(waiting):
+        best = future.result()
+        bar.advance(
+          1, target=waiting[future], **{a: best[a]['value'] for a in best}
         )
-        files.write_json(
-          path, audit(problem, study.config.attack, study.config.seed)
-        )
-      best = files.read_json(path)
-      bar.advance(1, **{a: best[a]['value'] for a in best})
+    except BaseException:
+      pool.shutdown(cancel_futures=True)
+      raise
+
+
+def _attack(study, target):
+  problem = (
+    _control(study, target.removeprefix('control-'))
+    if target.startswith('control-')
+    else read_problem(study, target)
+  )
+  found = audit(problem, study.config.attack, study.config.seed)
+  files.write_json(study.result('attack', target), found)
+  return found
 
 
 def read_problem(study: base.Study, target: str) -> adversaries.Problem:
@@ -107,6 +126,7 @@ def audit(
     winner = max(by_kind, key=lambda kind: by_kind[kind]['validation'])
     out[attribute] = {
       **by_kind[winner],
+      'validation_chance': leakage.chance(problem.sensitive[attribute][held]),
       'tried': tried[attribute],
       'by_kind': by_kind,
     }
@@ -115,7 +135,9 @@ def audit(
 
 def _control(study, name):
   data = study.data
+  structured = behind = None
   if name == 'raw':
+    structured, behind = study.x, functools.partial(_whole_network, study)
     features = study.x.reshape(len(study.x), -1)
   elif name == 'noise':
     dim = min(
@@ -137,4 +159,14 @@ def _control(study, name):
     recording=data.recording,
     fold=data.fold,
     draws=study.config.attack.draws,
+    structured=structured,
+    behind=behind,
+  )
+
+
+def _whole_network(study, classes):
+  model = base.make_model(study.config.model, classes)
+  return (
+    lambda key: model.init(key, study.x[:1])['params'],
+    lambda params, x: model.apply({'params': params}, x),
   )

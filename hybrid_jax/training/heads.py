@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 import optax
 
-_BUCKETS = (8, 16, 64, 256)
+_BUCKETS = (8, 16, 64, 128)
 
 
 @dataclasses.dataclass(frozen=True)

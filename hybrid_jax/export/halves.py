@@ -1,0 +1,105 @@
+"""The two halves as pure functions of one example, as they are deployed."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.models import base as models
+from hybrid_jax.release import base as release
+
+GRID_STEPS_PER_SIGMA = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Halves:
+  """A trained network, cut and released.
+
+  Attributes:
+    model: the network.
+    params: its parameters.
+    split_point: where it is cut.
+    normalizer: from sensor units to the network's input.
+    release: what happens to the features before they leave.
+    example_shape: one example's shape, without its batch.
+    feature_shape: the features' shape at the cut, without its batch.
+  """
+
+  model: models.SplitModel
+  params: Mapping[str, Any]
+  split_point: str
+  normalizer: datasets.Normalizer
+  release: release.Release
+  example_shape: tuple[int, ...]
+  feature_shape: tuple[int, ...]
+
+  @property
+  def dim(self) -> int:
+    """How many numbers are released."""
+    zeros = jnp.zeros((1, *self.feature_shape))
+    return jax.eval_shape(self.release.transform, zeros).shape[1]
+
+  @property
+  def grid(self) -> float | None:
+    """The step to which what is released is rounded; `None` without noise.
+
+    A sixteenth of the noise's sigma: coarse enough that the low bits of a float
+    carry nothing, fine enough to cost no utility.
+    """
+    scale = self.release.noise_scale()
+    if scale is None:
+      return None
+    sigma = jnp.sqrt(jnp.mean(jnp.sum(scale * scale, axis=1)))
+    return float(sigma) / GRID_STEPS_PER_SIGMA
+
+  def edge(self, rounded: bool = True) -> Callable[..., jax.Array]:
+    """`x [1, ...]` in sensor units, and `noise [d]`, to `released [1, d]`.
+
+    The function takes no `noise` where the release has none. Its parameters
+    are the edge's alone.
+
+    Args:
+      rounded: to the grid, as it is deployed; `False` for the value before.
+    """
+    params, _ = models.split_params(self.model, self.params, self.split_point)
+    mean, std = self.normalizer.mean, self.normalizer.std
+    scale, grid = self.release.noise_scale(), self.grid
+
+    def clean(x):
+      features = self.model.apply(
+        {'params': params}, (x - mean) / std, self.split_point, method='edge'
+      )
+      return self.release.transform(features)
+
+    def noisy(x, noise):
+      released = clean(x) + noise[None] @ scale.T
+      if not rounded:
+        return released
+      # A product with the inverse is the same everywhere; a quotient need not.
+      return jnp.round(released * (1 / grid)) * grid
+
+    return clean if scale is None else noisy
+
+  def cloud(self) -> Callable[[jax.Array], jax.Array]:
+    """`released [1, d]` to primary `logits [1, classes]`."""
+    _, params = models.split_params(self.model, self.params, self.split_point)
+
+    def run(released):
+      features = self.release.inverse(released).reshape(
+        len(released), *self.feature_shape
+      )
+      return self.model.apply(
+        {'params': params}, features, self.split_point, method='cloud'
+      )
+
+    return run
+
+  def edge_inputs(self) -> dict[str, tuple[int, ...]]:
+    """The name and shape of each input of the edge."""
+    inputs = {'x': (1, *self.example_shape)}
+    if self.release.noise_scale() is not None:
+      inputs['noise'] = (self.dim,)
+    return inputs
