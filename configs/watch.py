@@ -23,7 +23,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.model.name = 'cnn1d'
   c.model.split_points = ('conv1', 'conv2', 'conv3', 'dense1')
   c.model.options = ml_collections.ConfigDict(
-    {'widths': (24, 32, 64), 'kernel': 5, 'dense': 64}
+    {'widths': (32, 64, 64), 'kernel': 5, 'dense': 64}
   )
 
   c.training = ml_collections.ConfigDict()

@@ -3,6 +3,7 @@
     python -m launch.study --config=configs/watch.py --workdir=runs/watch
 """
 
+import os
 import pathlib
 import sys
 
@@ -74,7 +75,8 @@ def _plain(error: Exception) -> str:
 
 def run() -> None:
   """The program: a user's mistake is one line and exit code 1."""
-  logging.set_verbosity(logging.WARNING)
+  logging.set_verbosity(logging.ERROR)
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # Its chatter at export.
   try:
     app.run(main, flags_parser=_parse)
   except errors.UserError as e:

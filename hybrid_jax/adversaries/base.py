@@ -17,7 +17,7 @@ from hybrid_jax import errors
 from hybrid_jax.datasets import base as datasets
 
 VIEWS = ('standardised', 'whitened', 'within')
-_LARGEST_VIEW = 128
+_LARGEST_VIEW = 64
 _FLOOR = 1e-5
 
 

@@ -12,7 +12,7 @@ def gather(study: base.Study) -> list[Row]:
   """One row for each split point and embedding, in the study's order."""
   rows = []
   for split_point in study.split_points:
-    for name in study.config.release.embeddings:
+    for name in study.embeddings:
       target = f'{split_point}-{name}'
       released = study.read('release', target, stage='release')
       rows.append(

@@ -1,6 +1,7 @@
 """The study's table, for a terminal or a log."""
 
 import io
+import shutil
 from typing import Any
 
 import rich.console
@@ -61,8 +62,9 @@ def terminal(table: list[rows.Row], controls: dict[str, Any]) -> str:
       )
     ),
   )
+  width = shutil.get_terminal_size((160, 24)).columns
   stream = io.StringIO()
-  rich.console.Console(file=stream, width=160).print(out)
+  rich.console.Console(file=stream, width=width).print(out)
   return stream.getvalue()
 
 

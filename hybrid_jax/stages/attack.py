@@ -20,7 +20,7 @@ def run(study: base.Study) -> None:
   targets = [f'control-{name}' for name in CONTROLS] + [
     f'{split_point}-{name}'
     for split_point in study.split_points
-    for name in study.config.release.embeddings
+    for name in study.embeddings
   ]
   left = [t for t in targets if not study.result('attack', t).exists()]
   # Found before the threads start, since they would each find it anew.

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+from typing import Any
 
 import jax
 import ml_collections
@@ -15,6 +16,14 @@ from hybrid_jax.training import checkpoint
 from hybrid_jax.training import state as train_state
 
 SIMPLE = 'simple'
+# The paper's five in its order; a config's others come after them.
+EMBEDDINGS = (
+  'simple',
+  'reduced',
+  'siamese',
+  'reduced_siamese',
+  'noisy_reduced_siamese',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +37,7 @@ class Study:
 
   config: ml_collections.ConfigDict
   workdir: pathlib.Path
+  _params: dict = dataclasses.field(default_factory=dict, repr=False)
 
   @functools.cached_property
   def data(self) -> datasets.Dataset:
@@ -57,6 +67,13 @@ class Study:
     asked = self.config.model.split_points
     return tuple(p for p in self.model.SPLIT_POINTS if p in asked)
 
+  @property
+  def embeddings(self) -> tuple[str, ...]:
+    """The names of the study's embeddings, the paper's in its order."""
+    asked = tuple(self.config.release.embeddings)
+    own = tuple(name for name in asked if name not in EMBEDDINGS)
+    return tuple(name for name in EMBEDDINGS if name in asked) + own
+
   def rows(self, fold: int) -> np.ndarray:
     """`[n]` bool: the examples of a fold."""
     return self.data.fold == fold
@@ -78,12 +95,16 @@ class Study:
     name = weights if weights == SIMPLE else f'{weights}-{split_point}'
     return self.workdir / 'training' / name
 
-  def params(self, weights: str, split_point: str = '') -> dict:
-    """The trained parameters.
+  def params(self, weights: str, split_point: str = '') -> dict[str, Any]:
+    """The trained parameters, read once.
 
     Raises:
       UserError: that training is not done; it names the stage to run.
     """
+    if weights == SIMPLE:
+      split_point = ''  # The same network, wherever it is cut.
+    if (weights, split_point) in self._params:
+      return self._params[weights, split_point]
     stage = 'train' if weights == SIMPLE else weights
     settings = self.config.training if stage == 'train' else self.config[stage]
     tx = train_state.optimizer(settings)
@@ -94,6 +115,7 @@ class Study:
       raise errors.UserError(
         f'{folder} holds no finished training; run --stages={stage} first.'
       )
+    self._params[weights, split_point] = found.params
     return found.params
 
   def features(self, weights: str, split_point: str) -> np.ndarray:

@@ -12,20 +12,18 @@ from hybrid_jax.stages import base
 
 def run(study: base.Study) -> None:
   """Writes `released/*.npz`, and each one's utility; what is there is kept."""
-  names = study.config.release.embeddings
-  total = len(study.split_points) * len(names)
+  total = len(study.split_points) * len(study.embeddings)
   with progress.Progress('release', total, unit='embedding') as bar:
     for split_point in study.split_points:
       features = {}
-      for name, embedding in names.items():
+      for name in study.embeddings:
+        weights = study.config.release.embeddings[name].weights
         result = study.result('release', f'{split_point}-{name}')
         path = study.released_path(split_point, name)
         if not (result.exists() and path.exists()):
-          if embedding.weights not in features:
-            features[embedding.weights] = study.features(
-              embedding.weights, split_point
-            )
-          _release(study, split_point, name, features[embedding.weights])
+          if weights not in features:
+            features[weights] = study.features(weights, split_point)
+          _release(study, split_point, name, features[weights])
         bar.advance(1, last=f'{split_point}-{name}')
 
 
