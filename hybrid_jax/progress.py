@@ -1,4 +1,4 @@
-"""Progress: a bar with a rate and an ETA on a terminal, plain lines in a log."""
+"""Progress: a bar with rate and ETA on a terminal, plain lines in a log."""
 
 import sys
 import time

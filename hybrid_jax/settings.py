@@ -47,8 +47,7 @@ def check(
     config.model.split_points = asked
   if not asked:
     raise errors.UserError(
-      'model.split_points is empty; name some of'
-      f' {", ".join(split_points)}.'
+      f'model.split_points is empty; name some of {", ".join(split_points)}.'
     )
   for split_point in asked:
     errors.check_known('split point', split_point, split_points)

@@ -1,6 +1,6 @@
 """Runs a study: from recordings to a private, deployable split with evidence.
 
-    python -m launch.study --config=configs/watch.py --workdir=runs/watch
+python -m launch.study --config=configs/watch.py --workdir=runs/watch
 """
 
 import os
@@ -40,11 +40,11 @@ def main(argv: list[str]) -> None:
     config = _CONFIG.value
   except OSError as e:  # A file that could not be loaded says so only here.
     raise errors.UserError(_plain(e)) from e
-  for name, value in (('config', config), ('workdir', _WORKDIR.value)):
-    if value is None:
-      raise errors.UserError(f'--{name} is missing; see --help.')
+  workdir = _WORKDIR.value
+  if config is None or workdir is None:
+    raise errors.UserError('--config and --workdir are needed; see --help.')
   _set_up_jax()
-  studies.run(config, pathlib.Path(_WORKDIR.value), tuple(_STAGES.value))
+  studies.run(config, pathlib.Path(workdir), tuple(_STAGES.value))
 
 
 def _set_up_jax() -> None:

@@ -18,7 +18,8 @@ def attack(
 
   Args:
     problem: what is attacked.
-    config: `seeds`, `mlp_widths`, `mlp_views` (some of `base.VIEWS`), and the settings of `heads.train`.
+    config: `seeds`, `mlp_widths`, `mlp_views` (some of `base.VIEWS`), and the
+      settings of `heads.train`.
     seed: shifts all seeds.
   """
   for widths in config.mlp_widths:

@@ -51,9 +51,7 @@ def attack(
 def _train(problem, network, labels, config, seed):
   init, apply = network
   x = problem.structured
-  train, held = (
-    problem.rows(f) for f in (datasets.TRAIN, datasets.VALIDATION)
-  )
+  train, held = (problem.rows(f) for f in (datasets.TRAIN, datasets.VALIDATION))
   data = {'x': jnp.asarray(x[train]), 'y': jnp.asarray(labels[train])}
   tx = train_state.optimizer(config)
 
@@ -72,9 +70,7 @@ def _train(problem, network, labels, config, seed):
   @functools.partial(jax.jit, static_argnums=1)
   def run(state, count):
     def body(state, _):
-      row_key, step_key = jax.random.split(
-        jax.random.fold_in(key, state.step)
-      )
+      row_key, step_key = jax.random.split(jax.random.fold_in(key, state.step))
       rows = jax.random.randint(
         row_key, (config.batch_size,), 0, len(data['y'])
       )
@@ -101,8 +97,8 @@ def _log_probs(network, params, problem, fold):
   _, apply = network
   x = problem.structured[problem.rows(fold)]
   padded = np.pad(x, ((0, -len(x) % _BLOCK), *[(0, 0)] * (x.ndim - 1)))
-  found = jax.jit(
-    lambda p, blocks: jax.lax.map(lambda b: apply(p, b), blocks)
-  )(params, padded.reshape(-1, _BLOCK, *x.shape[1:]))
+  found = jax.jit(lambda p, blocks: jax.lax.map(lambda b: apply(p, b), blocks))(
+    params, padded.reshape(-1, _BLOCK, *x.shape[1:])
+  )
   logits = np.asarray(found).reshape(len(padded), -1)[: len(x)]
   return np.asarray(jax.nn.log_softmax(logits))

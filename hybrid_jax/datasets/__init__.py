@@ -1,1 +1,1 @@
-"""Where examples come from: arrays with a primary and named sensitive labels."""
+"""Where examples come from: arrays with primary and sensitive labels."""

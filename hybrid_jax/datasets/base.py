@@ -124,7 +124,9 @@ def cut_windows(
   """
   for name, value in (('window', window), ('hop', hop)):
     if value < 1:
-      raise errors.UserError(f'{name} is {value}; it must be at least 1 sample.')
+      raise errors.UserError(
+        f'{name} is {value}; it must be at least 1 sample.'
+      )
   if len(fractions) != 3 or min(fractions) <= 0 or gap < 0:
     raise errors.UserError(
       f'fractions {tuple(fractions)} must be three positive shares, and gap'

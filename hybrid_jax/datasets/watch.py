@@ -79,9 +79,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
       },
       recording=recording,
       fold=fold,
-      primary_names=[
-        _EXERCISES.get(name, name) for name in stored['y_labels']
-      ],
+      primary_names=[_EXERCISES.get(name, name) for name in stored['y_labels']],
       sensitive_names={
         'person': [f'person {int(p)}' for p in people],
         'side': ['side 0', 'side 1'],
@@ -98,7 +96,7 @@ def _read():
       "the data set 'watch' ships in the seglearn package, which is not"
       " installed: pip install 'hybrid-jax[watch]'."
     )
-  folder = pathlib.Path(list(spec.submodule_search_locations)[0])
+  folder = pathlib.Path(next(iter(spec.submodule_search_locations)))
   path = folder / 'data' / 'watch_dataset.npy'
   found = files.sha256(path) if path.is_file() else 'no file'
   if found != _SHA256:

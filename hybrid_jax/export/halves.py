@@ -99,7 +99,7 @@ class Halves:
 
   def edge_inputs(self) -> dict[str, tuple[int, ...]]:
     """The name and shape of each input of the edge."""
-    inputs = {'x': (1, *self.example_shape)}
+    inputs: dict[str, tuple[int, ...]] = {'x': (1, *self.example_shape)}
     if self.release.noise_scale() is not None:
       inputs['noise'] = (self.dim,)
     return inputs

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over recordings or people, not over correlated windows."""
+"""Bootstrap intervals over recordings or people, never over windows."""
 
 import dataclasses
 

@@ -1,6 +1,7 @@
 """How well a label was predicted: per window, per recording, against chance."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +27,7 @@ def per_recording(
     The share of draws in which each recording was right `[recordings]`, and
     the recordings' labels `[recordings]`.
   """
-  _, first, index = np.unique(
-    recording, return_index=True, return_inverse=True
-  )
+  _, first, index = np.unique(recording, return_index=True, return_inverse=True)
   total = np.zeros((len(log_probs), len(first), log_probs.shape[-1]))
   for draw, rows in enumerate(log_probs):
     np.add.at(total[draw], index, rows)
@@ -38,7 +37,7 @@ def per_recording(
 
 def measure(
   log_probs: np.ndarray, labels: np.ndarray, recording: np.ndarray
-) -> dict[str, float | dict[str, float]]:
+) -> dict[str, Any]:
   """Accuracy with its interval, chance and advantage, and per recording.
 
   Args:

@@ -1,4 +1,4 @@
-"""A 1-D CNN for sensor signals, written as 2-D over `[batch, 1, time, channels]`.
+"""A 1-D CNN for signals, written as 2-D over `[batch, 1, time, channels]`.
 
 Three blocks of convolution, max-pool and ReLU, then a dense layer. Two
 dimensions, because a one-dimensional max-pool is slow and cannot be quantised

@@ -155,9 +155,7 @@ def _patches(padded, window, strides):
   """What the kernel sees at each place: `[b, out_h, out_w, kh * kw * c]`."""
   out_h, out_w = (
     (size - k) // stride + 1
-    for size, k, stride in zip(
-      padded.shape[1:3], window, strides, strict=True
-    )
+    for size, k, stride in zip(padded.shape[1:3], window, strides, strict=True)
   )
   patches = jnp.concatenate(
     [

@@ -99,9 +99,7 @@ def _backward_overlapping(x, pooled, window, strides, pads, dy):
     for j in range(window[1]):
       span_h = strides[0] * (out_h - 1) + 1
       span_w = strides[1] * (out_w - 1) + 1
-      here = padded[
-        :, i : i + span_h : strides[0], j : j + span_w : strides[1]
-      ]
+      here = padded[:, i : i + span_h : strides[0], j : j + span_w : strides[1]]
       hit = (here == pooled) & ~taken
       taken |= hit
       d_padded += lax.pad(

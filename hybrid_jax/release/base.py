@@ -18,7 +18,7 @@ from hybrid_jax import plugins
 
 
 class Mechanism(struct.PyTreeNode):
-  """One step between the features and what is sent. The default does nothing."""
+  """One step between features and what is sent. The default does nothing."""
 
   def transform(self, features: jax.Array) -> jax.Array:
     """Features `[batch, d_in]` to `[batch, d_out]`, without noise."""
@@ -90,4 +90,3 @@ def fit(
     z = mechanism.transform(z)
     fitted.append(mechanism)
   return Release(tuple(fitted))
-

@@ -13,7 +13,7 @@ from hybrid_jax.release import base
 
 
 class Noise(base.Mechanism):
-  """`scale [d, d]`, lower triangular: the noise is `scale @ standard normal`."""
+  """`scale [d, d]`, lower triangular: the noise is `scale @ normal`."""
 
   scale: jax.Array
 

@@ -44,9 +44,9 @@ def fit(
     )
   # Both are exact; the first is quick where few of many are wanted.
   solver = 'arpack' if dim < min(z.shape) else 'full'
-  pca = sklearn.decomposition.PCA(
-    dim, svd_solver=solver, random_state=0
-  ).fit(z.astype(np.float64))
+  pca = sklearn.decomposition.PCA(dim, svd_solver=solver, random_state=0).fit(
+    z.astype(np.float64)
+  )
   return Pca(
     mean=jnp.asarray(pca.mean_, jnp.float32),
     components=jnp.asarray(pca.components_, jnp.float32),

@@ -36,7 +36,7 @@ def render(
     lstrip_blocks=True,
   )
   environment.filters['estimate'] = tables.percent
-  environment.filters['share'] = lambda value: f'{100 * value:.1f}'
+  environment.filters['share'] = tables.share
   chosen = next(
     row
     for row in table

@@ -63,8 +63,8 @@ def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
     worst = max(rows, key=lambda row: row['leakage'][attribute]['value'])
     if raw['high'] < worst['leakage'][attribute]['value']:
       wrong.append(
-        f'The attack on raw inputs finds {attribute} in {raw["value"]:.1%}, less'
-        f' than at {worst["split_point"]} {worst["embedding"]}: it is too weak.'
+        f'The attack on raw inputs finds {attribute} in {raw["value"]:.1%},'
+        f' less than at {worst["split_point"]} {worst["embedding"]}: it is too weak.'
       )
   return wrong
 
@@ -102,7 +102,7 @@ def recommend(rows: list[Row], utility_loss: float) -> Row:
 
 
 def worst_advantage(row: Row) -> float:
-  """The most-leaked label's share of the way from chance to 1, on validation."""
+  """How far the worst label is from chance to certainty, on validation."""
   return max(
     (f['validation'] - f['validation_chance']) / (1 - f['validation_chance'])
     for f in row['leakage'].values()

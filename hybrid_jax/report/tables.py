@@ -10,6 +10,11 @@ import rich.table
 from hybrid_jax.report import rows
 
 
+def share(value: float) -> str:
+  """`97.1`: a share, in per cent."""
+  return f'{100 * value:.1f}'
+
+
 def percent(figures: dict[str, Any]) -> str:
   """`97.1 [95.8, 98.3]`: a share and its interval, in per cent."""
   return (

@@ -64,9 +64,7 @@ def read_problem(study: base.Study, target: str) -> adversaries.Problem:
       clean=arrays['clean'],
       noise_scale=None
       if covariance is None
-      else np.linalg.cholesky(covariance.astype(np.float64)).astype(
-        np.float32
-      ),
+      else np.linalg.cholesky(covariance.astype(np.float64)).astype(np.float32),
       primary=arrays['primary'],
       sensitive={
         name.removeprefix('sensitive_'): labels
@@ -81,9 +79,7 @@ def read_problem(study: base.Study, target: str) -> adversaries.Problem:
     raise errors.UserError(f'{path} lacks the array {e}.') from e
 
 
-def audit(
-  problem: adversaries.Problem, config, seed: int
-) -> dict[str, dict]:
+def audit(problem: adversaries.Problem, config, seed: int) -> dict[str, dict]:
   """All adversaries against one problem; the best by validation is reported.
 
   Args:
@@ -97,9 +93,7 @@ def audit(
     `validation`, its accuracy there, `tried`, how many there were, and
     `by_kind`: the same choice within each kind of adversary.
   """
-  held, test = (
-    problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST)
-  )
+  held, test = (problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST))
   best = {}
   tried = dict.fromkeys(problem.sensitive, 0)
   for kind in config.adversaries:

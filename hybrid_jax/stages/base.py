@@ -1,4 +1,4 @@
-"""What a stage is given: the config, the work directory, and earlier results."""
+"""What a stage is given: the config, the workdir, and earlier results."""
 
 import dataclasses
 import functools
@@ -142,7 +142,9 @@ class Study:
       UserError: it is not; the message names the stage that writes it.
     """
     if not path.exists():
-      raise errors.UserError(f'{path} is not there; run --stages={stage} first.')
+      raise errors.UserError(
+        f'{path} is not there; run --stages={stage} first.'
+      )
     return path
 
   def read(self, *names: str, stage: str) -> dict:

@@ -1,4 +1,4 @@
-"""Writes the recommended point as files that run on a device, and their cost."""
+"""Writes the recommended point as files for a device, and what each cut costs."""
 
 import hashlib
 import pathlib
@@ -80,9 +80,7 @@ def _cost(cut, edge_file):
 
 
 def _write_bundle(study, bundle, cut, edge_file, point, table):
-  cloud_file = tflite.convert(
-    cut.cloud(), {'released': (1, cut.dim)}, 'logits'
-  )
+  cloud_file = tflite.convert(cut.cloud(), {'released': (1, cut.dim)}, 'logits')
   test = np.flatnonzero(study.rows(datasets.TEST))
   chosen = test[:: max(1, len(test) // _PARITY_WINDOWS)][:_PARITY_WINDOWS]
   agreement = parity.check(

@@ -83,9 +83,7 @@ def _utility(study, split_point, weights, made, features, fold):
   draws = 1 if made.noise_scale() is None else study.config.attack.draws
   key = study.key('utility', split_point, datasets.FOLDS[fold])
   clean = made.transform(features[rows])
-  noisy = made.add_noise(
-    np.broadcast_to(clean, (draws, *clean.shape)), key
-  )
+  noisy = made.add_noise(np.broadcast_to(clean, (draws, *clean.shape)), key)
 
   def cloud(params, released):
     rebuilt = made.inverse(released).reshape(len(released), *shape)

@@ -2,10 +2,10 @@
 
 import jax
 
+from hybrid_jax.datasets import base as datasets
 from hybrid_jax.stages import base
 from hybrid_jax.training import loop, steps
 from hybrid_jax.training import state as train_state
-from hybrid_jax.datasets import base as datasets
 
 
 def run(study: base.Study) -> None:

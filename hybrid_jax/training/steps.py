@@ -76,9 +76,7 @@ def make_siamese_step(
   def loss(params, batch, key):
     del key
     variables = {'params': params}
-    features = model.apply(
-      variables, batch['x'], split_point, method='edge'
-    )
+    features = model.apply(variables, batch['x'], split_point, method='edge')
     logits = model.apply(variables, features, split_point, method='cloud')
     task = losses.cross_entropy(logits, batch['primary'])
     contrastive = losses.contrastive(
