@@ -54,6 +54,6 @@ def render(
     chosen=chosen,
     names=plots.NAMES,
     figures=figures,
-    kinds=list(study.config.attack.adversaries),
+    kinds=[*study.config.attack.adversaries, 'committee'],
     cost=rows.read_cost(study),
   )

@@ -27,8 +27,7 @@ def trade_off(
   """Utility against how often `attribute` is found, with 95 % intervals.
 
   Colour tells the embedding, shape the split point; a ring marks the
-  recommended point, lines the chance level and the floor and ceiling that the
-  controls show.
+  recommended point, and lines the chance level and the controls.
   """
   figure = go.Figure()
   embeddings = list(dict.fromkeys(row['embedding'] for row in table))
@@ -77,13 +76,8 @@ def trade_off(
       )
     )
   _mark(figure, table, point, attribute)
-  chance = table[0]['leakage'][attribute]['chance']
-  for value, text, dash in (
-    (chance, 'chance', 'solid'),
-    (controls['decision'][attribute]['value'], 'answer alone', 'dot'),
-    (controls['raw'][attribute]['value'], 'raw input', 'dash'),
-  ):
-    figure.add_vline(100 * value, line={'dash': dash, 'color': '#999'})
+  for value, text in _levels(table, controls, attribute):
+    figure.add_vline(100 * value, line={'dash': 'dash', 'color': '#aaa'})
     figure.add_annotation(
       x=100 * value,
       y=0,
@@ -97,14 +91,30 @@ def trade_off(
     )
   figure.update_layout(
     template='simple_white',
-    xaxis_title=f'{attribute} found by the best attacker, % (less is private)',
-    yaxis_title='utility: primary task right, %',
+    xaxis_title=f'{attribute} found, %',
+    yaxis_title='utility, %',
     legend={'orientation': 'h', 'y': -0.22, 'x': 0, 'font': {'size': 12}},
     margin={'l': 60, 'r': 16, 't': 16, 'b': 40},
     height=560,
     font={'family': 'system-ui, sans-serif', 'size': 13},
   )
   return figure
+
+
+def _levels(table, controls, attribute):
+  """Where the marks of reference stand; those that coincide share a label."""
+  marks = [
+    (table[0]['leakage'][attribute]['chance'], 'chance'),
+    (controls['decision'][attribute]['value'], 'answer alone'),
+    (controls['raw'][attribute]['value'], 'raw input'),
+  ]
+  levels = []
+  for value, text in sorted(marks):
+    if levels and value - levels[-1][0] < 0.02:
+      levels[-1] = (levels[-1][0], f'{levels[-1][1]}, {text}')
+    else:
+      levels.append((value, text))
+  return levels
 
 
 def _mark(figure, table, point, attribute):

@@ -64,7 +64,8 @@ def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
     if raw['high'] < worst['leakage'][attribute]['value']:
       wrong.append(
         f'The attack on raw inputs finds {attribute} in {raw["value"]:.1%},'
-        f' less than at {worst["split_point"]} {worst["embedding"]}: it is too weak.'
+        f' less than at {worst["split_point"]} {worst["embedding"]}: it is too'
+        ' weak.'
       )
   return wrong
 

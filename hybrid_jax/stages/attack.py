@@ -91,19 +91,26 @@ def audit(problem: adversaries.Problem, config, seed: int) -> dict[str, dict]:
     For each sensitive label the figures of `leakage.measure` on the test fold
     for the attacker that did best on validation, `adversary`, its name,
     `validation`, its accuracy there, `tried`, how many there were, and
-    `by_kind`: the same choice within each kind of adversary.
+    `by_kind`: the same choice within each kind of adversary, and for the
+    committee of those choices.
   """
   held, test = (problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST))
-  best = {}
+  best = {attribute: {} for attribute in problem.sensitive}
   tried = dict.fromkeys(problem.sensitive, 0)
+
+  def consider(kind, attack):
+    labels = problem.sensitive[attack.attribute][held]
+    score = float((attack.validation.argmax(-1) == labels).mean())
+    kinds = best[attack.attribute]
+    tried[attack.attribute] += 1
+    if kind not in kinds or score > kinds[kind][0]:
+      kinds[kind] = (score, attack)
+
   for kind in config.adversaries:
     for attack in plugins.load('adversary', kind).attack(problem, config, seed):
-      labels = problem.sensitive[attack.attribute]
-      score = float((attack.validation.argmax(-1) == labels[held]).mean())
-      kinds = best.setdefault(attack.attribute, {})
-      tried[attack.attribute] += 1
-      if kind not in kinds or score > kinds[kind][0]:
-        kinds[kind] = (score, attack)
+      consider(kind, attack)
+  for kinds in best.values():
+    consider('committee', _committee([attack for _, attack in kinds.values()]))
   out = {}
   for attribute, kinds in best.items():
     labels = problem.sensitive[attribute][test]
@@ -125,6 +132,21 @@ def audit(problem: adversaries.Problem, config, seed: int) -> dict[str, dict]:
       'by_kind': by_kind,
     }
   return out
+
+
+def _committee(members):
+  """The mean of the probabilities that the best of each kind give."""
+
+  def mean(fold):
+    every = [jax.nn.softmax(getattr(m, fold), axis=-1) for m in members]
+    return np.log(np.mean(every, axis=0) + 1e-6)
+
+  return adversaries.Attack(
+    'committee of the best of each kind',
+    members[0].attribute,
+    mean('validation'),
+    mean('test'),
+  )
 
 
 def _control(study, name):

@@ -1,4 +1,4 @@
-"""Writes the recommended point as files for a device, and what each cut costs."""
+"""The recommended point as files for a device, and what each cut costs."""
 
 import hashlib
 import pathlib
