@@ -112,5 +112,5 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.training.every = c.siamese.every = 20
     c.attack.max_chunks = 1
     c.attack.transfer.steps = c.attack.transfer.every = 20
-    c.attack.trees = 10
+    c.attack.trees = 50
   return c

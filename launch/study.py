@@ -36,9 +36,10 @@ def main(argv: list[str]) -> None:
       for name in plugins.known(kind):
         print(f'  {name:10s} {plugins.describe(kind, name)}')
     return
+  config = _CONFIG.value
   try:
-    config = _CONFIG.value
-  except OSError as e:  # A file that could not be loaded says so only here.
+    _ = config and config.model  # A file that did not load says so only here.
+  except (OSError, AttributeError) as e:
     raise errors.UserError(_plain(e)) from e
   workdir = _WORKDIR.value
   if config is None or workdir is None:

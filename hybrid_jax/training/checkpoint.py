@@ -23,9 +23,11 @@ def save(folder: pathlib.Path, step: int, state: Any) -> None:
   path = folder.absolute() / f'{step:08d}'
   try:
     folder.mkdir(parents=True, exist_ok=True)
+    _make_sure_of_room(folder, state)
     ocp.save(path, state, overwrite=True)
   except Exception as e:  # Orbax and TensorStore each raise their own.
-    shutil.rmtree(path, ignore_errors=True)
+    for leftover in folder.glob(f'{path.name}*'):
+      shutil.rmtree(leftover, ignore_errors=True)
     raise errors.UserError(
       f'could not save the checkpoint {path}: {_first_line(e)}. The last good'
       ' one is kept.'
@@ -60,6 +62,20 @@ def restore(folder: pathlib.Path, like: Any) -> Any | None:
       continue
     return state
   return None
+
+
+def _make_sure_of_room(folder, state):
+  """Writes as much as a checkpoint takes, and takes it away again.
+
+  On a full disk TensorStore's threads print their own tracebacks after the
+  error has been raised; this finds out before they start.
+  """
+  size = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(state))
+  probe = folder / '.room'
+  try:
+    probe.write_bytes(bytes(2 * size + 2**16))
+  finally:
+    probe.unlink(missing_ok=True)
 
 
 def _steps(folder):

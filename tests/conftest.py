@@ -1,0 +1,32 @@
+"""Eight CPU devices, set before JAX is imported, and meshes over them."""
+
+import os
+
+_DEVICES = '--xla_force_host_platform_device_count=8'
+os.environ['JAX_PLATFORMS'] = 'cpu'
+if _DEVICES not in os.environ.get('XLA_FLAGS', '').split():
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_DEVICES}'
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+
+def _mesh(count):
+  return jax.make_mesh(
+    (count,),
+    ('data',),
+    axis_types=(jax.sharding.AxisType.Auto,),
+    devices=jax.devices()[:count],
+  )
+
+
+@pytest.fixture(scope='session')
+def mesh1() -> jax.sharding.Mesh:
+  """One device along `'data'`."""
+  return _mesh(1)
+
+
+@pytest.fixture(scope='session')
+def mesh8() -> jax.sharding.Mesh:
+  """Eight devices along `'data'`."""
+  return _mesh(8)

@@ -1,0 +1,41 @@
+"""Runs the small study as a user would: one process, its own workdir."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parent.parent
+# All but the export, which needs TensorFlow and has a test of its own.
+QUICK = 'data,train,siamese,release,attack,report'
+
+
+def command(workdir: pathlib.Path, *arguments: str) -> list[str]:
+  return [
+    sys.executable,
+    '-m',
+    'launch.study',
+    '--config=configs/watch.py:small',
+    f'--workdir={workdir}',
+    *arguments,
+  ]
+
+
+def environment() -> dict[str, str]:
+  """As it was before the tests asked for eight devices."""
+  kept = {k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'}
+  return kept | {'JAX_PLATFORMS': 'cpu'}
+
+
+def run(
+  workdir: pathlib.Path, *arguments: str, timeout: float = 300
+) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    command(workdir, *arguments),
+    cwd=ROOT,
+    env=environment(),
+    capture_output=True,
+    text=True,
+    timeout=timeout,
+    check=False,
+  )

@@ -1,0 +1,78 @@
+"""A user's mistake is one clear line, before any work."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import studies
+
+
+@pytest.mark.parametrize(
+  ('argument', 'expected'),
+  [
+    ('--config.model.split_pont=conv1', 'split_points'),
+    ('--config.model.split_points=conv9', 'conv1, conv2, conv3, dense1'),
+    ('--config.model.name=cnn2d', "Did you mean 'cnn1d'?"),
+    ('--config.data.name=wach', "Did you mean 'watch'?"),
+    ("--config.attack.adversaries=('tres',)", "Did you mean 'trees'?"),
+    ('--stages=atack', "Did you mean 'attack'?"),
+    ('--config=configs/wach.py', 'configs/wach.py'),
+    ('--config=configs/watch.py:smal', 'smal'),
+    ('--config.training.steps=many', 'many'),
+  ],
+)
+def test_a_mistake_names_the_nearest(tmp_path, argument, expected):
+  started = time.monotonic()
+  done = studies.run(tmp_path / 'run', argument)
+  assert done.returncode == 1
+  assert done.stderr.startswith('error: ')
+  assert expected in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert len(done.stderr.strip().splitlines()) == 1
+  assert not (tmp_path / 'run').exists()
+  assert time.monotonic() - started < 60  # Before any training.
+
+
+def test_a_later_stage_names_the_one_it_needs(tmp_path):
+  done = studies.run(tmp_path / 'run', '--stages=siamese')
+  assert done.returncode == 1
+  assert 'run --stages=train first' in done.stderr
+
+
+def test_list_names_every_plug_in():
+  done = subprocess.run(
+    [sys.executable, '-m', 'launch.study', '--list'],
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  for name in ('watch', 'cnn1d', 'pca', 'noise', 'trees', 'kde', 'transfer'):
+    assert f'  {name} ' in done.stdout
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path):
+  # No file may grow past 100 kB, and a checkpoint is larger.
+  command = studies.command(tmp_path / 'run', '--compilation_cache=')[2:]
+  script = (
+    'import resource, runpy, sys\n'
+    'resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n'
+    f'sys.argv = {command!r}\n'
+    "sys.argv[0] = 'study'\n"
+    "runpy.run_module('launch.study', run_name='__main__')\n"
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', script],
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert 'error: could not' in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert not list((tmp_path / 'run').rglob('*.tmp'))

@@ -1,0 +1,73 @@
+"""The wheel, the configs, and the rules of the house."""
+
+import importlib
+import pathlib
+import subprocess
+import sys
+import zipfile
+
+import ml_collections
+import pytest
+
+from hybrid_jax import settings
+from hybrid_jax.stages import base
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+  'path', sorted(p.stem for p in (ROOT / 'configs').glob('[!_]*.py'))
+)
+@pytest.mark.parametrize('arg', ['', 'small'])
+def test_every_config_builds(path, arg):
+  config = importlib.import_module(f'configs.{path}').get_config(arg)
+  assert isinstance(config, ml_collections.ConfigDict)
+  model = base.make_model(config.model, 3)
+  settings.check(config, model.SPLIT_POINTS)
+
+
+def test_training_imports_no_tensorflow():
+  script = (
+    'import sys, hybrid_jax.study\n'
+    'from hybrid_jax.stages import attack, release, siamese, train, report\n'
+    "assert 'tensorflow' not in sys.modules\n"
+    "assert 'seglearn' not in sys.modules\n"
+  )
+  subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
+
+
+def test_the_device_side_imports_numpy_alone():
+  script = (
+    'import sys, hybrid_jax.export.device\n'
+    "found = {'jax', 'flax', 'scipy', 'tensorflow'} & set(sys.modules)\n"
+    'assert not found, found\n'
+  )
+  subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
+
+
+def test_the_wheel_holds_the_package_alone(tmp_path):
+  subprocess.run(
+    [sys.executable, '-m', 'build', '--wheel', '--outdir', str(tmp_path)],
+    cwd=ROOT,
+    check=True,
+    capture_output=True,
+  )
+  (wheel,) = tmp_path.glob('*.whl')
+  names = zipfile.ZipFile(wheel).namelist()
+  assert 'hybrid_jax/py.typed' in names
+  assert 'hybrid_jax/report/templates/report.html' in names
+  tops = {name.split('/')[0] for name in names}
+  assert {t for t in tops if not t.endswith('.dist-info')} == {'hybrid_jax'}
+  done = subprocess.run(
+    [sys.executable, '-m', 'twine', 'check', '--strict', str(wheel)],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stdout
+
+
+def test_no_file_is_too_long():
+  for path in (ROOT / 'hybrid_jax').rglob('*.py'):
+    lines = len(path.read_text().splitlines())
+    assert lines <= 250, f'{path} has {lines} lines'

@@ -1,0 +1,148 @@
+"""The whole study, small: what it leaves, and that it survives being killed."""
+
+import json
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+from tests import outside, studies
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('study') / 'run'
+  done = studies.run(workdir)
+  assert done.returncode == 0, done.stderr
+  return workdir, done
+
+
+def test_leaves_what_it_promises(finished):
+  workdir, done = finished
+  metrics = json.loads((workdir / 'metrics.json').read_text())
+  assert [row['embedding'] for row in metrics['rows']] == [
+    'simple',
+    'reduced',
+    'siamese',
+    'reduced_siamese',
+    'noisy_reduced_siamese',
+  ]
+  for row in metrics['rows']:
+    assert row['utility']['low'] <= row['utility']['value']
+    assert row['utility']['value'] <= row['utility']['high']
+    assert set(row['leakage']) == {'person', 'side'}
+    for figures in row['leakage'].values():
+      assert {'value', 'low', 'high', 'chance', 'adversary'} <= set(figures)
+      assert 0 <= figures['per_recording']['value'] <= 1
+  assert set(metrics['controls']) == {'raw', 'noise', 'decision'}
+  assert metrics['failed_controls'] == []
+  point = metrics['recommended']
+  assert point['split_point'] == 'dense1'
+  assert f'Recommended: {point["why"]}' in done.stdout
+  assert (workdir / 'report.html').stat().st_size > 1_000_000
+  curve = (workdir / 'training/simple/curve.jsonl').read_text().splitlines()
+  assert [json.loads(line)['step'] for line in curve] == [20, 40]
+  assert list((workdir / 'training/simple/events').iterdir())
+
+
+def test_released_files_have_the_documented_layout(finished):
+  workdir, _ = finished
+  stored = np.load(workdir / 'released/dense1-noisy_reduced_siamese.npz')
+  n, d = stored['clean'].shape
+  assert d == 6
+  assert stored['noise_cov'].shape == (d, d)
+  for name in (
+    'primary',
+    'sensitive_person',
+    'sensitive_side',
+    'recording',
+    'fold',
+  ):
+    assert stored[name].shape == (n,)
+  assert set(np.unique(stored['fold'])) == {0, 1, 2}
+  train = stored['clean'][stored['fold'] == 0]
+  rms = np.sqrt(np.mean((train - train.mean(0)) ** 2))
+  np.testing.assert_allclose(
+    stored['noise_cov'], (0.3 * rms) ** 2 * np.eye(d), rtol=1e-3, atol=1e-6
+  )
+  assert 'noise_cov' not in np.load(workdir / 'released/dense1-simple.npz')
+
+
+@pytest.mark.parametrize('embedding', ['reduced_siamese', 'noisy_reduced_siamese'])
+def test_no_ordinary_attacker_does_much_better(finished, embedding):
+  workdir, _ = finished
+  metrics = json.loads((workdir / 'metrics.json').read_text())
+  row = next(r for r in metrics['rows'] if r['embedding'] == embedding)
+  found = outside.best(
+    workdir / f'released/dense1-{embedding}.npz', 'person'
+  )
+  assert max(found.values()) <= row['leakage']['person']['value'] + 0.02, found
+
+
+def test_controls_are_where_they_must_be(finished):
+  workdir, _ = finished
+  metrics = json.loads((workdir / 'metrics.json').read_text())
+  for figures in metrics['controls']['noise'].values():
+    assert figures['low'] <= figures['chance'] <= figures['high']
+  simple = metrics['rows'][0]['leakage']['person']
+  assert metrics['controls']['raw']['person']['high'] >= simple['value']
+  assert simple['value'] > 0.5  # The leak is real even in a small study.
+
+
+@pytest.mark.parametrize(
+  'moment', ['training/siamese-dense1/curve.jsonl', 'results/attack']
+)
+def test_killed_and_started_again_gives_the_same_bytes(
+  finished, tmp_path, moment
+):
+  workdir, _ = finished
+  killed = tmp_path / 'killed'
+  process = subprocess.Popen(
+    studies.command(killed, f'--stages={studies.QUICK}'),
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
+  deadline = time.monotonic() + 200
+  path = killed / moment
+  while not (path.is_file() or (path.is_dir() and any(path.iterdir()))):
+    assert time.monotonic() < deadline
+    assert process.poll() is None, 'it ended before the moment came'
+    time.sleep(0.01)
+  process.send_signal(signal.SIGKILL)
+  process.wait()
+  assert not (killed / 'metrics.json').exists()
+  again = studies.run(killed, f'--stages={studies.QUICK}')
+  assert again.returncode == 0, again.stderr
+  assert (killed / 'metrics.json').read_bytes() == (
+    workdir / 'metrics.json'
+  ).read_bytes()
+
+
+def test_another_config_is_refused(finished):
+  workdir, _ = finished
+  done = studies.run(workdir, '--config.training.steps=41')
+  assert done.returncode == 1
+  assert 'training.steps (there 40, asked for 41)' in done.stderr
+  assert 'Traceback' not in done.stderr
+
+
+def test_a_truncated_released_file_is_one_clear_line(finished):
+  workdir, _ = finished
+  path = workdir / 'released/dense1-reduced.npz'
+  whole = path.read_bytes()
+  result = workdir / 'results/attack/dense1-reduced.json'
+  kept = result.read_bytes()
+  try:
+    path.write_bytes(whole[: len(whole) // 2])
+    result.unlink()
+    done = studies.run(workdir, '--stages=attack')
+  finally:
+    path.write_bytes(whole)
+    result.write_bytes(kept)
+  assert done.returncode == 1
+  assert 'dense1-reduced.npz is damaged' in done.stderr
+  assert 'Traceback' not in done.stderr
