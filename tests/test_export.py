@@ -1,4 +1,4 @@
-"""The bundle: equal to the network, free of the cloud, and alone on a device."""
+"""The bundle: equal to the network, free of the cloud, alone on a device."""
 
 import json
 import shutil
@@ -181,7 +181,5 @@ def test_every_cut_has_its_cost(exported):
   assert cost['cloud_parameters'] == 64 * 7 + 7
   assert cost['raw_bytes'] == 128 * 6 * 4
   assert cost['released_bytes'] == 24
-  assert (
-    cost['edge_bytes'] == (workdir / 'bundle/edge.tflite').stat().st_size
-  )
+  assert cost['edge_bytes'] == (workdir / 'bundle/edge.tflite').stat().st_size
   del asked

@@ -65,7 +65,7 @@ def convert(
 
 def operations(data: bytes) -> list[str]:
   """The names of a TFLite file's operations, each once, sorted."""
-  interpreter = _interpreter(data)
+  interpreter = _interpreter(data, 'BUILTIN_WITHOUT_DEFAULT_DELEGATES')
   return sorted({op['op_name'] for op in interpreter._get_ops_details()})
 
 
@@ -95,14 +95,18 @@ def least_version(data: bytes) -> str:
   return 'unknown'
 
 
-def _interpreter(data):
+def _interpreter(data, resolver='AUTO'):
   try:
     from ai_edge_litert import interpreter as litert
   except ImportError as e:
     raise errors.UserError(
       "export needs LiteRT: pip install 'hybrid-jax[export]'."
     ) from e
-  interpreter = litert.Interpreter(model_content=data, num_threads=1)
+  interpreter = litert.Interpreter(
+    model_content=data,
+    num_threads=1,
+    experimental_op_resolver_type=litert.OpResolverType[resolver],
+  )
   interpreter.allocate_tensors()
   return interpreter
 

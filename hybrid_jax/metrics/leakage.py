@@ -13,6 +13,14 @@ def chance(labels: np.ndarray) -> float:
   return float(np.bincount(labels).max() / len(labels))
 
 
+def blind(labels: np.ndarray) -> float:
+  """What guessing by the classes' shares in `labels [n]` reaches.
+
+  An attacker who knows nothing is between this and `chance`.
+  """
+  return float(np.square(np.bincount(labels) / len(labels)).sum())
+
+
 def per_recording(
   log_probs: np.ndarray, labels: np.ndarray, recording: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +55,7 @@ def measure(
 
   Returns:
     `value`, `low`, `high`, `chance`, `advantage` (value minus chance), and
-    `per_recording` with the same.
+    `per_recording` with the same; and `blind`, see there.
   """
   correct = (log_probs.argmax(-1) == labels).mean(axis=0)
   right, truth = per_recording(log_probs, labels, recording)
@@ -61,5 +69,6 @@ def _figures(correct, labels, group):
   floor = chance(labels)
   return dataclasses.asdict(estimate) | {
     'chance': floor,
+    'blind': blind(labels),
     'advantage': estimate.value - floor,
   }

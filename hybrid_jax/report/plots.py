@@ -77,7 +77,11 @@ def trade_off(
     )
   _mark(figure, table, point, attribute)
   for value, text in _levels(table, controls, attribute):
-    figure.add_vline(100 * value, line={'dash': 'dash', 'color': '#aaa'})
+    figure.add_vline(
+      100 * value,
+      line={'dash': 'dash', 'color': '#999', 'width': 1},
+      opacity=1,
+    )
     figure.add_annotation(
       x=100 * value,
       y=0,

@@ -48,14 +48,15 @@ def controls(study: base.Study, names: tuple[str, ...]) -> dict[str, Any]:
 def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
   """What the controls show to be wrong; each as one sentence.
 
-  Pure noise must be at chance, and raw inputs must leak at least as much as
-  what is computed from them.
+  Pure noise must be at chance, that is, no better than the majority guess and
+  no worse than a guess by the classes' shares; and raw inputs must leak at
+  least as much as what is computed from them.
   """
   wrong = []
   for attribute, figures in found['noise'].items():
-    if not figures['low'] <= figures['chance'] <= figures['high']:
+    if figures['low'] > figures['chance'] or figures['high'] < figures['blind']:
       wrong.append(
-        f'Pure noise gives {attribute} away: {figures["value"]:.1%}'
+        f'Pure noise is not at chance for {attribute}: {figures["value"]:.1%}'
         f' [{figures["low"]:.1%}, {figures["high"]:.1%}], where chance is'
         f' {figures["chance"]:.1%}.'
       )

@@ -51,16 +51,12 @@ def test_the_halves_are_the_whole(name, split_point, params):
   # Each half gets its own parameters only, so none can lean on the other's.
   edge, cloud = base.split_params(model, params[name], split_point)
   features = model.apply({'params': edge}, x, split_point, method='edge')
-  logits = model.apply(
-    {'params': cloud}, features, split_point, method='cloud'
-  )
+  logits = model.apply({'params': cloud}, features, split_point, method='cloud')
   np.testing.assert_allclose(logits, whole, atol=1e-6)
 
 
 @pytest.mark.parametrize(('name', 'split_point'), CUTS)
-def test_the_edge_has_the_parameters_that_it_touches(
-  name, split_point, params
-):
+def test_the_edge_has_the_parameters_that_it_touches(name, split_point, params):
   model = _model(name)
   edge, cloud = base.split_params(model, params[name], split_point)
   touched = jax.jit(

@@ -51,9 +51,7 @@ def _draw(*shapes, seed=0):
 def _pair(strides, padding, **more):
   more = {'dimension_numbers': _NHWC} | more
   return tuple(
-    functools.partial(
-      conv, window_strides=strides, padding=padding, **more
-    )
+    functools.partial(conv, window_strides=strides, padding=padding, **more)
     for conv in (convolution.conv_general_dilated, lax.conv_general_dilated)
   )
 

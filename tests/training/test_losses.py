@@ -6,9 +6,7 @@ import pytest
 from hybrid_jax.training import losses
 
 _contrastive = jax.jit(losses.contrastive, static_argnums=3)
-_gradient = jax.jit(
-  jax.value_and_grad(losses.contrastive), static_argnums=3
-)
+_gradient = jax.jit(jax.value_and_grad(losses.contrastive), static_argnums=3)
 
 # The corners of a 3 x 4 rectangle: its sides and its diagonals are 3, 4 and 5.
 CORNERS = np.array([[0, 0], [3, 4], [0, 4], [3, 0]], np.float32)
@@ -95,9 +93,7 @@ def test_contrastive_gradient_by_hand():
 @pytest.mark.parametrize('labels', [(0, 0, 1), (0, 1, 1)])
 def test_gradient_is_finite_where_two_rows_coincide(labels, balance):
   features = jnp.array([[1.0, 2], [1.0, 2], [3.0, 5]])
-  value, gradient = _gradient(
-    features, jnp.array(labels), 5.0, balance
-  )
+  value, gradient = _gradient(features, jnp.array(labels), 5.0, balance)
   assert np.isfinite(value)
   assert np.isfinite(gradient).all()
   # The third still has a pull or a push from the others.

@@ -69,7 +69,7 @@ def _make(objective, model, tx):
 @pytest.mark.parametrize('objective', ['task', 'siamese'])
 def test_traced_once_and_the_loss_falls(objective, model, params):
   traces = []
-  tx = _counted(optax.adam(1e-2), traces)
+  tx = _counted(optax.adam(3e-2), traces)
   step = _make(objective, model, tx)
   state = train_state.create(params, tx)
   seen = []

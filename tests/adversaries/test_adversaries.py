@@ -1,0 +1,454 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+import scipy.stats
+from flax import linen as nn
+
+from hybrid_jax import errors, plugins
+from hybrid_jax.adversaries import base, kde, knn, majority, transfer
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.metrics import leakage
+
+_TRAIN, _HELD, _TEST, _WHO, _DIM = 600, 300, 300, 3, 4
+
+# `transfer` needs more than vectors, and `majority` looks at none.
+ON_VECTORS = sorted(
+  set(plugins.known('adversary')) - {'majority', 'transfer'}
+)
+
+
+def _config(**more):
+  return ml_collections.ConfigDict(
+    {
+      'seeds': 1,
+      'noise_copies': 2,
+      'mlp_widths': ((16,),),
+      'mlp_views': ('standardised', 'within'),
+      'batch_size': 64,
+      'learning_rate': 1e-2,
+      'weight_decay': 1e-3,
+      'chunk': 100,
+      'max_chunks': 4,
+      'patience': 2,
+      'neighbours': (1, 9),
+      'bandwidths': (0.6, 1.5),
+      'trees': 20,
+      'leaves': (2,),
+      'transfer': {
+        'steps': 60,
+        'batch_size': 64,
+        'every': 30,
+        'patience': 2,
+        'learning_rate': 1e-2,
+        'warmup': 0.1,
+        'weight_decay': 1e-3,
+      },
+    }
+    | more
+  )
+
+
+# One person has half of the recordings, so that chance is not 1 / 3.
+_PEOPLE = (0, 1, 0, 2, 0, 1, 0, 1, 0, 2)
+
+
+@functools.cache
+def _labels():
+  """Who, primary, recording and fold; recordings of ten vectors.
+
+  Each fold has whole tens of recordings, and so the same shares of people.
+  """
+  recording = np.repeat(np.arange((_TRAIN + _HELD + _TEST) // 10), 10)
+  who = np.array(_PEOPLE)[recording % 10]
+  fold = np.repeat([0, 1, 2], [_TRAIN, _HELD, _TEST])
+  return who, recording // 10 % 2, recording, fold
+
+
+def _problem(features, noise_scale=None, **more):
+  who, primary, recording, fold = _labels()
+  return base.Problem(
+    clean=features.astype(np.float32),
+    noise_scale=None
+    if noise_scale is None
+    else np.asarray(noise_scale, np.float32),
+    primary=primary,
+    sensitive={'who': who} | more.pop('sensitive', {}),
+    recording=recording,
+    fold=fold,
+    **more,
+  )
+
+
+def _features(leak, dim=_DIM, seed=1):
+  """Normal vectors; each person's mean is `leak` away on an axis of its own.
+
+  The primary class moves the last axis by 6, on which it is the loudest.
+  """
+  who, primary, *_ = _labels()
+  x = np.random.default_rng(seed).standard_normal((len(who), dim))
+  x[np.arange(len(who)), who] += leak
+  x[:, -1] += 6 * primary
+  return x
+
+
+def _found(name, problem, config=None, seed=0):
+  """All attacks on `who`, the best on validation first."""
+  module = plugins.load('adversary', name)
+  attacks = [
+    a
+    for a in module.attack(problem, config or _config(), seed)
+    if a.attribute == 'who'
+  ]
+  assert attacks
+  return sorted(attacks, key=lambda a: -_validation(problem, a))
+
+
+def _validation(problem, attack):
+  truth = problem.sensitive[attack.attribute][problem.rows(1)]
+  return (attack.validation.argmax(-1) == truth).mean()
+
+
+def _test(problem, attack):
+  truth = problem.sensitive[attack.attribute][problem.rows(2)]
+  return (attack.test.argmax(-1) == truth).mean()
+
+
+def _chance():
+  who, *_, fold = _labels()
+  return leakage.chance(who[fold == datasets.TEST])
+
+
+def _assert_log_probs(problem, attack, draws, classes=_WHO):
+  for found, count in ((attack.validation, _HELD), (attack.test, _TEST)):
+    assert found.shape == (draws, count, classes)
+    assert np.isfinite(found).all()
+  assert attack.adversary
+
+
+@pytest.mark.parametrize('name', ON_VECTORS)
+def test_a_planted_identity_is_found(name):
+  problem = _problem(_features(leak=7))
+  for attack in _found(name, problem):
+    _assert_log_probs(problem, attack, draws=1)
+    # Whichever variant: so plain a leak escapes none of them.
+    assert _test(problem, attack) >= 0.95
+
+
+@pytest.mark.parametrize('name', ON_VECTORS)
+def test_pure_noise_is_at_chance(name):
+  problem = _problem(_features(leak=0))
+  best, *_ = _found(name, problem)
+  assert _test(problem, best) == pytest.approx(_chance(), abs=0.1)
+
+
+@pytest.mark.parametrize('name', ON_VECTORS)
+def test_great_noise_hides_a_leak(name):
+  problem = _problem(_features(leak=7), 100 * np.eye(_DIM))
+  best, *_ = _found(name, problem)
+  _assert_log_probs(problem, best, draws=4)
+  assert _test(problem, best) == pytest.approx(_chance(), abs=0.1)
+
+
+@pytest.mark.parametrize('name', ON_VECTORS)
+def test_noise_off_the_leak_hides_nothing(name):
+  # The last axis tells the primary class alone.
+  scale = np.diag([1e-3, 1e-3, 1e-3, 30.0])
+  problem = _problem(_features(leak=9), scale)
+  best, *_ = _found(name, problem)
+  assert _test(problem, best) >= 0.95
+
+
+@pytest.mark.parametrize('name', ON_VECTORS)
+def test_labels_with_classes_of_their_own_number(name):
+  who, primary, *_ = _labels()
+  problem = _problem(_features(leak=7), sensitive={'class': primary})
+  module = plugins.load('adversary', name)
+  classes = {'who': _WHO, 'class': 2}
+  seen = set()
+  for attack in module.attack(problem, _config(), 0):
+    seen.add(attack.attribute)
+    _assert_log_probs(problem, attack, 1, classes[attack.attribute])
+    if not attack.adversary.endswith('within'):
+      assert _test(problem, attack) > 0.9
+  assert seen == {'who', 'class'}
+
+
+def test_the_majority_guess_by_hand():
+  who, *_, fold = _labels()
+  problem = _problem(_features(leak=7), np.eye(_DIM))
+  (attack,) = majority.attack(problem, _config(), 0)
+  _assert_log_probs(problem, attack, draws=4)
+  shares = np.bincount(who[fold == 0]) / _TRAIN
+  np.testing.assert_allclose(np.exp(attack.test[2, 7]), shares)
+  assert _test(problem, attack) == _chance() == 0.5
+
+
+def test_votes_of_the_nearest_by_hand():
+  # In one dimension, and far apart: the three nearest of a test vector are
+  # those of its own tens.
+  who = np.array([0, 0, 1, 1, 1, 0, 0, 1, 0, 1])
+  problem = base.Problem(
+    clean=np.array([[0, 1, 2, 30, 31, 33, 1, 31, 1, 31]], np.float32).T,
+    noise_scale=None,
+    primary=np.array([0, 1] * 5),
+    sensitive={'who': who},
+    recording=np.arange(10),
+    fold=np.array([0] * 6 + [1] * 2 + [2] * 2),
+  )
+  attacks = {
+    a.adversary: a.test[0]
+    for a in knn.attack(problem, _config(neighbours=(1, 3)), 0)
+  }
+  for view in base.VIEWS:
+    # Two of three for class 0, then for class 1, each smoothed by a half.
+    np.testing.assert_allclose(
+      np.exp(attacks[f'3 nearest neighbours, {view}']),
+      [[2.5 / 4, 1.5 / 4], [1.5 / 4, 2.5 / 4]],
+      atol=1e-3,
+    )
+    np.testing.assert_allclose(
+      np.exp(attacks[f'1 nearest neighbours, {view}']),
+      [[1.5 / 2, 0.5 / 2], [0.5 / 2, 1.5 / 2]],
+      atol=1e-3,
+    )
+
+
+def test_kernel_densities_equal_a_direct_sum():
+  problem = _problem(_features(leak=2))
+  who, *_ = _labels()
+  train, test = problem.rows(0), problem.rows(2)
+  attacks = {a.adversary: a for a in kde.attack(problem, _config(), 0)}
+  found = attacks['kernel density 1.5, standardised'].test[0]
+  view = problem.views['standardised']
+  gallery = view(problem.clean[train]).astype(np.float64)
+  x = view(problem.clean[test]).astype(np.float64)
+  # 1.5 times the median distance to the nearest other training vector, by
+  # 1 in 500 / 600 of them, as there.
+  between = np.linalg.norm(gallery[:, None] - gallery[None], axis=-1)
+  width = 1.5 * np.median(np.sort(between, axis=1)[:, 1])
+  squared = ((x[:, None] - gallery[None]) ** 2).sum(-1)
+  kernels = np.exp(-squared / (2 * width**2))
+  density = np.stack(
+    [kernels[:, who[train] == c].mean(axis=1) for c in range(_WHO)], axis=1
+  )
+  # Up to a factor for each vector, which tells no class from another.
+  want = np.log(density) - np.log(density).mean(axis=1, keepdims=True)
+  near = found.min(axis=1) > np.log(1e-11)
+  assert near.mean() > 0.5
+  np.testing.assert_allclose(
+    (found - found.mean(axis=1, keepdims=True))[near],
+    want[near],
+    atol=0.02,
+  )
+
+
+def test_with_known_noise_the_densities_are_nearly_bayes():
+  """Two points a distance 2 apart, noise 1: nobody beats Phi(1) = 84.1 %."""
+  _, who, recording, fold = _labels()
+  problem = base.Problem(
+    clean=(2.0 * who[:, None] - 1).astype(np.float32),
+    noise_scale=np.eye(1, dtype=np.float32),
+    primary=np.zeros(len(who), int),
+    sensitive={'who': who},
+    recording=recording,
+    fold=fold,
+    draws=16,
+  )
+  attacks = {a.adversary: a for a in kde.attack(problem, _config(), 0)}
+  accuracy = _test(problem, attacks['kernel density 1, in units of noise'])
+  # One standard deviation of 4800 draws is 0.5 points.
+  assert accuracy == pytest.approx(scipy.stats.norm.cdf(1), abs=0.02)
+
+
+def test_equal_seeds_attack_alike():
+  problem = _problem(_features(leak=1), 0.5 * np.eye(_DIM))
+  for name in ('linear', 'trees'):
+    one, again, other = (
+      _found(name, problem, seed=seed)[0].test for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 1e-3
+
+
+def test_copies_have_the_law_of_the_noise():
+  scale = np.array(
+    [[1, 0, 0, 0], [0.5, 2, 0, 0], [0, 0, 0.1, 0], [0, 1, 0, 3]]
+  )
+  problem = _problem(_features(leak=1), scale)
+  clean = problem.clean[problem.rows(0)]
+  copies = problem.copies(0, 50, seed=8)
+  assert copies.shape == (50, _TRAIN, _DIM)
+  added = (copies - clean).reshape(-1, _DIM)
+  # 30,000 of them.
+  np.testing.assert_allclose(
+    np.cov(added.T), scale @ scale.T, atol=0.03 * 10
+  )
+  np.testing.assert_allclose(added.mean(axis=0), 0, atol=0.06)
+  # No draw is another, and each seed and fold has its own.
+  assert np.abs(copies[0] - copies[1]).min() > 0
+  np.testing.assert_array_equal(copies, problem.copies(0, 50, seed=8))
+  assert np.abs(copies - problem.copies(0, 50, seed=9)).min() > 0
+  held = problem.copies(1, 1, seed=8)[0] - problem.clean[problem.rows(1)]
+  assert np.abs(held - (copies[0] - clean)[:_HELD]).max() > 0.1
+
+
+def test_scored_draws_are_fixed():
+  features = _features(leak=1)
+  one, other = (_problem(features, np.eye(_DIM), draws=3) for _ in range(2))
+  assert sorted(one.scored) == [datasets.VALIDATION, datasets.TEST]
+  for fold, count in ((1, _HELD), (2, _TEST)):
+    assert one.scored[fold].shape == (3, count, _DIM)
+    np.testing.assert_array_equal(one.scored[fold], other.scored[fold])
+    gaps = np.diff(one.scored[fold], axis=0)
+    assert np.abs(gaps).min() > 0
+
+
+def test_without_noise_there_is_one_copy():
+  problem = _problem(_features(leak=1))
+  for copies in (problem.copies(1, 7, seed=0), problem.scored[1]):
+    np.testing.assert_array_equal(copies, problem.clean[problem.rows(1)][None])
+
+
+def _covariances(problem):
+  """Of the training vectors, and pooled within the primary classes."""
+  train = problem.rows(0)
+  x = problem.clean[train].astype(np.float64)
+  classes = problem.primary[train]
+  within = sum(
+    np.cov(x[classes == c].T, bias=True) * (classes == c).mean()
+    for c in (0, 1)
+  )
+  return np.cov(x.T, bias=True), within
+
+
+NOISES = {
+  'no noise': None,
+  'noise': np.array(
+    [[1, 0, 0, 0], [0.5, 2, 0, 0], [0, 0, 0.1, 0], [0, 1, 0, 3]]
+  ),
+}
+
+
+@pytest.mark.parametrize('scale', NOISES.values(), ids=NOISES.keys())
+def test_views_make_covariances_the_identity(scale):
+  problem = _problem(_features(leak=2), scale)
+  total, within = _covariances(problem)
+  noise = np.zeros_like(total) if scale is None else scale @ scale.T
+  views = problem.views
+  assert tuple(views) == base.VIEWS
+  for name, covariance in (('whitened', total), ('within', within)):
+    m = views[name].matrix
+    np.testing.assert_allclose(
+      m.T @ (covariance + noise) @ m, np.eye(_DIM), atol=1e-6
+    )
+  # The two differ, since the primary class moves the vectors.
+  m = views['within'].matrix
+  assert np.abs(m.T @ (total + noise) @ m - np.eye(_DIM)).max() > 0.3
+  m = views['standardised'].matrix
+  np.testing.assert_allclose(np.diag(m.T @ (total + noise) @ m), 1, atol=1e-6)
+  np.testing.assert_array_equal(m, np.diag(np.diag(m)))
+
+
+def test_noisy_vectors_are_seen_at_the_identity():
+  problem = _problem(_features(leak=2), NOISES['noise'])
+  copies = problem.copies(0, 40, seed=5)
+  seen = problem.views['within'](copies)
+  assert seen.dtype == np.float32
+  classes = problem.primary[problem.rows(0)]
+  pooled = sum(
+    np.cov(seen[:, classes == c].reshape(-1, _DIM).T) * (classes == c).mean()
+    for c in (0, 1)
+  )
+  np.testing.assert_allclose(pooled, np.eye(_DIM), atol=0.05)
+
+
+def test_views_of_constant_and_wide_features():
+  features = _features(leak=2, dim=70)
+  features[:, 20:25] = 3.0
+  problem = _problem(features)
+  assert problem.views['standardised'].matrix.shape == (70, 64)
+  for view in problem.views.values():
+    seen = view(problem.clean)
+    assert seen.shape == (len(features), 64)
+    assert np.isfinite(seen).all()
+    # What never changes is not blown up.
+    np.testing.assert_allclose(view.matrix[20:25], 0, atol=1e-12)
+
+
+def test_views_of_wide_features_of_few_examples():
+  _, primary, recording, fold = _labels()
+  rows = np.concatenate([np.arange(i, i + 40) for i in (0, 600, 900)])
+  problem = base.Problem(
+    clean=np.random.default_rng(0).standard_normal((120, 70)).astype('f'),
+    noise_scale=None,
+    primary=primary[rows],
+    sensitive={'who': primary[rows]},
+    recording=recording[rows],
+    fold=fold[rows],
+  )
+  for view in problem.views.values():
+    assert np.isfinite(view(problem.clean)).all()
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_vectors_that_are_not_finite_are_refused(value):
+  features = _features(leak=0)
+  features[5, 2] = value
+  with pytest.raises(errors.UserError, match='NaN or infinity'):
+    _problem(features)
+
+
+def _behind(classes):
+  """As the attack stage builds it: a network behind `[n, 1, 8, 2]`."""
+  model = nn.Sequential(
+    [
+      nn.Conv(4, (1, 3)),
+      nn.relu,
+      lambda x: x.reshape(len(x), -1),
+      nn.Dense(classes),
+    ]
+  )
+  return (
+    lambda key: jax.jit(model.init)(key, jnp.zeros((1, 1, 8, 2)))['params'],
+    lambda params, x: model.apply({'params': params}, x),
+  )
+
+
+@pytest.mark.parametrize('leak', [True, False], ids=['planted', 'noise'])
+def test_the_transfer_attack(leak):
+  who, *_ = _labels()
+  x = np.random.default_rng(4).standard_normal((len(who), 1, 8, 2))
+  if leak:
+    # By the slope along time, which a random gain does not hide.
+    ramp = np.linspace(-4, 4, 8)
+    x[:, 0, :, 0] += (who - 1)[:, None] * ramp
+  problem = _problem(
+    x.reshape(len(x), -1), structured=x.astype(np.float32), behind=_behind
+  )
+  (attack,) = transfer.attack(problem, _config(), 0)
+  _assert_log_probs(problem, attack, draws=1)
+  np.testing.assert_allclose(
+    np.exp(attack.test).sum(axis=-1), 1, rtol=1e-5
+  )
+  if leak:
+    assert _test(problem, attack) >= 0.95
+  else:
+    assert _test(problem, attack) == pytest.approx(_chance(), abs=0.1)
+
+
+def test_nothing_to_transfer_to():
+  assert list(transfer.attack(_problem(_features(7)), _config(), 0)) == []
+
+
+def test_every_attack_leaves_the_vectors_alone():
+  problem = _problem(_features(leak=1), np.eye(_DIM))
+  before = problem.clean.copy()
+  scored = jax.tree.map(np.copy, problem.scored)
+  for name in ON_VECTORS:
+    _found(name, problem)
+  np.testing.assert_array_equal(problem.clean, before)
+  jax.tree.map(np.testing.assert_array_equal, problem.scored, scored)

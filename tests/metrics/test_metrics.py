@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+
+from hybrid_jax.metrics import bootstrap, leakage, utility
+
+
+@pytest.mark.parametrize(
+  ('labels', 'expected'),
+  [([0, 1, 1, 2], 0.5), ([3, 3, 3], 1.0), ([0, 1, 2, 0, 1], 0.4)],
+)
+def test_chance_is_the_majority_share(labels, expected):
+  assert leakage.chance(np.array(labels)) == pytest.approx(expected)
+
+
+# Two recordings, two draws. Recording 4 is of label 0, recording 9 of label 1.
+RECORDING = np.array([4, 9, 4, 4, 9])
+LABELS = np.array([0, 1, 0, 0, 1])
+SHARES = np.array(
+  [
+    # Two of three windows say 0, weakly; one says 1, strongly:
+    # 0.6 * 0.6 * 0.01 < 0.4 * 0.4 * 0.99, so that the sum says 1.
+    [[0.6, 0.4], [0.3, 0.7], [0.6, 0.4], [0.01, 0.99], [0.3, 0.7]],
+    # All say 0; of recording 9, one says 0 a little, one 1 strongly.
+    [[0.9, 0.1], [0.6, 0.4], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]],
+  ]
+)
+
+
+def test_per_recording_adds_up_within_a_draw():
+  right, truth = leakage.per_recording(np.log(SHARES), LABELS, RECORDING)
+  np.testing.assert_array_equal(truth, [0, 1])
+  np.testing.assert_array_equal(right, [0.5, 1.0])
+  # The majority of the windows would have been right about recording 4.
+  votes = SHARES[0][RECORDING == 4].argmax(-1)
+  assert (votes == 0).sum() == 2
+
+
+def test_measure_by_hand():
+  figures = leakage.measure(np.log(SHARES), LABELS, RECORDING)
+  # Right: 2 of 3 and 2 of 2; then 3 of 3 and 1 of 2.
+  assert figures['value'] == pytest.approx(8 / 10)
+  assert figures['chance'] == pytest.approx(3 / 5)
+  assert figures['advantage'] == pytest.approx(1 / 5)
+  # Recording 4 alone is right in 5 of 6, recording 9 in 3 of 4.
+  assert figures['low'] == pytest.approx(3 / 4)
+  assert figures['high'] == pytest.approx(5 / 6)
+  recordings = figures['per_recording']
+  assert recordings['value'] == pytest.approx(3 / 4)
+  assert recordings['chance'] == pytest.approx(1 / 2)
+  assert recordings['advantage'] == pytest.approx(1 / 4)
+  assert (recordings['low'], recordings['high']) == (0.5, 1.0)
+
+
+def test_utility_has_the_figures_of_a_window():
+  figures = utility.measure(np.log(SHARES), LABELS, RECORDING)
+  whole = leakage.measure(np.log(SHARES), LABELS, RECORDING)
+  assert figures == {
+    name: whole[name] for name in ('value', 'low', 'high', 'chance')
+  }
+
+
+def _correlated(groups=20, size=20):
+  """Right or wrong by whole groups, mostly: 0 to 1, `[groups * size]`."""
+  rng = np.random.default_rng(0)
+  share = rng.choice([0.05, 0.95], groups)
+  correct = rng.random((groups, size)) < share[:, None]
+  return correct.ravel().astype(float), np.repeat(np.arange(groups), size)
+
+
+def test_the_value_is_the_mean_and_lies_in_the_interval():
+  correct, group = _correlated()
+  # Of unequal sizes: the mean weighs examples, not groups.
+  correct, group = correct[35:], group[35:]
+  estimate = bootstrap.accuracy(correct, group)
+  assert estimate.value == pytest.approx(correct.mean())
+  by_group = [correct[group == g].mean() for g in np.unique(group)]
+  assert abs(estimate.value - np.mean(by_group)) > 1e-3
+  assert 0 <= estimate.low < estimate.value < estimate.high <= 1
+
+
+@pytest.mark.parametrize('value', [0.0, 1.0])
+def test_no_spread_is_no_interval(value):
+  estimate = bootstrap.accuracy(np.full(30, value), np.arange(30) // 10)
+  assert estimate == bootstrap.Estimate(value, value, value)
+
+
+def test_one_group_says_nothing_about_others():
+  estimate = bootstrap.accuracy(np.array([1.0, 0.0, 1.0]), np.array([7] * 3))
+  assert estimate.value == pytest.approx(2 / 3)
+  assert (estimate.low, estimate.high) == (0.0, 1.0)
+
+
+def test_fewer_recordings_give_a_wider_interval():
+  correct, group = _correlated()
+  few = bootstrap.accuracy(correct, group)
+  many = bootstrap.accuracy(correct, np.arange(len(correct)))
+  assert few.value == many.value
+  assert few.high - few.low > 2 * (many.high - many.low)
+
+
+def test_the_interval_is_that_of_a_loop():
+  correct, group = _correlated()
+  correct, group = correct[35:], group[35:]
+  rng = np.random.default_rng(1)
+  members = [correct[group == g] for g in np.unique(group)]
+  means = [
+    np.concatenate([members[i] for i in picked]).mean()
+    for picked in rng.integers(0, len(members), (2000, len(members)))
+  ]
+  low, high = np.percentile(means, [2.5, 97.5])
+  estimate = bootstrap.accuracy(correct, group)
+  assert estimate.low == pytest.approx(low, abs=0.02)
+  assert estimate.high == pytest.approx(high, abs=0.02)
+
+
+def test_the_interval_covers_as_often_as_it_says():
+  """95 % of the time, over fresh recordings, within what 200 trials tell."""
+  rng = np.random.default_rng(2)
+  groups, size, hits = 40, 5, 0
+  for _ in range(200):
+    share = rng.beta(2, 2, groups)
+    correct = rng.random((groups, size)) < share[:, None]
+    estimate = bootstrap.accuracy(
+      correct.ravel().astype(float),
+      np.repeat(np.arange(groups), size),
+      resamples=300,
+    )
+    hits += estimate.low <= 0.5 <= estimate.high
+  assert 0.89 <= hits / 200 <= 0.99

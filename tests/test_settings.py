@@ -1,0 +1,180 @@
+import json
+import re
+
+import ml_collections
+import pytest
+
+from configs import watch
+from hybrid_jax import errors, settings
+from hybrid_jax.models import cnn1d
+
+_CUTS = cnn1d.Model.SPLIT_POINTS
+
+
+def _check(config):
+  settings.check(config, _CUTS)
+
+
+def _set(config, key, value):
+  *path, last = key.split('.')
+  for name in path:
+    config = config[name]
+  with config.unlocked():
+    config[last] = value
+
+
+@pytest.mark.parametrize('arg', ['', 'small'])
+def test_the_shipped_config_is_good(arg):
+  config = watch.get_config(arg)
+  _check(config)
+  assert set(config.model.split_points) <= set(_CUTS)
+
+
+def test_an_unknown_argument_of_the_config():
+  with pytest.raises(ValueError, match="'smal'"):
+    watch.get_config('smal')
+
+
+# A key, a value, and what the message must name.
+REFUSED = {
+  'data set': ('data.name', 'wach', ['data set', 'wach', "'watch'"]),
+  'data setting': (
+    'data.windw',
+    64,
+    ['data setting', 'windw', "'window'", 'hop', 'fractions'],
+  ),
+  'split point': (
+    'model.split_points',
+    ('conv1', 'conv9'),
+    ['split point', 'conv9', *_CUTS],
+  ),
+  'one split point': (
+    'model.split_points',
+    'dense',
+    ["split point 'dense'", "'dense1'"],
+  ),
+  'no split point': ('model.split_points', (), ['empty', *_CUTS]),
+  'adversary': (
+    'attack.adversaries',
+    ('majority', 'treees'),
+    ['adversary', 'treees', "'trees'", 'knn'],
+  ),
+  'no adversary': ('attack.adversaries', (), ['empty', 'trees', 'knn']),
+  'view': (
+    'attack.mlp_views',
+    ('whitend',),
+    ['view', 'whitend', "'whitened'", 'standardised', 'within'],
+  ),
+  'weights': (
+    'release.embeddings.simple.weights',
+    'siames',
+    ['weights', 'siames', "'siamese'", 'simple'],
+  ),
+  'mechanism': (
+    'release.embeddings.reduced.mechanisms',
+    ('pac',),
+    ['release mechanism', 'pac', "'pca'", 'noise', 'identity'],
+  ),
+  'steps': ('training.steps', 0, ['training.steps is 0']),
+  'batch size': ('siamese.batch_size', 0, ['siamese.batch_size is 0']),
+  'every': ('training.every', -5, ['training.every is -5']),
+  'a cut without its dimension': (
+    'release.reduced_dim',
+    ml_collections.ConfigDict({'conv1': 8, 'conv2': 8, 'dense1': 6}),
+    ['setting', 'conv3', 'conv1, conv2, dense1'],
+  ),
+  'a cut without its weight': (
+    'siamese.weight',
+    ml_collections.ConfigDict({'conv1': 0.1}),
+    ['setting', 'conv2'],
+  ),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED.values(), ids=REFUSED.keys())
+def test_check_refuses_and_names_it(case):
+  key, value, parts = case
+  config = watch.get_config()
+  _set(config, key, value)
+  with pytest.raises(errors.UserError) as caught:
+    _check(config)
+  for part in parts:
+    assert part in str(caught.value)
+
+
+def test_one_split_point_may_be_a_word():
+  config = watch.get_config()
+  config.model.split_points = 'conv2'
+  _check(config)
+  assert config.model.split_points == ('conv2',)
+
+
+def test_at_one_value_is_for_all():
+  for value in (0.5, 3, True):
+    assert settings.at(value, 'conv1') is value
+
+
+@pytest.mark.parametrize(
+  'kind', [ml_collections.ConfigDict, ml_collections.FrozenConfigDict]
+)
+def test_at_a_dict_has_one_for_each(kind):
+  # A plain dict within a config becomes one of its own kind.
+  value = kind({'noise': {'conv1': 0.1, 'conv3': 0.3}}).noise
+  assert settings.at(value, 'conv1') == 0.1
+  assert settings.at(value, 'conv3') == 0.3
+  with pytest.raises(errors.UserError, match="'conv2'.*conv1, conv3"):
+    settings.at(value, 'conv2')
+
+
+def test_claim_makes_the_workdir_the_configs_own(tmp_path):
+  config = watch.get_config()
+  settings.claim(tmp_path / 'work', config)
+  stored = (tmp_path / 'work' / 'config.json').read_bytes()
+  assert json.loads(stored)['training']['steps'] == config.training.steps
+  # Again, also when it is frozen: nothing changes.
+  settings.claim(tmp_path / 'work', watch.get_config())
+  settings.claim(
+    tmp_path / 'work', ml_collections.FrozenConfigDict(config)
+  )
+  assert (tmp_path / 'work' / 'config.json').read_bytes() == stored
+
+
+@pytest.mark.parametrize(
+  ('key', 'value', 'there'),
+  [
+    ('seed', 1, 0),
+    ('training.learning_rate', 0.5, 0.002),
+    ('release.reduced_dim.conv2', 3, 8),
+    ('attack.adversaries', ('knn',), None),
+  ],
+)
+def test_claim_refuses_the_workdir_of_another(tmp_path, key, value, there):
+  settings.claim(tmp_path, watch.get_config())
+  stored = (tmp_path / 'config.json').read_bytes()
+  config = watch.get_config()
+  _set(config, key, value)
+  with pytest.raises(errors.UserError) as caught:
+    settings.claim(tmp_path, config)
+  message = str(caught.value)
+  assert str(tmp_path) in message
+  # That key, and no other.
+  assert re.findall(r'(\S+) \(there', message) == [key]
+  if there is not None:
+    assert f'{key} (there {there}, asked for {value})' in message
+  assert (tmp_path / 'config.json').read_bytes() == stored
+
+
+def test_claim_tells_a_key_that_only_one_has(tmp_path):
+  settings.claim(tmp_path, watch.get_config())
+  config = watch.get_config()
+  config.extra = 7
+  with pytest.raises(
+    errors.UserError, match=r'extra \(there absent, asked for 7\)'
+  ):
+    settings.claim(tmp_path, config)
+
+
+def test_claim_a_damaged_workdir(tmp_path):
+  (tmp_path / 'config.json').write_text('{"seed": ')
+  with pytest.raises(errors.UserError, match='is damaged'):
+    settings.claim(tmp_path, watch.get_config())

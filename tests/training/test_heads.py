@@ -1,0 +1,176 @@
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from hybrid_jax.training import heads
+
+_N, _HELD, _TEST = 600, 400, 3000
+
+
+# One shape and one config nearly everywhere share a compilation.
+def _config(**more):
+  return ml_collections.ConfigDict(
+    {
+      'batch_size': 64,
+      'learning_rate': 1e-2,
+      'weight_decay': 1e-3,
+      'chunk': 40,
+      'max_chunks': 6,
+      'patience': 2,
+    }
+    | more
+  )
+
+
+def _draw(n, seed, leak, dim=5):
+  """Features, and labels of 3 and of 2 classes; with `leak` both are in it."""
+  rng = np.random.default_rng(seed)
+  labels = np.stack([rng.integers(0, 3, n), rng.integers(0, 2, n)])
+  x = rng.standard_normal((n, dim)).astype(np.float32)
+  if leak:
+    # Linear, and 8 standard deviations apart.
+    x[:, 1] += 8 * (labels[0] == 1)
+    x[:, 2] += 8 * (labels[0] == 2)
+    x[:, 3] += 8 * labels[1]
+  return x, labels
+
+
+def _data(leak, noise=None, pad=heads.pad, dim=5):
+  x, labels = _draw(_N, 0, leak, dim)
+  held, held_labels = _draw(_HELD, 1, leak, dim)
+  return heads.Data(
+    train=jnp.asarray(pad(x[None])),
+    noise=noise,
+    train_label=jnp.asarray(labels),
+    held=jnp.asarray(pad(held[None])),
+    held_label=jnp.asarray(held_labels),
+    valid=jnp.array([[True, True, True], [True, True, False]]),
+  )
+
+
+def _accuracies(params, data, members, leak, pad=heads.pad):
+  x, labels = _draw(_TEST, 2, leak)
+  found = heads.log_probs(
+    params,
+    jnp.asarray(pad(x[None])),
+    jnp.asarray(members.view),
+    data.valid[members.label],
+  )
+  return (np.asarray(found).argmax(-1) == labels[members.label]).mean(axis=1)
+
+
+def _members(labels, seeds):
+  return heads.Members(
+    np.zeros(len(seeds), int), np.array(labels), np.array(seeds)
+  )
+
+
+BOTH = _members([0, 0, 1, 1], [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize('widths', [(), (16,)], ids=['linear', 'hidden'])
+def test_noise_is_at_chance_and_a_leak_is_found(widths):
+  noise, leak = _data(leak=False), _data(leak=True)
+  params = heads.train(noise, BOTH, widths, _config())
+  # One standard deviation of 3000 guesses is 0.9 points.
+  np.testing.assert_allclose(
+    _accuracies(params, noise, BOTH, leak=False),
+    [1 / 3, 1 / 3, 1 / 2, 1 / 2],
+    atol=0.05,
+  )
+  params = heads.train(leak, BOTH, widths, _config())
+  assert _accuracies(params, leak, BOTH, leak=True).min() >= 0.95
+
+
+def test_equal_seeds_are_identical_and_others_are_not():
+  params = heads.train(
+    _data(False), _members([0] * 4, [7, 7, 8, 7]), (), _config()
+  )
+  assert len(params) == 1
+  for leaf in params[0]:
+    np.testing.assert_array_equal(leaf[0], leaf[1])
+    np.testing.assert_array_equal(leaf[0], leaf[3])
+    assert np.abs(leaf[0] - leaf[2]).max() > 1e-3
+
+
+def test_classes_that_a_label_lacks_are_never_predicted():
+  data = _data(leak=False)
+  params = heads.train(data, BOTH, (), _config())
+  x = 100 * np.random.default_rng(3).standard_normal((1, 500, 8))
+  found = np.asarray(
+    heads.log_probs(
+      params, jnp.asarray(x), jnp.asarray(BOTH.view), data.valid[BOTH.label]
+    )
+  )
+  assert found.shape == (4, 500, 3)
+  assert (found[:2].argmax(-1) == 2).any()
+  assert found[2:, :, 2].max() <= -1e8
+  # What is left is a distribution over the classes that there are.
+  np.testing.assert_allclose(np.exp(found).sum(-1), 1, rtol=1e-4)
+  np.testing.assert_allclose(np.exp(found[2:, :, :2]).sum(-1), 1, rtol=1e-4)
+
+
+def test_pad_goes_up_to_the_next_common_width():
+  x = np.arange(10.0).reshape(2, 5)
+  wide = heads.pad(x)
+  np.testing.assert_array_equal(wide[:, :5], x)
+  assert wide.shape == (2, 8)
+  assert wide.sum() == x.sum()
+  sizes = [
+    heads.pad(np.ones((1, d))).shape[1] for d in (1, 8, 9, 64, 65, 128, 129)
+  ]
+  assert sizes == [8, 8, 16, 64, 128, 128, 129]
+  assert heads.pad(np.ones((3, 5, 9)), (-2, -1)).shape == (3, 8, 16)
+
+
+def test_padding_changes_no_output():
+  """A padded feature is zero: what it meets never shows."""
+  shapes, accuracies = [], []
+  for pad in (heads.pad, lambda a: a):
+    data = _data(leak=True, pad=pad)
+    params = heads.train(data, BOTH, (), _config())
+    found = heads.log_probs(
+      params, data.held, jnp.asarray(BOTH.view), data.valid[BOTH.label]
+    )
+    shapes.append(found.shape)
+    accuracies.append(_accuracies(params, data, BOTH, True, pad))
+  assert shapes == [(4, _HELD, 3)] * 2
+  assert np.min(accuracies) > 0.95
+
+
+def test_each_keeps_what_did_best_on_validation():
+  """More training never lowers the validation score of what is kept."""
+  data, members = _data(leak=False), _members([0] * 4, [0, 1, 2, 3])
+
+  def score(chunks):
+    params = heads.train(data, members, (), _config(max_chunks=chunks))
+    logits = np.asarray(
+      heads.log_probs(
+        params, data.held, jnp.asarray(members.view), data.valid[members.label]
+      )
+    )
+    truth = np.asarray(data.held_label[0])
+    loss = -logits[:, np.arange(_HELD), truth].mean(axis=1)
+    return (logits.argmax(-1) == truth).mean(axis=1) - 1e-3 * loss
+
+  scores = np.stack([score(chunks) for chunks in (1, 6)])
+  gains = np.diff(scores, axis=0)
+  assert gains.min() >= -1e-6
+  assert gains.max() > 1e-3
+
+
+def test_fresh_noise_in_training():
+  leak = _data(leak=True)
+  # Noise on features 1 and 2 alone: label 0 drowns, label 1 does not.
+  scale = np.zeros((1, 8, 8), np.float32)
+  scale[0, 1, 1] = scale[0, 2, 2] = 1e3
+  noisy = _data(leak=True, noise=jnp.asarray(scale))
+  clean = heads.train(leak, BOTH, (), _config())
+  buried = heads.train(noisy, BOTH, (), _config())
+  assert _accuracies(clean, leak, BOTH, leak=True)[:2].min() >= 0.95
+  # It learned that features 1 and 2 speak for no class over another.
+  kernel = np.asarray(buried[0][0])
+  drowned = np.ptp(kernel[:2, 1:3], axis=-1)
+  heard = np.ptp(kernel[2:, 3, :2], axis=-1)
+  assert drowned.max() < 0.1 * heard.min()

@@ -1,0 +1,241 @@
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.training import checkpoint, loop, losses, steps
+from hybrid_jax.training import state as train_state
+
+_TX = optax.adam(0.05)
+
+
+def _logistic(params, batch, key):
+  # A little noise, so that the keys matter as well.
+  x = batch['x'] + 0.1 * jax.random.normal(key, batch['x'].shape)
+  logits = x @ params['w']
+  return losses.cross_entropy(logits, batch['primary']), {}
+
+
+@pytest.fixture(scope='module')
+def step():
+  return steps.make_step(_logistic, _TX)
+
+
+def _data(n=48):
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal((n, 3)).astype(np.float32)
+  return {'x': x, 'primary': (x[:, 0] > 0.2).astype(np.int32)}
+
+
+def _start():
+  return train_state.create({'w': jnp.zeros((3, 2))}, _TX)
+
+
+def _figures(params):
+  return {'norm': float(jnp.abs(params['w']).sum())}
+
+
+def _fit(step, folder, mesh, state=None, data=None, **more):
+  settings = {
+    'total': 20,
+    'batch_size': 16,
+    'every': 5,
+    'key': jax.random.key(3),
+    'evaluate': _figures,
+    'label': 'a run',
+  } | more
+  return loop.fit(
+    step,
+    state or _start(),
+    data or _data(),
+    folder=folder,
+    mesh=mesh,
+    **settings,
+  )
+
+
+def _curve(folder):
+  text = (folder / 'curve.jsonl').read_text()
+  return [json.loads(line) for line in text.splitlines()]
+
+
+def _assert_identical(a, b):
+  jax.tree.map(
+    lambda x, y: np.testing.assert_array_equal(np.asarray(x), np.asarray(y)),
+    a,
+    b,
+  )
+
+
+@pytest.fixture(scope='module')
+def unbroken(step, mesh1, tmp_path_factory):
+  folder = tmp_path_factory.mktemp('unbroken')
+  return _fit(step, folder, mesh1), folder
+
+
+def test_one_line_of_the_curve_for_each_chunk(unbroken):
+  state, folder = unbroken
+  lines = _curve(folder)
+  assert [line['step'] for line in lines] == [5, 10, 15, 20]
+  assert lines[-1]['loss'] < 0.8 * lines[0]['loss'] < 0.8 * np.log(2)
+  assert lines[-1]['norm'] == pytest.approx(
+    float(np.abs(state.params['w']).sum()), rel=1e-6
+  )
+  assert any((folder / 'events').iterdir())
+
+
+def test_resumed_is_the_same_to_the_bit(step, mesh1, tmp_path, unbroken):
+  half = _fit(step, tmp_path, mesh1, total=10)
+  assert int(half.step) == 10
+  resumed = _fit(step, tmp_path, mesh1)
+  assert int(resumed.step) == 20
+  _assert_identical(resumed, unbroken[0])
+  assert _curve(tmp_path) == _curve(unbroken[1])
+
+
+def test_killed_in_a_chunk_is_the_same_to_the_bit(
+  step, mesh1, tmp_path, unbroken, monkeypatch
+):
+  save = checkpoint.save
+
+  def killed(folder, number, state):
+    if number == 15:  # The curve has its line by now, the checkpoint is not.
+      raise KeyboardInterrupt
+    save(folder, number, state)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint, 'save', killed)
+    with pytest.raises(KeyboardInterrupt):
+      _fit(step, tmp_path, mesh1)
+  assert [line['step'] for line in _curve(tmp_path)] == [5, 10, 15]
+  resumed = _fit(step, tmp_path, mesh1)
+  _assert_identical(resumed, unbroken[0])
+  assert _curve(tmp_path) == _curve(unbroken[1])
+
+
+def test_nothing_is_left_to_do(step, mesh1, unbroken):
+  state, folder = unbroken
+
+  def never(params):
+    raise AssertionError('it took a step')
+
+  _assert_identical(_fit(step, folder, mesh1, evaluate=never), state)
+
+
+def test_eight_devices_give_what_one_gives(step, mesh8, tmp_path, unbroken):
+  state = _fit(step, tmp_path, mesh8)
+  assert len(state.params['w'].sharding.device_set) == 8
+  np.testing.assert_allclose(
+    state.params['w'], unbroken[0].params['w'], atol=1e-5
+  )
+  for got, want in zip(_curve(tmp_path), _curve(unbroken[1]), strict=True):
+    assert got == pytest.approx(want, abs=1e-5)
+
+
+def test_another_key_takes_other_steps(step, mesh1, tmp_path, unbroken):
+  state = _fit(step, tmp_path, mesh1, key=jax.random.key(4))
+  gap = np.abs(state.params['w'] - unbroken[0].params['w']).max()
+  assert gap > 1e-3
+
+
+def test_all_devices_are_along_the_data_axis():
+  mesh = loop.data_mesh()
+  assert mesh.axis_names == ('data',)
+  assert mesh.size == jax.device_count() == 8
+  assert mesh.axis_types == (jax.sharding.AxisType.Auto,)
+
+
+@jax.jit
+def _record(state, batch, key):
+  """A step that writes down which examples it saw, and its own key."""
+  seen, drawn = state.params
+  params = (
+    seen.at[state.step].set(batch['index']),
+    drawn.at[state.step].set(jax.random.bits(key)),
+  )
+  return state.replace(step=state.step + 1, params=params), {
+    'loss': batch['index'].sum()
+  }
+
+
+def _recorded(folder, mesh, examples, total, every, batch_size=8):
+  """The examples of each step `[total, batch]`, and what each key drew."""
+  params = (
+    jnp.full((12, batch_size), -1, jnp.int32),
+    jnp.zeros(12, jnp.uint32),
+  )
+  state = _fit(
+    _record,
+    folder,
+    mesh,
+    state=train_state.create(params, optax.identity()),
+    data={'index': np.arange(examples, dtype=np.int32)},
+    total=total,
+    every=every,
+    batch_size=batch_size,
+    evaluate=lambda params: {},
+  )
+  return [np.asarray(a) for a in state.params]
+
+
+def test_every_epoch_has_each_example_once(mesh1, tmp_path):
+  seen, drawn = _recorded(tmp_path, mesh1, examples=24, total=12, every=4)
+  epochs = seen.reshape(4, 24)  # Three batches of eight each.
+  np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(24), (4, 1)))
+  # In another order each time, and none is the order of the data.
+  orders = {tuple(e) for e in epochs} | {tuple(range(24))}
+  assert len(orders) == 5
+  assert len(set(drawn.tolist())) == 12
+  # 0 + ... + 23 over an epoch; a chunk of 4 steps has the mean of its sums.
+  sums = [line['loss'] for line in _curve(tmp_path)]
+  np.testing.assert_allclose(sums, seen.sum(axis=1).reshape(3, 4).mean(axis=1))
+  np.testing.assert_allclose(np.mean(sums), 276 / 3)
+
+
+def test_a_rest_waits_for_another_epoch(mesh1, tmp_path):
+  seen, _ = _recorded(tmp_path, mesh1, examples=27, total=12, every=12)
+  for epoch in seen.reshape(4, 24):
+    assert len(set(epoch.tolist())) == 24
+  assert len(set(seen.ravel().tolist())) == 27
+
+
+def test_steps_do_not_depend_on_chunks_stops_or_devices(mesh1, mesh8, tmp_path):
+  want = _recorded(tmp_path / '1', mesh1, examples=27, total=12, every=12)
+  # Stopped in the middle of an epoch, and gone on in chunks of another size.
+  half, _ = _recorded(tmp_path / '8', mesh8, examples=27, total=7, every=7)
+  np.testing.assert_array_equal(half[7:], -1)
+  other = _recorded(tmp_path / '8', mesh8, examples=27, total=12, every=5)
+  _assert_identical(other, want)
+
+
+@pytest.mark.parametrize('batch_size', [0, 49])
+def test_a_batch_that_the_data_do_not_fill(step, mesh1, tmp_path, batch_size):
+  with pytest.raises(errors.UserError) as caught:
+    _fit(step, tmp_path, mesh1, batch_size=batch_size)
+  assert f'batch_size is {batch_size}' in str(caught.value)
+  assert '48' in str(caught.value)
+
+
+def test_a_batch_that_does_not_divide_over_the_devices(step, mesh8, tmp_path):
+  with pytest.raises(errors.UserError, match=r'12.* 8 devices'):
+    _fit(step, tmp_path, mesh8, batch_size=12)
+
+
+def test_nan_in_the_data_stops_the_run_and_keeps_what_was_good(
+  step, mesh1, tmp_path
+):
+  checkpoint.save(
+    tmp_path / 'checkpoints', 5, _start().replace(step=jnp.int32(5))
+  )
+  data = _data()
+  data['x'][:, 1] = np.nan
+  with pytest.raises(errors.UserError, match=r"loss of 'a run' is nan.* 10"):
+    _fit(step, tmp_path, mesh1, data=data)
+  assert not (tmp_path / 'curve.jsonl').exists()
+  kept = checkpoint.restore(tmp_path / 'checkpoints', _start())
+  assert int(kept.step) == 5
+  np.testing.assert_array_equal(kept.params['w'], 0)
