@@ -143,7 +143,7 @@ def test_npz_there_and_back(tmp_path):
 
 
 def test_npz_writes_no_objects(tmp_path):
-  with pytest.raises(ValueError, match='[Oo]bject|pickle'):
+  with pytest.raises(ValueError, match=r'[Oo]bject|pickle'):
     files.write_npz(tmp_path / 'a.npz', {'x': np.array([{}, None])})
   assert _names(tmp_path) == []
 
@@ -163,7 +163,7 @@ def test_npz_reads_no_pickles(tmp_path):
   objects = np.empty(1, object)
   objects[0] = Bomb(exploded)
   np.savez(path, good=ARRAYS['x'], bad=objects)
-  with pytest.raises(errors.UserError, match='is damaged.*pickle'):
+  with pytest.raises(errors.UserError, match=r'is damaged.*pickle'):
     files.read_npz(path)
   assert not exploded.exists()
   # It would have exploded.

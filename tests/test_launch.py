@@ -41,6 +41,22 @@ def test_a_later_stage_names_the_one_it_needs(tmp_path):
   assert 'run --stages=train first' in done.stderr
 
 
+@pytest.mark.parametrize(
+  ('argument', 'expected'),
+  [
+    ('--config.release.reduced_dim.dense1=65', 'from 1 to 64'),
+    ('--config.siamese.batch_size=5000', '3555 examples'),
+    ('--config.data.window=600', 'shorter than a window of 600'),
+  ],
+)
+def test_a_wrong_size_is_refused_before_training(tmp_path, argument, expected):
+  done = studies.run(tmp_path / 'run', argument)
+  assert done.returncode == 1
+  assert expected in done.stderr
+  assert 'Traceback' not in done.stderr
+  assert not (tmp_path / 'run/training').exists()
+
+
 def test_list_names_every_plug_in():
   done = subprocess.run(
     [sys.executable, '-m', 'launch.study', '--list'],

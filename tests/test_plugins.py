@@ -89,6 +89,6 @@ def test_what_is_no_plugin_is_not_loaded(name):
 
 
 def test_nothing_known_says_so():
-  with pytest.raises(errors.UserError, match="unknown thing 'a'. Known: none"):
+  with pytest.raises(errors.UserError, match=r"'a'\. Known: none\."):
     errors.check_known('thing', 'a', [])
   errors.check_known('thing', 'a', ['b', 'a'])

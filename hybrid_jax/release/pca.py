@@ -37,11 +37,7 @@ def fit(
   """
   dim = settings.at(config.reduced_dim, split_point)
   z = np.asarray(features)
-  if not 1 <= dim <= z.shape[1]:
-    raise errors.UserError(
-      f'reduced_dim is {dim}, and there are {z.shape[1]} features at'
-      f' {split_point!r}; it must be from 1 to {z.shape[1]}.'
-    )
+  check_dim(dim, z.shape[1], split_point)
   # Both are exact; the first is quick where few of many are wanted.
   solver = 'arpack' if dim < min(z.shape) else 'full'
   pca = sklearn.decomposition.PCA(dim, svd_solver=solver, random_state=0).fit(
@@ -51,3 +47,16 @@ def fit(
     mean=jnp.asarray(pca.mean_, jnp.float32),
     components=jnp.asarray(pca.components_, jnp.float32),
   )
+
+
+def check_dim(dim: int, features: int, split_point: str) -> None:
+  """Refuses a number of components that `features` features cannot have.
+
+  Raises:
+    UserError: `dim` is below 1 or above `features`.
+  """
+  if not 1 <= dim <= features:
+    raise errors.UserError(
+      f'reduced_dim is {dim}, and there are {features} features at'
+      f' {split_point!r}; it must be from 1 to {features}.'
+    )

@@ -1,15 +1,26 @@
 """Reads and checks the data, and says what it holds."""
 
+import functools
+import math
+
+import jax
 import numpy as np
 
-from hybrid_jax import files, progress
+from hybrid_jax import errors, files, progress, settings
 from hybrid_jax.datasets import base as datasets
+from hybrid_jax.release import pca
 from hybrid_jax.stages import base
 
 
 def run(study: base.Study) -> None:
-  """Writes `results/data.json`: shapes, class counts by fold, normalization."""
+  """Writes `results/data.json`: shapes, class counts by fold, normalization.
+
+  Raises:
+    UserError: the data or a size in the config cannot be right; see
+      `datasets.base.check`.
+  """
   data = study.data
+  _check_sizes(study)
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {
     name: int(study.rows(i).sum()) for i, name in enumerate(datasets.FOLDS)
@@ -41,3 +52,27 @@ def run(study: base.Study) -> None:
     f' {len(np.unique(data.recording))} recordings; '
     + ', '.join(f'{n} {fold}' for fold, n in folds.items())
   )
+
+
+def _check_sizes(study):
+  """Refuses now what a later stage would refuse after minutes of training."""
+  for split_point in study.split_points:
+    features, _ = jax.eval_shape(
+      functools.partial(
+        study.model.init_with_output, split_point=split_point, method='edge'
+      ),
+      jax.random.key(0),
+      study.x[:1],
+    )
+    pca.check_dim(
+      settings.at(study.config.release.reduced_dim, split_point),
+      math.prod(features.shape[1:]),
+      split_point,
+    )
+  train = int(study.rows(datasets.TRAIN).sum())
+  for group in ('training', 'siamese'):
+    size = study.config[group].batch_size
+    if size > train:
+      raise errors.UserError(
+        f'{group}.batch_size is {size}; the training fold has {train} examples.'
+      )

@@ -17,7 +17,9 @@ needs_seglearn = pytest.mark.skipif(
 
 
 def _config(**change):
-  return ml_collections.ConfigDict({'name': 'watch', **watch.DEFAULTS, **change})
+  return ml_collections.ConfigDict(
+    {'name': 'watch', **watch.DEFAULTS, **change}
+  )
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +52,9 @@ def test_each_recording_is_one_person_doing_one_exercise_on_one_side(data):
   combined = (
     data.primary * 20 + data.sensitive['person'] * 2 + data.sensitive['side']
   )
-  pairs = {(int(r), int(c)) for r, c in zip(data.recording, combined, strict=True)}
+  pairs = {
+    (int(r), int(c)) for r, c in zip(data.recording, combined, strict=True)
+  }
   assert len(pairs) == 140
   # Ten people, seven exercises, two sides: each once.
   assert len(set(combined.tolist())) == 140

@@ -11,9 +11,7 @@ _CUT = 'conv1'
 
 
 def _config(reduced_dim=3, noise=0.5):
-  return ml_collections.ConfigDict(
-    {'reduced_dim': reduced_dim, 'noise': noise}
-  )
+  return ml_collections.ConfigDict({'reduced_dim': reduced_dim, 'noise': noise})
 
 
 def _features(n=60, d=6, seed=0):
