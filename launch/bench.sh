@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# JAX and PyTorch timed by turns: bash launch/bench.sh [--out=FILE.json]
+set -euo pipefail
+arguments=()
+for argument in "$@"; do  # A path is meant from where the command was given.
+  case $argument in
+    --out=*) argument=--out=$(realpath -m "${argument#*=}") ;;
+  esac
+  arguments+=("$argument")
+done
+cd "$(dirname "$0")/.."
+source launch/environment.sh
+make_environment
+
+# PyTorch lives apart: nothing else here needs it. The build without CUDA is a
+# tenth of the size; where there is none of that name, the plain one is it.
+stamp='torch==2.13.0 numpy'
+if [ "$(cat .venv-torch/stamp 2>/dev/null)" != "$stamp" ]; then
+  echo "making $PWD/.venv-torch (some minutes, once)" >&2
+  "$PYTHON" -m venv .venv-torch
+  install=(.venv-torch/bin/python -m pip install --quiet
+    --disable-pip-version-check --retries 1)
+  "${install[@]}" 'torch==2.13.0+cpu' numpy \
+    --extra-index-url https://download.pytorch.org/whl/cpu ||
+    "${install[@]}" 'torch==2.13.0' numpy
+  echo "$stamp" > .venv-torch/stamp
+fi
+"$PYTHON" -m launch.bench "${arguments[@]}"
