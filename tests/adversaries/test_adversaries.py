@@ -209,7 +209,7 @@ def test_kernel_densities_equal_a_direct_sum():
   problem = _problem(_features(leak=2))
   who, *_ = _labels()
   train, test = problem.rows(0), problem.rows(2)
-  attacks = {a.adversary: a for a in kde.attack(problem, _config(), 0)}
+  attacks = {a.adversary: a for a in _found('kde', problem)}
   found = attacks['kernel density 1.5, standardised'].test[0]
   view = problem.views['standardised']
   gallery = view(problem.clean[train]).astype(np.float64)

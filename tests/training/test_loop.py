@@ -205,10 +205,11 @@ def test_a_rest_waits_for_another_epoch(mesh1, tmp_path):
 
 def test_steps_do_not_depend_on_chunks_stops_or_devices(mesh1, mesh8, tmp_path):
   want = _recorded(tmp_path / '1', mesh1, examples=27, total=12, every=12)
-  # Stopped in the middle of an epoch, and gone on in chunks of another size.
-  half, _ = _recorded(tmp_path / '8', mesh8, examples=27, total=7, every=7)
-  np.testing.assert_array_equal(half[7:], -1)
-  other = _recorded(tmp_path / '8', mesh8, examples=27, total=12, every=5)
+  # Stopped before the last step of an epoch, and gone on over its end in
+  # chunks that are shorter than an epoch.
+  half, _ = _recorded(tmp_path / '8', mesh8, examples=27, total=8, every=8)
+  np.testing.assert_array_equal(half[8:], -1)
+  other = _recorded(tmp_path / '8', mesh8, examples=27, total=12, every=2)
   _assert_identical(other, want)
 
 
