@@ -21,9 +21,9 @@ def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
   Raises:
     UserError: the disk is full or refuses; `path` keeps what it held before.
   """
-  path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
+    path.parent.mkdir(parents=True, exist_ok=True)
     yield temporary
     with open(temporary, 'rb') as f:
       os.fsync(f.fileno())
@@ -33,7 +33,8 @@ def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
       f'could not write {path}: {e.strerror or e}. What it held before is kept.'
     ) from e
   finally:
-    temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+      temporary.unlink()
 
 
 def write_bytes(path: pathlib.Path, data: bytes) -> None:

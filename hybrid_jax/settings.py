@@ -23,6 +23,12 @@ def at(value: Any, split_point: str) -> Any:
   return value[split_point]
 
 
+def asked_split_points(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+  """The config's split points; one alone may be given as a word."""
+  asked = config.model.split_points
+  return (asked,) if isinstance(asked, str) else tuple(asked)
+
+
 def check(
   config: ml_collections.ConfigDict,
   split_points: Sequence[str],
@@ -41,10 +47,7 @@ def check(
   defaults = plugins.load('data set', config.data.name).DEFAULTS
   for name in config.data:
     errors.check_known('data setting', name, ['name', *defaults])
-  asked = config.model.split_points
-  if isinstance(asked, str):
-    asked = (asked,)
-    config.model.split_points = asked
+  asked = asked_split_points(config)
   if not asked:
     raise errors.UserError(
       f'model.split_points is empty; name some of {", ".join(split_points)}.'

@@ -107,7 +107,7 @@ def test_one_split_point_may_be_a_word():
   config = watch.get_config()
   _set(config, 'model.split_points', 'conv2')
   _check(config)
-  assert config.model.split_points == ('conv2',)
+  assert settings.asked_split_points(config) == ('conv2',)
 
 
 def test_at_one_value_is_for_all():

@@ -132,7 +132,7 @@ def _fit_views(problem):
   first = np.diag(1 / np.where(std > 1e-8 * std.max(), std, np.inf))
   if d > _LARGEST_VIEW:
     pca = sklearn.decomposition.PCA(
-      _LARGEST_VIEW, svd_solver='randomized', random_state=0
+      min(_LARGEST_VIEW, len(x)), svd_solver='randomized', random_state=0
     ).fit(((x - mean) @ first).astype(np.float32))
     rms = np.sqrt(pca.explained_variance_.mean())
     first = first @ pca.components_.T.astype(np.float64) / rms

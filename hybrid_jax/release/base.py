@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 from flax import struct
 
-from hybrid_jax import plugins
+from hybrid_jax import errors, plugins
 
 
 class Mechanism(struct.PyTreeNode):
@@ -53,8 +53,7 @@ class Release(struct.PyTreeNode):
 
   def noise_scale(self) -> jax.Array | None:
     """Lower-triangular `[d, d]` of the noise added to what is sent, if any."""
-    scales = [m.noise_scale() for m in self.mechanisms]
-    return next((s for s in reversed(scales) if s is not None), None)
+    return self.mechanisms[-1].noise_scale() if self.mechanisms else None
 
   def add_noise(self, released: jax.Array, key: jax.Array) -> jax.Array:
     """Adds fresh noise to `[..., d]`; nothing where the release has none."""
@@ -80,11 +79,17 @@ def fit(
     split_point: where the features were taken.
 
   Raises:
-    UserError: a mechanism is not known, or refuses its settings.
+    UserError: a mechanism is not known, refuses its settings, or comes after
+      noise.
   """
   z = jnp.asarray(features).reshape(len(features), -1)
   fitted = []
   for name in names:
+    if fitted and fitted[-1].noise_scale() is not None:
+      raise errors.UserError(
+        f'{name!r} comes after the mechanism that adds noise; noise must be the'
+        f' last of {", ".join(names)}.'
+      )
     module = plugins.load('release mechanism', name)
     mechanism = module.fit(z, config, split_point)
     z = mechanism.transform(z)

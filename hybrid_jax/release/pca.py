@@ -33,11 +33,11 @@ def fit(
   """The first `config.reduced_dim` principal components of `[n, d_in]`.
 
   Raises:
-    UserError: `reduced_dim` is below 1 or above the number of features.
+    UserError: see `check_dim`.
   """
   dim = settings.at(config.reduced_dim, split_point)
   z = np.asarray(features)
-  check_dim(dim, z.shape[1], split_point)
+  check_dim(dim, min(z.shape), split_point)
   # Both are exact; the first is quick where few of many are wanted.
   solver = 'arpack' if dim < min(z.shape) else 'full'
   pca = sklearn.decomposition.PCA(dim, svd_solver=solver, random_state=0).fit(
@@ -49,14 +49,19 @@ def fit(
   )
 
 
-def check_dim(dim: int, features: int, split_point: str) -> None:
-  """Refuses a number of components that `features` features cannot have.
+def check_dim(dim: int, most: int, split_point: str) -> None:
+  """Refuses a number of components that there cannot be.
+
+  Args:
+    dim: how many are asked for.
+    most: the number of features, or of training examples if they are fewer.
+    split_point: where the features were taken.
 
   Raises:
-    UserError: `dim` is below 1 or above `features`.
+    UserError: `dim` is below 1 or above `most`.
   """
-  if not 1 <= dim <= features:
+  if not 1 <= dim <= most:
     raise errors.UserError(
-      f'reduced_dim is {dim}, and there are {features} features at'
-      f' {split_point!r}; it must be from 1 to {features}.'
+      f'reduced_dim is {dim} at {split_point!r}; its features and training'
+      f' examples allow 1 to {most}.'
     )

@@ -9,7 +9,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, plugins
+from hybrid_jax import errors, files, plugins, settings
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
 from hybrid_jax.training import checkpoint
@@ -64,7 +64,7 @@ class Study:
   @property
   def split_points(self) -> tuple[str, ...]:
     """Where the study cuts, in the network's order."""
-    asked = self.config.model.split_points
+    asked = settings.asked_split_points(self.config)
     return tuple(p for p in self.model.SPLIT_POINTS if p in asked)
 
   @property

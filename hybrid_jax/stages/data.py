@@ -56,6 +56,7 @@ def run(study: base.Study) -> None:
 
 def _check_sizes(study):
   """Refuses now what a later stage would refuse after minutes of training."""
+  train = int(study.rows(datasets.TRAIN).sum())
   for split_point in study.split_points:
     features, _ = jax.eval_shape(
       functools.partial(
@@ -66,10 +67,9 @@ def _check_sizes(study):
     )
     pca.check_dim(
       settings.at(study.config.release.reduced_dim, split_point),
-      math.prod(features.shape[1:]),
+      min(math.prod(features.shape[1:]), train),
       split_point,
     )
-  train = int(study.rows(datasets.TRAIN).sum())
   for group in ('training', 'siamese'):
     size = study.config[group].batch_size
     if size > train:

@@ -23,6 +23,9 @@ def save(folder: pathlib.Path, step: int, state: Any) -> None:
   path = folder.absolute() / f'{step:08d}'
   try:
     folder.mkdir(parents=True, exist_ok=True)
+    # Later ones can only be damaged: the run went back behind them.
+    for stale in (p for p in _steps(folder) if p.name >= path.name):
+      _remove(stale)
     _make_sure_of_room(folder, state)
     ocp.save(path, state, overwrite=True)
   except Exception as e:  # Orbax and TensorStore each raise their own.
@@ -35,8 +38,7 @@ def save(folder: pathlib.Path, step: int, state: Any) -> None:
   # Written last: a checkpoint without its digest counts as unfinished.
   files.write_json(_digest_path(path), {'sha256': _digest(state)})
   for old in _steps(folder)[:-_KEEP]:
-    _digest_path(old).unlink(missing_ok=True)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
 
 
 def restore(folder: pathlib.Path, like: Any) -> Any | None:
@@ -76,6 +78,11 @@ def _make_sure_of_room(folder, state):
     probe.write_bytes(bytes(2 * size + 2**16))
   finally:
     probe.unlink(missing_ok=True)
+
+
+def _remove(path):
+  _digest_path(path).unlink(missing_ok=True)
+  shutil.rmtree(path, ignore_errors=True)
 
 
 def _steps(folder):

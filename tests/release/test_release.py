@@ -92,7 +92,7 @@ def test_pca_rebuilds_the_projection():
 def test_pca_refuses_a_dimension(dim):
   with pytest.raises(errors.UserError) as caught:
     pca.fit(jnp.asarray(_features()), _config(dim), _CUT)
-  for part in (f'reduced_dim is {dim}', '6 features', _CUT):
+  for part in (f'reduced_dim is {dim}', 'allow 1 to 6', _CUT):
     assert part in str(caught.value)
 
 
