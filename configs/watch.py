@@ -1,4 +1,14 @@
-"""Which exercise, but not who: the smart-watch study."""
+"""Which exercise, but not who: the smart-watch study.
+
+    python -m launch.study --config=configs/watch.py --workdir=runs/watch
+
+Two cores, no GPU: 3 minutes with compilation, 2 and a quarter with a warm cache.
+At the dense split, on the test fold (chance: exercise 17 %, person 13 %, side
+53 %): simple features: utility 98 %, person found 78 %, side 99 %; noisy reduced
+Siamese, six numbers: utility 97 %, person 19 %, side 54 %. The README has the
+intervals. `watch.py:small` shows in a minute that all works, and finds nothing
+out.
+"""
 
 import ml_collections
 
@@ -84,11 +94,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.attack.learning_rate = 5e-3
   c.attack.weight_decay = 1e-3
   c.attack.chunk = 100  # steps between two looks at validation
-  c.attack.max_chunks = 10
+  c.attack.max_chunks = 7
   c.attack.patience = 2  # chunks without a gain
   c.attack.neighbours = (1, 3, 9, 27, 81)
   c.attack.bandwidths = (0.3, 0.6, 1.0, 2.0)
-  c.attack.trees = 100
+  c.attack.trees = 80
   c.attack.leaves = (2,)
 
   c.attack.transfer = ml_collections.ConfigDict(

@@ -53,7 +53,7 @@ def _set_up_jax() -> None:
 
   if _CACHE.value:
     jax.config.update('jax_compilation_cache_dir', _CACHE.value)
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.02)
 
 
 def _parse(argv: list[str]) -> list[str]:

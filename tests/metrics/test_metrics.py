@@ -12,6 +12,16 @@ def test_chance_is_the_majority_share(labels, expected):
   assert leakage.chance(np.array(labels)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+  ('labels', 'expected'),
+  # The squares of 1/4, 2/4 and 1/4; of 1; of 2/5, 2/5 and 1/5.
+  [([0, 1, 1, 2], 0.375), ([3, 3, 3], 1.0), ([0, 1, 2, 0, 1], 0.36)],
+)
+def test_a_blind_guess_goes_by_the_shares(labels, expected):
+  assert leakage.blind(np.array(labels)) == pytest.approx(expected)
+  assert leakage.blind(np.array(labels)) <= leakage.chance(np.array(labels))
+
+
 # Two recordings, two draws. Recording 4 is of label 0, recording 9 of label 1.
 RECORDING = np.array([4, 9, 4, 4, 9])
 LABELS = np.array([0, 1, 0, 0, 1])
@@ -41,6 +51,7 @@ def test_measure_by_hand():
   assert figures['value'] == pytest.approx(8 / 10)
   assert figures['chance'] == pytest.approx(3 / 5)
   assert figures['advantage'] == pytest.approx(1 / 5)
+  assert figures['blind'] == pytest.approx((9 + 4) / 25)
   # Recording 4 alone is right in 5 of 6, recording 9 in 3 of 4.
   assert figures['low'] == pytest.approx(3 / 4)
   assert figures['high'] == pytest.approx(5 / 6)

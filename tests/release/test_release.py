@@ -196,16 +196,40 @@ def test_pca_and_then_noise():
   )
 
 
-def test_noise_before_pca_is_refused_or_right():
+@pytest.mark.parametrize('last', ['pca', 'noise', 'identity'])
+def test_nothing_comes_after_noise(last):
+  with pytest.raises(errors.UserError, match=f"'{last}' comes after .* noise"):
+    base.fit(('pca', 'noise', last), _features(), _config(2), _CUT)
+
+
+def test_mechanisms_are_undone_in_reverse():
+  features = jnp.asarray(_features())
+  config = _config({'conv1': 4}, 0.5)
+  # A turn by hand of all four components, after the first mechanism.
+  turn, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((4, 4)))
+  first = pca.fit(features, config, _CUT)
+  turned = pca.Pca(mean=jnp.arange(4.0), components=jnp.asarray(turn))
+  made = base.Release((first, turned))
+  released = made.transform(features)
+  np.testing.assert_allclose(
+    released, (first.transform(features) - np.arange(4)) @ turn.T, atol=1e-4
+  )
+  np.testing.assert_allclose(
+    made.inverse(released),
+    first.inverse(first.transform(features)),
+    atol=1e-4,
+  )
+
+
+def test_each_mechanism_is_fitted_on_what_reaches_it():
+  """A second PCA finds its components in those of the first."""
   features = _features()
-  try:
-    made = base.fit(('noise', 'pca'), features, _config(2, 0.5), _CUT)
-  except errors.UserError:
-    return
-  # Isotropic noise stays so when it is projected on orthonormal components.
-  sigma = 0.5 * np.sqrt(np.mean((features - features.mean(axis=0)) ** 2))
-  scale = np.asarray(made.noise_scale())
-  np.testing.assert_allclose(scale @ scale.T, sigma**2 * np.eye(2), rtol=1e-4)
+  made = base.fit(('pca', 'pca'), features, _config(3), _CUT)
+  first, second = made.mechanisms
+  assert first.components.shape == (3, 6)
+  assert second.components.shape == (3, 3)
+  # They are in order already.
+  np.testing.assert_allclose(np.abs(second.components), np.eye(3), atol=1e-3)
 
 
 def test_an_unknown_mechanism_lists_the_known_ones():
