@@ -172,9 +172,9 @@ def test_every_cut_has_its_cost(exported):
   workdir, asked = exported
   costs = json.loads((workdir / 'results/export.json').read_text())
   cost = costs['split_points']['dense1']
-  # By hand: convolutions over 128, 64 and 32 steps with kernels of 5, a dense
+  # By hand: convolutions over 128, 64 and 32 steps with kernels of 3, a dense
   # layer on 16 x 64 features, PCA from 64 to 6, and 6 x 6 for the noise.
-  edge = 128 * 5 * 6 * 32 + 64 * 5 * 32 * 64 + 32 * 5 * 64 * 64
+  edge = 128 * 3 * 6 * 32 + 64 * 3 * 32 * 64 + 32 * 3 * 64 * 64
   edge += 16 * 64 * 64 + 64 * 6 + 6 * 6
   assert cost['edge_multiply_adds'] == edge
   assert cost['cloud_multiply_adds'] == 6 * 64 + 64 * 7

@@ -1,7 +1,8 @@
-"""Kernel densities of each class: with known noise, nearly Bayes' own attacker.
+"""Kernel densities of each class: with known noise, nearly Bayes' own attack.
 
-The likelihood of class c is the mean over its training vectors x of a Gaussian
-around x (the class form of the rank measure of Osia et al.; DPFE's attacker).
+The score of class c is its share times the mean, over its training vectors x,
+of a Gaussian around x (the class form of the rank measure of Osia et al.;
+DPFE's attacker).
 """
 
 from collections.abc import Iterator
@@ -101,8 +102,6 @@ def _by_class(scored, gallery, onehot, sharpness):
 
 @jax.jit
 def _densities(blocks, gallery, onehot, sharpness):
-  members = onehot.sum(axis=0)
-
   def block(x):
     squared = jnp.maximum(
       (x * x).sum(1)[:, None] + (gallery * gallery).sum(1) - 2 * x @ gallery.T,
@@ -113,7 +112,7 @@ def _densities(blocks, gallery, onehot, sharpness):
 
     def one(sharp):
       total = jnp.exp(-sharp * squared) @ onehot
-      return jnp.log(total / members + 1e-12)
+      return jnp.log(total / len(gallery) + 1e-12)
 
     return jax.lax.map(one, sharpness)
 

@@ -36,20 +36,24 @@ def attack(
   if problem.behind is None:
     return
   for attribute, labels in problem.sensitive.items():
-    network = problem.behind(int(labels.max()) + 1)
-    params = _train(problem, network, labels, config.transfer, seed)
+    init, apply = problem.behind(int(labels.max()) + 1)
+    predict = jax.jit(
+      lambda p, blocks, f=apply: jax.lax.map(lambda b: f(p, b), blocks)
+    )
+    params = _train(
+      problem, init, apply, predict, labels, config.transfer, seed
+    )
     yield base.Attack(
       'transfer, fresh weights',
       attribute,
       *(
-        _log_probs(network, params, problem, fold)[None]
+        _log_probs(predict, params, problem, fold)[None]
         for fold in (datasets.VALIDATION, datasets.TEST)
       ),
     )
 
 
-def _train(problem, network, labels, config, seed):
-  init, apply = network
+def _train(problem, init, apply, predict, labels, config, seed):
   x = problem.structured
   train, held = (problem.rows(f) for f in (datasets.TRAIN, datasets.VALIDATION))
   data = {'x': jnp.asarray(x[train]), 'y': jnp.asarray(labels[train])}
@@ -83,7 +87,7 @@ def _train(problem, network, labels, config, seed):
   best, best_score, stale = state.params, -1.0, 0
   for _ in range(config.steps // config.every):
     state = run(state, config.every)
-    found = _log_probs(network, state.params, problem, datasets.VALIDATION)
+    found = _log_probs(predict, state.params, problem, datasets.VALIDATION)
     score = float((found.argmax(-1) == labels[held]).mean())
     stale += 1
     if score > best_score:
@@ -93,12 +97,9 @@ def _train(problem, network, labels, config, seed):
   return best
 
 
-def _log_probs(network, params, problem, fold):
-  _, apply = network
+def _log_probs(predict, params, problem, fold):
   x = problem.structured[problem.rows(fold)]
   padded = np.pad(x, ((0, -len(x) % _BLOCK), *[(0, 0)] * (x.ndim - 1)))
-  found = jax.jit(lambda p, blocks: jax.lax.map(lambda b: apply(p, b), blocks))(
-    params, padded.reshape(-1, _BLOCK, *x.shape[1:])
-  )
+  found = predict(params, padded.reshape(-1, _BLOCK, *x.shape[1:]))
   logits = np.asarray(found).reshape(len(padded), -1)[: len(x)]
   return np.asarray(jax.nn.log_softmax(logits))

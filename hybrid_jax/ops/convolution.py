@@ -131,23 +131,31 @@ def _conv_backward(strides, pads, precision, saved, dy):
     precision=precision,
   ).T.reshape(kernel.shape)
 
-  # Spread `dy` over the stride, and pad it so that a forward convolution with
-  # the flipped kernel covers exactly the input. A negative pad crops.
-  margins = [
-    (k - 1 - low, size + low - stride * (out - 1) - 1, stride - 1)
-    for k, (low, _), size, out, stride in zip(
-      (kh, kw), pads, x.shape[1:3], dy.shape[1:3], strides, strict=True
-    )
-  ]
-  spread = lax.pad(
-    dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *margins, (0, 0, 0)]
-  )
-  flipped = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-  d_x = jnp.matmul(
-    _patches(spread, (kh, kw), (1, 1)).reshape(-1, kh * kw * features),
-    flipped.reshape(-1, channels),
+  # The gradient of each patch, added up where the patches overlap.
+  d_patches = jnp.matmul(
+    dy.reshape(-1, features),
+    kernel.reshape(-1, features).T,
     precision=precision,
-  ).reshape(x.shape)
+  ).reshape(*dy.shape[:3], kh, kw, channels)
+  (top, bottom), (left, right) = pads
+  height, width = x.shape[1] + top + bottom, x.shape[2] + left + right
+  span_h = strides[0] * (dy.shape[1] - 1) + 1
+  span_w = strides[1] * (dy.shape[2] - 1) + 1
+  d_padded = sum(
+    lax.pad(
+      d_patches[:, :, :, i, j],
+      jnp.zeros((), dy.dtype),
+      (
+        (0, 0, 0),
+        (i, height - i - span_h, strides[0] - 1),
+        (j, width - j - span_w, strides[1] - 1),
+        (0, 0, 0),
+      ),
+    )
+    for i in range(kh)
+    for j in range(kw)
+  )
+  d_x = d_padded[:, top : top + x.shape[1], left : left + x.shape[2]]
   return d_x, d_kernel
 
 
