@@ -44,12 +44,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.training.every = 200  # steps between validations and checkpoints
 
   c.siamese = ml_collections.ConfigDict()
-  c.siamese.steps = 500
+  c.siamese.steps = 600
   c.siamese.batch_size = 128
   c.siamese.learning_rate = 2e-3
   c.siamese.warmup = 0.05
   c.siamese.weight_decay = 1e-4
-  c.siamese.every = 250
+  c.siamese.every = 300
   c.siamese.balance_pairs = True
   # Each of these is one value, or a dict with one for each split point.
   c.siamese.weight = 0.1  # the paper's lambda
