@@ -44,7 +44,7 @@ def test_a_later_stage_names_the_one_it_needs(tmp_path):
 @pytest.mark.parametrize(
   ('argument', 'expected'),
   [
-    ('--config.release.reduced_dim.dense1=65', 'from 1 to 64'),
+    ('--config.release.reduced_dim.dense1=65', 'allow 1 to 64'),
     ('--config.siamese.batch_size=5000', '3555 examples'),
     ('--config.data.window=600', 'shorter than a window of 600'),
   ],
