@@ -21,7 +21,7 @@ if [ "$(cat .venv-torch/stamp 2>/dev/null)" != "$stamp" ]; then
   install=(.venv-torch/bin/python -m pip install --quiet
     --disable-pip-version-check --retries 1)
   "${install[@]}" 'torch==2.13.0+cpu' numpy \
-    --extra-index-url https://download.pytorch.org/whl/cpu ||
+    --extra-index-url https://download.pytorch.org/whl/cpu 2>/dev/null ||
     "${install[@]}" 'torch==2.13.0' numpy
   echo "$stamp" > .venv-torch/stamp
 fi
