@@ -37,12 +37,6 @@ def render(
   )
   environment.filters['estimate'] = tables.percent
   environment.filters['share'] = tables.share
-  chosen = next(
-    row
-    for row in table
-    if (row['split_point'], row['embedding'])
-    == (point['split_point'], point['embedding'])
-  )
   return environment.get_template('report.html').render(
     title=study.config.data.name,
     data=study.read('data', stage='data'),
@@ -51,7 +45,7 @@ def render(
     controls=controls,
     failed=failed,
     point=point,
-    chosen=chosen,
+    chosen=rows.find(table, point),
     names=plots.NAMES,
     figures=figures,
     kinds=[*study.config.attack.adversaries, 'committee'],

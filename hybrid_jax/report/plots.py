@@ -122,12 +122,7 @@ def _levels(table, controls, attribute):
 
 
 def _mark(figure, table, point, attribute):
-  chosen = next(
-    row
-    for row in table
-    if (row['split_point'], row['embedding'])
-    == (point['split_point'], point['embedding'])
-  )
+  chosen = rows.find(table, point)
   figure.add_trace(
     go.Scatter(
       x=[100 * chosen['leakage'][attribute]['value']],

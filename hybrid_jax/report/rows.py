@@ -37,12 +37,11 @@ def gather(study: base.Study) -> list[Row]:
 
 
 def controls(study: base.Study, names: tuple[str, ...]) -> dict[str, Any]:
-  """The controls' figures by name, and `failed`, what is wrong with them."""
-  found = {
+  """The named controls' figures."""
+  return {
     name: study.read('attack', f'control-{name}', stage='attack')
     for name in names
   }
-  return found
 
 
 def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
@@ -101,6 +100,12 @@ def recommend(rows: list[Row], utility_loss: float) -> Row:
       f' finds {leaks}.'
     ),
   }
+
+
+def find(rows: list[Row], point: dict[str, str]) -> Row:
+  """The row of a point, which `recommend` gives."""
+  names = ('split_point', 'embedding')
+  return next(r for r in rows if all(r[n] == point[n] for n in names))
 
 
 def worst_advantage(row: Row) -> float:

@@ -99,12 +99,7 @@ def _write_bundle(study, bundle, cut, edge_file, point, table):
 
 
 def _manifest(study, cut, edge_file, cloud_file, point, table):
-  row = next(
-    r
-    for r in table
-    if (r['split_point'], r['embedding'])
-    == (point['split_point'], point['embedding'])
-  )
+  row = rows.find(table, point)
   units = {
     'x': ', '.join(study.data.channels) or 'as in the data set',
     'noise': 'standard normal, fresh for each input; see device.py',
