@@ -70,6 +70,46 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
         'weights': 'siamese',
         'mechanisms': ('pca', 'noise'),
       },
+      'bounded': {
+        'weights': 'bounded',
+        'mechanisms': ('bottleneck', 'unit_noise'),
+        'split_points': ('dense1',),
+      },
+      'snapped': {
+        'weights': 'bounded',
+        'mechanisms': ('bottleneck', 'snap', 'unit_noise'),
+        'split_points': ('dense1',),
+      },
+    }
+  )
+  # Of embeddings whose weights are a defence's, in units of the noise.
+  c.release.bottleneck_dim = 4
+  c.release.limit = 7.0  # the length of what is sent
+  c.release.prototypes = 7
+  c.release.sharpness = 0.2
+
+  c.defend = ml_collections.ConfigDict()
+  c.defend.warm_steps = 300  # with noise, before any penalty
+  c.defend.steps = 800
+  c.defend.batch_size = 128
+  c.defend.learning_rate = 4e-3
+  c.defend.warmup = 0.05
+  c.defend.weight_decay = 1e-4
+  c.defend.every = 400
+  c.defend.noise_draws = 4
+  c.defend.gain = 0.1  # deviation of a random gain of each channel
+  c.defend.margin = 7.0  # of rules for pairs
+  c.defend.adversary_factor = 3.0  # of the learning rate
+  # How much cross-entropy (nats) one gives up for a unit of the penalty.
+  c.defend.weight = ml_collections.ConfigDict(
+    {
+      'noise_alone': 0.0,
+      'bounded': 0.3,
+      'siamese': 0.1,
+      'dpfe': 0.1,
+      'gradient_reversal': 1.0,
+      'max_entropy': 1.0,
+      'distance_correlation': 1.0,
     }
   )
 
@@ -81,10 +121,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     'knn',
     'kde',
     'trees',
-    'transfer',  # against raw inputs, where it is by far the strongest
+    'transfer',
+    'decensor',
   )
   c.attack.workers = 2  # targets attacked at once
-  c.attack.seeds = 2
+  c.attack.trials = 3  # settings tried of every network, trained at once
+  c.attack.windows = (1, 2, 4, 8, 16, 32, 64)  # added up
   c.attack.draws = 4  # fresh draws of the noise that score every attacker
   c.attack.noise_copies = 4  # of each training vector, where it is not redrawn
   c.attack.mlp_widths = ((64,), (128, 64))
@@ -112,6 +154,55 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     }
   )
 
+  c.attack.decensor = ml_collections.ConfigDict(
+    {
+      'widths': (128, 128),
+      'steps': 500,
+      'batch_size': 256,
+      'learning_rate': 3e-3,
+      'head': (64,),
+    }
+  )
+
+  # What is measured besides leakage; at all split points, or at some.
+  c.attack.measures = ml_collections.ConfigDict(
+    {
+      'ceiling': {'releases': (1, 4, 16, 64), 'resamples': 400},
+      'ranks': {'items': 2000},  # of the test fold, at most
+      'releases': {
+        'counts': (1, 2, 4, 8, 16, 32, 64),
+        'adversaries': ('kde', 'trees'),
+        'limit': 0.1,  # of accuracy above chance
+        'split_points': ('dense1',),
+      },
+      'attacker_data': {
+        'shares': (0.05, 0.1, 0.25, 0.5, 1.0),
+        'adversaries': ('linear', 'kde', 'trees'),
+        'split_points': ('dense1',),
+      },
+      'reconstruction': {
+        'attacks': ('decoder', 'inversion'),
+        'pictures': 6,
+        'decoder': {
+          'widths': (256, 512),
+          'steps': 400,
+          'every': 100,
+          'batch_size': 128,
+          'learning_rate': 1e-3,
+        },
+        'inversion': {
+          'steps': 100,
+          'learning_rate': 0.1,
+          'restarts': 2,
+          'prior': 1e-5,
+          'smooth': 1e-3,
+          'max_items': 128,
+        },
+        'split_points': ('dense1',),
+      },
+    }
+  )
+
   # The least leakage whose utility is within this of the whole network's.
   c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
 
@@ -119,6 +210,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.model.split_points = ('dense1',)
     c.training.steps = c.siamese.steps = 40
     c.training.every = c.siamese.every = 20
+    c.defend.warm_steps = c.defend.steps = c.defend.every = 40
     c.attack.max_chunks = 1
     c.attack.transfer.steps = c.attack.transfer.every = 20
     c.attack.trees = 50

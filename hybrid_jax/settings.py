@@ -59,12 +59,18 @@ def check(
       ('siamese', 'margin'),
       ('release', 'reduced_dim'),
       ('release', 'noise'),
+      ('release', 'bottleneck_dim'),
+      ('release', 'limit'),
     ):
       at(config[group][name], split_point)
   for embedding in config.release.embeddings.values():
     errors.check_known(
-      'kind of weights', embedding.weights, ['simple', 'siamese']
+      'kind of weights',
+      embedding.weights,
+      ['simple', *plugins.known('defence')],
     )
+    for name in embedding.get('split_points') or ():
+      errors.check_known('split point of an embedding', name, split_points)
     for name in embedding.mechanisms:
       errors.check_known(
         'release mechanism', name, plugins.known('release mechanism')
@@ -78,7 +84,7 @@ def check(
     errors.check_known('adversary', name, plugins.known('adversary'))
   for name in config.attack.mlp_views:
     errors.check_known('view', name, adversaries.VIEWS)
-  for group in ('training', 'siamese'):
+  for group in ('training', 'siamese', 'defend'):
     for name in ('steps', 'batch_size', 'every'):
       if config[group][name] < 1:
         raise errors.UserError(

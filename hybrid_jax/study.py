@@ -10,7 +10,16 @@ import ml_collections
 from hybrid_jax import errors, files, plugins, progress, settings
 from hybrid_jax.stages import base
 
-STAGES = ('data', 'train', 'siamese', 'release', 'attack', 'export', 'report')
+STAGES = (
+  'data',
+  'train',
+  'siamese',
+  'defend',
+  'release',
+  'attack',
+  'export',
+  'report',
+)
 
 
 def run(

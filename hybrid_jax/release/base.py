@@ -6,7 +6,7 @@ features as they reach it. Adding noise is apart from the rest: `transform` and
 `inverse` are without noise, and `noise_scale` says what is added in the end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -69,6 +69,7 @@ def fit(
   features: np.ndarray,
   config: ml_collections.ConfigDict,
   split_point: str,
+  trained: Mapping[str, Mechanism] | None = None,
 ) -> Release:
   """Fits the named mechanisms in order, each on what the last one gives.
 
@@ -77,6 +78,8 @@ def fit(
     features: training features `[n, ...]`.
     config: each mechanism reads its own settings.
     split_point: where the features were taken.
+    trained: mechanisms by name that need no fitting, since they were trained
+      with the network.
 
   Raises:
     UserError: a mechanism is not known, refuses its settings, or comes after
@@ -90,8 +93,9 @@ def fit(
         f'{name!r} comes after the mechanism that adds noise; noise must be the'
         f' last of {", ".join(names)}.'
       )
-    module = plugins.load('release mechanism', name)
-    mechanism = module.fit(z, config, split_point)
+    mechanism = (trained or {}).get(name) or plugins.load(
+      'release mechanism', name
+    ).fit(z, config, split_point)
     z = mechanism.transform(z)
     fitted.append(mechanism)
   return Release(tuple(fitted))

@@ -49,19 +49,22 @@ def fit(
   )
 
 
-def check_dim(dim: int, most: int, split_point: str) -> None:
+def check_dim(
+  dim: int, most: int, split_point: str, setting: str = 'reduced_dim'
+) -> None:
   """Refuses a number of components that there cannot be.
 
   Args:
     dim: how many are asked for.
     most: the number of features, or of training examples if they are fewer.
     split_point: where the features were taken.
+    setting: what the number is called in the config.
 
   Raises:
     UserError: `dim` is below 1 or above `most`.
   """
   if not 1 <= dim <= most:
     raise errors.UserError(
-      f'reduced_dim is {dim} at {split_point!r}; its features and training'
+      f'{setting} is {dim} at {split_point!r}; its features and training'
       f' examples allow 1 to {most}.'
     )

@@ -2,27 +2,32 @@
 
 import dataclasses
 import functools
+import math
 import pathlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, settings
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
+from hybrid_jax.release import bottleneck
 from hybrid_jax.training import checkpoint
 from hybrid_jax.training import state as train_state
 
-SIMPLE = 'simple'
-# The paper's five in its order; a config's others come after them.
+SIMPLE, SIAMESE = 'simple', 'siamese'
+# The paper's five in its order, then ours; a config's others come after them.
 EMBEDDINGS = (
   'simple',
   'reduced',
   'siamese',
   'reduced_siamese',
   'noisy_reduced_siamese',
+  'bounded',
+  'snapped',
 )
 
 
@@ -90,42 +95,116 @@ class Study:
     """Fresh parameters of the whole network."""
     return self.model.init(self.key('init'), self.x[:1])['params']
 
-  def run_folder(self, weights: str, split_point: str = '') -> pathlib.Path:
-    """Where the training of these weights lies."""
-    name = weights if weights == SIMPLE else f'{weights}-{split_point}'
-    return self.workdir / 'training' / name
+  def points(self, embedding: str) -> tuple[str, ...]:
+    """The split points at which the study releases an embedding."""
+    asked = self.config.release.embeddings[embedding].get('split_points')
+    return tuple(p for p in self.split_points if asked is None or p in asked)
 
-  def params(self, weights: str, split_point: str = '') -> dict[str, Any]:
-    """The trained parameters, read once.
+  @property
+  def targets(self) -> tuple[tuple[str, str], ...]:
+    """Every split point and embedding that the study releases, in order."""
+    return tuple(
+      (split_point, name)
+      for split_point in self.split_points
+      for name in self.embeddings
+      if split_point in self.points(name)
+    )
+
+  def run_folder(
+    self, weights: str, split_point: str = '', seed: int = 0
+  ) -> pathlib.Path:
+    """Where the training of these weights lies."""
+    parts = [weights]
+    if weights != SIMPLE:
+      parts.append(split_point)
+    if weights not in (SIMPLE, SIAMESE):
+      parts.append(f'seed{seed}')
+    return self.workdir / 'training' / '-'.join(parts)
+
+  def params(
+    self, weights: str, split_point: str = '', seed: int = 0
+  ) -> dict[str, Any]:
+    """The trained parameters of the network, read once.
 
     Raises:
       UserError: that training is not done; it names the stage to run.
     """
+    if weights not in (SIMPLE, SIAMESE):
+      return self.defended(weights, split_point, seed)['network']
     if weights == SIMPLE:
       split_point = ''  # The same network, wherever it is cut.
-    if (weights, split_point) in self._params:
-      return self._params[weights, split_point]
     stage = 'train' if weights == SIMPLE else weights
-    settings = self.config.training if stage == 'train' else self.config[stage]
-    tx = train_state.optimizer(settings)
-    like = train_state.create(self.initial_params(), tx)
-    folder = self.run_folder(weights, split_point) / 'checkpoints'
-    found = checkpoint.restore(folder, like)
-    if found is None or int(found.step) < settings.steps:
-      raise errors.UserError(
-        f'{folder} holds no finished training; run --stages={stage} first.'
-      )
-    self._params[weights, split_point] = found.params
-    return found.params
+    asked = self.config.training if stage == 'train' else self.config[stage]
+    like = train_state.create(
+      self.initial_params(), train_state.optimizer(asked)
+    )
+    return self._restored(
+      self.run_folder(weights, split_point), like, asked.steps, stage
+    )
 
-  def features(self, weights: str, split_point: str) -> np.ndarray:
+  def defended(
+    self, defence: str, split_point: str, seed: int = 0
+  ) -> dict[str, Any]:
+    """The trained `network` and `bottleneck` of a defence; see `params`."""
+    config = self.config.defend
+    like = train_state.create(
+      self.undefended(defence, split_point),
+      train_state.defence_optimizer(config),
+    )
+    return self._restored(
+      self.run_folder(defence, split_point, seed), like, config.steps, 'defend'
+    )
+
+  def undefended(self, defence: str, split_point: str) -> dict[str, Any]:
+    """Parameters of a defence's training in their shapes, yet to be filled."""
+    shape = self.feature_shape(split_point)
+    size = math.prod(shape)
+    dim = settings.at(self.config.release.bottleneck_dim, split_point)
+    made = plugins.load('defence', defence).make(self.config.defend)
+    classes = {k: len(v) for k, v in self.data.sensitive_names.items()}
+    return {
+      'network': self.initial_params(),
+      'bottleneck': bottleneck.Bottleneck(
+        encode=jnp.zeros((size, dim)),
+        shift=jnp.zeros(dim),
+        decode=jnp.zeros((dim, size)),
+        mean=jnp.zeros(size),
+        limit=float(settings.at(self.config.release.limit, split_point)),
+      ),
+      'defence': made.init(self.key('defence', defence), dim, classes),
+    }
+
+  def _restored(self, folder, like, steps, stage):
+    if folder not in self._params:
+      found = checkpoint.restore(folder / 'checkpoints', like)
+      if found is None or int(found.step) < steps:
+        raise errors.UserError(
+          f'{folder} holds no finished training; run --stages={stage} first.'
+        )
+      self._params[folder] = found.params
+    return self._params[folder]
+
+  def feature_shape(self, split_point: str) -> tuple[int, ...]:
+    """One example's features at a split point, without its batch."""
+    features, _ = jax.eval_shape(
+      functools.partial(
+        self.model.init_with_output, split_point=split_point, method='edge'
+      ),
+      jax.random.key(0),
+      self.x[:1],
+    )
+    return features.shape[1:]
+
+  def features(
+    self, weights: str, split_point: str, seed: int = 0
+  ) -> np.ndarray:
     """What the edge gives for every example: `[n, ...]`."""
     edge = jax.jit(
       lambda params, x: self.model.apply(
         {'params': params}, x, split_point, method='edge'
       )
     )
-    return in_blocks(edge, self.params(weights, split_point), self.x)
+    return in_blocks(edge, self.params(weights, split_point, seed), self.x)
 
   def released_path(self, split_point: str, embedding: str) -> pathlib.Path:
     """Where the released vectors lie."""

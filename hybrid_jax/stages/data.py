@@ -1,9 +1,7 @@
 """Reads and checks the data, and says what it holds."""
 
-import functools
 import math
 
-import jax
 import numpy as np
 
 from hybrid_jax import errors, files, progress, settings
@@ -58,19 +56,11 @@ def _check_sizes(study):
   """Refuses now what a later stage would refuse after minutes of training."""
   train = int(study.rows(datasets.TRAIN).sum())
   for split_point in study.split_points:
-    features, _ = jax.eval_shape(
-      functools.partial(
-        study.model.init_with_output, split_point=split_point, method='edge'
-      ),
-      jax.random.key(0),
-      study.x[:1],
-    )
-    pca.check_dim(
-      settings.at(study.config.release.reduced_dim, split_point),
-      min(math.prod(features.shape[1:]), train),
-      split_point,
-    )
-  for group in ('training', 'siamese'):
+    most = min(math.prod(study.feature_shape(split_point)), train)
+    for name in ('reduced_dim', 'bottleneck_dim'):
+      dim = settings.at(study.config.release[name], split_point)
+      pca.check_dim(dim, most, split_point, name)
+  for group in ('training', 'siamese', 'defend'):
     size = study.config[group].batch_size
     if size > train:
       raise errors.UserError(

@@ -1,5 +1,7 @@
 """What leaves the device: every embedding at every split point, as a file."""
 
+import functools
+
 import jax
 import numpy as np
 
@@ -12,30 +14,38 @@ from hybrid_jax.stages import base
 
 def run(study: base.Study) -> None:
   """Writes `released/*.npz`, and each one's utility; what is there is kept."""
-  total = len(study.split_points) * len(study.embeddings)
-  with progress.Progress('release', total, unit='embedding') as bar:
-    for split_point in study.split_points:
-      features = {}
-      for name in study.embeddings:
-        weights = study.config.release.embeddings[name].weights
-        result = study.result('release', f'{split_point}-{name}')
-        path = study.released_path(split_point, name)
-        if not (result.exists() and path.exists()):
-          if weights not in features:
-            features[weights] = study.features(weights, split_point)
-          _release(study, split_point, name, features[weights])
-        bar.advance(1, last=f'{split_point}-{name}')
+  # The newest alone: early features are wide.
+  features = functools.lru_cache(maxsize=2)(study.features)
+  with progress.Progress(
+    'release', len(study.targets), unit='embedding'
+  ) as bar:
+    for split_point, name in study.targets:
+      weights = study.config.release.embeddings[name].weights
+      result = study.result('release', f'{split_point}-{name}')
+      path = study.released_path(split_point, name)
+      if not (result.exists() and path.exists()):
+        _release(study, split_point, name, features(weights, split_point))
+      bar.advance(1, last=f'{split_point}-{name}')
 
 
 def fitted(
   study: base.Study, split_point: str, embedding: str, features: np.ndarray
 ) -> release.Release:
   """The embedding's release, fitted on the training fold's features."""
+  asked = study.config.release.embeddings[embedding]
+  trained = (
+    {}
+    if asked.weights in (base.SIMPLE, base.SIAMESE)
+    else {
+      'bottleneck': study.defended(asked.weights, split_point)['bottleneck']
+    }
+  )
   return release.fit(
-    study.config.release.embeddings[embedding].mechanisms,
+    asked.mechanisms,
     features[study.rows(datasets.TRAIN)],
     study.config.release,
     split_point,
+    trained,
   )
 
 

@@ -1,16 +1,19 @@
 """Training steps: each objective is one step maker for the one loop.
 
 A step is a jitted pure function `(state, batch, key) -> (state, metrics)`. A
-batch is a dict with `x [batch, ...]` and `primary [batch]`.
+batch is a dict with `x [batch, ...]` and `primary [batch]`; for a defence also
+with every sensitive label, under its own name after `sensitive_`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import optax
 
+from hybrid_jax.defences import base as defences
 from hybrid_jax.models import base
 from hybrid_jax.training import losses
 from hybrid_jax.training.state import TrainState
@@ -87,6 +90,73 @@ def make_siamese_step(
       'accuracy': accuracy,
       'task': task,
       'contrastive': contrastive,
+    }
+
+  return make_step(loss, tx)
+
+
+def make_defence_step(
+  model: base.SplitModel,
+  tx: optax.GradientTransformation,
+  split_point: str,
+  defence: defences.Defence,
+  weight: float,
+  config: ml_collections.ConfigDict,
+) -> Step:
+  """A bottleneck, noise of unit variance, cross-entropy, and a penalty.
+
+  The parameters are a dict of `network`, `bottleneck` and `defence`.
+
+  Args:
+    model: the network.
+    tx: the optimizer.
+    split_point: where the bottleneck ends the edge.
+    defence: the penalty.
+    weight: of the penalty.
+    config: `noise_draws`, how many noisy copies of what is released the cloud
+      learns from, and `gain`, the deviation of a random gain of each channel
+      of the input, which stands for sensors that differ.
+  """
+
+  def loss(params, batch, key):
+    variables = {'params': params['network']}
+    noise_key, gain_key = jax.random.split(key)
+    x = batch['x']
+    ones = [1] * (x.ndim - 2)
+    x *= 1 + config.gain * jax.random.normal(
+      gain_key, (len(x), *ones, x.shape[-1])
+    )
+    features = model.apply(variables, x, split_point, method='edge')
+    bottleneck = params['bottleneck']
+    clean = bottleneck.transform(features.reshape(len(x), -1))
+    noisy = clean + jax.random.normal(
+      noise_key, (config.noise_draws, *clean.shape)
+    )
+    rebuilt = bottleneck.inverse(noisy).reshape(-1, *features.shape[1:])
+    logits = model.apply(variables, rebuilt, split_point, method='cloud')
+    answers = jnp.tile(batch['primary'], config.noise_draws)
+    task = losses.cross_entropy(logits, answers)
+    penalty = defence.penalty(
+      params['defence'],
+      defences.Batch(
+        x=x,
+        clean=clean,
+        noisy=noisy,
+        primary=batch['primary'],
+        sensitive={
+          name.removeprefix('sensitive_'): labels
+          for name, labels in batch.items()
+          if name.startswith('sensitive_')
+        },
+        classes=logits.shape[-1],
+      ),
+      weight,
+    )
+    accuracy = (logits.argmax(-1) == answers).mean()
+    return task + penalty, {
+      'accuracy': accuracy,
+      'task': task,
+      'penalty': penalty,
     }
 
   return make_step(loss, tx)

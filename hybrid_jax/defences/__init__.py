@@ -1,0 +1,1 @@
+"""What is added to the task's loss, so that what is released tells less."""

@@ -1,0 +1,81 @@
+"""What every defence gives: a penalty on what is released, in training.
+
+A defence is one file beside this one with `make(config) -> Defence`. All are
+trained in the same way: a bottleneck ends the edge, noise of unit variance is
+added to its outputs, the cloud's cross-entropy is computed on them, and the
+penalty times a weight is added.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+_WIDTHS = (64, 64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+  """What a penalty sees.
+
+  Attributes:
+    x: `[b, ...]`, the inputs.
+    clean: `[b, d]`, what is released before the noise, in units of it.
+    noisy: `[draws, b, d]`, with fresh noise.
+    primary: `[b]`.
+    sensitive: name to `[b]`.
+    classes: how many classes the primary label has.
+  """
+
+  x: jax.Array
+  clean: jax.Array
+  noisy: jax.Array
+  primary: jax.Array
+  sensitive: Mapping[str, jax.Array]
+  classes: int
+
+
+def _nothing(key, dim, classes):
+  del key, dim, classes
+  return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Defence:
+  """A penalty, and the parameters that it trains beside the network.
+
+  Attributes:
+    penalty: `(params, batch, weight) -> scalar`, added to the cross-entropy;
+      `weight` is how much of the cross-entropy one gives up for it.
+    init: `(key, dim, classes) -> params`, where `classes` maps each sensitive
+      label to its number of classes.
+  """
+
+  penalty: Callable[[Any, Batch, float], jax.Array]
+  init: Callable[[jax.Array, int, Mapping[str, int]], Any] = _nothing
+
+
+def init_adversary(
+  key: jax.Array, dim: int, classes: Mapping[str, int]
+) -> dict[str, Any]:
+  """A multilayer perceptron for each sensitive label, on `[..., dim]`."""
+  out = {}
+  for i, (name, count) in enumerate(sorted(classes.items())):
+    sizes = (dim, *_WIDTHS, count)
+    keys = jax.random.split(jax.random.fold_in(key, i), len(sizes) - 1)
+    out[name] = [
+      (jax.random.normal(k, (a, b)) * jnp.sqrt(2 / a), jnp.zeros(b))
+      for k, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True)
+    ]
+  return out
+
+
+def adversary_logits(layers: Any, released: jax.Array) -> jax.Array:
+  """One label's logits `[..., k]` from `released [..., d]`."""
+  for layer, (weight, bias) in enumerate(layers):
+    if layer:
+      released = jax.nn.relu(released)
+    released = released @ weight + bias
+  return released

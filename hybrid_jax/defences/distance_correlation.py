@@ -1,0 +1,21 @@
+"""NoPeek: little distance correlation between the input and the release.
+
+Vepakomma et al., "NoPeek: Information leakage reduction to share activations in
+distributed deep learning" (ICDM workshops 2020); distance correlation is due to
+Szekely, Rizzo and Bakirov (Annals of Statistics 35, 2007).
+"""
+
+import ml_collections
+
+from hybrid_jax.defences import base
+from hybrid_jax.training import losses
+
+
+def make(config: ml_collections.ConfigDict) -> base.Defence:
+  """The distance correlation over each batch."""
+  del config
+  return base.Defence(
+    lambda params, batch, weight: (
+      weight * losses.distance_correlation(batch.x, batch.clean)
+    )
+  )

@@ -1,0 +1,38 @@
+"""DPFE's pair rule: different people of one class attract, one person repels.
+
+Osia et al., "Deep Private-Feature Extraction" (arXiv 1802.03151), who minimise
+the information about the sensitive label through pairs.
+"""
+
+import jax.numpy as jnp
+import ml_collections
+
+from hybrid_jax.defences import base
+from hybrid_jax.training import pairs
+
+
+def make(config: ml_collections.ConfigDict) -> base.Defence:
+  """Pairs of one primary class, for each sensitive label, averaged.
+
+  Args:
+    config: `margin`: two examples of one person are pushed until this far
+      apart, in units of the noise.
+  """
+
+  def penalty(params, batch, weight):
+    del params
+    squared = pairs.squared_distances(batch.clean)
+    positive = squared > 0
+    distance = jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
+    apart = jnp.square(jnp.maximum(0.0, config.margin - distance))
+    alike = pairs.same_label(batch.primary) & ~jnp.eye(len(squared), dtype=bool)
+    total = 0.0
+    for labels in batch.sensitive.values():
+      same = pairs.same_label(labels)
+      attract = (alike & ~same).astype(jnp.float32)
+      repel = (alike & same).astype(jnp.float32)
+      total += (attract * squared).sum() / jnp.maximum(attract.sum(), 1)
+      total += (repel * apart).sum() / jnp.maximum(repel.sum(), 1)
+    return 0.5 * weight * total / len(batch.sensitive)
+
+  return base.Defence(penalty)

@@ -1,0 +1,43 @@
+"""Adversarial training: the edge climbs what an adversary descends.
+
+Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation" (ICML
+2015): the adversary's gradient is turned round on its way into the edge.
+"""
+
+import functools
+
+import jax
+import ml_collections
+import optax
+
+from hybrid_jax.defences import base
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def reverse(x: jax.Array, weight: float) -> jax.Array:
+  """`x`, with a gradient of `-weight` times what comes back."""
+  del weight
+  return x
+
+
+reverse.defvjp(
+  lambda x, weight: (x, None),
+  lambda weight, _, g: (jax.tree.map(lambda a: -weight * a, g),),
+)
+
+
+def make(config: ml_collections.ConfigDict) -> base.Defence:
+  """One adversary for each sensitive label, trained at the same time."""
+  del config
+
+  def penalty(params, batch, weight):
+    released = reverse(batch.noisy, weight)
+    total = 0.0
+    for name, labels in batch.sensitive.items():
+      logits = base.adversary_logits(params[name], released)
+      total += optax.softmax_cross_entropy_with_integer_labels(
+        logits, labels
+      ).mean()
+    return total
+
+  return base.Defence(penalty, base.init_adversary)

@@ -1,0 +1,35 @@
+"""Adversarial training: the adversary's answer should be a uniform guess.
+
+Roy and Boddeti, "Mitigating information leakage in image representations: a
+maximum entropy approach" (CVPR 2019): the adversary learns to answer, and the
+edge to leave it without an opinion, which is a steadier game than reversal.
+"""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from hybrid_jax.defences import base
+
+
+def make(config: ml_collections.ConfigDict) -> base.Defence:
+  """One adversary for each sensitive label, trained at the same time."""
+  del config
+
+  def penalty(params, batch, weight):
+    total = 0.0
+    for name, labels in batch.sensitive.items():
+      own = base.adversary_logits(
+        params[name], jax.lax.stop_gradient(batch.noisy)
+      )
+      total += optax.softmax_cross_entropy_with_integer_labels(
+        own, labels
+      ).mean()
+      frozen = jax.lax.stop_gradient(params[name])
+      log_probs = jax.nn.log_softmax(base.adversary_logits(frozen, batch.noisy))
+      entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1).mean()
+      total += weight * (jnp.log(log_probs.shape[-1]) - entropy)
+    return total
+
+  return base.Defence(penalty, base.init_adversary)

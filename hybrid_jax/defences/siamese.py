@@ -1,0 +1,21 @@
+"""The contrastive loss of Osia et al., on the outputs of the bottleneck."""
+
+import ml_collections
+
+from hybrid_jax.defences import base
+from hybrid_jax.training import losses
+
+
+def make(config: ml_collections.ConfigDict) -> base.Defence:
+  """All pairs of the batch.
+
+  Args:
+    config: `margin`, in units of the noise.
+  """
+  return base.Defence(
+    lambda params, batch, weight: (
+      0.5
+      * weight
+      * losses.contrastive(batch.clean, batch.primary, config.margin, True)
+    )
+  )
