@@ -15,7 +15,10 @@ KINDS = {
   'data set': 'datasets',
   'model': 'models',
   'release mechanism': 'release',
+  'defence': 'defences',
   'adversary': 'adversaries',
+  'reconstruction': 'reconstruction',
+  'measure': 'audit',
 }
 
 

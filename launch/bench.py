@@ -170,7 +170,14 @@ def heads_timer() -> Timer:
   x = jnp.asarray(rng.normal(size=(1, n, _HEADS['features'])), jnp.float32)
   y, valid = jnp.asarray(rng.integers(k, size=(1, n))), jnp.ones((1, k), bool)
   data = heads.Data(x, None, y, x[:, :held], y[:, :held], valid)
-  members = heads.Members(zeros, zeros, np.arange(_MEMBERS))
+  members = heads.Members(
+    view=zeros,
+    label=zeros,
+    seed=np.arange(_MEMBERS),
+    rate=np.full(_MEMBERS, settings.learning_rate),
+    decay=np.full(_MEMBERS, settings.weight_decay),
+    width=np.ones(_MEMBERS),
+  )
   widths = _HEADS['widths']
   return lambda: seconds(heads.train, data, members, widths, settings)
 

@@ -9,7 +9,9 @@ for the final figure alone. It never touches the edge: features are constants.
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
+import jax
 import numpy as np
 import sklearn.decomposition
 
@@ -36,10 +38,11 @@ class Problem:
     recording: `[n]`.
     fold: `[n]`, see `datasets.base`.
     draws: how many fresh draws of the noise score an attacker.
-    structured: the features in the shape in which they left the edge
-      `[n, ...]`, where they were neither reduced nor blurred.
-    behind: number of classes to `(init, apply)` of the layers that `structured`
-      goes on to: `init(key) -> params`, `apply(params, x) -> logits`.
+    behind: the layers that what is released goes on to, for a number of
+      outputs; `None` where the network is not known.
+    uncensored: `[n, e]`, what the network without a defence would release.
+    x: `[n, ...]`, the normalized inputs; `None` where they are not known.
+    edge: `x [b, ...]` to what is released without noise `[b, d]`, jittable.
   """
 
   clean: np.ndarray
@@ -49,8 +52,10 @@ class Problem:
   recording: np.ndarray
   fold: np.ndarray
   draws: int = 4
-  structured: np.ndarray | None = None
-  behind: Callable[[int], tuple[Callable, Callable]] | None = None
+  behind: Callable[[int], 'Behind'] | None = None
+  uncensored: np.ndarray | None = None
+  x: np.ndarray | None = None
+  edge: Callable[[jax.Array], jax.Array] | None = None
 
   def __post_init__(self):
     if not np.isfinite(self.clean).all():
@@ -79,8 +84,21 @@ class Problem:
 
   @functools.cached_property
   def views(self) -> dict[str, 'View']:
-    """The ways in which an attacker rescales the vectors; see `_fit_views`."""
-    return _fit_views(self)
+    """The ways in which an attacker rescales the vectors; see `fit_views`."""
+    return fit_views(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Behind:
+  """The network behind the cut, to be trained for the secret.
+
+  Attributes:
+    starts: name to `init(key) -> params`: where training may start.
+    apply: `(params, released [b, d]) -> logits`.
+  """
+
+  starts: Mapping[str, Callable[[jax.Array], Any]]
+  apply: Callable[[Any, jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +130,7 @@ class Attack:
   test: np.ndarray
 
 
-def _fit_views(problem):
+def fit_views(problem: Problem) -> dict[str, View]:
   """Three affine views, each fitted on the training fold and the noise's law.
 
   `standardised`: each feature to unit variance. `whitened`: the covariance to

@@ -14,13 +14,14 @@ from hybrid_jax.training import heads
 def attack(
   problem: base.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[base.Attack]:
-  """One attack for each of `config.mlp_widths`, view, seed and label.
+  """One attack for each of `config.mlp_widths`, view, trial and label.
 
   Args:
     problem: what is attacked.
-    config: `seeds`, `mlp_widths`, `mlp_views` (some of `base.VIEWS`), and the
+    config: `trials`, how many settings are tried of each network, see
+      `members`; `mlp_widths`, `mlp_views` (some of `base.VIEWS`), and the
       settings of `heads.train`.
-    seed: shifts all seeds.
+    seed: of the trials and of all weights.
   """
   for widths in config.mlp_widths:
     name = 'mlp ' + '-'.join(map(str, widths))
@@ -37,30 +38,50 @@ def attack_with(
   """The same for one shape of network; without `widths`, a linear one."""
   views, labels = list(config.mlp_views), list(problem.sensitive)
   data, test = _arrays(problem, [problem.views[v] for v in views])
-  view, label, run = (
-    a.ravel()
-    for a in np.meshgrid(
-      np.arange(len(views)),
-      np.arange(len(labels)),
-      np.arange(config.seeds),
-      indexing='ij',
-    )
-  )
-  members = heads.Members(view, label, seed * 1000 + run)
-  params = heads.train(data, members, widths, config)
-  valid = data.valid[label]
+  crowd = members(len(views), len(labels), config, seed)
+  params = heads.train(data, crowd, widths, config)
+  valid = data.valid[crowd.label]
   on_validation = _by_draw(
-    heads.log_probs(params, data.held, view, valid), problem
+    heads.log_probs(params, data.held, crowd.view, valid), problem
   )
-  on_test = _by_draw(heads.log_probs(params, test, view, valid), problem)
-  for i in range(len(run)):
+  on_test = _by_draw(heads.log_probs(params, test, crowd.view, valid), problem)
+  for i in range(len(crowd.seed)):
     k = int(valid[i].sum())
     yield base.Attack(
-      f'{name}, {views[view[i]]}, seed {run[i]}',
-      labels[label[i]],
+      f'{name}, {views[crowd.view[i]]}, trial {crowd.seed[i] % 1000}',
+      labels[crowd.label[i]],
       on_validation[i][..., :k],
       on_test[i][..., :k],
     )
+
+
+def members(
+  views: int, labels: int, config: ml_collections.ConfigDict, seed: int
+) -> heads.Members:
+  """Every view and label with each of `config.trials` settings.
+
+  The first trial has `config.learning_rate`, `config.weight_decay` and all
+  units; the others draw the learning rate within a factor of 4 of it and the
+  weight decay within a factor of 30, both evenly on a logarithmic scale, and a
+  quarter, half or all of the units. All train at once; validation chooses.
+  """
+  view, label, trial = (
+    a.ravel()
+    for a in np.meshgrid(
+      np.arange(views),
+      np.arange(labels),
+      np.arange(config.trials),
+      indexing='ij',
+    )
+  )
+  rng = np.random.default_rng((7, seed))
+  rate = config.learning_rate * 4 ** rng.uniform(-1, 1, config.trials)
+  decay = config.weight_decay * 30 ** rng.uniform(-1, 1, config.trials)
+  width = rng.choice([0.25, 0.5, 1.0], config.trials)
+  rate[0], decay[0], width[0] = config.learning_rate, config.weight_decay, 1.0
+  return heads.Members(
+    view, label, seed * 1000 + trial, rate[trial], decay[trial], width[trial]
+  )
 
 
 def _arrays(problem, views):

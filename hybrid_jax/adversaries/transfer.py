@@ -1,11 +1,11 @@
 """The transfer attack: the network behind the cut, trained for the secret.
 
-The edge is frozen, and the layers behind it are trained from fresh weights for
-the sensitive label (Osia et al., arXiv 1703.02952). It suits features in the
-shape in which they left the edge; behind raw inputs stands the whole network.
+The edge is frozen, and the layers behind it are trained for the sensitive
+labels, once from the cloud's weights and once from fresh ones (Osia et al.,
+arXiv 1703.02952). Behind raw inputs stands the whole network.
 """
 
-import functools
+import itertools
 from collections.abc import Iterator
 
 import jax
@@ -25,7 +25,10 @@ _BLOCK = 1024
 def attack(
   problem: base.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[base.Attack]:
-  """One attack for each sensitive label; none where there is no `behind`.
+  """One attack for each start and sensitive label; none without `behind`.
+
+  One network answers for all labels at once. Each label keeps the parameters
+  that did best for it on validation.
 
   Args:
     problem: what is attacked.
@@ -35,44 +38,77 @@ def attack(
   """
   if problem.behind is None:
     return
-  for attribute, labels in problem.sensitive.items():
-    init, apply = problem.behind(int(labels.max()) + 1)
-    predict = jax.jit(
-      lambda p, blocks, f=apply: jax.lax.map(lambda b: f(p, b), blocks)
+  labels = np.stack(list(problem.sensitive.values()), axis=1)
+  borders = np.cumsum([0, *(labels.max(axis=0) + 1)])
+  behind = problem.behind(int(borders[-1]))
+  for start, init in behind.starts.items():
+    best = _train(
+      problem, behind.apply, init, labels, borders, config.transfer, seed
     )
-    params = _train(
-      problem, init, apply, predict, labels, config.transfer, seed
-    )
-    yield base.Attack(
-      'transfer, fresh weights',
-      attribute,
-      *(
-        _log_probs(predict, params, problem, fold)[None]
-        for fold in (datasets.VALIDATION, datasets.TEST)
-      ),
-    )
+    for i, attribute in enumerate(problem.sensitive):
+      yield base.Attack(f'transfer, {start}', attribute, *best[i])
 
 
-def _train(problem, init, apply, predict, labels, config, seed):
-  x = problem.structured
+def _train(problem, apply, init, labels, borders, config, seed):
+  """For each label the log-probabilities on validation and test."""
   train, held = (problem.rows(f) for f in (datasets.TRAIN, datasets.VALIDATION))
-  data = {'x': jnp.asarray(x[train]), 'y': jnp.asarray(labels[train])}
+  data = {'x': jnp.asarray(problem.clean[train]), 'y': labels[train]}
+  heads = [slice(a, b) for a, b in itertools.pairwise(borders)]
   tx = train_state.optimizer(config)
 
   def loss(params, batch, key):
+    gain_key, noise_key = jax.random.split(key)
+    x = batch['x']
     # A random gain and smooth labels: the attacker has few examples.
-    shape = (len(batch['x']), *[1] * (batch['x'].ndim - 1))
-    gain = 1 + 0.1 * jax.random.normal(key, shape)
-    logits = apply(params, batch['x'] * gain)
-    classes = jax.nn.one_hot(batch['y'], logits.shape[-1])
-    smooth = optax.smooth_labels(classes, 0.1)
-    return optax.softmax_cross_entropy(logits, smooth).mean(), {}
+    x *= 1 + 0.1 * jax.random.normal(gain_key, (len(x), 1))
+    if problem.noise_scale is not None:
+      x += jax.random.normal(noise_key, x.shape) @ problem.noise_scale.T
+    logits = apply(params, x)
+    total = 0.0
+    for i, head in enumerate(heads):
+      own = logits[:, head]
+      classes = jax.nn.one_hot(batch['y'][:, i], own.shape[-1])
+      smooth = optax.smooth_labels(classes, 0.1)
+      total += optax.softmax_cross_entropy(own, smooth).mean()
+    return total, {}
 
-  step = steps.make_step(loss, tx)
+  run = _make_chunk(steps.make_step(loss, tx), data, config, seed)
+  predict = jax.jit(
+    lambda p, blocks: jax.lax.map(lambda b: apply(p, b), blocks)
+  )
+  state = train_state.create(
+    init(jax.random.fold_in(jax.random.key(3), seed)), tx
+  )
+  best: list = [(None, -1.0)] * len(heads)
+  stale = 0
+  for _ in range(config.steps // config.every):
+    state = run(state)
+    found = _logits(predict, state.params, problem, datasets.VALIDATION)
+    stale += 1
+    for i, head in enumerate(heads):
+      score = float((found[..., head].argmax(-1) == labels[held, i]).mean())
+      if score > best[i][1]:
+        best[i], stale = (state.params, score), 0
+    if stale >= config.patience:
+      break
+  return [
+    [
+      np.asarray(
+        jax.nn.log_softmax(
+          _logits(predict, params, problem, fold)[..., head], axis=-1
+        )
+      )
+      for fold in (datasets.VALIDATION, datasets.TEST)
+    ]
+    for (params, _), head in zip(best, heads, strict=True)
+  ]
+
+
+def _make_chunk(step, data, config, seed):
   key = jax.random.fold_in(jax.random.key(2), seed)
 
-  @functools.partial(jax.jit, static_argnums=1)
-  def run(state, count):
+  @jax.jit
+  def run(state, data):
     def body(state, _):
       row_key, step_key = jax.random.split(jax.random.fold_in(key, state.step))
       rows = jax.random.randint(
@@ -81,25 +117,16 @@ def _train(problem, init, apply, predict, labels, config, seed):
       batch = jax.tree.map(lambda a: a[rows], data)
       return step(state, batch, step_key)[0], None
 
-    return jax.lax.scan(body, state, length=count)[0]
+    return jax.lax.scan(body, state, length=config.every)[0]
 
-  state = train_state.create(init(key), tx)
-  best, best_score, stale = state.params, -1.0, 0
-  for _ in range(config.steps // config.every):
-    state = run(state, config.every)
-    found = _log_probs(predict, state.params, problem, datasets.VALIDATION)
-    score = float((found.argmax(-1) == labels[held]).mean())
-    stale += 1
-    if score > best_score:
-      best, best_score, stale = state.params, score, 0
-    if stale >= config.patience:
-      break
-  return best
+  return lambda state: run(state, data)
 
 
-def _log_probs(predict, params, problem, fold):
-  x = problem.structured[problem.rows(fold)]
-  padded = np.pad(x, ((0, -len(x) % _BLOCK), *[(0, 0)] * (x.ndim - 1)))
-  found = predict(params, padded.reshape(-1, _BLOCK, *x.shape[1:]))
-  logits = np.asarray(found).reshape(len(padded), -1)[: len(x)]
-  return np.asarray(jax.nn.log_softmax(logits))
+def _logits(predict, params, problem, fold):
+  """Logits `[draws, n, outputs]` of what every attacker is scored on."""
+  scored = problem.scored[fold]
+  flat = scored.reshape(-1, scored.shape[-1])
+  padded = np.pad(flat, ((0, -len(flat) % _BLOCK), (0, 0)))
+  found = predict(params, padded.reshape(-1, _BLOCK, flat.shape[1]))
+  logits = np.asarray(found).reshape(len(padded), -1)[: len(flat)]
+  return logits.reshape(*scored.shape[:2], -1)

@@ -1,6 +1,7 @@
 """How well a label was predicted: per window, per recording, against chance."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,46 @@ def measure(
   return _figures(correct, labels, recording) | {
     'per_recording': _figures(right, truth, np.arange(len(truth)))
   }
+
+
+def by_windows(
+  log_probs: np.ndarray,
+  labels: np.ndarray,
+  group: np.ndarray,
+  counts: Sequence[int],
+  repeats: int = 16,
+) -> dict[str, dict[str, Any]]:
+  """Adds up the log-probabilities of k windows of one group.
+
+  Args:
+    log_probs: `[draws, n, k]`; windows are added within one draw of the noise.
+    labels: `[n]`, constant within a group.
+    group: `[n]`, the recording, or the person.
+    counts: the numbers k; those larger than every group are left out, and
+      groups smaller than k are left out of it.
+    repeats: how many random sets of k windows of each group and draw.
+
+  Returns:
+    k to `value`, `low`, `high`, `chance`, `blind`, `advantage` and `groups`,
+    how many there were.
+  """
+  rng = np.random.default_rng(0)
+  members = [np.flatnonzero(group == g) for g in np.unique(group)]
+  out = {}
+  for count in counts:
+    large = [rows for rows in members if len(rows) >= count]
+    if not large:
+      continue
+    right = np.zeros(len(large))
+    for i, rows in enumerate(large):
+      chosen = rng.permuted(np.tile(rows, (repeats, 1)), axis=1)[:, :count]
+      total = log_probs[:, chosen].sum(axis=2)
+      right[i] = (total.argmax(axis=-1) == labels[rows[0]]).mean()
+    truth = labels[[rows[0] for rows in large]]
+    out[str(count)] = _figures(right, truth, np.arange(len(large))) | {
+      'groups': len(large)
+    }
+  return out
 
 
 def _figures(correct, labels, group):

@@ -2,13 +2,13 @@
 
 from hybrid_jax import files, progress
 from hybrid_jax.report import page, rows, tables
-from hybrid_jax.stages import attack, base
+from hybrid_jax.stages import base, problems
 
 
 def run(study: base.Study) -> None:
   """Writes `metrics.json` and `report.html`, and prints the table."""
   table = rows.gather(study)
-  controls = rows.controls(study, attack.CONTROLS)
+  controls = rows.controls(study, problems.CONTROLS)
   failed = rows.failures(controls, table)
   point = rows.recommend(table, study.config.recommend.utility_loss)
   files.write_json(

@@ -20,11 +20,23 @@ _BUCKETS = (8, 16, 64, 128)
 
 @dataclasses.dataclass(frozen=True)
 class Members:
-  """Which view and label each of the `m` heads gets, and its seed."""
+  """What each of the `m` heads gets; all are `[m]`.
+
+  Attributes:
+    view: which view it sees.
+    label: which label it learns.
+    seed: of its weights, batches and noise.
+    rate: its learning rate.
+    decay: its weight decay, as in AdamW.
+    width: the share of its hidden units that are not silenced, 0 to 1.
+  """
 
   view: np.ndarray
   label: np.ndarray
   seed: np.ndarray
+  rate: np.ndarray
+  decay: np.ndarray
+  width: np.ndarray
 
 
 @functools.partial(
@@ -76,16 +88,14 @@ def train(
     data: what they learn from.
     members: the heads.
     widths: the hidden layers of each.
-    config: `batch_size`, `learning_rate`, `weight_decay`, `chunk` (steps
-      between validations), `max_chunks`, and `patience` in chunks.
+    config: `batch_size`, `chunk` (steps between validations), `max_chunks`, and
+      `patience` in chunks.
 
   Returns:
     Parameters, each leaf with a leading axis over the heads.
   """
   settings = (
     min(config.batch_size, data.train.shape[1]),
-    config.learning_rate,
-    config.weight_decay,
     config.chunk,
     config.max_chunks,
     config.patience,
@@ -94,6 +104,9 @@ def train(
     jnp.asarray(members.view),
     jnp.asarray(members.label),
     jnp.asarray(members.seed),
+    jnp.asarray(members.rate, jnp.float32),
+    jnp.asarray(members.decay, jnp.float32),
+    jnp.asarray(members.width, jnp.float32),
   )
   return _train(data, index, tuple(widths), settings)
 
@@ -120,26 +133,33 @@ def _logits(params, x, valid):
   return jnp.where(valid, x, -1e9)
 
 
-def _init(key, sizes):
+def _init(key, sizes, width):
+  """Weights whose silenced units neither give anything nor learn anything."""
   keys = jax.random.split(key, len(sizes) - 1)
-  return [
-    (jax.random.normal(k, (a, b)) * jnp.sqrt(2 / a), jnp.zeros(b))
-    for k, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True)
-  ]
+  layers, used = [], sizes[0]
+  for i, (k, a, b) in enumerate(
+    zip(keys, sizes[:-1], sizes[1:], strict=True), start=1
+  ):
+    weight = jax.random.normal(k, (a, b)) * jnp.sqrt(2 / used)
+    if i < len(keys):
+      used = jnp.ceil(width * b)
+      weight = jnp.where(jnp.arange(b) < used, weight, 0)
+    layers.append((weight, jnp.zeros(b)))
+  return layers
 
 
 @functools.partial(jax.jit, static_argnames=('widths', 'settings'))
 def _train(data, index, widths, settings):
-  batch_size, rate, decay, chunk, max_chunks, patience = settings
-  tx = optax.adamw(rate, weight_decay=decay)
+  batch_size, chunk, max_chunks, patience = settings
+  tx = optax.scale_by_adam()
   n, k = data.train.shape[1], data.valid.shape[1]
   sizes = (data.train.shape[2], *widths, k)
 
-  def start(seed):
-    params = _init(jax.random.fold_in(jax.random.key(0), seed), sizes)
+  def start(seed, width):
+    params = _init(jax.random.fold_in(jax.random.key(0), seed), sizes, width)
     return params, tx.init(params)
 
-  def step(carry, number, view, label, seed):
+  def step(carry, number, view, label, seed, rate, decay):
     params, opt_state = carry
     key = jax.random.fold_in(jax.random.key(1), seed)
     row_key, noise_key = jax.random.split(jax.random.fold_in(key, number))
@@ -154,8 +174,11 @@ def _train(data, index, widths, settings):
       logits = _logits(params, x, data.valid[label])
       return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
-    updates, opt_state = tx.update(jax.grad(loss)(params), opt_state, params)
-    return optax.apply_updates(params, updates), opt_state
+    updates, opt_state = tx.update(jax.grad(loss)(params), opt_state)
+    params = jax.tree.map(
+      lambda p, u: p - rate * (u + decay * p), params, updates
+    )
+    return params, opt_state
 
   def score(params, view, label):
     logits = _logits(params, data.held[view], data.valid[label])
@@ -164,11 +187,13 @@ def _train(data, index, widths, settings):
     # Accuracy is what is reported; the loss only breaks its ties.
     return (logits.argmax(-1) == truth).mean() - 1e-3 * loss.mean()
 
+  over = jax.vmap(step, (0, None, 0, 0, 0, 0, 0))
+
   def one_chunk(loop):
     done, carry, best, best_score, stale = loop
 
     def body(carry, number):
-      return jax.vmap(step, (0, None, 0, 0, 0))(carry, number, *index), None
+      return over(carry, number, *index[:-1]), None
 
     carry, _ = jax.lax.scan(body, carry, done * chunk + jnp.arange(chunk))
     now = jax.vmap(score)(carry[0], index[0], index[1])
@@ -189,7 +214,7 @@ def _train(data, index, widths, settings):
     done, _, _, _, stale = loop
     return (done < max_chunks) & (stale < patience).any()
 
-  carry = jax.vmap(start)(index[2])
+  carry = jax.vmap(start)(index[2], index[5])
   count = len(index[2])
   loop = (
     jnp.zeros((), jnp.int32),

@@ -1,0 +1,54 @@
+"""How much an attacker finds with only a part of the attacker's data."""
+
+import dataclasses
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.audit import leakage
+from hybrid_jax.datasets import base as datasets
+
+
+def measure(
+  problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
+) -> dict[str, dict]:
+  """Leakage against the share of the training fold that an attacker has.
+
+  A share is the first part of every recording, as if it had been watched for
+  less long; not windows here and there, which would nearly be the whole.
+
+  Args:
+    problem: what is attacked.
+    config: `measures.attacker_data`: `shares`, and `adversaries`, who attacks.
+    seed: of all attackers.
+
+  Returns:
+    For each sensitive label `by_share`, the share to its figures, each with
+    `examples`.
+  """
+  settings = config.measures.attacker_data
+  curves = {attribute: {} for attribute in problem.sensitive}
+  for share in sorted(settings.shares):
+    fold = first_part(problem.fold, problem.recording, share)
+    part = dataclasses.replace(problem, fold=fold)
+    found = leakage.quick(part, settings.adversaries, config, seed)
+    for attribute, figures in found.items():
+      curves[attribute][f'{share:g}'] = figures | {
+        'examples': int(part.rows(datasets.TRAIN).sum())
+      }
+  return {name: {'by_share': curve} for name, curve in curves.items()}
+
+
+def first_part(
+  fold: np.ndarray, recording: np.ndarray, share: float
+) -> np.ndarray:
+  """`fold [n]`, with -1 for training examples beyond a recording's share.
+
+  One example of each recording is kept at least.
+  """
+  out = fold.copy()
+  for one in np.unique(recording):
+    rows = np.flatnonzero((recording == one) & (fold == datasets.TRAIN))
+    out[rows[max(1, round(share * len(rows))) :]] = -1
+  return out

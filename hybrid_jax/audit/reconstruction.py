@@ -1,0 +1,72 @@
+"""How much of the device's input can be rebuilt from what it releases."""
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import plugins
+from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.metrics import reconstruction as metrics
+from hybrid_jax.reconstruction import base
+
+CLASS_MEAN = 'class mean'
+
+
+def measure(
+  problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
+) -> dict | None:
+  """Every asked reconstruction, beside the mean of the input's class.
+
+  Args:
+    problem: what is attacked.
+    config: `measures.reconstruction`: `attacks`, their names; `pictures`, how
+      many originals are kept beside what became of them; each attack's own
+      settings under its name.
+    seed: of all attacks.
+
+  Returns:
+    `attacks`, name to the figures of `metrics.reconstruction.measure`, the
+    baseline among them; and `pictures`, `original` and each attack's, of the
+    same test items. `None` where the inputs are not known.
+  """
+  if problem.x is None or problem.edge is None:
+    return None
+  settings = config.measures.reconstruction
+  given = base.Problem(
+    x=problem.x,
+    clean=problem.clean,
+    noise_scale=problem.noise_scale,
+    fold=problem.fold,
+    primary=problem.primary,
+    edge=problem.edge,
+  )
+  test = problem.rows(datasets.TEST)
+  original, recording = problem.x[test], problem.recording[test]
+  every = np.arange(len(original))
+  rebuilt = {
+    CLASS_MEAN: (
+      every,
+      metrics.class_mean(problem.x, problem.primary, problem.fold),
+    )
+  }
+  for name in settings.attacks:
+    rebuilt[name] = plugins.load('reconstruction', name).reconstruct(
+      given, settings, seed
+    )
+  shown = rebuilt[min(rebuilt, key=lambda name: len(rebuilt[name][0]))][0]
+  shown = shown[:: max(1, len(shown) // settings.pictures)][: settings.pictures]
+  return {
+    'attacks': {
+      name: metrics.measure(original[items], found, recording[items])
+      for name, (items, found) in rebuilt.items()
+    },
+    'pictures': {'original': _listed(original[shown])}
+    | {
+      name: _listed(found[np.searchsorted(items, shown)])
+      for name, (items, found) in rebuilt.items()
+    },
+  }
+
+
+def _listed(x):
+  return np.round(x.astype(np.float64), 3).tolist()
