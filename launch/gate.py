@@ -1,0 +1,81 @@
+"""Fails where a study's figures leave their bounds, for a CI.
+
+python -m launch.gate --workdir=runs/watch --min-utility=0.9
+  --max-leakage=person=0.25,side=0.6
+
+Exit code 0: all within bounds; 1: one is not; 2: a mistake in the input.
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+
+from hybrid_jax import errors, gate
+
+MISTAKE = 2
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Where metrics.json is.')
+_MIN_UTILITY = flags.DEFINE_string(
+  'min_utility', None, 'The least low end of the utility, a share from 0 to 1.'
+)
+# Given twice, both count: a bound must not be lost in silence.
+_MAX_LEAKAGE = flags.DEFINE_multi_string(
+  'max_leakage', [], 'LABEL=SHARE,...: the largest high ends of the leakage.'
+)
+_MAX_CEILING = flags.DEFINE_multi_string(
+  'max_ceiling', [], 'LABEL=SHARE,...: the largest high ends of the ceiling.'
+)
+_SPLIT_POINT = flags.DEFINE_string(
+  'split_point', None, 'The row to look at; by default the recommended one.'
+)
+_EMBEDDING = flags.DEFINE_string('embedding', None, 'The same.')
+_JUNIT = flags.DEFINE_string('junit', None, 'Where to write JUnit XML.')
+
+
+def main(argv: list[str]) -> int:
+  """Checks all bounds and prints the table; returns the exit code."""
+  if len(argv) > 1:
+    raise errors.UserError(f'unknown argument {argv[1]!r}; see --help.')
+  if not _WORKDIR.value:
+    raise errors.UserError('--workdir is needed; see --help.')
+  if _JUNIT.value == '':
+    raise errors.UserError('--junit names no file.')
+  bounds = gate.parse_bounds(
+    _MIN_UTILITY.value, _MAX_LEAKAGE.value, _MAX_CEILING.value
+  )
+  metrics = gate.read(pathlib.Path(_WORKDIR.value))
+  row = gate.pick(metrics, _SPLIT_POINT.value, _EMBEDDING.value)
+  checks = gate.check(metrics, row, bounds)
+  if _JUNIT.value:
+    gate.write_junit(pathlib.Path(_JUNIT.value), row, checks)
+  print(gate.terminal(row, checks), end='')
+  return 0 if all(c.passed for c in checks) else 1
+
+
+def _parse(argv: list[str]) -> list[str]:
+  try:
+    return flags.FLAGS([argv[0], *map(_underscores, argv[1:])])
+  except flags.Error as e:
+    raise errors.UserError(' '.join(str(e).split())) from e
+
+
+def _underscores(argument: str) -> str:
+  """`--min_utility=0.9` of `--min-utility=0.9`; absl knows no dashes."""
+  name, equals, value = argument.partition('=')
+  if not name.startswith('--'):
+    return argument
+  return '--' + name[2:].replace('-', '_') + equals + value
+
+
+def run() -> None:
+  """The program: a mistake in the input is one line and exit code 2."""
+  try:
+    app.run(main, flags_parser=_parse)
+  except errors.UserError as e:
+    print(f'error: {e}', file=sys.stderr)
+    sys.exit(MISTAKE)
+
+
+if __name__ == '__main__':
+  run()
