@@ -203,6 +203,26 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     }
   )
 
+  # Every defence, trained and attacked alike. A method has the weights to try,
+  # or none for its own in `defend.weight`.
+  c.rivals = ml_collections.ConfigDict()
+  c.rivals.split_point = 'dense1'
+  c.rivals.seeds = 3
+  c.rivals.methods = ml_collections.ConfigDict(
+    {
+      'bounded': (),
+      'siamese': (),
+      'dpfe': (),
+      'gradient_reversal': (),
+      'max_entropy': (),
+      'distance_correlation': (),
+      'noise_alone': (),
+    }
+  )
+  c.rivals.noise = (0.7, 1.0, 1.5)  # multiples of the noise in training
+  c.rivals.adversaries = ('kde', 'trees')
+  c.rivals.least_utility = 0.8  # corner of the hypervolume; advantage 1
+
   # The least leakage whose utility is within this of the whole network's.
   c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
 

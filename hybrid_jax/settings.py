@@ -82,6 +82,13 @@ def check(
     )
   for name in config.attack.adversaries:
     errors.check_known('adversary', name, plugins.known('adversary'))
+  for name in config.attack.measures:
+    errors.check_known('measure', name, plugins.known('measure'))
+  rivals = config.get('rivals')
+  if rivals:
+    errors.check_known('split point of the rivals', rivals.split_point, asked)
+    for name in rivals.methods:
+      errors.check_known('defence', name, plugins.known('defence'))
   for name in config.attack.mlp_views:
     errors.check_known('view', name, adversaries.VIEWS)
   for group in ('training', 'siamese', 'defend'):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import ml_collections
 
 from hybrid_jax import errors, files, plugins, progress, settings
+from hybrid_jax.models import base as models
 from hybrid_jax.stages import base
 
 STAGES = (
@@ -17,6 +18,7 @@ STAGES = (
   'defend',
   'release',
   'attack',
+  'rivals',
   'export',
   'report',
 )
@@ -41,7 +43,7 @@ def run(
     errors.check_known('stage', stage, STAGES)
   model = plugins.load('model', config.model.name).Model
   settings.check(config, model.SPLIT_POINTS)
-  base.make_model(config.model, 2)
+  models.make(config.model, 2)
   study = base.Study(ml_collections.FrozenConfigDict(config), workdir)
   settings.claim(workdir, config)
   for stage in (s for s in STAGES if s in stages):

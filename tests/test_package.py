@@ -10,7 +10,7 @@ import ml_collections
 import pytest
 
 from hybrid_jax import settings
-from hybrid_jax.stages import base
+from hybrid_jax.models import base
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 def test_every_config_builds(path, arg):
   config = importlib.import_module(f'configs.{path}').get_config(arg)
   assert isinstance(config, ml_collections.ConfigDict)
-  model = base.make_model(config.model, 3)
+  model = base.make(config.model, 3)
   settings.check(config, model.SPLIT_POINTS)
 
 

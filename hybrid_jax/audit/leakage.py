@@ -111,9 +111,11 @@ def quick(
       attack.test, problem.sensitive[attribute][test], problem.recording[test]
     )
     figures.pop('per_recording')
+    held = problem.sensitive[attribute][problem.rows(datasets.VALIDATION)]
     out[attribute] = figures | {
       'adversary': attack.adversary,
       'validation': score,
+      'validation_chance': leakage.chance(held),
     }
   return out
 

@@ -4,13 +4,15 @@ A model is one file beside this one with a class `Model(SplitModel)`, whose
 settings are its fields, and `classes` among them.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
+import ml_collections
 from flax import linen as nn
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 
 
 class SplitModel(nn.Module):
@@ -60,3 +62,19 @@ def split_params(
   blocks = model.edge_blocks(split_point)
   edge = {name: params[name] for name in params if name in blocks}
   return edge, {name: params[name] for name in params if name not in blocks}
+
+
+def make(config: ml_collections.ConfigDict, classes: int) -> SplitModel:
+  """The network of `config.model`, with `classes` outputs.
+
+  Raises:
+    UserError: the model, or one of its options, is not known.
+  """
+  module = plugins.load('model', config.name)
+  options = config.options.to_dict()
+  fields = {f.name for f in dataclasses.fields(module.Model)}
+  for option in options:
+    errors.check_known(
+      'model option', option, sorted(fields - {'classes', 'parent', 'name'})
+    )
+  return module.Model(classes=classes, **options)

@@ -2,46 +2,97 @@
 
 from typing import Any
 
-from hybrid_jax import files
-from hybrid_jax.stages import base
+from hybrid_jax import files, plugins
+from hybrid_jax.audit import base as audit
+from hybrid_jax.stages import base, problems
 
 Row = dict[str, Any]
 
 
 def gather(study: base.Study) -> list[Row]:
-  """One row for each split point and embedding, in the study's order."""
+  """One row for each split point and embedding, in the study's order.
+
+  A row has the release's figures, `utility`, `validation_utility`, and every
+  measure that was taken under its name: `leakage` always, and what else
+  `config.attack.measures` asked for there.
+  """
   rows = []
-  for split_point in study.split_points:
-    for name in study.embeddings:
-      target = f'{split_point}-{name}'
-      released = study.read('release', target, stage='release')
-      rows.append(
-        {
-          **{
-            key: released[key]
-            for key in (
-              'split_point',
-              'embedding',
-              'dim',
-              'rms',
-              'sigma',
-              'relative_noise',
-            )
-          },
-          'utility': released['test'],
-          'validation_utility': released['validation']['value'],
-          'leakage': study.read('attack', target, stage='attack'),
-        }
+  for split_point, name in study.targets:
+    target = f'{split_point}-{name}'
+    released = study.read('release', target, stage='release')
+    row = {
+      key: released[key]
+      for key in (
+        'split_point',
+        'embedding',
+        'dim',
+        'rms',
+        'sigma',
+        'relative_noise',
       )
+    }
+    rows.append(
+      row
+      | {
+        'utility': released['test'],
+        'validation_utility': released['validation']['value'],
+      }
+      | _measures(study, target, split_point)
+    )
   return rows
 
 
 def controls(study: base.Study, names: tuple[str, ...]) -> dict[str, Any]:
-  """The named controls' figures."""
+  """The named controls' measures, by control and measure."""
   return {
-    name: study.read('attack', f'control-{name}', stage='attack')
+    name: _measures(study, f'control-{name}', problems.NOWHERE)
     for name in names
   }
+
+
+def _measures(study, target, split_point):
+  found = {
+    measure: study.read(measure, target, stage='attack')
+    for measure in audit.asked(study.config.attack, split_point)
+  }
+  return {name: value for name, value in found.items() if value is not None}
+
+
+def public(row: Row) -> Row:
+  """A row or control as `metrics.json` has it; a page shows more."""
+  hidden = {
+    'leakage': ('by_kind', 'by_windows'),
+    'ceiling': (),
+  }
+  out = {k: v for k, v in row.items() if k not in audit_names()}
+  for name, without in hidden.items():
+    if name in row:
+      out[name] = {
+        attribute: {k: v for k, v in figures.items() if k not in without}
+        for attribute, figures in row[name].items()
+      }
+  if 'releases' in row:
+    out['releases'] = {
+      attribute: {
+        'limit': found['limit'],
+        'budget': found['budget'],
+        'by_count': {
+          k: {n: f[n] for n in ('value', 'low', 'high')}
+          for k, f in found['by_count'].items()
+        },
+      }
+      for attribute, found in row['releases'].items()
+    }
+  if 'ranks' in row:
+    out['ranks'] = row['ranks']
+  if 'reconstruction' in row:
+    out['reconstruction'] = row['reconstruction']['attacks']
+  return out
+
+
+def audit_names() -> list[str]:
+  """The names of all measures."""
+  return plugins.known('measure')
 
 
 def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
@@ -52,14 +103,14 @@ def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
   least as much as what is computed from them.
   """
   wrong = []
-  for attribute, figures in found['noise'].items():
+  for attribute, figures in found['noise']['leakage'].items():
     if figures['low'] > figures['chance'] or figures['high'] < figures['blind']:
       wrong.append(
         f'Pure noise is not at chance for {attribute}: {figures["value"]:.1%}'
         f' [{figures["low"]:.1%}, {figures["high"]:.1%}], where chance is'
         f' {figures["chance"]:.1%}.'
       )
-  for attribute, raw in found['raw'].items():
+  for attribute, raw in found['raw']['leakage'].items():
     worst = max(rows, key=lambda row: row['leakage'][attribute]['value'])
     if raw['high'] < worst['leakage'][attribute]['value']:
       wrong.append(
@@ -119,4 +170,10 @@ def worst_advantage(row: Row) -> float:
 def read_cost(study: base.Study) -> dict[str, Any]:
   """What each cut costs; empty before the export."""
   path = study.result('export')
+  return files.read_json(path) if path.exists() else {}
+
+
+def read_rivals(study: base.Study) -> dict[str, Any]:
+  """The comparison with other defences; empty where there was none."""
+  path = study.result('rivals')
   return files.read_json(path) if path.exists() else {}

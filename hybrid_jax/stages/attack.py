@@ -44,7 +44,9 @@ def run(study: base.Study) -> None:
 
 def _targets(study):
   """Each target's name and split point; controls at none of them."""
-  controls = [(f'control-{name}', '') for name in problems.CONTROLS]
+  controls = [
+    (f'control-{name}', problems.NOWHERE) for name in problems.CONTROLS
+  ]
   return controls + [(f'{p}-{name}', p) for p, name in study.targets]
 
 

@@ -64,7 +64,7 @@ class Study:
   @functools.cached_property
   def model(self) -> models.SplitModel:
     """The network, without its parameters."""
-    return make_model(self.config.model, len(self.data.primary_names))
+    return models.make(self.config.model, len(self.data.primary_names))
 
   @property
   def split_points(self) -> tuple[str, ...]:
@@ -145,7 +145,11 @@ class Study:
   def defended(
     self, defence: str, split_point: str, seed: int = 0
   ) -> dict[str, Any]:
-    """The trained `network` and `bottleneck` of a defence; see `params`."""
+    """The trained `network` and `bottleneck` of a defence; see `params`.
+
+    `defence` is its name, or `NAME@WEIGHT` for another weight than the
+    config's.
+    """
     config = self.config.defend
     like = train_state.create(
       self.undefended(defence, split_point),
@@ -160,7 +164,9 @@ class Study:
     shape = self.feature_shape(split_point)
     size = math.prod(shape)
     dim = settings.at(self.config.release.bottleneck_dim, split_point)
-    made = plugins.load('defence', defence).make(self.config.defend)
+    made = plugins.load('defence', defence_name(defence)).make(
+      self.config.defend
+    )
     classes = {k: len(v) for k, v in self.data.sensitive_names.items()}
     return {
       'network': self.initial_params(),
@@ -231,22 +237,9 @@ class Study:
     return files.read_json(self.needs(self.result(*names), stage))
 
 
-def make_model(
-  config: ml_collections.ConfigDict, classes: int
-) -> models.SplitModel:
-  """The network of `config.model`, with `classes` outputs.
-
-  Raises:
-    UserError: the model, or one of its options, is not known.
-  """
-  module = plugins.load('model', config.name)
-  options = config.options.to_dict()
-  fields = {f.name for f in dataclasses.fields(module.Model)}
-  for option in options:
-    errors.check_known(
-      'model option', option, sorted(fields - {'classes', 'parent', 'name'})
-    )
-  return module.Model(classes=classes, **options)
+def defence_name(defence: str) -> str:
+  """The name in `NAME` or `NAME@WEIGHT`."""
+  return defence.partition('@')[0]
 
 
 def in_blocks(apply, params, x: np.ndarray, block: int = 1024) -> np.ndarray:

@@ -63,8 +63,9 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
   data, rows = study.data, study.rows(datasets.TRAIN)
   held = study.rows(datasets.VALIDATION)
   tx = train_state.defence_optimizer(config)
-  made = plugins.load('defence', defence).make(config)
-  weight = float(settings.at(config.weight[defence], split_point))
+  name, _, weight = defence.partition('@')
+  made = plugins.load('defence', name).make(config)
+  weight = float(weight or settings.at(config.weight[name], split_point))
   step = steps.make_defence_step(
     study.model, tx, split_point, made, weight, config
   )

@@ -29,9 +29,10 @@ def run(study: base.Study) -> None:
     'export', len(study.split_points), unit='split point'
   ) as bar:
     for split_point in study.split_points:
-      cut = make_halves(study, split_point, point['embedding'])
+      embedding = _embedding(study, split_point, point)
+      cut = make_halves(study, split_point, embedding)
       edge_file = tflite.convert(cut.edge(), cut.edge_inputs(), 'released')
-      cuts[split_point] = _cost(cut, edge_file)
+      cuts[split_point] = _cost(cut, edge_file) | {'embedding': embedding}
       if split_point == point['split_point']:
         cuts[split_point] |= _write_bundle(
           study, bundle, cut, edge_file, point, table
@@ -58,6 +59,12 @@ def make_halves(
     example_shape=study.x.shape[1:],
     feature_shape=features.shape[1:],
   )
+
+
+def _embedding(study, split_point, point):
+  """The recommended one, or the study's last that this cut has."""
+  there = [n for n in study.embeddings if split_point in study.points(n)]
+  return point['embedding'] if point['embedding'] in there else there[-1]
 
 
 def _cost(cut, edge_file):
@@ -137,7 +144,9 @@ def _manifest(study, cut, edge_file, cloud_file, point, table):
       'utility': row['utility'],
       'leakage': {
         attribute: {
-          key: value for key, value in figures.items() if key != 'by_kind'
+          key: value
+          for key, value in figures.items()
+          if key not in ('by_kind', 'by_windows')
         }
         for attribute, figures in row['leakage'].items()
       },

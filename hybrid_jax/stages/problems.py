@@ -14,6 +14,8 @@ from hybrid_jax.models import base as models
 from hybrid_jax.stages import base, release
 
 CONTROLS = ('raw', 'noise', 'decision')
+# The split point of a control, in place of one.
+NOWHERE = ''
 
 
 def of_row(
@@ -205,7 +207,7 @@ def _edge(model, split_point):
 
 def _behind(study, params, made, split_point, outputs):
   """The cloud's half with that many outputs, on what is released."""
-  model = base.make_model(study.config.model, outputs)
+  model = models.make(study.config.model, outputs)
   shape = study.feature_shape(split_point)
 
   def fresh(key):
@@ -225,7 +227,7 @@ def _behind(study, params, made, split_point, outputs):
 
 
 def _whole(study, outputs):
-  model = base.make_model(study.config.model, outputs)
+  model = models.make(study.config.model, outputs)
   return adversaries.Behind(
     {'fresh weights': lambda key: model.init(key, study.x[:1])['params']},
     lambda params, x: model.apply(

@@ -1,8 +1,10 @@
 """What leaves the device: every embedding at every split point, as a file."""
 
 import functools
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from hybrid_jax import files, progress
@@ -78,7 +80,14 @@ def _release(study, split_point, name, features):
       'sigma': sigma,
       'relative_noise': sigma / rms if rms else 0.0,
       **{
-        fold: _utility(study, split_point, weights, made, features, i)
+        fold: utility_of(
+          study,
+          split_point,
+          study.params(weights, split_point),
+          made,
+          features,
+          i,
+        )
         for i, fold in enumerate(datasets.FOLDS)
         if i != datasets.TRAIN
       },
@@ -86,14 +95,21 @@ def _release(study, split_point, name, features):
   )
 
 
-def _utility(study, split_point, weights, made, features, fold):
+def utility_of(
+  study: base.Study,
+  split_point: str,
+  params: Any,
+  made: release.Release,
+  features: np.ndarray,
+  fold: int,
+) -> dict[str, float]:
   """The primary task's figures on fresh draws of what is released."""
   rows = study.rows(fold)
   shape = features.shape[1:]
   draws = 1 if made.noise_scale() is None else study.config.attack.draws
   key = study.key('utility', split_point, datasets.FOLDS[fold])
-  clean = made.transform(features[rows])
-  noisy = made.add_noise(np.broadcast_to(clean, (draws, *clean.shape)), key)
+  clean = made.transform(jnp.asarray(features[rows]))
+  noisy = made.add_noise(jnp.broadcast_to(clean, (draws, *clean.shape)), key)
 
   def cloud(params, released):
     rebuilt = made.inverse(released).reshape(len(released), *shape)
@@ -103,7 +119,7 @@ def _utility(study, split_point, weights, made, features, fold):
 
   logits = base.in_blocks(
     jax.jit(cloud),
-    study.params(weights, split_point),
+    params,
     np.asarray(noisy).reshape(-1, clean.shape[1]),
   )
   return utility.measure(

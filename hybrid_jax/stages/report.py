@@ -10,31 +10,24 @@ def run(study: base.Study) -> None:
   table = rows.gather(study)
   controls = rows.controls(study, problems.CONTROLS)
   failed = rows.failures(controls, table)
+  rivals = rows.read_rivals(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
   files.write_json(
     study.workdir / 'metrics.json',
     {
-      'rows': [_public(row) for row in table],
-      'controls': controls,
+      'rows': [rows.public(row) for row in table],
+      'controls': {k: rows.public(v) for k, v in controls.items()},
       'failed_controls': failed,
       'recommended': point,
+      'rivals': rivals and {k: v for k, v in rivals.items() if k != 'points'},
     },
   )
   files.write_bytes(
     study.workdir / 'report.html',
-    page.render(study, table, controls, failed, point).encode(),
+    page.render(study, table, controls, failed, point, rivals).encode(),
   )
   print(tables.terminal(table, controls))
   for sentence in failed:
     print(f'FAILED CONTROL: {sentence}')
   print(f'\nRecommended: {point["why"]}')
   progress.say(f'report: {study.workdir / "report.html"}')
-
-
-def _public(row):
-  """The row, without what only the report shows."""
-  leakage = {
-    attribute: {k: v for k, v in figures.items() if k != 'by_kind'}
-    for attribute, figures in row['leakage'].items()
-  }
-  return row | {'leakage': leakage}

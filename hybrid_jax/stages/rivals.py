@@ -1,0 +1,225 @@
+"""Defences side by side: trained alike, attacked alike, over several seeds."""
+
+from concurrent import futures
+
+import numpy as np
+from scipy import stats
+
+from hybrid_jax import files, progress
+from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.audit import leakage
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.metrics import ceiling as ceilings
+from hybrid_jax.metrics import front
+from hybrid_jax.release import base as release
+from hybrid_jax.release import noise
+from hybrid_jax.stages import base, defend
+from hybrid_jax.stages import release as releases
+
+# What is compared, over all sensitive labels: the worst.
+Point = dict
+
+
+def run(study: base.Study) -> None:
+  """Trains every method and seed, and writes `results/rivals.json`.
+
+  Each is released with several multiples of the noise that it was trained with,
+  which gives every method its own curve of utility against leakage.
+  """
+  config = study.config.get('rivals')
+  if not config or study.result('rivals').exists():
+    return
+  tasks = [(m, seed) for seed in range(config.seeds) for m in methods(study)]
+  for method, seed in tasks:
+    defend.defend(study, method, config.split_point, seed)
+  with (
+    progress.Progress('rivals', len(tasks), unit='method') as bar,
+    futures.ThreadPoolExecutor(study.config.attack.workers) as pool,
+  ):
+    waiting = [pool.submit(_audit, study, *task) for task in tasks]
+    for future in futures.as_completed(waiting):
+      found = future.result()
+      bar.advance(1, last=f'{found[0]["method"]}, seed {found[0]["seed"]}')
+  points = [p for future in waiting for p in future.result()]
+  files.write_json(study.result('rivals'), summarise(study, points))
+
+
+def methods(study: base.Study) -> tuple[str, ...]:
+  """The methods, each as `NAME` or `NAME@WEIGHT`."""
+  return tuple(
+    f'{name}@{weight:g}' if weight is not None else name
+    for name, weights in study.config.rivals.methods.items()
+    for weight in (weights or (None,))
+  )
+
+
+def _audit(study, method, seed):
+  """A method's points, one for each multiple of the noise; kept once done."""
+  config = study.config.rivals
+  path = study.result('rivals', f'{method}-seed{seed}')
+  if path.exists():
+    return files.read_json(path)
+  trained = study.defended(method, config.split_point, seed)
+  features = study.features(method, config.split_point, seed)
+  points = []
+  for multiple in config.noise:
+    dim = trained['bottleneck'].shift.shape[0]
+    scale = multiple * np.eye(dim, dtype=np.float32)
+    made = release.Release((trained['bottleneck'], noise.Noise(scale=scale)))
+    clean = np.asarray(made.transform(features))
+    problem = adversaries.Problem(
+      clean=clean,
+      noise_scale=scale,
+      primary=study.data.primary,
+      sensitive=study.data.sensitive,
+      recording=study.data.recording,
+      fold=study.data.fold,
+      draws=study.config.attack.draws,
+    )
+    points.append(
+      {
+        'method': method,
+        'seed': seed,
+        'noise': multiple,
+        'utility': {
+          name: releases.utility_of(
+            study, config.split_point, trained['network'], made, features, fold
+          )['value']
+          for fold, name in enumerate(datasets.FOLDS)
+          if fold != datasets.TRAIN
+        },
+        'leakage': leakage.quick(
+          problem, config.adversaries, study.config.attack, seed
+        ),
+        'bits': ceilings.gaussian_bits(
+          clean[study.rows(datasets.TEST)] / multiple,
+          study.data.primary[study.rows(datasets.TEST)],
+        ),
+      }
+    )
+  files.write_json(path, points)
+  return points
+
+
+def advantage(found: dict, fold: str) -> float:
+  """The worst label's way from chance to certainty, at least 0.
+
+  Args:
+    found: a point's `leakage`.
+    fold: `'test'`, or `'validation'` to choose by.
+  """
+  worst = 0.0
+  for figures in found.values():
+    value = figures['value' if fold == 'test' else 'validation']
+    chance = figures['chance' if fold == 'test' else 'validation_chance']
+    worst = max(worst, (value - chance) / (1 - chance))
+  return worst
+
+
+def summarise(study: base.Study, points: list[Point]) -> dict:
+  """Means over seeds, the front, hypervolumes, and the operating points."""
+  config = study.config
+  simple = study.read(
+    'release', f'{config.rivals.split_point}-{base.SIMPLE}', stage='release'
+  )
+  wanted = simple['validation']['value'] - config.recommend.utility_loss
+  table: list[dict] = []
+  for method in dict.fromkeys(p['method'] for p in points):
+    for multiple in config.rivals.noise:
+      mine = [
+        p for p in points if (p['method'], p['noise']) == (method, multiple)
+      ]
+      table.append(
+        {
+          'method': method,
+          'noise': multiple,
+          'utility': interval([p['utility']['test'] for p in mine]),
+          'advantage': interval(
+            [advantage(p['leakage'], 'test') for p in mine]
+          ),
+          'bits': interval([p['bits'] for p in mine]),
+          'leakage': {
+            name: interval([p['leakage'][name]['value'] for p in mine])
+            for name in mine[0]['leakage']
+          },
+          'validation_utility': float(
+            np.mean([p['utility']['validation'] for p in mine])
+          ),
+          'validation_advantage': float(
+            np.mean([advantage(p['leakage'], 'validation') for p in mine])
+          ),
+        }
+      )
+  best = front.undominated(
+    np.array([row['utility']['value'] for row in table]),
+    np.array([row['advantage']['value'] for row in table]),
+  )
+  for row, on_front in zip(table, best, strict=True):
+    row['front'] = bool(on_front)
+  reached = [row for row in table if row['validation_utility'] >= wanted]
+  corner = {'utility': config.rivals.least_utility, 'advantage': 1.0}
+  return {
+    'points': points,
+    'table': table,
+    'wanted_utility': wanted,
+    'simple_utility': simple['test']['value'],
+    'matched': {
+      name: _least([row for row in reached if _name(row) == name])
+      for name in config.rivals.methods
+    },
+    'operating_point': _least(reached),
+    'corner': corner,
+    'hypervolume': {
+      name: interval(
+        [
+          _hypervolume(
+            [p for p in points if _name(p) == name and p['seed'] == seed],
+            corner,
+          )
+          for seed in range(config.rivals.seeds)
+        ]
+      )
+      for name in config.rivals.methods
+    },
+  }
+
+
+def interval(values: list[float]) -> dict[str, float]:
+  """The mean over seeds, and its 95 % interval by Student's t."""
+  mean = float(np.mean(values))
+  if len(values) < 2 or np.ptp(values) == 0:
+    return {'value': mean, 'low': mean, 'high': mean, 'seeds': len(values)}
+  half = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
+  return {
+    'value': mean,
+    'low': mean - half,
+    'high': mean + half,
+    'seeds': len(values),
+  }
+
+
+def _name(row):
+  return base.defence_name(row['method'])
+
+
+def _least(rows):
+  """The least leakage on validation; the utility only breaks ties."""
+  if not rows:
+    return None
+  chosen = min(
+    rows,
+    key=lambda r: (
+      round(r['validation_advantage'], 3),
+      -r['validation_utility'],
+    ),
+  )
+  return {name: chosen[name] for name in ('method', 'noise')}
+
+
+def _hypervolume(points, corner):
+  return front.hypervolume(
+    np.array([p['utility']['test'] for p in points]),
+    np.array([advantage(p['leakage'], 'test') for p in points]),
+    corner['utility'],
+    corner['advantage'],
+  )
