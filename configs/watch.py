@@ -13,16 +13,23 @@ import ml_collections
 
 from hybrid_jax.datasets import watch
 
+_ARGUMENTS = ('', 'fast', 'small', 'tune')
+
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """The study of `hybrid_jax.datasets.watch`.
 
   Args:
-    arg: `'small'` for one split point and few steps, which shows that all
-      works and finds nothing out; nothing for the study itself.
+    arg: nothing for the study itself; `'fast'` without what takes long: the
+      slow attackers, the curves and the rivals; `'small'` for one split point
+      and few steps, which shows that all works and finds nothing out; `'tune'`
+      for every defence with a range of weights, one seed.
   """
-  if arg not in ('', 'small'):
-    raise ValueError(f"configs/watch.py takes 'small' or nothing, not {arg!r}")
+  if arg not in _ARGUMENTS:
+    raise ValueError(
+      f'configs/watch.py takes {", ".join(_ARGUMENTS[1:])} or nothing, not'
+      f' {arg!r}'
+    )
   c = ml_collections.ConfigDict()
   c.seed = 0
 
@@ -226,6 +233,15 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   # The least leakage whose utility is within this of the whole network's.
   c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
 
+  if arg == 'fast':
+    c.attack.adversaries = tuple(
+      name
+      for name in c.attack.adversaries
+      if name not in ('transfer', 'decensor')
+    )
+    for name in ('releases', 'attacker_data', 'reconstruction'):
+      del c.attack.measures[name]
+    del c.rivals
   if arg == 'small':
     c.model.split_points = ('dense1',)
     c.training.steps = c.siamese.steps = 40
@@ -233,5 +249,32 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.defend.warm_steps = c.defend.steps = c.defend.every = 40
     c.attack.max_chunks = 1
     c.attack.transfer.steps = c.attack.transfer.every = 20
+    c.attack.decensor.steps = 50
     c.attack.trees = 50
+    measures = c.attack.measures
+    measures.ceiling.resamples = 100
+    measures.releases.counts = (1, 4)
+    measures.attacker_data.shares = (0.25, 1.0)
+    measures.reconstruction.decoder.steps = 100
+    measures.reconstruction.inversion.steps = 5
+    measures.reconstruction.inversion.max_items = 16
+    c.rivals.seeds = 2
+    c.rivals.noise = (1.0,)
+    c.rivals.methods = ml_collections.ConfigDict(
+      {'bounded': (), 'noise_alone': ()}
+    )
+  if arg == 'tune':
+    c.rivals.seeds = 1
+    c.rivals.noise = (1.0,)
+    c.rivals.methods = ml_collections.ConfigDict(
+      {
+        'bounded': (0.1, 0.3, 1.0),
+        'siamese': (0.03, 0.1, 0.3, 1.0),
+        'dpfe': (0.03, 0.1, 0.3, 1.0),
+        'gradient_reversal': (0.1, 0.3, 1.0, 3.0),
+        'max_entropy': (0.1, 0.3, 1.0, 3.0),
+        'distance_correlation': (0.3, 1.0, 3.0, 10.0),
+        'noise_alone': (0.0,),
+      }
+    )
   return c

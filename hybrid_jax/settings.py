@@ -75,28 +75,33 @@ def check(
       errors.check_known(
         'release mechanism', name, plugins.known('release mechanism')
       )
-  if not config.attack.adversaries:
-    raise errors.UserError(
-      'attack.adversaries is empty; name some of'
-      f' {", ".join(plugins.known("adversary"))}.'
-    )
-  for name in config.attack.adversaries:
-    errors.check_known('adversary', name, plugins.known('adversary'))
-  for name in config.attack.measures:
-    errors.check_known('measure', name, plugins.known('measure'))
+  check_attack(config.attack)
   rivals = config.get('rivals')
   if rivals:
     errors.check_known('split point of the rivals', rivals.split_point, asked)
     for name in rivals.methods:
       errors.check_known('defence', name, plugins.known('defence'))
-  for name in config.attack.mlp_views:
-    errors.check_known('view', name, adversaries.VIEWS)
   for group in ('training', 'siamese', 'defend'):
     for name in ('steps', 'batch_size', 'every'):
       if config[group][name] < 1:
         raise errors.UserError(
           f'{group}.{name} is {config[group][name]}; it must be at least 1.'
         )
+
+
+def check_attack(config: ml_collections.ConfigDict) -> None:
+  """Refuses unknown adversaries, measures and views of a config's `attack`."""
+  if not config.adversaries:
+    raise errors.UserError(
+      'attack.adversaries is empty; name some of'
+      f' {", ".join(plugins.known("adversary"))}.'
+    )
+  for name in config.adversaries:
+    errors.check_known('adversary', name, plugins.known('adversary'))
+  for name in config.measures:
+    errors.check_known('measure', name, plugins.known('measure'))
+  for name in config.mlp_views:
+    errors.check_known('view', name, adversaries.VIEWS)
 
 
 def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:

@@ -7,11 +7,11 @@ Exit code 0: all within bounds; 1: one is not; 2: a mistake in the input.
 """
 
 import pathlib
-import sys
 
-from absl import app, flags
+from absl import flags
 
 from hybrid_jax import errors, gate
+from launch import command
 
 MISTAKE = 2
 
@@ -35,8 +35,7 @@ _JUNIT = flags.DEFINE_string('junit', None, 'Where to write JUnit XML.')
 
 def main(argv: list[str]) -> int:
   """Checks all bounds and prints the table; returns the exit code."""
-  if len(argv) > 1:
-    raise errors.UserError(f'unknown argument {argv[1]!r}; see --help.')
+  command.no_more(argv)
   if not _WORKDIR.value:
     raise errors.UserError('--workdir is needed; see --help.')
   if _JUNIT.value == '':
@@ -53,29 +52,5 @@ def main(argv: list[str]) -> int:
   return 0 if all(c.passed for c in checks) else 1
 
 
-def _parse(argv: list[str]) -> list[str]:
-  try:
-    return flags.FLAGS([argv[0], *map(_underscores, argv[1:])])
-  except flags.Error as e:
-    raise errors.UserError(' '.join(str(e).split())) from e
-
-
-def _underscores(argument: str) -> str:
-  """`--min_utility=0.9` of `--min-utility=0.9`; absl knows no dashes."""
-  name, equals, value = argument.partition('=')
-  if not name.startswith('--'):
-    return argument
-  return '--' + name[2:].replace('-', '_') + equals + value
-
-
-def run() -> None:
-  """The program: a mistake in the input is one line and exit code 2."""
-  try:
-    app.run(main, flags_parser=_parse)
-  except errors.UserError as e:
-    print(f'error: {e}', file=sys.stderr)
-    sys.exit(MISTAKE)
-
-
 if __name__ == '__main__':
-  run()
+  command.run(main, MISTAKE)

@@ -46,7 +46,7 @@ def measure(
   if scale is None:
     view = problem.views['standardised']
     gallery, probes = view(gallery), view(probes)
-    scale = ranks.bandwidth(gallery)
+    scale = max(ranks.bandwidth(gallery), 1e-6)  # Of equal vectors it is 0.
   classes = {}
   for attribute, labels in problem.sensitive.items():
     k = int(labels.max()) + 1

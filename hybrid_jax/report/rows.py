@@ -110,7 +110,7 @@ def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
         f' [{figures["low"]:.1%}, {figures["high"]:.1%}], where chance is'
         f' {figures["chance"]:.1%}.'
       )
-  for attribute, raw in found['raw']['leakage'].items():
+  for attribute, raw in found.get('raw', {}).get('leakage', {}).items():
     worst = max(rows, key=lambda row: row['leakage'][attribute]['value'])
     if raw['high'] < worst['leakage'][attribute]['value']:
       wrong.append(

@@ -1,0 +1,1 @@
+"""Who rebuilds the input: each file one attack on released vectors."""

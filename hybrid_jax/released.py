@@ -1,0 +1,115 @@
+"""Audits a file of released vectors, whatever made them."""
+
+import json
+import pathlib
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors, files, plugins, progress, settings
+from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.audit import base as audit
+from hybrid_jax.report import page, rows
+from hybrid_jax.stages import problems
+
+
+def run(
+  path: pathlib.Path, out: pathlib.Path, config: ml_collections.ConfigDict
+) -> rows.Row:
+  """Writes `metrics.json` and `report.html`; what is done already is kept.
+
+  Args:
+    path: an `.npz` in the layout of a study's `released/*.npz`: `clean`,
+      `primary`, `sensitive_NAME`, `recording`, `fold`, and `noise_cov` where
+      noise is added.
+    out: where the results go.
+    config: `seed` and `attack`, see `configs/audit.py`.
+
+  Returns:
+    The file's row, as a study has one for each embedding; `utility` is `None`.
+
+  Raises:
+    UserError: the file cannot be audited, or `out` belongs to another one.
+  """
+  settings.check_attack(config.attack)
+  problem = problems.read(path, config.attack.draws)
+  _claim(out, path, config)
+  noise = adversaries.Problem(
+    clean=np.random.default_rng(config.seed)
+    .standard_normal(problem.clean.shape)
+    .astype(np.float32),
+    noise_scale=None,
+    primary=problem.primary,
+    sensitive=problem.sensitive,
+    recording=problem.recording,
+    fold=problem.fold,
+    draws=config.attack.draws,
+  )
+  asked = {
+    'released': (problem, audit.asked(config.attack)),
+    'noise': (noise, (audit.LEAKAGE,)),
+  }
+  found = {name: {} for name in asked}
+  total = sum(len(measures) for _, measures in asked.values())
+  with progress.Progress('audit', total, unit='measure') as bar:
+    for target, (given, measures) in asked.items():
+      for measure in measures:
+        result = out / 'results' / measure / f'{target}.json'
+        if not result.exists():
+          figures = audit.measure(measure, given, config.attack, config.seed)
+          files.write_json(result, figures)
+        figures = files.read_json(result)
+        if figures is not None:
+          found[target][measure] = figures
+        bar.advance(1, last=f'{measure} of {target}')
+  row = _row(path, problem) | found['released']
+  failed = rows.failures({'noise': found['noise']}, [row])
+  files.write_json(
+    out / 'metrics.json',
+    {
+      'rows': [rows.public(row)],
+      'controls': {'noise': rows.public(found['noise'])},
+      'failed_controls': failed,
+      'recommended': None,
+    },
+  )
+  html = page.render_audit(path.name, row, {'noise': found['noise']}, failed)
+  files.write_bytes(out / 'report.html', html.encode())
+  return row | {'failed_controls': failed}
+
+
+def _row(path, problem):
+  train = problem.clean[problem.rows(0)].astype(np.float64)
+  rms = float(np.sqrt(np.mean(np.square(train - train.mean(axis=0)))))
+  sigma = 0.0
+  if problem.noise_scale is not None:
+    sigma = float(
+      np.sqrt(np.square(problem.noise_scale).sum() / len(problem.noise_scale))
+    )
+  return {
+    'split_point': 'released',
+    'embedding': path.stem,
+    'dim': problem.clean.shape[1],
+    'rms': rms,
+    'sigma': sigma,
+    'relative_noise': sigma / rms if rms else 0.0,
+    'utility': None,
+    'validation_utility': None,
+  }
+
+
+def _claim(out, path, config):
+  """Makes `out` this file's and config's own, or finds that it is."""
+  wanted = {
+    'released_sha256': files.sha256(path),
+    'config': json.loads(config.to_json_best_effort()),
+    'measures': plugins.known('measure'),
+  }
+  stored = out / 'audit.json'
+  if not stored.exists():
+    files.write_json(stored, wanted)
+  elif files.read_json(stored) != wanted:
+    raise errors.UserError(
+      f'{out} belongs to another file or config. Choose another --out, or'
+      ' remove this one.'
+    )

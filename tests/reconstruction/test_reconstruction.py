@@ -1,0 +1,402 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.metrics import reconstruction as metrics
+from hybrid_jax.models import cnn1d
+from hybrid_jax.reconstruction import base, decoder, inversion
+
+_COUNTS = (900, 200, 100)
+_FOLD = np.repeat([0, 1, 2], _COUNTS)
+_TEST = _FOLD == datasets.TEST
+_SHAPE = (1, 8, 2)
+
+
+def _config(**more):
+  c = ml_collections.ConfigDict()
+  c.decoder = ml_collections.ConfigDict(
+    {
+      'widths': (64,),
+      'steps': 500,
+      'every': 100,
+      'batch_size': 64,
+      'learning_rate': 5e-3,
+    }
+  )
+  c.inversion = ml_collections.ConfigDict(
+    {
+      'steps': 100,
+      'learning_rate': 0.1,
+      'restarts': 2,
+      'prior': 0.0,
+      'smooth': 0.0,
+      'max_items': 0,
+    }
+  )
+  c.update_from_flattened_dict(more)
+  return c
+
+
+def _set(**more):
+  return _config(**{k.replace('__', '.'): v for k, v in more.items()})
+
+
+@functools.cache
+def _inputs():
+  rng = np.random.default_rng(0)
+  return rng.standard_normal((len(_FOLD), *_SHAPE)).astype(np.float32)
+
+
+def _flat(x):
+  return x.reshape(len(x), -1)
+
+
+def _first_channel(x):
+  return x[..., 0].reshape(len(x), -1)
+
+
+def _problem(edge=_flat, noise_scale=None, x=None, **more):
+  x = _inputs() if x is None else x
+  return base.Problem(
+    x=x,
+    clean=more.pop('clean', None) if 'clean' in more else np.asarray(edge(x)),
+    noise_scale=noise_scale,
+    fold=_FOLD,
+    primary=np.arange(len(x)) % 2,
+    edge=edge,
+    **more,
+  )
+
+
+def _figures(problem, items, rebuilt):
+  original = problem.x[_TEST][items]
+  assert rebuilt.shape == original.shape
+  assert np.isfinite(rebuilt).all()
+  return metrics.signal(original, rebuilt, np.arange(len(items)))
+
+
+def _overall(problem, found):
+  figures = _figures(problem, *found)
+  return (
+    figures['correlation']['overall']['value'],
+    figures['error']['overall']['value'],
+  )
+
+
+@pytest.mark.parametrize('module', [decoder, inversion])
+def test_what_is_released_as_it_is_is_rebuilt(module):
+  problem = _problem()
+  correlation, error = _overall(
+    problem, module.reconstruct(problem, _config(), 0)
+  )
+  assert correlation > 0.95
+  assert error < 0.1
+
+
+@pytest.mark.parametrize('module', [decoder, inversion])
+def test_what_is_not_released_is_not_rebuilt(module):
+  problem = _problem(_first_channel)
+  figures = _figures(problem, *module.reconstruct(problem, _config(), 0))
+  first, second = figures['correlation']['channels']
+  assert first['value'] > 0.95
+  assert abs(second['value']) < 0.2
+  assert figures['error']['channels'][1]['value'] > 0.95
+
+
+@pytest.mark.parametrize('constant', [False, True])
+def test_random_and_constant_features_tell_a_decoder_nothing(constant):
+  clean = np.random.default_rng(5).standard_normal((len(_FOLD), 6))
+  problem = _problem(clean=np.ones_like(clean) if constant else clean)
+  found = decoder.reconstruct(problem, _config(), 0)
+  correlation, error = _overall(problem, found)
+  assert abs(correlation) < 0.1
+  assert 0.98 < error < 1.1
+  mean = metrics.class_mean(problem.x, problem.primary, problem.fold)
+  _, known = _overall(problem, (np.arange(len(mean)), mean))
+  assert error > known - 0.02
+
+
+def test_a_decoder_that_gets_worse_returns_to_the_training_mean():
+  problem = _problem(x=_inputs() + 3)
+  items, rebuilt = decoder.reconstruct(
+    problem, _set(decoder__learning_rate=30.0), 0
+  )
+  np.testing.assert_array_equal(items, np.arange(_COUNTS[2]))
+  mean = problem.x[_FOLD == 0].mean(axis=0)
+  np.testing.assert_allclose(
+    rebuilt, np.broadcast_to(mean, rebuilt.shape), atol=1e-5
+  )
+
+
+def test_a_decoder_is_as_good_as_the_noise_lets_it():
+  problem = _problem(noise_scale=np.eye(16, dtype=np.float32))
+  _, error = _overall(
+    problem, decoder.reconstruct(problem, _set(decoder__steps=1000), 0)
+  )
+  # Of x + e, both of variance 1, the best guess is half, which leaves 1/2. Who
+  # trains without noise takes all and leaves 1.
+  assert error == pytest.approx(0.5, abs=0.06)
+
+
+def _blobs():
+  """Images `[n, 8, 9, 1]` of a soft disc somewhere."""
+  rng = np.random.default_rng(3)
+  y, x = rng.uniform(1, [6, 7], (len(_FOLD), 2)).T[..., None, None]
+  rows, columns = np.mgrid[:8, :9]
+  squared = (rows - y) ** 2 + (columns - x) ** 2
+  return np.exp(-squared / 8)[..., None].astype(np.float32)
+
+
+def test_images_are_decoded():
+  problem = _problem(x=_blobs())
+  _, rebuilt = decoder.reconstruct(
+    problem, _set(decoder__steps=100, decoder__every=50), 0
+  )
+  original = problem.x[_TEST]
+  assert rebuilt.shape == original.shape
+  flat = metrics.measure(_flat(original), _flat(rebuilt), np.arange(100))
+  assert flat['correlation']['overall']['value'] > 0.95
+
+
+@pytest.mark.parametrize('shape', [(2, 2, 3), (7, 7, 1), (8, 30, 3)])
+def test_an_image_has_its_size(shape):
+  module = decoder.UpConvolution(*shape)
+  out, variables = jax.eval_shape(
+    module.init_with_output, jax.random.key(0), jnp.ones((3, 5))
+  )
+  assert out.shape == (3, np.prod(shape))
+  # 30 pixels are 4, doubled three times; a convolution follows each.
+  convolutions = [k for k in variables['params'] if k.startswith('Conv')]
+  assert len(convolutions) == 1 + {2: 0, 7: 0, 8: 3}[shape[0]]
+
+
+def test_a_pixel_is_doubled_to_four():
+  x = jnp.array([[1.0, 2], [3, 4]]).reshape(1, 2, 2, 1)
+  want = [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+  np.testing.assert_array_equal(decoder._double(x)[0, :, :, 0], want)
+
+
+@functools.cache
+def _network():
+  """The problem of a small network's first block, and its parameters."""
+  model = cnn1d.Model(classes=2, widths=(8, 8, 8), kernel=3, dense=8)
+  params = jax.jit(model.init)(jax.random.key(0), _inputs()[:1])['params']
+
+  @jax.jit
+  def apply(params, x):
+    return _flat(model.apply({'params': params}, x, 'conv1', method='edge'))
+
+  return _problem(jax.tree_util.Partial(apply, params)), params
+
+
+@pytest.mark.parametrize('module', [decoder, inversion])
+def test_a_network_is_attacked_and_left_alone(module):
+  problem, params = _network()
+  before = jax.tree.map(np.array, params)
+  clean = problem.clean.copy()
+  config = _set(inversion__max_items=20, inversion__steps=200)
+  _, error = _overall(problem, module.reconstruct(problem, config, 0))
+  # Half of the places are lost to the pool, the rest is seen eight ways.
+  assert error < 0.6
+  jax.tree.map(np.testing.assert_array_equal, before, params)
+  np.testing.assert_array_equal(clean, problem.clean)
+
+
+@pytest.mark.parametrize('module', [decoder, inversion])
+def test_equal_seeds_rebuild_alike(module):
+  problem, config = _problem(), _config()
+  (_, one), (_, again), (_, other) = (
+    module.reconstruct(problem, config, seed) for seed in (3, 3, 4)
+  )
+  np.testing.assert_array_equal(one, again)
+  assert np.abs(one - other).max() > 1e-6
+
+
+def test_the_objective_by_hand():
+  released = np.array([[1.0, 0.0]], np.float32)
+  start = jnp.array([1.0, 3.0, 2.0]).reshape(1, 1, 1, 3, 1)
+
+  def edge(x):
+    return x[:, 0, :2, 0]
+
+  # Residuals 0 and 3; L = [[1, 0], [1, 2]] makes them 0 and 1.5.
+  problem = _problem(
+    edge, np.array([[1, 0], [1, 2]], np.float32), clean=np.zeros((1200, 2))
+  )
+  whiten = inversion.whitening(problem)
+  np.testing.assert_allclose(whiten, [[1, 0], [-0.5, 0.5]])
+  x, objective = inversion.descend(
+    edge, released, start, whiten, (1, 0.0, 0.1, 0.01)
+  )
+  np.testing.assert_array_equal(x, start)
+  # 1.5^2 / 2; 1 + 9 + 4 = 14; 2 + 1 = 3.
+  assert float(objective[0, 0]) == pytest.approx(1.125 + 1.4 + 0.03)
+
+
+def test_whitening_without_more_than_a_diagonal():
+  whiten = inversion.whitening(
+    _problem(clean=np.zeros((1200, 2)), noise_scale=np.diag([2.0, 4.0]))
+  )
+  np.testing.assert_allclose(whiten, [0.5, 0.25])
+  problem = _problem(clean=_flat(_inputs()) * 10)
+  np.testing.assert_allclose(
+    inversion.whitening(problem),
+    1 / problem.clean[_FOLD == 0].std(axis=0),
+    rtol=1e-5,
+  )
+
+
+def test_total_variation_by_hand():
+  signal = jnp.array([[1.0, 10], [1, 10], [3, 10], [2, 12]])
+  for x in (signal[None], signal[None, None]):
+    np.testing.assert_allclose(inversion.total_variation(x), [2 + 1 + 2])
+  image = jnp.array([[0.0, 1], [4, 2]])[None, :, :, None]
+  np.testing.assert_allclose(inversion.total_variation(image), [4 + 1 + 1 + 2])
+  np.testing.assert_allclose(
+    inversion.total_variation(jnp.array([[1.0, 2, 0]])), [3]
+  )
+
+
+def test_smoothness_and_the_prior_pull():
+  problem = _problem(_first_channel)
+  size = {}
+  for name in ('prior', 'smooth'):
+    config = _set(**{f'inversion__{name}': 1.0, 'inversion__steps': 300})
+    items, rebuilt = inversion.reconstruct(problem, config, 0)
+    size[name] = np.abs(rebuilt).mean(), np.abs(np.diff(rebuilt, axis=2)).mean()
+  original = np.abs(problem.x[_TEST][items])
+  assert size['prior'][0] < 0.3 * original.mean()
+  assert size['smooth'][1] < 0.1
+
+
+def test_the_least_objective_is_kept():
+  found = np.arange(6.0).reshape(3, 2, 1)
+  objective = np.array([[0.5, np.nan], [0.2, 3], [0.9, np.inf]])
+  np.testing.assert_array_equal(
+    inversion.keep_least(found, objective), [[2], [3]]
+  )
+
+
+@pytest.mark.parametrize('shift', [0.0, 5.0])
+def test_of_all_starts_the_least_is_kept(shift):
+  """Nothing moves, so that what is kept is a start."""
+  x = np.full((len(_FOLD), *_SHAPE), 5.0, np.float32)
+  x[_TEST] = shift
+  problem = _problem(x=x)
+  config = _set(inversion__learning_rate=0.0, inversion__steps=1)
+  _, rebuilt = inversion.reconstruct(problem, config, 0)
+  if shift:  # As the training inputs are.
+    np.testing.assert_array_equal(rebuilt, 5.0)
+  else:  # A random start, of standard deviation 0.1, the nearer of two.
+    assert np.abs(rebuilt).max() < 0.6
+    assert rebuilt.std() > 0.05
+    config = _set(inversion__learning_rate=0.0, inversion__restarts=0)
+    _, alone = inversion.reconstruct(problem, config, 0)
+    np.testing.assert_array_equal(alone, 5.0)
+
+
+def test_the_nearest_by_hand_goes_by_the_noise():
+  x = np.zeros((len(_FOLD), 2), np.float32)
+  x[_FOLD == 0] = 1000
+  x[0], x[1] = (3, 0), (0, 2)
+  released = np.zeros((1, 2), np.float32)
+  # At distance 3 and 2; the noise of the first axis is ten times the other's.
+  for scale, want in ((np.eye(2), (0, 2)), (np.diag([10.0, 1]), (3, 0))):
+    problem = _problem(x=x, noise_scale=scale.astype(np.float32))
+    whiten = inversion.whitening(problem)
+    np.testing.assert_array_equal(
+      inversion.nearest(problem, released, whiten), [want]
+    )
+
+
+@pytest.mark.parametrize(
+  ('most', 'want'), [(4, [0, 3, 6, 9]), (0, range(10)), (None, range(10))]
+)
+def test_items_are_spread_evenly(most, want):
+  np.testing.assert_array_equal(inversion.spread(10, most), want)
+  np.testing.assert_array_equal(inversion.spread(3, 8), range(3))
+
+
+def test_items_say_what_was_rebuilt():
+  problem = _problem()
+  config = _set(inversion__max_items=4)
+  items, rebuilt = inversion.reconstruct(problem, config, 0)
+  np.testing.assert_array_equal(items, [0, 33, 66, 99])
+  np.testing.assert_allclose(rebuilt, problem.x[_TEST][items], atol=0.1)
+
+
+def test_spread_and_center_by_hand():
+  clean = np.zeros((len(_FOLD), 3))
+  clean[_FOLD == 0] = np.tile([[0, 5, 1], [2, 5, 1]], (450, 1))
+  problem = _problem(clean=clean)
+  np.testing.assert_allclose(problem.center, [1, 5, 1])
+  np.testing.assert_allclose(problem.spread, [1, 1e-3, 1e-3])
+  scale = np.array([[1, 0, 0], [2, 3, 0], [0, 0, 4]])
+  noisy = _problem(clean=clean, noise_scale=scale)
+  np.testing.assert_allclose(noisy.spread, np.sqrt([2, 13, 16]))
+  still = _problem(clean=np.ones_like(clean))
+  np.testing.assert_allclose(still.spread, 1)
+
+
+def test_the_draw_is_fixed_and_has_the_law_of_the_noise():
+  scale = np.tril(np.ones((16, 16), np.float32))
+  one, other = (_problem(noise_scale=scale) for _ in range(2))
+  np.testing.assert_array_equal(one.released, other.released)
+  for seen, fold in ((one.released, 2), (one.held, 1)):
+    standard = np.linalg.solve(scale, (seen - one.clean[one.rows(fold)]).T)
+    # 1600 numbers or more.
+    assert standard.mean() == pytest.approx(0, abs=0.1)
+    assert standard.std() == pytest.approx(1, abs=0.07)
+  noise, other_noise = (
+    (seen - one.clean[one.rows(fold)])[:100]
+    for seen, fold in ((one.released, 2), (one.held, 1))
+  )
+  assert np.abs(noise - other_noise).max() > 0.1
+  np.testing.assert_array_equal(_problem().released, one.clean[_TEST])
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_what_is_not_finite_is_refused(value):
+  x = _inputs().copy()
+  x[4, 0, 2, 1] = value
+  with pytest.raises(errors.UserError, match='inputs hold NaN or infinity'):
+    _problem(x=x, clean=_flat(_inputs()))
+  with pytest.raises(errors.UserError, match='released vectors hold NaN'):
+    _problem(clean=_flat(x))
+
+
+def test_problems_that_do_not_fit_are_refused():
+  with pytest.raises(errors.UserError, match="'clean' has 7 entries"):
+    _problem(clean=np.zeros((7, 2)))
+  x = np.zeros((3, 2))
+  with pytest.raises(errors.UserError, match='validation fold is empty'):
+    base.Problem(x, x, None, np.array([0, 0, 2]), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+  ('module', 'name', 'value'),
+  [
+    (decoder, 'decoder__steps', 0),
+    (decoder, 'decoder__every', 0),
+    (decoder, 'decoder__batch_size', 0),
+    (inversion, 'inversion__steps', 0),
+    (inversion, 'inversion__restarts', -1),
+  ],
+)
+def test_settings_out_of_range_are_refused(module, name, value):
+  with pytest.raises(errors.UserError, match=name.replace('__', '.')):
+    module.reconstruct(_problem(), _set(**{name: value}), 0)
+
+
+def test_inversion_needs_an_edge():
+  problem = base.Problem(
+    _inputs(), _flat(_inputs()), None, _FOLD, np.zeros(len(_FOLD))
+  )
+  with pytest.raises(errors.UserError, match='needs the edge'):
+    inversion.reconstruct(problem, _config(), 0)
