@@ -151,10 +151,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
 
   c.attack.transfer = ml_collections.ConfigDict(
     {
-      'steps': 600,
+      'steps': 300,
       'batch_size': 128,
       'every': 100,
-      'patience': 3,
+      'patience': 2,
       'learning_rate': 2e-3,
       'warmup': 0.05,
       'weight_decay': 1e-2,
@@ -184,7 +184,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       },
       'attacker_data': {
         'shares': (0.05, 0.1, 0.25, 0.5, 1.0),
-        'adversaries': ('linear', 'kde', 'trees'),
+        'adversaries': ('kde', 'trees'),
         'split_points': ('dense1',),
       },
       'reconstruction': {

@@ -78,7 +78,9 @@ def check(
   check_attack(config.attack)
   rivals = config.get('rivals')
   if rivals:
-    errors.check_known('split point of the rivals', rivals.split_point, asked)
+    errors.check_known(
+      'split point of the rivals', rivals.split_point, split_points
+    )
     for name in rivals.methods:
       errors.check_known('defence', name, plugins.known('defence'))
   for group in ('training', 'siamese', 'defend'):

@@ -8,8 +8,16 @@ SOME = {
   'data set': {'watch'},
   'model': {'cnn1d'},
   'release mechanism': {'identity', 'noise', 'pca'},
+  'defence': {
+    'bounded', 'distance_correlation', 'dpfe', 'gradient_reversal',
+    'max_entropy', 'noise_alone', 'siamese'
+  },
   'adversary': {
-    'kde', 'knn', 'linear', 'majority', 'mlp', 'transfer', 'trees'
+    'decensor', 'kde', 'knn', 'linear', 'majority', 'mlp', 'transfer', 'trees'
+  },
+  'reconstruction': {'decoder', 'inversion'},
+  'measure': {
+    'attacker_data', 'ceiling', 'leakage', 'ranks', 'reconstruction', 'releases'
   },
 }  # fmt: skip
 
@@ -18,7 +26,10 @@ CONTRACTS = {
   'data set': ('load', ['config']),
   'model': ('Model', None),
   'release mechanism': ('fit', ['features', 'config', 'split_point']),
+  'defence': ('make', ['config']),
   'adversary': ('attack', ['problem', 'config', 'seed']),
+  'reconstruction': ('reconstruct', ['problem', 'config', 'seed']),
+  'measure': ('measure', ['problem', 'config', 'seed']),
 }
 
 

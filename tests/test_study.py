@@ -28,6 +28,8 @@ def test_leaves_what_it_promises(finished):
     'siamese',
     'reduced_siamese',
     'noisy_reduced_siamese',
+    'bounded',
+    'snapped',
   ]
   for row in metrics['rows']:
     assert row['utility']['low'] <= row['utility']['value']
@@ -84,16 +86,16 @@ def test_no_ordinary_attacker_does_much_better(finished, embedding):
 def test_controls_are_where_they_must_be(finished):
   workdir, _ = finished
   metrics = json.loads((workdir / 'metrics.json').read_text())
-  for figures in metrics['controls']['noise'].values():
+  for figures in metrics['controls']['noise']['leakage'].values():
     assert figures['low'] <= figures['chance']
     assert figures['blind'] <= figures['high']
   simple = metrics['rows'][0]['leakage']['person']
-  assert metrics['controls']['raw']['person']['high'] >= simple['value']
+  assert metrics['controls']['raw']['leakage']['person']['high'] >= simple['value']
   assert simple['value'] > 0.5  # The leak is real even in a small study.
 
 
 @pytest.mark.parametrize(
-  'moment', ['training/siamese-dense1/curve.jsonl', 'results/attack']
+  'moment', ['training/siamese-dense1/curve.jsonl', 'results/leakage']
 )
 def test_killed_and_started_again_gives_the_same_bytes(
   finished, tmp_path, moment
@@ -135,7 +137,7 @@ def test_a_truncated_released_file_is_one_clear_line(finished):
   workdir, _ = finished
   path = workdir / 'released/dense1-reduced.npz'
   whole = path.read_bytes()
-  result = workdir / 'results/attack/dense1-reduced.json'
+  result = workdir / 'results/leakage/dense1-reduced.json'
   kept = result.read_bytes()
   try:
     path.write_bytes(whole[: len(whole) // 2])

@@ -29,6 +29,9 @@ def run(study: base.Study) -> None:
   config = study.config.get('rivals')
   if not config or study.result('rivals').exists():
     return
+  if config.split_point not in study.split_points:
+    progress.say(f'rivals: the study does not cut at {config.split_point}')
+    return
   tasks = [(m, seed) for seed in range(config.seeds) for m in methods(study)]
   for method, seed in tasks:
     defend.defend(study, method, config.split_point, seed)

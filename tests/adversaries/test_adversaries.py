@@ -15,14 +15,16 @@ from hybrid_jax.metrics import leakage
 
 _TRAIN, _HELD, _TEST, _WHO, _DIM = 600, 300, 300, 3, 4
 
-# `transfer` needs more than vectors, and `majority` looks at none.
-ON_VECTORS = sorted(set(plugins.known('adversary')) - {'majority', 'transfer'})
+# Two need more than vectors, and `majority` looks at none.
+ON_VECTORS = sorted(
+  set(plugins.known('adversary')) - {'decensor', 'majority', 'transfer'}
+)
 
 
 def _config(**more):
   return ml_collections.ConfigDict(
     {
-      'seeds': 1,
+      'trials': 1,
       'noise_copies': 2,
       'mlp_widths': ((16,),),
       'mlp_views': ('standardised', 'within'),
@@ -395,9 +397,13 @@ def _behind(classes):
       nn.Dense(classes),
     ]
   )
-  return (
-    lambda key: jax.jit(model.init)(key, jnp.zeros((1, 1, 8, 2)))['params'],
-    lambda params, x: model.apply({'params': params}, x),
+  return base.Behind(
+    {
+      'fresh weights': lambda key: jax.jit(model.init)(
+        key, jnp.zeros((1, 1, 8, 2))
+      )['params']
+    },
+    lambda params, x: model.apply({'params': params}, x.reshape(-1, 1, 8, 2)),
   )
 
 
@@ -411,7 +417,6 @@ def test_the_transfer_attack(leak):
     x[:, 0, :, 0] += (who - 1)[:, None] * ramp
   problem = _problem(
     x.reshape(len(x), -1),
-    structured=x.astype(np.float32),
     behind=_behind,
     sensitive={'who': who},
   )

@@ -16,8 +16,6 @@ def _config(**more):
   return ml_collections.ConfigDict(
     {
       'batch_size': 64,
-      'learning_rate': 1e-2,
-      'weight_decay': 1e-3,
       'chunk': 40,
       'max_chunks': 6,
       'patience': 2,
@@ -64,8 +62,14 @@ def _accuracies(params, data, members, leak):
 
 
 def _members(labels, seeds):
+  count = len(seeds)
   return heads.Members(
-    np.zeros(len(seeds), int), np.array(labels), np.array(seeds)
+    view=np.zeros(count, int),
+    label=np.array(labels),
+    seed=np.array(seeds),
+    rate=np.full(count, 1e-2),
+    decay=np.full(count, 1e-3),
+    width=np.ones(count),
   )
 
 
