@@ -83,6 +83,56 @@ def test_no_ordinary_attacker_does_much_better(finished, embedding):
   assert max(found.values()) <= row['leakage']['person']['value'] + 0.02, found
 
 
+def test_no_attacker_passes_the_ceiling(finished):
+  workdir, _ = finished
+  metrics = json.loads((workdir / 'metrics.json').read_text())
+  noisy = [row for row in metrics['rows'] if row['sigma']]
+  assert len(noisy) == 3
+  for row in metrics['rows']:
+    target = f'{row["split_point"]}-{row["embedding"]}.json'
+    found = json.loads((workdir / 'results/leakage' / target).read_text())
+    for attribute, ceiling in row['ceiling'].items():
+      assert ceiling['value'] <= ceiling['high'] <= 1
+      if not row['sigma']:
+        assert ceiling['value'] == 1
+      for kind, figures in found[attribute]['by_kind'].items():
+        # The ceiling bounds the mean over all noise; these are a few draws.
+        assert figures['value'] <= ceiling['value'] + 0.02, (target, kind)
+
+
+def test_the_answer_alone_has_the_lowest_ceiling(finished):
+  workdir, _ = finished
+  metrics = json.loads((workdir / 'metrics.json').read_text())
+  floor = metrics['controls']['decision']['ceiling']['person']
+  assert floor['value'] < 0.4
+  assert floor['bits'] < 1
+
+
+def test_the_measures_are_in_the_report(finished):
+  workdir, _ = finished
+  metrics = json.loads((workdir / 'metrics.json').read_text())
+  by_name = {row['embedding']: row for row in metrics['rows']}
+  simple, bounded = by_name['simple'], by_name['bounded']
+  assert simple['ranks']['linkage']['top1']['value'] == 1
+  assert bounded['ranks']['linkage']['top1']['value'] < 0.5
+  assert 'releases' not in simple  # Without noise there is nothing to average.
+  assert set(bounded['releases']['person']['by_count']) == {'1', '4'}
+  errors = {
+    name: row['reconstruction']['decoder']['error']['overall']['value']
+    for name, row in by_name.items()
+  }
+  assert errors['simple'] < errors['bounded']
+  rivals = metrics['rivals']
+  assert {row['method'] for row in rivals['table']} == {
+    'bounded',
+    'noise_alone',
+  }
+  assert any(row['front'] for row in rivals['table'])
+  for found in rivals['hypervolume'].values():
+    assert found['seeds'] == 2
+    assert 0 <= found['value'] <= 1
+
+
 def test_controls_are_where_they_must_be(finished):
   workdir, _ = finished
   metrics = json.loads((workdir / 'metrics.json').read_text())
@@ -90,7 +140,9 @@ def test_controls_are_where_they_must_be(finished):
     assert figures['low'] <= figures['chance']
     assert figures['blind'] <= figures['high']
   simple = metrics['rows'][0]['leakage']['person']
-  assert metrics['controls']['raw']['leakage']['person']['high'] >= simple['value']
+  assert (
+    metrics['controls']['raw']['leakage']['person']['high'] >= simple['value']
+  )
   assert simple['value'] > 0.5  # The leak is real even in a small study.
 
 

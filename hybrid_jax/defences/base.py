@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 _WIDTHS = (64, 64)
 
@@ -79,3 +80,22 @@ def adversary_logits(layers: Any, released: jax.Array) -> jax.Array:
       released = jax.nn.relu(released)
     released = released @ weight + bias
   return released
+
+
+def adversary_loss(
+  params: Any, released: jax.Array, sensitive: Mapping[str, jax.Array]
+) -> jax.Array:
+  """The adversaries' cross-entropy, summed over the labels.
+
+  Args:
+    params: see `init_adversary`.
+    released: `[draws, b, d]`.
+    sensitive: name to `[b]`.
+  """
+  total = jnp.zeros(())
+  for name, labels in sensitive.items():
+    logits = adversary_logits(params[name], released)
+    total += optax.softmax_cross_entropy_with_integer_labels(
+      logits, jnp.broadcast_to(labels, logits.shape[:-1])
+    ).mean()
+  return total

@@ -8,7 +8,6 @@ import functools
 
 import jax
 import ml_collections
-import optax
 
 from hybrid_jax.defences import base
 
@@ -32,12 +31,6 @@ def make(config: ml_collections.ConfigDict) -> base.Defence:
 
   def penalty(params, batch, weight):
     released = reverse(batch.noisy, weight)
-    total = 0.0
-    for name, labels in batch.sensitive.items():
-      logits = base.adversary_logits(params[name], released)
-      total += optax.softmax_cross_entropy_with_integer_labels(
-        logits, labels
-      ).mean()
-    return total
+    return base.adversary_loss(params, released, batch.sensitive)
 
   return base.Defence(penalty, base.init_adversary)

@@ -8,7 +8,6 @@ edge to leave it without an opinion, which is a steadier game than reversal.
 import jax
 import jax.numpy as jnp
 import ml_collections
-import optax
 
 from hybrid_jax.defences import base
 
@@ -18,14 +17,12 @@ def make(config: ml_collections.ConfigDict) -> base.Defence:
   del config
 
   def penalty(params, batch, weight):
-    total = 0.0
-    for name, labels in batch.sensitive.items():
-      own = base.adversary_logits(
-        params[name], jax.lax.stop_gradient(batch.noisy)
-      )
-      total += optax.softmax_cross_entropy_with_integer_labels(
-        own, labels
-      ).mean()
+    # The adversary learns from what the edge cannot feel, and the edge from an
+    # adversary that cannot move.
+    total = base.adversary_loss(
+      params, jax.lax.stop_gradient(batch.noisy), batch.sensitive
+    )
+    for name in batch.sensitive:
       frozen = jax.lax.stop_gradient(params[name])
       log_probs = jax.nn.log_softmax(base.adversary_logits(frozen, batch.noisy))
       entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1).mean()

@@ -1,0 +1,151 @@
+"""launch.audit on vectors from elsewhere, and its one-line errors."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.stages import problems
+from tests import studies
+
+_N, _PEOPLE = 600, 6
+
+
+def _arrays(leak=False, **more):
+  rng = np.random.default_rng(0)
+  person = np.repeat(np.arange(60) % _PEOPLE, 10)
+  clean = rng.standard_normal((_N, 4)).astype(np.float32)
+  if leak:
+    clean[:, 0] = 10 * person
+  return {
+    'clean': clean,
+    'primary': (np.arange(_N) // 5) % 2,
+    'sensitive_person': person,
+    'recording': np.arange(_N) // 10,
+    'fold': np.repeat(np.arange(60) // 6 % 3, 10),
+  } | more
+
+
+def _write(tmp_path, arrays):
+  path = tmp_path / 'my.npz'
+  np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
+  return path
+
+
+def _command(path, out, *more):
+  return subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'launch.audit',
+      f'--released={path}',
+      f'--out={out}',
+      '--config.attack.max_chunks=2',
+      '--config.attack.trials=1',
+      '--config.attack.measures.ceiling.resamples=50',
+      '--config.attack.measures.releases.counts=(1,4)',
+      '--config.attack.measures.attacker_data.shares=(1.0,)',
+      *more,
+    ],
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+
+
+@pytest.fixture(scope='module', params=[True, False], ids=['leak', 'random'])
+def audited(request, tmp_path_factory):
+  tmp_path = tmp_path_factory.mktemp('audit')
+  noise = None if request.param else 0.25 * np.eye(4)
+  path = _write(tmp_path, _arrays(request.param, noise_cov=noise))
+  done = _command(path, tmp_path / 'out')
+  assert done.returncode == 0, done.stderr
+  metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
+  return request.param, tmp_path / 'out', metrics
+
+
+def test_a_leak_is_found_and_random_features_are_at_chance(audited):
+  leak, out, metrics = audited
+  (row,) = metrics['rows']
+  person, ranks = row['leakage']['person'], row['ranks']['classes']['person']
+  if leak:
+    assert person['value'] > 0.95
+    assert ranks['mean_rank']['value'] < 0.2  # 1/K is 0.167
+    assert row['ceiling']['person']['value'] == 1
+  else:
+    assert person['low'] <= person['chance']
+    mean_rank = ranks['mean_rank']
+    assert mean_rank['low'] <= ranks['chance_mean_rank'] <= mean_rank['high']
+    assert row['ceiling']['person']['value'] >= person['value']
+    assert set(row['releases']['person']['by_count']) == {'1', '4'}
+  assert (out / 'report.html').stat().st_size > 1_000_000
+
+
+def test_the_gate_closes_on_a_leak(audited):
+  leak, out, _ = audited
+  done = subprocess.run(
+    [
+      sys.executable,
+      '-m',
+      'launch.gate',
+      f'--workdir={out}',
+      '--max-leakage=person=0.5',
+    ],
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == (1 if leak else 0), done.stdout + done.stderr
+
+
+def test_another_file_is_refused_in_the_same_place(audited, tmp_path):
+  leak, out, _ = audited
+  done = _command(_write(tmp_path, _arrays(not leak)), out)
+  assert done.returncode == 1
+  assert 'belongs to another file' in done.stderr
+  assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'sensitive_person': np.zeros(7, int)}, r'shape \(7,\).*600 vectors'),
+    ({'clean': np.full((_N, 4), np.nan, np.float32)}, 'NaN or infinity.*row 0'),
+    ({'sensitive_person': np.zeros(_N, int)}, 'one class only'),
+    ({'primary': np.zeros(_N, int)}, "'primary' has one class only"),
+    ({'fold': np.repeat([0, 1], _N // 2)}, "test fold is empty.*'fold' is 2"),
+    ({'clean': None}, "lacks the array 'clean'; it has fold"),
+    ({'sensitive_person': None}, 'no sensitive label'),
+    ({'clean': np.zeros((_N, 2, 2), np.float32)}, r'shape \(600, 2, 2\)'),
+    ({'primary': np.zeros(_N)}, "'primary' is float64.*integers"),
+    ({'noise_cov': np.eye(3)}, r'shape \(3, 3\); it must be \(4, 4\)'),
+    ({'noise_cov': -np.eye(4)}, 'positive definite'),
+    ({'sensitive_person': np.full(_N, -1)}, 'holds -1'),
+    ({'sensitive_person': np.arange(_N) % 2 * 2}, 'class 1 .* is empty'),
+  ],
+)
+def test_a_file_that_cannot_be_audited_is_one_clear_error(
+  tmp_path, change, message
+):
+  path = _write(tmp_path, _arrays(**change))
+  with pytest.raises(errors.UserError, match=message):
+    problems.read(path, draws=2)
+
+
+def test_a_mistake_is_one_line(tmp_path):
+  path = _write(tmp_path, _arrays(fold=np.zeros(_N, int)))
+  done = _command(path, tmp_path / 'out')
+  assert done.returncode == 1
+  assert 'validation fold is empty' in done.stderr
+  assert 'Traceback' not in done.stderr
+  done = _command(path, tmp_path / 'out', '--config.attack.trails=2')
+  assert done.returncode == 1
+  assert 'trials' in done.stderr or 'trails' in done.stderr
