@@ -112,9 +112,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     {
       'noise_alone': 0.0,
       'bounded': 0.3,
-      'siamese': 0.1,
-      'dpfe': 0.1,
-      'gradient_reversal': 1.0,
+      'siamese': 1.0,
+      'dpfe': 0.03,
+      'gradient_reversal': 0.3,
       'max_entropy': 1.0,
       'distance_correlation': 1.0,
     }
@@ -268,8 +268,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.rivals.noise = (1.0,)
     c.rivals.methods = ml_collections.ConfigDict(
       {
-        'bounded': (0.1, 0.3, 1.0),
-        'siamese': (0.03, 0.1, 0.3, 1.0),
+        'bounded': (0.1, 0.3, 1.0, 3.0),
+        'siamese': (0.1, 0.3, 1.0, 3.0, 10.0),
         'dpfe': (0.03, 0.1, 0.3, 1.0),
         'gradient_reversal': (0.1, 0.3, 1.0, 3.0),
         'max_entropy': (0.1, 0.3, 1.0, 3.0),

@@ -218,7 +218,8 @@ class Study:
 
   def result(self, *names: str) -> pathlib.Path:
     """Where a stage keeps a result."""
-    return self.workdir.joinpath('results', *names).with_suffix('.json')
+    *folders, name = names
+    return self.workdir.joinpath('results', *folders, f'{name}.json')
 
   def needs(self, path: pathlib.Path, stage: str) -> pathlib.Path:
     """Returns `path` if it is there.
