@@ -112,7 +112,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     {
       'noise_alone': 0.0,
       'bounded': 0.3,
-      'siamese': 1.0,
+      'siamese': 3.0,
       'dpfe': 0.03,
       'gradient_reversal': 0.3,
       'max_entropy': 1.0,
@@ -217,8 +217,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.rivals.seeds = 3
   c.rivals.methods = ml_collections.ConfigDict(
     {
-      'bounded': (),
-      'siamese': (),
+      'bounded': (0.3, 1.0),
+      'siamese': (1.0, 3.0),
       'dpfe': (),
       'gradient_reversal': (),
       'max_entropy': (),

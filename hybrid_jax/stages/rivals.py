@@ -48,11 +48,12 @@ def run(study: base.Study) -> None:
 
 
 def methods(study: base.Study) -> tuple[str, ...]:
-  """The methods, each as `NAME` or `NAME@WEIGHT`."""
+  """The methods, each as `NAME`, or `NAME@WEIGHT` for another than its own."""
+  own = study.config.defend.weight
   return tuple(
-    f'{name}@{weight:g}' if weight is not None else name
+    name if weight == own[name] else f'{name}@{weight:g}'
     for name, weights in study.config.rivals.methods.items()
-    for weight in (weights or (None,))
+    for weight in (weights or (own[name],))
   )
 
 
