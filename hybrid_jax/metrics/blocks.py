@@ -32,28 +32,32 @@ class Block:
     return np.maximum(0.5 * logdet / np.log(2), 0.0)
 
   def by_people(self) -> np.ndarray:
-    """`max_s pi_s + sqrt(sum_s pi_s^2 chi2(P_s || Q))`, `[w]`."""
+    """`max_s pi_s + sqrt(sum_s pi_s^2 chi2(P_s || Q))`, `[w]`.
+
+    Pairs of an input with itself count too: the population is that of these
+    very inputs, which the attacker may know.
+    """
     q = self._p - self._p.mean(axis=0)
     total = np.zeros(len(self._weight))
     for s in np.flatnonzero(self._member.sum(axis=0)):
       mine = self._member[:, s] > 0
       kernel = np.exp(np.minimum(q[mine] @ q[mine].T, _LARGEST))
       weight = self._weight[:, mine]
-      own = np.diagonal(kernel)
-      if len(own) > 1:  # Pairs of different inputs: no bias.
-        sums = ((weight @ kernel) * weight).sum(1) - np.square(weight) @ own
-        pairs = np.square(weight.sum(1)) - np.square(weight).sum(1)
-      else:
-        sums, pairs = np.zeros(len(weight)), np.zeros(len(weight))
-      single = weight @ own / np.maximum(weight.sum(1), 1)
-      mean = np.where(pairs > 0, sums / np.maximum(pairs, 1), single)
-      chi2 = np.maximum(mean - 1, 0)
+      pairs = np.square(weight.sum(axis=1))
+      sums = ((weight @ kernel) * weight).sum(axis=1)
+      chi2 = np.maximum(sums / np.maximum(pairs, 1) - 1, 0)
       total += np.square(self.prior[:, s]) * chi2
     return np.minimum(self.prior.max(axis=1) + np.sqrt(total), 1.0)
 
   def accuracy(self) -> np.ndarray:
-    """The lesser of both bounds, `[w]`."""
-    return np.minimum(
-      self.by_people(),
-      information.relative_entropy_bound(self.bits, self.prior.max(axis=1)),
+    """The least of all bounds, `[w]`."""
+    entropy = information.entropy(self.prior)
+    count = (self.prior > 0).sum(axis=1)
+    bits = np.minimum(self.bits, entropy)
+    return np.minimum.reduce(
+      [
+        self.by_people(),
+        information.relative_entropy_bound(bits, self.prior.max(axis=1)),
+        information.fano(bits, entropy, count),
+      ]
     )

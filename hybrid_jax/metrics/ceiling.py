@@ -20,9 +20,8 @@ Three bounds, all valid, so that the least is:
 * `cells`: an attacker who is also told in which cell `p` lies, where cells are
   any partition, is only stronger. Within a cell both bounds are far tighter: a
   few inputs that land with another class no longer set the covariance of all.
-  In place of Fano's inequality each cell uses
-  `d(accuracy || pi_max) <= I`, d the binary relative entropy, which is the same
-  for equal shares and tighter otherwise (data processing).
+  Beside Fano's inequality each cell uses `d(accuracy || pi_max) <= I`, d the
+  binary relative entropy (data processing), the same for equal shares.
 
 Vectors are given in units of the noise: `L^-1 p`, where the noise is `L e`.
 """

@@ -54,6 +54,7 @@ def fit(
     UserError: see `pca.check_dim`.
   """
   dim = settings.at(config.bottleneck_dim, split_point)
+  pca.check_dim(dim, min(features.shape), split_point, 'bottleneck_dim')
   start = pca.fit(
     features, ml_collections.ConfigDict({'reduced_dim': dim}), split_point
   )

@@ -4,18 +4,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from hybrid_jax.report import rows
+from hybrid_jax.report import rows, style
 
-NAMES = {
-  'simple': 'simple',
-  'reduced': 'reduced simple',
-  'siamese': 'Siamese',
-  'reduced_siamese': 'reduced Siamese',
-  'noisy_reduced_siamese': 'noisy reduced Siamese',
-}
-# Okabe and Ito's colours, which most colour-blind readers can tell apart.
-_COLOURS = ('#000000', '#E69F00', '#0072B2', '#009E73', '#D55E00', '#CC79A7')
-_SYMBOLS = ('circle', 'square', 'diamond', 'cross', 'triangle-up', 'star')
+_BAND = 7  # pixels
 
 
 def trade_off(
@@ -27,55 +18,28 @@ def trade_off(
   """Utility against how often `attribute` is found, with 95 % intervals.
 
   Colour tells the embedding, shape the split point; a ring marks the
-  recommended point, and lines the chance level and the controls.
+  recommended point, lines the chance level and the controls, and a band goes
+  from what the best attacker found to the ceiling, where that is below 1.
   """
   figure = go.Figure()
-  embeddings = list(dict.fromkeys(row['embedding'] for row in table))
+  colours = style.colours(table)
   cuts = list(dict.fromkeys(row['split_point'] for row in table))
-  for i, embedding in enumerate(embeddings):
+  _bands(figure, table, attribute, colours)
+  for embedding in dict.fromkeys(row['embedding'] for row in table):
     own = [row for row in table if row['embedding'] == embedding]
-    leaks = [row['leakage'][attribute] for row in own]
-    utilities = [row['utility'] for row in own]
-    figure.add_trace(
-      go.Scatter(
-        x=[100 * f['value'] for f in leaks],
-        y=[100 * f['value'] for f in utilities],
-        error_x=_whiskers(leaks),
-        error_y=_whiskers(utilities),
-        mode='markers',
-        name=NAMES.get(embedding, embedding),
-        marker={
-          'color': _COLOURS[i % len(_COLOURS)],
-          'symbol': [
-            _SYMBOLS[cuts.index(row['split_point']) % len(_SYMBOLS)]
-            for row in own
-          ],
-          'size': 11,
-        },
-        text=[
-          f'<b>{row["split_point"]}, {NAMES.get(embedding, embedding)}</b><br>'
-          f'utility {100 * row["utility"]["value"]:.1f} %<br>{attribute} found'
-          f' {100 * f["value"]:.1f} %<br>by {f["adversary"]}'
-          for row, f in zip(own, leaks, strict=True)
-        ],
-        hovertemplate='%{text}<extra></extra>',
-      )
-    )
-  for i, cut in enumerate(cuts):
+    symbols = [_symbol(cuts, row['split_point']) for row in own]
+    _points(figure, own, attribute, colours[embedding], symbols)
+  for cut in cuts:
     figure.add_trace(
       go.Scatter(
         x=[None],
         y=[None],
         mode='markers',
         name=f'cut at {cut}',
-        marker={
-          'color': '#777',
-          'symbol': _SYMBOLS[i % len(_SYMBOLS)],
-          'size': 9,
-        },
+        marker={'color': '#777', 'symbol': _symbol(cuts, cut), 'size': 9},
       )
     )
-  _mark(figure, table, point, attribute)
+  _mark(figure, table, point, attribute, colours)
   for value, text in _levels(table, controls, attribute):
     figure.add_vline(
       100 * value,
@@ -93,25 +57,76 @@ def trade_off(
       yanchor='bottom',
       font={'size': 11, 'color': '#666'},
     )
-  figure.update_layout(
-    template='simple_white',
-    xaxis_title=f'{attribute} found, %',
-    yaxis_title='utility, %',
-    legend={'orientation': 'h', 'y': -0.22, 'x': 0, 'font': {'size': 12}},
-    margin={'l': 60, 'r': 16, 't': 16, 'b': 40},
-    height=560,
-    font={'family': 'system-ui, sans-serif', 'size': 13},
-  )
+  style.lay_out(figure, f'{attribute} found, %', 'utility, %', 620)
   return figure
+
+
+def _symbol(cuts, cut):
+  return style.SYMBOLS[cuts.index(cut) % len(style.SYMBOLS)]
+
+
+def _points(figure, own, attribute, colour, symbols):
+  leaks = [row['leakage'][attribute] for row in own]
+  utilities = [row['utility'] for row in own]
+  name = style.name_of(own[0]['embedding'])
+  figure.add_trace(
+    go.Scatter(
+      x=[100 * f['value'] for f in leaks],
+      y=[100 * f['value'] for f in utilities],
+      error_x=style.whiskers(leaks),
+      error_y=style.whiskers(utilities),
+      mode='markers',
+      name=name,
+      marker={'color': colour, 'symbol': symbols, 'size': 11},
+      text=[_hover(row, attribute) for row in own],
+      hovertemplate='%{text}<extra></extra>',
+    )
+  )
+
+
+def _hover(row, attribute):
+  found = row['leakage'][attribute]
+  text = (
+    f'<b>{row["split_point"]}, {style.name_of(row["embedding"])}</b><br>'
+    f'utility {100 * row["utility"]["value"]:.1f} %<br>{attribute} found'
+    f' {100 * found["value"]:.1f} %<br>by {found["adversary"]}'
+  )
+  if 'ceiling' in row:
+    limit = row['ceiling'][attribute]['value']
+    text += f'<br>ceiling {100 * limit:.1f} %'
+  return text
+
+
+def _bands(figure, table, attribute, colours):
+  """From the best attacker to the ceiling; one entry in the legend for all."""
+  limited = [
+    row
+    for row in table
+    if 'ceiling' in row and row['ceiling'][attribute]['value'] < 1
+  ]
+  for row in limited:
+    ends = (row[m][attribute]['value'] for m in ('leakage', 'ceiling'))
+    figure.add_trace(
+      go.Scatter(
+        x=[100 * end for end in ends],
+        y=[100 * row['utility']['value']] * 2,
+        mode='lines',
+        line={'color': colours[row['embedding']], 'width': _BAND},
+        opacity=0.25,
+        showlegend=False,
+        hoverinfo='skip',
+      )
+    )
+  if limited:
+    style.key(figure, 'up to the ceiling', width=_BAND, color='#bbb')
 
 
 def _levels(table, controls, attribute):
   """Where the marks of reference stand; those that coincide share a label."""
-  marks = [
-    (table[0]['leakage'][attribute]['chance'], 'chance'),
-    (controls['decision'][attribute]['value'], 'answer alone'),
-    (controls['raw'][attribute]['value'], 'raw input'),
-  ]
+  marks = [(table[0]['leakage'][attribute]['chance'], 'chance')]
+  for name, text in (('decision', 'answer alone'), ('raw', 'raw input')):
+    if name in controls:
+      marks.append((controls[name]['leakage'][attribute]['value'], text))
   levels = []
   for value, text in sorted(marks):
     if levels and value - levels[-1][0] < 0.02:
@@ -121,7 +136,7 @@ def _levels(table, controls, attribute):
   return levels
 
 
-def _mark(figure, table, point, attribute):
+def _mark(figure, table, point, attribute, colours):
   chosen = rows.find(table, point)
   figure.add_trace(
     go.Scatter(
@@ -132,20 +147,9 @@ def _mark(figure, table, point, attribute):
       marker={
         'symbol': 'circle-open',
         'size': 26,
-        'color': '#D55E00',
+        'color': colours[chosen['embedding']],
         'line': {'width': 3},
       },
       hoverinfo='skip',
     )
   )
-
-
-def _whiskers(figures):
-  return {
-    'type': 'data',
-    'symmetric': False,
-    'array': [100 * (f['high'] - f['value']) for f in figures],
-    'arrayminus': [100 * (f['value'] - f['low']) for f in figures],
-    'thickness': 1,
-    'width': 2,
-  }

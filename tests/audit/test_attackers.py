@@ -1,0 +1,245 @@
+"""What an attacker is given beyond vectors, and how much of them."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.adversaries import decensor, mlp, transfer
+from hybrid_jax.audit import attacker_data, base, reconstruction
+from hybrid_jax.metrics import leakage
+from hybrid_jax.training import heads
+from tests.audit import problems
+
+
+def test_the_first_part_by_hand():
+  recording = np.array([7, 7, 7, 7, 3, 3, 3, 3, 7, 5])
+  fold = np.array([0, 0, 0, 0, 0, 0, 1, 2, 0, 0])
+  # Of recording 7 two of five (2.5, to even), of 3 one of two, of 5 its only.
+  found = attacker_data.first_part(fold, recording, 0.5)
+  np.testing.assert_array_equal(found, [0, 0, -1, -1, 0, -1, 1, 2, -1, 0])
+  # One at least.
+  found = attacker_data.first_part(fold, recording, 0.01)
+  np.testing.assert_array_equal(found, [0, -1, -1, -1, 0, -1, 1, 2, -1, 0])
+  found = attacker_data.first_part(fold, recording, 1.0)
+  np.testing.assert_array_equal(found, fold)
+  np.testing.assert_array_equal(fold, [0, 0, 0, 0, 0, 0, 1, 2, 0, 0])
+
+
+def test_more_data_is_more_leakage():
+  config = problems.config()
+  config.measures.attacker_data.update(
+    {'shares': (1.0, 0.2), 'adversaries': ('kde',)}
+  )
+  problem = problems.problem(leak=0.8)
+  found = attacker_data.measure(problem, config, 0)['who']['by_share']
+  assert list(found) == ['0.2', '1']
+  assert [one['examples'] for one in found.values()] == [60, 300]
+  assert found['0.2']['value'] < found['1']['value']
+
+
+def test_measures_by_split_point():
+  config = ml_collections.ConfigDict(
+    {
+      'measures': {
+        'releases': {'split_points': ('dense1',)},
+        'ceiling': {'resamples': 3},
+        'leakage': {},
+      }
+    }
+  )
+  everywhere = ('leakage', 'ceiling')
+  assert base.asked(config, 'conv1') == everywhere
+  assert base.asked(config, 'dense1') == (*everywhere, 'releases')
+  assert base.asked(config) == (*everywhere, 'releases')
+
+
+def _best(problem, attacks):
+  truth = problem.sensitive['who'][problem.rows(2)]
+  return max((a.test.argmax(-1) == truth).mean() for a in attacks)
+
+
+def test_without_knowledge_two_attacks_are_none():
+  problem, config = problems.problem(leak=8), problems.config()
+  assert list(decensor.attack(problem, config, 0)) == []
+  assert list(transfer.attack(problem, config, 0)) == []
+
+
+def test_what_is_mapped_back_is_attacked():
+  rng = np.random.default_rng(2)
+  hidden, _ = np.linalg.qr(rng.standard_normal((4, 4)))
+  problem = problems.problem(leak=6, noise=0.5)
+  problem = dataclasses.replace(
+    problem, uncensored=(problem.clean @ hidden).astype(np.float32)
+  )
+  config = problems.config()
+  attacks = list(decensor.attack(problem, config, 0))
+  assert len(attacks) == 2 * config.trials
+  assert len({a.adversary for a in attacks}) == 2 * config.trials
+  for a in attacks:
+    assert a.attribute == 'who'
+    for found in (a.validation, a.test):
+      assert found.shape == (2, 150, 10)
+      assert np.isfinite(found).all()
+  for which in ('uncensored', 'mapped'):
+    assert _best(problem, [a for a in attacks if which in a.adversary]) > 0.95
+
+
+def _behind(classes):
+  def apply(params, x):
+    return x @ params['kernel']
+
+  def fresh(key):
+    return {'kernel': 0.1 * jax.random.normal(key, (4, classes))}
+
+  return adversaries.Behind({'fresh': fresh}, apply)
+
+
+def test_the_network_behind_is_trained_for_the_secret():
+  problem = problems.problem(leak=4, noise=0.5, behind=_behind)
+  (attack,) = transfer.attack(problem, problems.config(), 0)
+  assert attack.adversary == 'transfer, fresh'
+  assert attack.test.shape == (2, 150, 10)
+  np.testing.assert_allclose(np.exp(attack.test).sum(axis=-1), 1, rtol=1e-4)
+  assert _best(problem, [attack]) > 0.95
+
+
+def _crowd(widths):
+  count = len(widths)
+  zeros = np.zeros(count, int)
+  return heads.Members(
+    zeros,
+    zeros,
+    np.arange(count),
+    np.full(count, 1e-2),
+    np.full(count, 1e-3),
+    np.array(widths),
+  )
+
+
+def _check_silence(params, members):
+  """Which units of layers of 16 and 8 speak: a half, all, a quarter."""
+  for layer, size in ((0, 16), (1, 8)):
+    kernel, bias = (np.asarray(a) for a in params[layer])
+    active = np.abs(kernel).max(axis=1) > 0
+    want = [size // 2, size, size // 4][:members]
+    np.testing.assert_array_equal(active.sum(axis=1), want)
+    # They add nothing either: no bias, and relu(0) is 0.
+    assert (bias[~active] == 0).all()
+    yield active, bias
+
+
+def test_silenced_units_stay_silent():
+  start = jax.jit(
+    jax.vmap(
+      lambda width: heads._init(jax.random.key(0), (4, 16, 8, 10), width)
+    )
+  )(jnp.array([0.5, 1.0, 0.25]))
+  list(_check_silence(start, 3))
+  problem, config = problems.problem(leak=2), problems.config()
+  data, _ = mlp._arrays(problem, [problem.views['standardised']])
+  trained = heads.train(data, _crowd([0.5, 1.0]), (16, 8), config)
+  for active, bias in _check_silence(trained, 2):
+    assert np.abs(bias[active]).min() > 0
+
+
+def test_weights_are_scaled_to_the_units_that_speak():
+  half, whole = (
+    np.asarray(heads._init(jax.random.key(1), (4, 64, 64, 3), width)[1][0])
+    for width in (0.5, 1.0)
+  )
+  assert half[:32, :32].std() == pytest.approx(np.sqrt(2 / 32), rel=0.1)
+  assert whole.std() == pytest.approx(np.sqrt(2 / 64), rel=0.1)
+
+
+def test_trials_draw_settings_and_the_first_has_the_configs():
+  config = problems.config()
+  config.trials = 40
+  crowd = mlp.members(2, 3, config, seed=5)
+  assert len(crowd.seed) == 2 * 3 * 40
+  assert set(zip(crowd.view, crowd.label, strict=True)) == {
+    (v, k) for v in range(2) for k in range(3)
+  }
+  first = crowd.seed == 5000
+  assert first.sum() == 6
+  assert (crowd.rate[first] == config.learning_rate).all()
+  assert (crowd.decay[first] == config.weight_decay).all()
+  assert (crowd.width[first] == 1).all()
+  rate = crowd.rate[:40] / config.learning_rate
+  decay = crowd.decay[:40] / config.weight_decay
+  assert len(np.unique(rate)) == len(np.unique(decay)) == 40
+  for factor, most in ((rate, 4), (decay, 30)):
+    assert 1 / most <= factor.min() < most**-0.5
+    assert most**0.5 < factor.max() <= most
+  assert set(crowd.width) == {0.25, 0.5, 1.0}
+  other = mlp.members(2, 3, config, seed=6)
+  assert np.abs(other.rate[1:40] - crowd.rate[1:40]).min() > 0
+
+
+def test_windows_by_hand():
+  # Group 1 holds three, group 2 two. Alone 2 of 3 and 0 of 2 are right.
+  shares = np.array(
+    [[0.9, 0.1], [0.6, 0.4], [0.4, 0.6], [0.6, 0.4], [0.7, 0.3]]
+  )
+  labels, group = np.array([0, 0, 0, 1, 1]), np.array([1, 1, 1, 2, 2])
+  logs = np.log(shares)[None]
+  found = leakage.by_windows(logs, labels, group, (1, 2, 3, 4), repeats=3000)
+  assert found.keys() == {'1', '2', '3'}
+  assert found['1']['value'] == pytest.approx((2 / 3 + 0) / 2, abs=0.02)
+  assert found['2']['groups'] == found['1']['groups'] == 2
+  # Two of group 1: right, but that 0.6 * 0.4 is a tie with 0.4 * 0.6: both
+  # of class 0, the first. Of group 2: never.
+  assert found['2']['value'] == pytest.approx(1 / 2, abs=0.01)
+  # Three of group 1 alone: certain, and so is chance.
+  assert found['3']['groups'] == 1
+  assert found['3']['value'] == found['3']['chance'] == 1
+
+
+def test_a_weak_consistent_signal_adds_up():
+  rng = np.random.default_rng(3)
+  labels = np.repeat(np.arange(20) % 2, 64)
+  score = rng.standard_normal((2, 1280)) + 0.3 * (2 * labels - 1)
+  logs = np.stack([-score, score], axis=-1)
+  found = leakage.by_windows(logs, labels, np.arange(1280) // 64, (1, 8, 64))
+  one, some, all_of_it = (found[k]['value'] for k in ('1', '8', '64'))
+  # Phi(0.3 sqrt k): 62 %, 80 % and 99 %.
+  assert one == pytest.approx(0.62, abs=0.05)
+  assert some == pytest.approx(0.80, abs=0.06)
+  assert all_of_it > 0.95
+  # Of one window it is the mean, here of equal groups.
+  assert one == pytest.approx(((score > 0) == labels).mean(), abs=0.04)
+
+
+def test_reconstruction_is_measured_beside_the_class_mean():
+  rng = np.random.default_rng(4)
+  problem, config = problems.problem(leak=0), problems.config()
+  assert reconstruction.measure(problem, config, 0) is None
+  x = rng.standard_normal((600, 1, 6, 2)).astype(np.float32)
+  matrix = jnp.asarray(rng.standard_normal((12, 12)), jnp.float32)
+
+  def edge(x):
+    return x.reshape(len(x), -1) @ matrix
+
+  known = dataclasses.replace(
+    problem, clean=np.asarray(edge(x)), x=x, edge=edge
+  )
+  settings = config.measures.reconstruction
+  settings.attacks, settings.pictures = ('decoder',), 4
+  settings.decoder.update({'widths': (32,), 'steps': 150, 'every': 75})
+  settings.decoder.learning_rate = 1e-2
+  found = reconstruction.measure(known, config, 0)
+  assert found['attacks'].keys() == {'class mean', 'decoder'}
+  decoder, mean = (
+    found['attacks'][name]['error']['overall']['value']
+    for name in ('decoder', 'class mean')
+  )
+  assert mean == pytest.approx(1, abs=0.05)
+  assert decoder < 0.5
+  pictures = {name: np.array(a) for name, a in found['pictures'].items()}
+  assert {a.shape for a in pictures.values()} == {(4, 1, 6, 2)}
+  test = x[problem.rows(2)]
+  np.testing.assert_allclose(pictures['original'], test[::37][:4], atol=6e-4)

@@ -1,0 +1,213 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from hybrid_jax import plugins
+from hybrid_jax.audit import (
+  ceiling,
+  leakage,
+  ranks,
+  releases,
+)
+from tests.audit import problems
+
+ALL_KINDS = {'majority', 'linear', 'mlp', 'knn', 'kde', 'trees', 'committee'}
+
+
+@pytest.fixture(scope='module')
+def config():
+  return problems.config()
+
+
+@pytest.fixture(scope='module')
+def random(config):
+  problem = problems.problem(leak=0)
+  return problem, leakage.measure(problem, config, 0)['who']
+
+
+@pytest.fixture(scope='module')
+def planted(config):
+  problem = problems.problem(leak=8)
+  return problem, leakage.measure(problem, config, 0)['who']
+
+
+def test_random_vectors_tell_nobody_anything(random):
+  _, found = random
+  assert found['by_kind'].keys() == ALL_KINDS
+  for figures in (found, *found['by_kind'].values()):
+    assert figures['chance'] == pytest.approx(0.1)
+    assert figures['low'] <= 0.1
+    assert figures['value'] < 0.2
+
+
+def test_a_planted_identity_is_found_by_every_kind(planted):
+  _, found = planted
+  for kind, figures in found['by_kind'].items():
+    if kind != 'majority':
+      assert figures['value'] > 0.95
+      assert figures['per_recording']['value'] > 0.95
+      assert figures['advantage'] == pytest.approx(figures['value'] - 0.1)
+  assert found['value'] > 0.95
+  assert found['validation'] == max(
+    figures['validation'] for figures in found['by_kind'].values()
+  )
+  # One of the majority; views and trials; views and neighbours; views and
+  # bandwidths; one forest; and the committee.
+  assert found['tried'] == 1 + 2 * (2 * 2) + 3 * 2 + 3 * 2 + 1 + 1
+  for group in ('recording', 'class'):
+    by_windows = found['by_windows'][group]
+    # Five are one recording's, fifteen one person's; a thousand nobody's.
+    assert by_windows.keys() == {'1', '4'}
+    assert by_windows['4']['value'] > 0.95
+    assert by_windows['1']['groups'] == {'recording': 30, 'class': 10}[group]
+
+
+def test_the_committee_averages_probabilities():
+  attacks = [
+    leakage.adversaries.Attack(
+      'one', 'who', np.log(np.array([[p]])), np.log(np.array([[q]]))
+    )
+    for p, q in (
+      ([0.6, 0.4], [0.9, 0.1]),
+      ([0.1, 0.9], [0.2, 0.8]),
+    )
+  ]
+  kinds = iter(attacks)
+  problem = dataclasses.replace(
+    problems.problem(0),
+    sensitive={'who': np.zeros(600, int)},
+  )
+
+  class Fixed:
+    @staticmethod
+    def attack(problem, config, seed):
+      yield next(kinds)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(plugins, 'load', lambda kind, name: Fixed)
+    best, tried = leakage.best_of_each_kind(problem, ('a', 'b'), None, 0)
+  assert tried == {'who': 3}
+  score, committee = best['who']['committee']
+  np.testing.assert_allclose(
+    np.exp(committee.test[0, 0]), [0.55, 0.45], atol=1e-5
+  )
+  # On validation 0.35 for class 0, so that it is wrong; the first was right.
+  assert score == 0
+  assert best['who']['a'][0] == 1
+
+
+def test_ranks_at_chance_and_at_once(random, planted, config):
+  found = ranks.measure(random[0], config, 0)
+  who = found['classes']['who']
+  assert who['chance_mean_rank'] == pytest.approx(11 / 20)
+  assert who['mean_rank']['low'] <= 0.55 <= who['mean_rank']['high']
+  assert who['nearest_error'] == pytest.approx(0.9, abs=0.08)
+  # Without noise each is linked with itself.
+  assert found['linkage']['candidates'] == 150
+  assert found['linkage']['mean_rank']['value'] == pytest.approx(1 / 150)
+  assert found['linkage']['chance_mean_rank'] == pytest.approx(151 / 300)
+  who = ranks.measure(planted[0], config, 0)['classes']['who']
+  assert who['mean_rank']['value'] == pytest.approx(0.1, abs=0.005)
+  assert who['nearest_error'] < 0.05
+
+
+def test_ranks_take_an_even_part(config):
+  few = problems.config()
+  few.measures.ranks.items = 30
+  noisy = problems.problem(leak=0, noise=100.0)
+  found = ranks.measure(noisy, few, 0)
+  assert found['linkage']['candidates'] == 30
+  figures = found['linkage']['mean_rank']
+  assert figures['low'] <= 31 / 60 <= figures['high']
+
+
+def test_the_ceiling_of_a_planted_identity_is_one(planted, config):
+  problem, found = planted
+  assert ceiling.measure(problem, config, 0)['who']['value'] == 1
+  noisy = dataclasses.replace(problem, noise_scale=np.eye(4, dtype='f'))
+  top = ceiling.measure(noisy, config, 0)['who']
+  assert top['value'] >= found['value'] - 0.01
+  assert top['value'] > 0.95
+
+
+@pytest.mark.parametrize('noise', [1.5, 3.0])
+def test_no_attacker_passes_the_ceiling(noise, config):
+  problem = problems.problem(leak=0.7, noise=noise)
+  kinds = ('kde', 'trees')
+  right = leakage.quick(problem, kinds, config, 0)['who']
+  found = ceiling.measure(problem, config, 0)['who']
+  assert found['value'] >= right['value']
+  assert right['low'] <= found['value'] <= found['high']
+  curve = found['by_releases']
+  assert list(curve) == ['1', '4', '16', '64']
+  assert curve['1'] == {'value': found['value'], 'high': found['high']}
+  values = [one['value'] for one in curve.values()]
+  assert values == sorted(values)
+  assert values[0] < values[-1] == 1
+  if noise == 3:
+    assert found['value'] < 0.75
+
+
+def test_the_ceiling_is_in_units_of_the_noise(config):
+  problem = problems.problem(leak=0.7, noise=2.0)
+  matrix = np.array(
+    [[1, 0, 0, 0], [0.5, 2, 0, 0], [0, 1, 0.3, 0], [0, 0, 1, 3]], np.float32
+  )
+  turned = dataclasses.replace(
+    problem,
+    clean=problem.clean @ matrix.T,
+    noise_scale=matrix @ problem.noise_scale,
+  )
+  one, other = (ceiling.measure(p, config, 0)['who'] for p in (problem, turned))
+  assert one['value'] == pytest.approx(other['value'], abs=1e-3)
+
+
+def test_without_noise_one_release_tells_all(config):
+  # Pairs of people send one vector each. A person's share of each primary
+  # class is 2 of 5 windows or 3, and the other's is 3 or 2.
+  problem = problems.problem(leak=0)
+  who = problem.sensitive['who']
+  same = dataclasses.replace(
+    problem, clean=problems.CODE[who // 2].astype(np.float32)
+  )
+  found = ceiling.measure(same, config, 0)['who']
+  assert found['value'] == pytest.approx(0.6)
+  assert {one['value'] for one in found['by_releases'].values()} == {
+    found['value']
+  }
+  assert releases.measure(same, config, 0) is None
+
+
+def test_more_releases_tell_more():
+  config = problems.config()
+  config.measures.releases.update(
+    {'counts': (256, 1, 16), 'adversaries': ('kde',), 'limit': 0.2}
+  )
+  problem = problems.problem(leak=1.5, noise=16.0)
+  found = releases.measure(problem, config, 0)['who']
+  assert list(found['by_count']) == ['1', '16', '256']
+  one, some, many = found['by_count'].values()
+  assert one['low'] <= 0.2
+  assert one['value'] < some['value'] < many['value'] - 0.1
+  assert many['advantage'] > 0.2
+  assert found['limit'] == 0.2
+  want = 16 if some['advantage'] <= 0.2 else 1
+  assert found['budget'] == want
+
+
+@pytest.mark.parametrize(
+  ('advantages', 'budget'),
+  [
+    ([0.2, 0.3, 0.4], 0),
+    ([0.05, 0.1, 0.3], 4),
+    ([0.05, 0.2, 0.05], 1),  # What is passed stays passed.
+    ([0.0, 0.1, 0.1], None),
+  ],
+)
+def test_the_budget_by_hand(advantages, budget):
+  curve = {
+    count: {'advantage': value}
+    for count, value in zip(('1', '4', '16'), advantages, strict=True)
+  }
+  assert releases.budget(curve, 0.1) == budget

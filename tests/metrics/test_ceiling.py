@@ -1,0 +1,201 @@
+import numpy as np
+import pytest
+import scipy.stats
+
+from hybrid_jax.metrics import blocks, ceiling, exact
+
+
+def _population(released, sensitive, primary=None, cell=None, recording=None):
+  n = len(released)
+  zeros = np.zeros(n, int)
+  return ceiling.Population(
+    np.asarray(released, float).reshape(n, -1),
+    zeros if primary is None else np.asarray(primary),
+    np.asarray(sensitive),
+    np.arange(n) if recording is None else np.asarray(recording),
+    zeros if cell is None else np.asarray(cell),
+  )
+
+
+def _random(n=90, people=3, d=2, seed=0):
+  rng = np.random.default_rng(seed)
+  who = np.arange(n) % people
+  released = 0.8 * rng.standard_normal((people, d))[who]
+  released += 0.5 * rng.standard_normal((n, d))
+  return _population(
+    released,
+    who,
+    rng.integers(0, 2, n),
+    rng.integers(0, 2, n),
+    np.arange(n) // 6,
+  )
+
+
+# Class 0 has variance 3 along one axis, det(I + Cov) = 4, 1 bit; class 1 has
+# 15 and 3, det = 16 * 4, 3 bits; two examples of six are of class 0.
+CORNERS = np.array([[3, 0], [-3, 0], [15, 3], [15, -3], [-15, 3], [-15, -3]])
+CORNERS = np.sign(CORNERS) * np.sqrt(np.abs(CORNERS))
+CLASSES = np.array([0, 0, 1, 1, 1, 1])
+
+
+def test_gaussian_bits_by_hand():
+  found = ceiling.gaussian_bits(CORNERS + 50, CLASSES)
+  assert found == pytest.approx((2 * 1 + 4 * 3) / 6, abs=1e-9)
+  # Five releases: 1 + 15 = 16; (1 + 75) * (1 + 15).
+  found = ceiling.gaussian_bits(CORNERS, CLASSES, releases=5)
+  want = (2 * 0.5 * np.log2(16) + 4 * 0.5 * np.log2(76 * 16)) / 6
+  assert found == pytest.approx(want, abs=1e-9)
+
+
+@pytest.mark.parametrize('releases', [1, 3, 16])
+def test_a_gaussian_attains_the_bits(releases):
+  """I(p; p + e) of a Gaussian p: by its covariance's eigenvalues."""
+  rng = np.random.default_rng(1)
+  p = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 3)) + 7
+  primary = np.arange(200) % 4 // 3
+  want = 0.0
+  for y in (0, 1):
+    values = np.linalg.eigvalsh(np.cov(p[primary == y].T, bias=True))
+    mine = 0.5 * np.log2(1 + releases * values).sum()
+    want += mine * (primary == y).mean()
+  found = ceiling.gaussian_bits(p, primary, releases)
+  assert found == pytest.approx(want, rel=1e-9)
+
+
+def test_who_sends_the_same_is_guessed_by_share():
+  who = np.array([0] * 5 + [1] * 3 + [2] * 2)
+  found = ceiling.bounds(_population(np.full(10, 4.0), who), releases=9)
+  for name in ('people', 'cells'):
+    assert found[name][0] == pytest.approx(0.5, abs=1e-6)
+  assert found['bits'][0] == 0
+  assert 0.5 <= found['fano'][0] < 1
+  # Of equal shares Fano's inequality says the same, flat as it is there.
+  found = ceiling.bounds(_population(np.full(8, 4.0), np.arange(8) % 4))
+  for name in ceiling.BOUNDS:
+    assert found[name][0] == pytest.approx(0.25, abs=1e-5)
+
+
+def test_far_apart_all_are_found():
+  who = np.arange(20) % 4
+  apart = np.eye(4)[who] * 1e3
+  for cell in (np.zeros(20, int), who):
+    found = ceiling.bounds(_population(apart, who, cell=cell))
+    for name in ceiling.BOUNDS:
+      assert found[name][0] == 1
+    assert found['bits'][0] == pytest.approx(2)
+
+
+def _brute_people(p, who, weight):
+  """The bound by a loop over pairs, an input with itself among them."""
+  q = p - p.mean(axis=0)
+  total, shares = 0.0, []
+  for s in np.unique(who):
+    rows = np.flatnonzero(who == s)
+    shares.append(weight[rows].sum() / weight.sum())
+    pairs = [(i, j) for i in rows for j in rows]
+    both = np.array([weight[i] * weight[j] for i, j in pairs])
+    terms = np.array([np.exp(q[i] @ q[j]) for i, j in pairs])
+    total += shares[-1] ** 2 * max((both * terms).sum() / both.sum() - 1, 0)
+  return min(max(shares) + np.sqrt(total), 1)
+
+
+def test_people_equals_a_loop_over_pairs():
+  people = _random()
+  rng = np.random.default_rng(2)
+  weight = rng.integers(0, 4, (3, 90)).astype(float)
+  member = np.eye(3)[people.sensitive]
+  found = blocks.Block(people.released, member, weight).by_people()
+  for value, w in zip(found, weight, strict=True):
+    want = _brute_people(people.released, people.sensitive, w)
+    assert 0.4 < want < 1
+    assert value == pytest.approx(want, rel=1e-9)
+
+
+def test_people_sees_a_far_input():
+  who = np.repeat(np.arange(10), 8)
+  p = np.zeros((80, 10))
+  p[::8] = 8 * np.eye(10)  # One of eight of each, apart from all others.
+  block = blocks.Block(p, np.eye(10)[who], np.ones((1, 80)))
+  # An eighth of the inputs give their person away.
+  assert block.by_people()[0] == 1 == _brute_people(p, who, np.ones(80))
+
+
+@pytest.mark.parametrize(('mean', 'spread'), [(0.5, 0.5), (0.5, 0.3)])
+def test_people_of_gaussians_in_closed_form(mean, spread):
+  """`E exp(q q') = exp(m^2 / (1 - t^2)) / sqrt(1 - t^4)`, q, q' ~ N(m, t^2)."""
+  grid = scipy.stats.norm.ppf((np.arange(2000) + 0.5) / 2000)
+  p = np.concatenate([mean + spread * grid, -mean + spread * grid])
+  who = np.repeat([0, 1], 2000)
+  chi2 = np.exp(mean**2 / (1 - spread**2)) / np.sqrt(1 - spread**4) - 1
+  found = ceiling.bounds(_population(p, who))['people'][0]
+  want = min(0.5 + np.sqrt(2 * 0.25 * chi2), 1.0)
+  assert want < 1
+  assert found == pytest.approx(want, abs=3e-3)
+
+
+@pytest.mark.parametrize('times', [2, 5])
+def test_a_weight_repeats_an_example(times):
+  people = _random()
+  weight = np.where(np.arange(90) % 4, 1, times)
+  repeated = people.take(np.repeat(np.arange(90), weight))
+  weighted = ceiling.bounds(people, 2, weight[None].astype(float))
+  found = ceiling.bounds(repeated, 2)
+  plain = ceiling.bounds(people, 2)
+  # The others take a mean of their own for Q, weighted or not.
+  for name in ('fano', 'bits'):
+    assert weighted[name][0] == pytest.approx(found[name][0], rel=1e-6)
+    assert abs(weighted[name][0] - plain[name][0]) > 1e-4
+  all_alike = ceiling.bounds(people, 2, np.full((1, 90), float(times)))
+  for name, values in plain.items():
+    assert all_alike[name][0] == pytest.approx(values[0], rel=1e-9)
+
+
+# Class 0: two cells of three, in each of which two agree; class 1: one cell,
+# of the same number as one of those, and all of one person.
+TABLE = {
+  'primary': np.array([0, 0, 0, 0, 0, 0, 1, 1]),
+  'cell': np.array([5, 5, 5, 9, 9, 9, 5, 5]),
+  'sensitive': np.array([3, 3, 4, 4, 4, 7, 7, 7]),
+}
+
+
+def test_exact_by_hand():
+  found = exact.bounds(**TABLE, weight=np.ones((1, 8)))
+  assert found['cells'][0] == pytest.approx(6 / 8)
+  # H(s | y) less H(s | y, cell), of six examples of eight.
+  before = scipy.stats.entropy([2, 3, 1], base=2)
+  within = scipy.stats.entropy([2, 1], base=2)
+  assert found['bits'][0] == pytest.approx(6 / 8 * (before - within))
+  assert found['fano'][0] == found['people'][0] == 1
+
+
+def test_exact_weights_repeat():
+  weight = np.array([1, 0, 4, 2, 1, 3, 1, 2])
+  rows = np.repeat(np.arange(8), weight)
+  repeated = {name: column[rows] for name, column in TABLE.items()}
+  many = np.stack([np.ones(8), weight])
+  found = exact.bounds(**TABLE, weight=many)
+  want = exact.bounds(**repeated, weight=np.ones((1, len(rows))))
+  for name in ('cells', 'bits'):
+    assert found[name][1] == pytest.approx(want[name][0])
+  # 4 and 3 in the cells of class 0, 3 in class 1.
+  assert found['cells'][1] == pytest.approx((4 + 3 + 3) / 14)
+
+
+def test_cells_and_distinct_by_hand():
+  centres = np.array([[0.0, 0], [10, 0]])
+  points = np.array(
+    [[0.5, 0], [0, 2], [0, 6], [11, 0], [10, 4], [6, 0], [0, 1]]
+  )
+  np.testing.assert_array_equal(
+    ceiling.cells(points, centres), [0, 0, 0, 1, 1, 1, 0]
+  )
+  # Within 1, between 1 and 4.5, beyond: two more cells each.
+  np.testing.assert_array_equal(
+    ceiling.cells(points, centres, (1.25, 4.5)), [0, 2, 4, 1, 3, 3, 0]
+  )
+  rows = np.array([[1.0, 2], [1, 3], [1, 2], [0, 9]])
+  found = ceiling.distinct(rows)
+  assert found.shape == (4,)
+  assert found[0] == found[2]
+  assert len(set(found)) == 3
