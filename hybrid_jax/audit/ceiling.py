@@ -62,13 +62,17 @@ def measure(
       )
       test = whole.take(problem.rows(datasets.TEST))
       curve[count] = ceiling.measure(test, count, settings.resamples)
-    out[attribute] = curve[1] | {
-      'by_releases': {
-        str(count): {'value': c['value'], 'high': c['high']}
-        for count, c in curve.items()
-      }
-    }
+    out[attribute] = curve[1] | {'by_releases': _monotone(curve)}
   return out
+
+
+def _monotone(curve):
+  """A bound for more releases holds for fewer, which tell less."""
+  out, value, high = {}, 1.0, 1.0
+  for count, found in sorted(curve.items(), reverse=True):
+    value, high = min(value, found['value']), min(high, found['high'])
+    out[str(count)] = {'value': value, 'high': high}
+  return dict(reversed(out.items()))
 
 
 def _in_units_of_noise(problem):

@@ -145,11 +145,7 @@ class Study:
   def defended(
     self, defence: str, split_point: str, seed: int = 0
   ) -> dict[str, Any]:
-    """The trained `network` and `bottleneck` of a defence; see `params`.
-
-    `defence` is its name, or `NAME@WEIGHT` for another weight than the
-    config's.
-    """
+    """The trained `network` and `bottleneck` of `NAME` or `NAME@WEIGHT`."""
     config = self.config.defend
     like = train_state.create(
       self.undefended(defence, split_point),
