@@ -131,7 +131,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     'transfer',
     'decensor',
   )
-  c.attack.workers = 2  # targets attacked at once
+  c.attack.workers = 4  # targets attacked at once
   c.attack.trials = 3  # settings tried of every network, trained at once
   c.attack.windows = (1, 2, 4, 8, 16, 32, 64)  # added up
   c.attack.draws = 4  # fresh draws of the noise that score every attacker

@@ -24,9 +24,10 @@ def measure(
   Returns:
     For each sensitive label the figures of `leakage.measure` on the test fold
     for the attacker that did best on validation, `adversary`, its name,
-    `validation`, its accuracy there, `tried`, how many there were, `by_kind`:
-    the same choice within each kind of adversary, and for the committee of
-    those choices; and `by_windows`, see `leakage.by_windows`.
+    `validation`, its accuracy there, `tried`, how many there were, `by_kind`,
+    the `value`, `validation` and `adversary` of the same choice within each
+    kind of adversary, and of the committee of those choices; and
+    `by_windows`, see `leakage.by_windows`.
   """
   held, test = (problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST))
   chosen, tried = best_of_each_kind(problem, config.adversaries, config, seed)
@@ -36,7 +37,7 @@ def measure(
     recording = problem.recording[test]
     by_kind = {
       kind: {
-        **leakage.measure(attack.test, labels, recording),
+        'value': float((attack.test.argmax(-1) == labels).mean()),
         'validation': score,
         'adversary': attack.adversary,
       }
@@ -47,6 +48,7 @@ def measure(
     log_probs = kinds[winner][1].test
     out[attribute] = {
       **by_kind[winner],
+      **leakage.measure(log_probs, labels, recording),
       'validation_chance': leakage.chance(problem.sensitive[attribute][held]),
       'tried': tried[attribute],
       'by_kind': by_kind,
