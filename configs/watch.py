@@ -112,7 +112,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     {
       'noise_alone': 0.0,
       'bounded': 0.3,
-      'siamese': 3.0,
+      'contrastive': 3.0,
       'dpfe': 0.03,
       'gradient_reversal': 0.3,
       'max_entropy': 1.0,
@@ -218,7 +218,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.rivals.methods = ml_collections.ConfigDict(
     {
       'bounded': (0.3, 1.0),
-      'siamese': (1.0, 3.0),
+      'contrastive': (1.0, 3.0),
       'dpfe': (),
       'gradient_reversal': (),
       'max_entropy': (),
@@ -269,7 +269,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.rivals.methods = ml_collections.ConfigDict(
       {
         'bounded': (0.1, 0.3, 1.0, 3.0),
-        'siamese': (0.1, 0.3, 1.0, 3.0, 10.0),
+        'contrastive': (0.1, 0.3, 1.0, 3.0, 10.0),
         'dpfe': (0.03, 0.1, 0.3, 1.0),
         'gradient_reversal': (0.1, 0.3, 1.0, 3.0),
         'max_entropy': (0.1, 0.3, 1.0, 3.0),

@@ -9,8 +9,8 @@ SOME = {
   'model': {'cnn1d'},
   'release mechanism': {'identity', 'noise', 'pca'},
   'defence': {
-    'bounded', 'distance_correlation', 'dpfe', 'gradient_reversal',
-    'max_entropy', 'noise_alone', 'siamese'
+    'bounded', 'contrastive', 'distance_correlation', 'dpfe',
+    'gradient_reversal', 'max_entropy', 'noise_alone'
   },
   'adversary': {
     'decensor', 'kde', 'knn', 'linear', 'majority', 'mlp', 'transfer', 'trees'

@@ -231,9 +231,9 @@ def test_dpfe_by_hand():
   assert found == pytest.approx(0.5 * 0.2 * total / 2, rel=1e-5)
 
 
-def test_siamese_is_half_the_contrastive_loss():
+def test_contrastive_is_half_the_contrastive_loss():
   batch = _random()
-  found = _penalty('siamese', {}, batch, 0.4)
+  found = _penalty('contrastive', {}, batch, 0.4)
   want = _contrastive(batch.clean, batch.primary, CONFIG.margin, True)
   assert found == pytest.approx(0.2 * float(want), rel=1e-6)
   other = _contrastive(batch.clean, batch.primary, CONFIG.margin, False)
