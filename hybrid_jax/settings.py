@@ -67,7 +67,7 @@ def check(
     errors.check_known(
       'kind of weights',
       embedding.weights,
-      ['simple', *plugins.known('defence')],
+      ['simple', 'siamese', *plugins.known('defence')],
     )
     for name in embedding.get('split_points') or ():
       errors.check_known('split point of an embedding', name, split_points)

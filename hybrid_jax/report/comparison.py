@@ -9,7 +9,7 @@ from hybrid_jax.report import style
 
 METHODS = {
   'bounded': 'bounded',
-  'siamese': 'Siamese',
+  'contrastive': 'Siamese (contrastive)',
   'dpfe': 'DPFE',
   'gradient_reversal': 'gradient reversal',
   'max_entropy': 'maximum entropy',
