@@ -253,16 +253,22 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.attack.max_chunks = 1
     c.attack.transfer.steps = c.attack.transfer.every = 20
     c.attack.decensor.steps = 50
+    c.attack.mlp_widths = ((64,),)
+    c.attack.trials = 2
+    c.attack.windows = (1, 8)
     c.attack.trees = 50
     measures = c.attack.measures
     measures.ceiling.resamples = 100
     measures.releases.counts = (1, 4)
+    measures.releases.adversaries = ('kde',)
     measures.attacker_data.shares = (0.25, 1.0)
+    measures.attacker_data.adversaries = ('kde',)
     measures.reconstruction.decoder.steps = 100
     measures.reconstruction.inversion.steps = 5
     measures.reconstruction.inversion.max_items = 16
     c.rivals.seeds = 2
     c.rivals.noise = (1.0,)
+    c.rivals.adversaries = ('kde',)
     c.rivals.methods = ml_collections.ConfigDict(
       {'bounded': (), 'noise_alone': ()}
     )

@@ -1,5 +1,8 @@
 """The bounds of one block: examples that share the primary label, or a cell."""
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 
 from hybrid_jax.metrics import information
@@ -18,7 +21,7 @@ class Block:
     self._some = np.maximum(self.total, 1)
     self.prior = weight @ member / self._some[:, None]
 
-  @property
+  @functools.cached_property
   def bits(self) -> np.ndarray:
     """`1/2 log2 det(I + Cov)`, `[w]`."""
     d = self._p.shape[1]
@@ -49,15 +52,20 @@ class Block:
       total += np.square(self.prior[:, s]) * chi2
     return np.minimum(self.prior.max(axis=1) + np.sqrt(total), 1.0)
 
-  def accuracy(self) -> np.ndarray:
-    """The least of all bounds, `[w]`."""
-    entropy = information.entropy(self.prior)
-    count = (self.prior > 0).sum(axis=1)
-    bits = np.minimum(self.bits, entropy)
-    return np.minimum.reduce(
-      [
-        self.by_people(),
-        information.relative_entropy_bound(bits, self.prior.max(axis=1)),
-        information.fano(bits, entropy, count),
-      ]
-    )
+
+def accuracy(parts: Sequence[Block]) -> np.ndarray:
+  """The least of all bounds of each block: `[blocks, w]`.
+
+  All are bisected at once, which is far quicker than one after the other.
+  """
+  prior = np.stack([part.prior.max(axis=1) for part in parts])
+  entropy = np.stack([information.entropy(part.prior) for part in parts])
+  count = np.stack([(part.prior > 0).sum(axis=1) for part in parts])
+  bits = np.minimum(np.stack([part.bits for part in parts]), entropy)
+  return np.minimum.reduce(
+    [
+      np.stack([part.by_people() for part in parts]),
+      information.relative_entropy_bound(bits, prior),
+      information.fano(bits, entropy, count),
+    ]
+  )

@@ -91,7 +91,8 @@ def bounds(
   labels = np.unique(people.sensitive, return_inverse=True)[1]
   member = np.eye(labels.max() + 1)[labels]
   entropy, plain, told, inside = (np.zeros(len(weight)) for _ in range(4))
-  out = {'people': np.zeros(len(weight)), 'cells': np.zeros(len(weight))}
+  out = {'people': np.zeros(len(weight))}
+  parts, shares = [], []
   for y in np.unique(people.primary):
     mine = people.primary == y
     block = blocks.Block(p[mine], member[mine], weight[:, mine])
@@ -110,9 +111,11 @@ def bounds(
       own = information.entropy(part.prior)
       from_cell -= within * own
       inside += share * within * np.minimum(part.bits, own)
-      out['cells'] += share * within * part.accuracy()
+      shares.append(share * within)
+      parts.append(part)
     told += share * from_cell
   bits = np.minimum(np.minimum(plain, told + inside), entropy)
+  out['cells'] = (np.stack(shares) * blocks.accuracy(parts)).sum(axis=0)
   count = ((weight @ member) > 0).sum(axis=1)
   out['fano'] = information.fano(np.minimum(plain, entropy), entropy, count)
   return {name: np.minimum(out[name], 1.0) for name in BOUNDS} | {'bits': bits}
