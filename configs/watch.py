@@ -150,7 +150,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.attack.neighbours = (1, 3, 9, 27, 81)
   c.attack.bandwidths = (0.3, 0.6, 1.0, 2.0)
   c.attack.trees = 80
-  c.attack.leaves = (2,)
+  c.attack.leaves = (1, 2)
 
   c.attack.transfer = ml_collections.ConfigDict(
     {

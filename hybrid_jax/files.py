@@ -72,8 +72,15 @@ def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
   write_bytes(path, buffer.getvalue())
 
 
-def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_npz(
+  path: pathlib.Path,
+  advice: str = 'Remove it and run the same command again.',
+) -> dict[str, np.ndarray]:
   """Reads every array of an `.npz`; pickled objects are refused.
+
+  Args:
+    path: the file.
+    advice: what to do where it cannot be read.
 
   Raises:
     UserError: the file is not there, is truncated, or holds pickled objects.
@@ -84,9 +91,7 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
   except FileNotFoundError as e:
     raise errors.UserError(f'{path} is not there.') from e
   except Exception as e:  # zipfile, zlib and numpy each raise their own.
-    raise errors.UserError(
-      f'{path} is damaged: {e}. Remove it and run the same command again.'
-    ) from e
+    raise errors.UserError(f'{path} is damaged: {e}. {advice}') from e
 
 
 def sha256(path: pathlib.Path) -> str:

@@ -6,11 +6,10 @@ import pathlib
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, plugins, progress, settings
+from hybrid_jax import errors, files, plugins, progress, settings, vectors
 from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.audit import base as audit
 from hybrid_jax.report import page, rows
-from hybrid_jax.stages import problems
 
 
 def run(
@@ -32,7 +31,7 @@ def run(
     UserError: the file cannot be audited, or `out` belongs to another one.
   """
   settings.check_attack(config.attack)
-  problem = problems.read(path, config.attack.draws)
+  problem = vectors.read(path, config.attack.draws)
   _claim(out, path, config)
   noise = adversaries.Problem(
     clean=np.random.default_rng(config.seed)

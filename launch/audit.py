@@ -17,7 +17,9 @@ _RELEASED = flags.DEFINE_string(
 )
 _OUT = flags.DEFINE_string('out', None, 'Where all results go.')
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', 'configs/audit.py', 'How to attack.'
+  'config',
+  str(pathlib.Path(__file__).parent.parent / 'configs' / 'audit.py'),
+  'How to attack.',
 )
 
 
@@ -27,8 +29,9 @@ def main(argv: list[str]) -> None:
   if not (_RELEASED.value and _OUT.value):
     raise errors.UserError('--released and --out are needed; see --help.')
   command.set_up_jax()
+  config = command.read(_CONFIG)
   out = pathlib.Path(_OUT.value)
-  row = released.run(pathlib.Path(_RELEASED.value), out, _CONFIG.value)
+  row = released.run(pathlib.Path(_RELEASED.value), out, config)
   print(tables.terminal([row], {}))
   for sentence in row['failed_controls']:
     print(f'FAILED CONTROL: {sentence}')

@@ -5,6 +5,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 
+import ml_collections
 from absl import app, flags, logging
 
 from hybrid_jax import errors
@@ -39,6 +40,15 @@ def plain(error: Exception) -> str:
   if isinstance(error, KeyError):
     text = f'unknown config key {text}'
   return ' '.join(text.split())
+
+
+def read(holder: flags.FlagHolder) -> ml_collections.ConfigDict | None:
+  """A config flag's value; a file that did not load says so only here."""
+  try:
+    _ = holder.value and holder.value.keys()
+  except (OSError, AttributeError) as e:
+    raise errors.UserError(plain(e)) from e
+  return holder.value
 
 
 def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:

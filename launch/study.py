@@ -29,11 +29,7 @@ def main(argv: list[str]) -> None:
       for name in plugins.known(kind):
         print(f'  {name:20s} {plugins.describe(kind, name)}')
     return
-  config = _CONFIG.value
-  try:
-    _ = config and config.model  # A file that did not load says so only here.
-  except (OSError, AttributeError) as e:
-    raise errors.UserError(command.plain(e)) from e
+  config = command.read(_CONFIG)
   workdir = _WORKDIR.value
   if config is None or workdir is None:
     raise errors.UserError('--config and --workdir are needed; see --help.')

@@ -1,5 +1,7 @@
 """Each sensitive label's best attacker, of all kinds and all their variants."""
 
+import dataclasses
+
 import jax
 import ml_collections
 import numpy as np
@@ -25,76 +27,99 @@ def measure(
     For each sensitive label the figures of `leakage.measure` on the test fold
     for the attacker that did best on validation, `adversary`, its name,
     `validation`, its accuracy there, `tried`, how many there were, `by_kind`,
-    the `value`, `validation` and `adversary` of the same choice within each
-    kind of adversary, and of the committee of those choices; and
+    the same choice for one window within each
+    kind of adversary, and of the committee of those choices; `per_recording`,
+    of the attacker that did best on validation over whole recordings; and
     `by_windows`, see `leakage.by_windows`.
   """
   held, test = (problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST))
-  chosen, tried = best_of_each_kind(problem, config.adversaries, config, seed)
+  recording = problem.recording[test]
   out = {}
-  for attribute, kinds in chosen.items():
+  for attribute, found in run(
+    problem, config.adversaries, config, seed
+  ).items():
     labels = problem.sensitive[attribute][test]
-    recording = problem.recording[test]
     by_kind = {
       kind: {
-        'value': float((attack.test.argmax(-1) == labels).mean()),
+        **leakage.per_window(attack.test, labels, recording),
         'validation': score,
         'adversary': attack.adversary,
       }
-      for kind, (score, attack) in kinds.items()
+      for kind, (score, attack) in found.by_kind.items()
     }
     # The first of equals, in the config's order.
     winner = max(by_kind, key=lambda kind: by_kind[kind]['validation'])
-    log_probs = kinds[winner][1].test
+    figures = leakage.measure(found.by_kind[winner][1].test, labels, recording)
+    score, patient = found.patient or found.by_kind[winner]
+    over_all = leakage.measure(patient.test, labels, recording)
     out[attribute] = {
-      **by_kind[winner],
-      **leakage.measure(log_probs, labels, recording),
+      **figures,
+      'per_recording': over_all['per_recording']
+      | {'adversary': patient.adversary, 'validation': score},
+      'adversary': by_kind[winner]['adversary'],
+      'validation': by_kind[winner]['validation'],
       'validation_chance': leakage.chance(problem.sensitive[attribute][held]),
-      'tried': tried[attribute],
+      'tried': found.tried,
       'by_kind': by_kind,
       'by_windows': {
-        'recording': leakage.by_windows(
-          log_probs, labels, recording, config.windows
-        ),
-        'class': leakage.by_windows(log_probs, labels, labels, config.windows),
+        name: leakage.by_windows(patient.test, labels, group, config.windows)
+        for name, group in (('recording', recording), ('class', labels))
       },
     }
   return out
 
 
-def best_of_each_kind(
+@dataclasses.dataclass
+class Found:
+  """What the attackers on one sensitive label came to, all by validation.
+
+  Attributes:
+    by_kind: the best of each kind, with its accuracy for one window.
+    patient: the best when all windows of a recording are added up, with its
+      accuracy over recordings: who is best at one window need not be.
+    tried: how many attackers there were.
+  """
+
+  by_kind: dict[str, tuple[float, adversaries.Attack]]
+  patient: tuple[float, adversaries.Attack] | None = None
+  tried: int = 0
+
+  def consider(self, kind, attack, labels, recording) -> None:
+    """Counts an attack, and keeps it where it is the best so far."""
+    self.tried += 1
+    score = float((attack.validation.argmax(-1) == labels).mean())
+    if kind not in self.by_kind or score > self.by_kind[kind][0]:
+      self.by_kind[kind] = (score, attack)
+    right, _ = leakage.per_recording(attack.validation, labels, recording)
+    if self.patient is None or right.mean() > self.patient[0]:
+      self.patient = (float(right.mean()), attack)
+
+
+def run(
   problem: adversaries.Problem,
   kinds: tuple[str, ...],
   config: ml_collections.ConfigDict,
   seed: int,
-) -> tuple[
-  dict[str, dict[str, tuple[float, adversaries.Attack]]], dict[str, int]
-]:
-  """Runs the adversaries, and keeps of each kind the best on validation.
-
-  Returns:
-    For each sensitive label its kinds, each with its accuracy on validation and
-    its attack, a committee of the best of all kinds among them; and how many
-    attackers were tried for it.
-  """
+) -> dict[str, Found]:
+  """Runs the adversaries, and a committee of the best of each kind."""
   held = problem.rows(datasets.VALIDATION)
-  best = {attribute: {} for attribute in problem.sensitive}
-  tried = dict.fromkeys(problem.sensitive, 0)
+  out = {attribute: Found({}) for attribute in problem.sensitive}
 
   def consider(kind, attack):
-    labels = problem.sensitive[attack.attribute][held]
-    score = float((attack.validation.argmax(-1) == labels).mean())
-    found = best[attack.attribute]
-    tried[attack.attribute] += 1
-    if kind not in found or score > found[kind][0]:
-      found[kind] = (score, attack)
+    out[attack.attribute].consider(
+      kind,
+      attack,
+      problem.sensitive[attack.attribute][held],
+      problem.recording[held],
+    )
 
   for kind in kinds:
     for attack in plugins.load('adversary', kind).attack(problem, config, seed):
       consider(kind, attack)
-  for found in best.values():
-    consider('committee', _committee([attack for _, attack in found.values()]))
-  return best, tried
+  for found in out.values():
+    members = [attack for _, attack in found.by_kind.values()]
+    consider('committee', _committee(members))
+  return out
 
 
 def quick(
@@ -105,10 +130,9 @@ def quick(
 ) -> dict[str, dict]:
   """`leakage.measure` of the best of some kinds, for points of a curve."""
   test = problem.rows(datasets.TEST)
-  best, _ = best_of_each_kind(problem, kinds, config, seed)
   out = {}
-  for attribute, found in best.items():
-    score, attack = max(found.values(), key=lambda pair: pair[0])
+  for attribute, found in run(problem, kinds, config, seed).items():
+    score, attack = max(found.by_kind.values(), key=lambda pair: pair[0])
     figures = leakage.measure(
       attack.test, problem.sensitive[attribute][test], problem.recording[test]
     )

@@ -7,6 +7,10 @@ from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.metrics import ranks
 
+_WIDTHS = (0.03, 0.1, 0.3, 1.0)  # of Scott's
+_EVERY = 2  # validation examples
+_FLOOR = 1e-4  # of the largest variance within classes
+
 
 def measure(
   problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
@@ -27,7 +31,7 @@ def measure(
   Returns:
     `linkage`: `ranks.summarise`'s figures and `candidates`; and for each
     sensitive label, under `classes`, `class_form` with the noise's own density
-    (a kernel of Scott's width where there is none), each with
+    (without any a kernel, whose width is chosen on validation), each with
     `chance_mean_rank`, `(K + 1) / 2K`, and `nearest_error`, of 1-NN.
   """
   del seed
@@ -41,18 +45,19 @@ def measure(
     probes, problem.clean[rows], np.arange(most), problem.noise_scale
   )
   train = problem.rows(datasets.TRAIN)
-  # Both in the standardised view where there is no noise to give a unit.
-  gallery, scale = problem.clean[train], problem.noise_scale
-  if scale is None:
-    view = problem.views['standardised']
-    gallery, probes = view(gallery), view(probes)
-    scale = max(ranks.bandwidth(gallery), 1e-6)  # Of equal vectors it is 0.
+  view = problem.views['standardised']
+  gallery = view(problem.clean[train])
   classes = {}
   for attribute, labels in problem.sensitive.items():
     k = int(labels.max()) + 1
-    scores = ranks.class_form(probes, gallery, labels[train], k, scale)
+    if problem.noise_scale is None:
+      scores = _by_kernel(problem, labels, k, view(probes))
+    else:
+      scores = ranks.class_form(
+        probes, problem.clean[train], labels[train], k, problem.noise_scale
+      )
     by_class = ranks.from_scores(scores, labels[rows])
-    near = ranks.nearest(probes, gallery, labels[train])
+    near = ranks.nearest(view(probes), gallery, labels[train])
     classes[attribute] = ranks.summarise(by_class, k, recording) | {
       'chance_mean_rank': (k + 1) / (2 * k),
       'nearest_error': float((near != labels[rows]).mean()),
@@ -62,3 +67,39 @@ def measure(
     | {'candidates': most, 'chance_mean_rank': (most + 1) / (2 * most)},
     'classes': classes,
   }
+
+
+def _by_kernel(problem, labels, k, probes):
+  """Log-likelihoods `[n, k]` by the kernel with the least rank on validation.
+
+  No noise gives a unit. It is that of standardised features, or that in which
+  each class has unit covariance, as in DPFE; and a share of Scott's width.
+  """
+  train = problem.rows(datasets.TRAIN)
+  held = np.flatnonzero(problem.rows(datasets.VALIDATION))[::_EVERY]
+  view = problem.views['standardised']
+  gallery, own = view(problem.clean[train]), labels[train]
+
+  def scored(x, matrix, width):
+    known = gallery @ matrix
+    scott = max(ranks.bandwidth(known), 1e-6)  # Of equal vectors it is 0.
+    return ranks.class_form(x @ matrix, known, own, k, width * scott)
+
+  def mean_rank(option):
+    scores = scored(view(problem.clean[held]), *option)
+    return ranks.from_scores(scores, labels[held]).mean()
+
+  matrices = (np.eye(gallery.shape[1], dtype=np.float32), _within(gallery, own))
+  options = [(m, w) for m in matrices for w in _WIDTHS]
+  return scored(probes, *min(options, key=mean_rank))
+
+
+def _within(x, labels):
+  """The matrix that makes the covariance within classes the identity."""
+  centred = x.astype(np.float64)
+  for label in np.unique(labels):
+    mine = labels == label
+    centred[mine] -= centred[mine].mean(axis=0)
+  values, vectors = np.linalg.eigh(centred.T @ centred / len(x))
+  floor = max(_FLOOR * values[-1], 1e-12)
+  return (vectors / np.sqrt(np.maximum(values, floor))).astype(np.float32)

@@ -37,9 +37,9 @@ def per_recording(
     the recordings' labels `[recordings]`.
   """
   _, first, index = np.unique(recording, return_index=True, return_inverse=True)
-  total = np.zeros((len(log_probs), len(first), log_probs.shape[-1]))
-  for draw, rows in enumerate(log_probs):
-    np.add.at(total[draw], index, rows)
+  order = np.argsort(index, kind='stable')
+  starts = np.searchsorted(index[order], np.arange(len(first)))
+  total = np.add.reduceat(log_probs[:, order], starts, axis=1)
   truth = labels[first]
   return (total.argmax(-1) == truth).mean(axis=0), truth
 
@@ -58,11 +58,18 @@ def measure(
     `value`, `low`, `high`, `chance`, `advantage` (value minus chance), and
     `per_recording` with the same; and `blind`, see there.
   """
-  correct = (log_probs.argmax(-1) == labels).mean(axis=0)
   right, truth = per_recording(log_probs, labels, recording)
-  return _figures(correct, labels, recording) | {
+  return per_window(log_probs, labels, recording) | {
     'per_recording': _figures(right, truth, np.arange(len(truth)))
   }
+
+
+def per_window(
+  log_probs: np.ndarray, labels: np.ndarray, recording: np.ndarray
+) -> dict[str, Any]:
+  """`measure` without `per_recording`."""
+  correct = (log_probs.argmax(-1) == labels).mean(axis=0)
+  return _figures(correct, labels, recording)
 
 
 def by_windows(

@@ -7,9 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from hybrid_jax import errors, files
+from hybrid_jax import files, vectors
 from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
 from hybrid_jax.stages import base, release
 
@@ -46,7 +45,7 @@ def of_release(
   """A released file, with the network and the release that made it."""
   # One function for all problems of a split point: they share a compilation.
   edge = _edge(study.model, split_point)  # pyrefly: ignore[bad-argument-type]
-  return read(
+  return vectors.read(
     path,
     study.config.attack.draws,
     uncensored=uncensored,
@@ -54,115 +53,6 @@ def of_release(
     x=study.x,
     edge=jax.tree_util.Partial(edge, params, made),
   )
-
-
-def read(
-  path: pathlib.Path, draws: int, **knowledge: Any
-) -> adversaries.Problem:
-  """The problem in a file with the layout of `released/*.npz`.
-
-  Args:
-    path: the file; see the README.
-    draws: how many fresh draws of the noise score an attacker.
-    **knowledge: what else an attacker knows; see `adversaries.Problem`.
-
-  Raises:
-    UserError: an array is missing, or has the wrong length, shape or values.
-  """
-  arrays = files.read_npz(path)
-  for name in ('clean', 'primary', 'recording', 'fold'):
-    if name not in arrays:
-      raise errors.UserError(
-        f'{path} lacks the array {name!r}; it has {", ".join(sorted(arrays))}.'
-      )
-  sensitive = {
-    name.removeprefix('sensitive_'): labels
-    for name, labels in arrays.items()
-    if name.startswith('sensitive_')
-  }
-  _check(path, arrays, sensitive)
-  return adversaries.Problem(
-    clean=arrays['clean'].astype(np.float32),
-    noise_scale=_scale(path, arrays),
-    primary=arrays['primary'],
-    sensitive=sensitive,
-    recording=arrays['recording'],
-    fold=arrays['fold'],
-    draws=draws,
-    **knowledge,
-  )
-
-
-def _check(path, arrays, sensitive):
-  clean = arrays['clean']
-  if clean.ndim != 2 or not np.issubdtype(clean.dtype, np.floating):
-    raise errors.UserError(
-      f"{path}: 'clean' is {clean.dtype} of shape {clean.shape}; it must be"
-      ' floating point of shape [examples, numbers].'
-    )
-  if not np.isfinite(clean).all():
-    row = int(np.argmin(np.isfinite(clean).all(axis=1)))
-    raise errors.UserError(
-      f"{path}: 'clean' holds NaN or infinity, first in row {row}."
-    )
-  if not sensitive:
-    raise errors.UserError(
-      f"{path} has no sensitive label: name one array 'sensitive_NAME' for"
-      ' each.'
-    )
-  labels = {'primary': arrays['primary']} | {
-    f'sensitive_{name}': values for name, values in sensitive.items()
-  }
-  integers = labels | {n: arrays[n] for n in ('recording', 'fold')}
-  for name, values in integers.items():
-    if values.shape != (len(clean),):
-      raise errors.UserError(
-        f'{path}: {name!r} has shape {values.shape}, and there are'
-        f' {len(clean)} vectors.'
-      )
-    if not np.issubdtype(values.dtype, np.integer):
-      raise errors.UserError(
-        f'{path}: {name!r} is {values.dtype}; it must be integers.'
-      )
-  for fold, fold_name in enumerate(datasets.FOLDS):
-    if not (arrays['fold'] == fold).any():
-      raise errors.UserError(
-        f"{path}: the {fold_name} fold is empty: no 'fold' is {fold}."
-      )
-  train = arrays['fold'] == datasets.TRAIN
-  for name, values in labels.items():
-    if values.min() < 0:
-      raise errors.UserError(f'{path}: {name!r} holds {values.min()}.')
-    counts = np.bincount(values[train], minlength=int(values.max()) + 1)
-    if len(counts) < 2:
-      raise errors.UserError(
-        f'{path}: {name!r} has one class only; two or more are needed.'
-      )
-    if not counts.all():
-      raise errors.UserError(
-        f'{path}: class {int(np.argmin(counts))} of {name!r} is empty in the'
-        ' train fold; classes are numbered from 0 without a gap.'
-      )
-
-
-def _scale(path, arrays):
-  covariance = arrays.get('noise_cov')
-  if covariance is None:
-    return None
-  d = arrays['clean'].shape[1]
-  if covariance.shape != (d, d):
-    raise errors.UserError(
-      f"{path}: 'noise_cov' has shape {covariance.shape}; it must be {(d, d)}."
-    )
-  try:
-    if not np.allclose(covariance, covariance.T, rtol=1e-4):
-      raise np.linalg.LinAlgError
-    return np.linalg.cholesky(covariance.astype(np.float64)).astype(np.float32)
-  except np.linalg.LinAlgError as e:
-    raise errors.UserError(
-      f"{path}: 'noise_cov' must be symmetric and positive definite; leave it"
-      ' out where there is no noise.'
-    ) from e
 
 
 def control(study: base.Study, name: str) -> adversaries.Problem:

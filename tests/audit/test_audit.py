@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hybrid_jax import plugins
+from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.audit import (
   ceiling,
   leakage,
@@ -46,15 +46,14 @@ def test_a_planted_identity_is_found_by_every_kind(planted):
   for kind, figures in found['by_kind'].items():
     if kind != 'majority':
       assert figures['value'] > 0.95
-      assert figures['per_recording']['value'] > 0.95
       assert figures['advantage'] == pytest.approx(figures['value'] - 0.1)
   assert found['value'] > 0.95
   assert found['validation'] == max(
     figures['validation'] for figures in found['by_kind'].values()
   )
   # One of the majority; views and trials; views and neighbours; views and
-  # bandwidths; one forest; and the committee.
-  assert found['tried'] == 1 + 2 * (2 * 2) + 3 * 2 + 3 * 2 + 1 + 1
+  # bandwidths; two forests; and the committee.
+  assert found['tried'] == 1 + 2 * (2 * 2) + 3 * 2 + 3 * 2 + 2 + 1
   for group in ('recording', 'class'):
     by_windows = found['by_windows'][group]
     # Five are one recording's, fifteen one person's; a thousand nobody's.
@@ -63,38 +62,35 @@ def test_a_planted_identity_is_found_by_every_kind(planted):
     assert by_windows['1']['groups'] == {'recording': 30, 'class': 10}[group]
 
 
+def _attack(name, on_validation, on_test):
+  logs = (np.log(np.array([p])) for p in (on_validation, on_test))
+  return adversaries.Attack(name, 'who', *logs)
+
+
 def test_the_committee_averages_probabilities():
-  attacks = [
-    leakage.adversaries.Attack(
-      'one', 'who', np.log(np.array([[p]])), np.log(np.array([[q]]))
-    )
-    for p, q in (
-      ([0.6, 0.4], [0.9, 0.1]),
-      ([0.1, 0.9], [0.2, 0.8]),
-    )
-  ]
-  kinds = iter(attacks)
-  problem = dataclasses.replace(
-    problems.problem(0),
-    sensitive={'who': np.zeros(600, int)},
+  found = leakage._committee(
+    [
+      _attack('one', [[0.6, 0.4]], [[0.9, 0.1]]),
+      _attack('two', [[0.1, 0.9]], [[0.2, 0.8]]),
+    ]
   )
-
-  class Fixed:
-    @staticmethod
-    def attack(problem, config, seed):
-      yield next(kinds)
-
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(plugins, 'load', lambda kind, name: Fixed)
-    best, tried = leakage.best_of_each_kind(problem, ('a', 'b'), None, 0)
-  assert tried == {'who': 3}
-  score, committee = best['who']['committee']
+  np.testing.assert_allclose(np.exp(found.test[0, 0]), [0.55, 0.45], atol=1e-5)
   np.testing.assert_allclose(
-    np.exp(committee.test[0, 0]), [0.55, 0.45], atol=1e-5
+    np.exp(found.validation[0, 0]), [0.35, 0.65], atol=1e-5
   )
-  # On validation 0.35 for class 0, so that it is wrong; the first was right.
-  assert score == 0
-  assert best['who']['a'][0] == 1
+
+
+def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
+  labels, recording = np.zeros(4, int), np.array([0, 0, 1, 1])
+  # Right in three windows, but so sure of the fourth that a recording is lost.
+  hasty = _attack('hasty', [[0.6, 0.4]] * 3 + [[0.1, 0.9]], [[0.5, 0.5]] * 4)
+  patient = _attack('patient', [[0.9, 0.1], [0.4, 0.6]] * 2, [[0.5, 0.5]] * 4)
+  found = leakage.Found({})
+  for attack in (hasty, patient):
+    found.consider('kind', attack, labels, recording)
+  assert found.by_kind['kind'] == (0.75, hasty)
+  assert found.patient == (1.0, patient)
+  assert found.tried == 2
 
 
 def test_ranks_at_chance_and_at_once(random, planted, config):
