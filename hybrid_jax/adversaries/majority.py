@@ -15,8 +15,11 @@ def attack(
   """One attack for each label: the training fold's class shares."""
   del config, seed
   for attribute, labels in problem.sensitive.items():
-    counts = np.bincount(labels[problem.rows(datasets.TRAIN)])
-    shares = np.log(counts / counts.sum())
+    counts = np.bincount(
+      labels[problem.rows(datasets.TRAIN)], minlength=int(labels.max()) + 1
+    )
+    # Never quite nothing: a class may be absent from a part of the data.
+    shares = np.log(np.maximum(counts, 1e-6) / counts.sum())
     yield base.Attack(
       'majority guess',
       attribute,

@@ -35,12 +35,7 @@ def attack(
         random_state=seed,
       ).fit(x, y)
       found = {
-        fold: np.log(
-          forest.predict_proba(
-            view(scored).reshape(-1, view.matrix.shape[1])
-          ).reshape(*scored.shape[:2], -1)
-          + 1e-3
-        )
+        fold: _log_shares(forest, view(scored), int(labels.max()) + 1)
         for fold, scored in problem.scored.items()
       }
       yield base.Attack(
@@ -49,3 +44,11 @@ def attack(
         found[datasets.VALIDATION],
         found[datasets.TEST],
       )
+
+
+def _log_shares(forest, x, classes):
+  """`[draws, n, d]` to `[draws, n, classes]`; those not learnt get least."""
+  shares = np.zeros((*x.shape[:2], classes))
+  found = forest.predict_proba(x.reshape(-1, x.shape[-1]))
+  shares[..., forest.classes_] = found.reshape(*x.shape[:2], -1)
+  return np.log(shares + 1e-3)

@@ -5,6 +5,7 @@ import pytest
 
 from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.audit import (
+  attacker_data,
   ceiling,
   leakage,
   ranks,
@@ -91,6 +92,16 @@ def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
   assert found.by_kind['kind'] == (0.75, hasty)
   assert found.patient == (1.0, patient)
   assert found.tried == 2
+
+
+def test_classes_that_a_part_of_the_data_lacks(config):
+  problem = problems.problem(leak=4)
+  # Watched for a moment, only the first few people were seen.
+  single = dataclasses.replace(problem, recording=np.zeros(600, int))
+  found = attacker_data.measure(single, config, 0)['who']['by_share']
+  values = [figures['value'] for figures in found.values()]
+  assert values == sorted(values)
+  assert values[0] < 0.9 < values[-1]
 
 
 def test_ranks_at_chance_and_at_once(random, planted, config):
