@@ -46,17 +46,21 @@ print(edge._half.manifest['labels'][int(logits.argmax())])
 def exported(tmp_path_factory):
   """A bundle of the noisy point, whatever the small study recommends."""
   workdir = tmp_path_factory.mktemp('export') / 'run'
-  stages = '--stages=data,train,siamese,release,attack,export'
+  stages = '--stages=data,train,siamese,defend,release,attack,export'
   done = studies.run(
     workdir,
     stages,
     "--config.attack.adversaries=('majority','linear')",
     '--config.recommend.utility_loss=1.0',
+    '--config.release.embeddings.bounded.split_points=()',
+    '--config.release.embeddings.snapped.split_points=()',
   )
   assert done.returncode == 0, done.stderr
   config = watch.get_config('small')
   config.attack.adversaries = ('majority', 'linear')
   config.recommend.utility_loss = 1.0
+  for name in ('bounded', 'snapped'):
+    config.release.embeddings[name].split_points = ()
   return workdir, study.base.Study(config, workdir)
 
 
