@@ -1,5 +1,6 @@
 """Audits a file of released vectors, whatever made them."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -7,7 +8,6 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress, settings, vectors
-from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.audit import base as audit
 from hybrid_jax.report import page, rows
 
@@ -33,17 +33,9 @@ def run(
   settings.check_attack(config.attack)
   problem = vectors.read(path, config.attack.draws)
   _claim(out, path, config)
-  noise = adversaries.Problem(
-    clean=np.random.default_rng(config.seed)
-    .standard_normal(problem.clean.shape)
-    .astype(np.float32),
-    noise_scale=None,
-    primary=problem.primary,
-    sensitive=problem.sensitive,
-    recording=problem.recording,
-    fold=problem.fold,
-    draws=config.attack.draws,
-  )
+  rng = np.random.default_rng(config.seed)
+  random = rng.standard_normal(problem.clean.shape).astype(np.float32)
+  noise = dataclasses.replace(problem, clean=random, noise_scale=None)
   asked = {
     'released': (problem, audit.asked(config.attack)),
     'noise': (noise, (audit.LEAKAGE,)),

@@ -156,20 +156,30 @@ def fit_views(problem: Problem) -> dict[str, View]:
     first = first @ pca.components_.T.astype(np.float64) / rms
   z = (x - mean) @ first
   noise = first.T @ noise @ first
-  centred = z.copy()
-  for label in np.unique(problem.primary[train]):
-    members = problem.primary[train] == label
-    centred[members] -= centred[members].mean(axis=0)
+  centred = about_class_means(z, problem.primary[train])
   return {
     'standardised': View(mean, first),
-    'whitened': View(mean, first @ _whitening(z.T @ z / len(z) + noise)),
+    'whitened': View(mean, first @ whitening(z.T @ z / len(z) + noise)),
     'within': View(
-      mean, first @ _whitening(centred.T @ centred / len(z) + noise)
+      mean, first @ whitening(centred.T @ centred / len(z) + noise)
     ),
   }
 
 
-def _whitening(covariance):
+def about_class_means(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """`x [n, d]` less the mean of its class."""
+  out = x.copy()
+  for label in np.unique(labels):
+    members = labels == label
+    out[members] -= out[members].mean(axis=0)
+  return out
+
+
+def whitening(covariance: np.ndarray, least: float = _FLOOR) -> np.ndarray:
+  """The matrix `[d, d]` that turns a covariance into the identity.
+
+  Variances below `least` of the largest count as that much.
+  """
   values, vectors = np.linalg.eigh(covariance)
-  floor = max(_FLOOR * values[-1], 1e-12)
+  floor = max(least * values[-1], 1e-12)
   return vectors / np.sqrt(np.maximum(values, floor))

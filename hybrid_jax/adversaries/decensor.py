@@ -5,6 +5,7 @@ attacker with a network of the same task, trained without a defence, learns to
 turn the censored vectors into uncensored ones, and attacks those.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 
@@ -55,14 +56,7 @@ def attack(
   settings = config.decensor
   train, held = (problem.rows(f) for f in (datasets.TRAIN, datasets.VALIDATION))
   uncensored = base.fit_views(
-    base.Problem(
-      problem.uncensored,
-      None,
-      problem.primary,
-      problem.sensitive,
-      problem.recording,
-      problem.fold,
-    )
+    dataclasses.replace(problem, clean=problem.uncensored, noise_scale=None)
   )['standardised'](problem.uncensored)
   view = problem.views['standardised']
   run = _fit(problem, view, uncensored, settings, seed)

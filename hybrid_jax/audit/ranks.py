@@ -96,10 +96,6 @@ def _by_kernel(problem, labels, k, probes):
 
 def _within(x, labels):
   """The matrix that makes the covariance within classes the identity."""
-  centred = x.astype(np.float64)
-  for label in np.unique(labels):
-    mine = labels == label
-    centred[mine] -= centred[mine].mean(axis=0)
-  values, vectors = np.linalg.eigh(centred.T @ centred / len(x))
-  floor = max(_FLOOR * values[-1], 1e-12)
-  return (vectors / np.sqrt(np.maximum(values, floor))).astype(np.float32)
+  centred = adversaries.about_class_means(x.astype(np.float64), labels)
+  covariance = centred.T @ centred / len(x)
+  return adversaries.whitening(covariance, _FLOOR).astype(np.float32)

@@ -22,9 +22,9 @@ def make(config: ml_collections.ConfigDict) -> base.Defence:
   def penalty(params, batch, weight):
     del params
     squared = pairs.squared_distances(batch.clean)
-    positive = squared > 0
-    distance = jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
-    apart = jnp.square(jnp.maximum(0.0, config.margin - distance))
+    apart = jnp.square(
+      jnp.maximum(0.0, config.margin - pairs.distances(squared))
+    )
     alike = pairs.same_label(batch.primary) & ~jnp.eye(len(squared), dtype=bool)
     total = 0.0
     for labels in batch.sensitive.values():

@@ -60,17 +60,14 @@ def _measures(study, target, split_point):
 
 def public(row: Row) -> Row:
   """A row or control as `metrics.json` has it; a page shows more."""
-  hidden = {
-    'leakage': ('by_kind', 'by_windows'),
-    'ceiling': (),
-  }
   out = {k: v for k, v in row.items() if k not in audit_names()}
-  for name, without in hidden.items():
-    if name in row:
-      out[name] = {
-        attribute: {k: v for k, v in figures.items() if k not in without}
-        for attribute, figures in row[name].items()
-      }
+  out |= {name: row[name] for name in ('ceiling', 'ranks') if name in row}
+  out['leakage'] = {
+    attribute: {
+      k: v for k, v in figures.items() if k not in ('by_kind', 'by_windows')
+    }
+    for attribute, figures in row['leakage'].items()
+  }
   if 'releases' in row:
     out['releases'] = {
       attribute: {
@@ -83,8 +80,6 @@ def public(row: Row) -> Row:
       }
       for attribute, found in row['releases'].items()
     }
-  if 'ranks' in row:
-    out['ranks'] = row['ranks']
   if 'reconstruction' in row:
     out['reconstruction'] = row['reconstruction']['attacks']
   return out

@@ -142,14 +142,7 @@ def _manifest(study, cut, edge_file, cloud_file, point, table):
     'relative_noise': row['relative_noise'],
     'figures': {
       'utility': row['utility'],
-      'leakage': {
-        attribute: {
-          key: value
-          for key, value in figures.items()
-          if key not in ('by_kind', 'by_windows')
-        }
-        for attribute, figures in row['leakage'].items()
-      },
+      'leakage': rows.public(row)['leakage'],
     },
     'tested_with': {
       'ai_edge_litert': metadata.version('ai-edge-litert'),

@@ -31,10 +31,7 @@ def contrastive(
   """
   squared = pairs.squared_distances(features)
   same = pairs.same_label(labels)
-  # sqrt has no gradient at 0; there the different-pair is pushed by no one.
-  positive = squared > 0
-  distance = jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
-  apart = jnp.square(jnp.maximum(0.0, margin - distance))
+  apart = jnp.square(jnp.maximum(0.0, margin - pairs.distances(squared)))
   off_diagonal = ~jnp.eye(len(labels), dtype=bool)
   is_same = (same & off_diagonal).astype(jnp.float32)
   is_different = (~same).astype(jnp.float32)
@@ -81,9 +78,7 @@ def distance_correlation(a: jax.Array, b: jax.Array) -> jax.Array:
   """
 
   def centred(x):
-    squared = pairs.squared_distances(x)
-    positive = squared > 0
-    d = jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
+    d = pairs.distances(pairs.squared_distances(x))
     return d - d.mean(0) - d.mean(1, keepdims=True) + d.mean()
 
   x, y = centred(a), centred(b)

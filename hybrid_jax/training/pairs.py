@@ -22,6 +22,15 @@ def squared_distances(features: jax.Array) -> jax.Array:
   return jnp.where(jnp.eye(len(flat), dtype=bool), 0.0, squared)
 
 
+def distances(squared: jax.Array) -> jax.Array:
+  """The roots of `squared [batch, batch]`, with a gradient of 0 at 0.
+
+  The root itself has none there, so that equal examples are moved by no one.
+  """
+  positive = squared > 0
+  return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
+
+
 def same_label(labels: jax.Array) -> jax.Array:
   """Whether two examples share their label: `[batch]` to `[batch, batch]`."""
   return labels[:, None] == labels[None, :]
