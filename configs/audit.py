@@ -2,9 +2,8 @@
 
     python -m launch.audit --released=my.npz --out=runs/my
 
-Two cores: half a minute for 5,000 vectors of a few numbers. The attackers and
-measures are those of `configs/watch.py`; what needs the network itself, as the
-transfer attack and reconstructions do, is left out.
+The attackers and measures are those of `configs/watch.py`; what needs the
+network itself, as the transfer attack and reconstructions do, is left out.
 """
 
 import ml_collections
