@@ -1,7 +1,5 @@
 """Each sensitive label's best attacker, of all kinds and all their variants."""
 
-import dataclasses
-
 import jax
 import ml_collections
 import numpy as np
@@ -28,8 +26,8 @@ def measure(
     for the attacker that did best on validation, `adversary`, its name,
     `validation`, its accuracy there, `tried`, how many there were, `by_kind`,
     the same choice for one window within each
-    kind of adversary, and of the committee of those choices; `per_recording`,
-    of the attacker that did best on validation over whole recordings; and
+    kind of adversary, and among the committees; `per_recording`, of the
+    attacker that did best on validation by `leakage.over_recordings`; and
     `by_windows`, see `leakage.by_windows`.
   """
   held, test = (problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST))
@@ -50,7 +48,7 @@ def measure(
     # The first of equals, in the config's order.
     winner = max(by_kind, key=lambda kind: by_kind[kind]['validation'])
     figures = leakage.measure(found.by_kind[winner][1].test, labels, recording)
-    score, patient = found.patient or found.by_kind[winner]
+    score, patient = found.best['recording'][0]
     over_all = leakage.measure(patient.test, labels, recording)
     out[attribute] = {
       **figures,
@@ -69,30 +67,62 @@ def measure(
   return out
 
 
-@dataclasses.dataclass
+_COMMITTEE = 8  # members of the committee of the best, whatever their kind
+
+
 class Found:
-  """What the attackers on one sensitive label came to, all by validation.
+  """The attackers on one sensitive label, ranked on validation.
+
+  They are ranked twice, by `'window'`, their accuracy for one window, and by
+  `'recording'`, see `leakage.over_recordings`: who is best at one need not be
+  best at the other.
 
   Attributes:
-    by_kind: the best of each kind, with its accuracy for one window.
-    patient: the best when all windows of a recording are added up, with its
-      accuracy over recordings: who is best at one window need not be.
+    best: for each of the two, the best attackers with their scores, best first.
+    of_kind: for each of the two, the best of each kind with its score.
     tried: how many attackers there were.
   """
 
-  by_kind: dict[str, tuple[float, adversaries.Attack]]
-  patient: tuple[float, adversaries.Attack] | None = None
-  tried: int = 0
+  def __init__(self) -> None:
+    self.best: dict[str, list] = {'window': [], 'recording': []}
+    self.of_kind: dict[str, dict] = {'window': {}, 'recording': {}}
+    self.tried = 0
+
+  @property
+  def by_kind(self) -> dict[str, tuple[float, adversaries.Attack]]:
+    """The best of each kind for one window, with its accuracy there."""
+    return self.of_kind['window']
 
   def consider(self, kind, attack, labels, recording) -> None:
-    """Counts an attack, and keeps it where it is the best so far."""
+    """Counts an attack, and keeps it where it is among the best so far."""
     self.tried += 1
-    score = float((attack.validation.argmax(-1) == labels).mean())
-    if kind not in self.by_kind or score > self.by_kind[kind][0]:
-      self.by_kind[kind] = (score, attack)
-    right, _ = leakage.per_recording(attack.validation, labels, recording)
-    if self.patient is None or right.mean() > self.patient[0]:
-      self.patient = (float(right.mean()), attack)
+    scores = {
+      'window': float((attack.validation.argmax(-1) == labels).mean()),
+      'recording': leakage.over_recordings(
+        attack.validation, labels, recording
+      ),
+    }
+    for name, score in scores.items():
+      kinds = self.of_kind[name]
+      if kind not in kinds or score > kinds[kind][0]:
+        kinds[kind] = (score, attack)
+      # The sort is stable: the first of equals stays before the others.
+      ranked = [*self.best[name], (score, attack)]
+      ranked.sort(key=lambda pair: -pair[0])
+      self.best[name] = ranked[:_COMMITTEE]
+
+  def committees(self) -> list[adversaries.Attack]:
+    """The mean of the probabilities of the best, chosen in five ways."""
+    out, everybody = [], []
+    for name in self.best:
+      for who, pairs in (
+        ('best of each kind', self.of_kind[name].values()),
+        (f'best {len(self.best[name])}', self.best[name]),
+      ):
+        members = [attack for _, attack in pairs]
+        everybody += members
+        out.append(_committee(f'{who} at one {name}', members))
+    return [*out, _committee('best of every choice', everybody)]
 
 
 def run(
@@ -101,9 +131,9 @@ def run(
   config: ml_collections.ConfigDict,
   seed: int,
 ) -> dict[str, Found]:
-  """Runs the adversaries, and a committee of the best of each kind."""
+  """Runs the adversaries, and committees of the best of them."""
   held = problem.rows(datasets.VALIDATION)
-  out = {attribute: Found({}) for attribute in problem.sensitive}
+  out = {attribute: Found() for attribute in problem.sensitive}
 
   def consider(kind, attack):
     out[attack.attribute].consider(
@@ -117,8 +147,8 @@ def run(
     for attack in plugins.load('adversary', kind).attack(problem, config, seed):
       consider(kind, attack)
   for found in out.values():
-    members = [attack for _, attack in found.by_kind.values()]
-    consider('committee', _committee(members))
+    for attack in found.committees():
+      consider('committee', attack)
   return out
 
 
@@ -146,15 +176,14 @@ def quick(
   return out
 
 
-def _committee(members):
-  """The mean of the probabilities that the best of each kind give."""
+def _committee(who, members):
 
   def mean(fold):
     every = [jax.nn.softmax(getattr(m, fold), axis=-1) for m in members]
     return np.log(np.mean(every, axis=0) + 1e-6)
 
   return adversaries.Attack(
-    'committee of the best of each kind',
+    f'committee of the {who}',
     members[0].attribute,
     mean('validation'),
     mean('test'),

@@ -44,6 +44,41 @@ def per_recording(
   return (total.argmax(-1) == truth).mean(axis=0), truth
 
 
+def over_recordings(
+  log_probs: np.ndarray,
+  labels: np.ndarray,
+  recording: np.ndarray,
+  shares: Sequence[float] = (0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0),
+) -> float:
+  """Mean accuracy of `per_recording` over random parts of each recording.
+
+  To choose an attacker by: recordings are few, so that which of two attackers
+  names more whole ones is mostly luck.
+
+  Args:
+    log_probs: `[draws, n, k]`.
+    labels: `[n]`.
+    recording: `[n]`.
+    shares: how much of each recording is seen, each time another part; at
+      least one window.
+  """
+  rng = np.random.default_rng(0)
+  _, index, sizes = np.unique(
+    recording, return_inverse=True, return_counts=True
+  )
+  found = []
+  for share in shares:
+    order = np.lexsort((rng.random(len(index)), index))
+    place = np.empty(len(index), int)
+    place[order] = np.arange(len(index)) - np.repeat(
+      np.cumsum(sizes) - sizes, sizes
+    )
+    seen = place < np.ceil(share * sizes)[index]
+    right, _ = per_recording(log_probs[:, seen], labels[seen], recording[seen])
+    found.append(right.mean())
+  return float(np.mean(found))
+
+
 def measure(
   log_probs: np.ndarray, labels: np.ndarray, recording: np.ndarray
 ) -> dict[str, Any]:

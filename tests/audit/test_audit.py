@@ -53,8 +53,8 @@ def test_a_planted_identity_is_found_by_every_kind(planted):
     figures['validation'] for figures in found['by_kind'].values()
   )
   # One of the majority; views and trials; views and neighbours; views and
-  # bandwidths; two forests; and the committee.
-  assert found['tried'] == 1 + 2 * (2 * 2) + 3 * 2 + 3 * 2 + 2 + 1
+  # bandwidths; two forests; and five committees.
+  assert found['tried'] == 1 + 2 * (2 * 2) + 3 * 2 + 3 * 2 + 2 + 5
   for group in ('recording', 'class'):
     by_windows = found['by_windows'][group]
     # Five are one recording's, fifteen one person's; a thousand nobody's.
@@ -70,10 +70,11 @@ def _attack(name, on_validation, on_test):
 
 def test_the_committee_averages_probabilities():
   found = leakage._committee(
+    'two',
     [
       _attack('one', [[0.6, 0.4]], [[0.9, 0.1]]),
       _attack('two', [[0.1, 0.9]], [[0.2, 0.8]]),
-    ]
+    ],
   )
   np.testing.assert_allclose(np.exp(found.test[0, 0]), [0.55, 0.45], atol=1e-5)
   np.testing.assert_allclose(
@@ -86,12 +87,34 @@ def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
   # Right in three windows, but so sure of the fourth that a recording is lost.
   hasty = _attack('hasty', [[0.6, 0.4]] * 3 + [[0.1, 0.9]], [[0.5, 0.5]] * 4)
   patient = _attack('patient', [[0.9, 0.1], [0.4, 0.6]] * 2, [[0.5, 0.5]] * 4)
-  found = leakage.Found({})
+  found = leakage.Found()
   for attack in (hasty, patient):
     found.consider('kind', attack, labels, recording)
   assert found.by_kind['kind'] == (0.75, hasty)
-  assert found.patient == (1.0, patient)
+  assert found.best['recording'][0][1] is patient
   assert found.tried == 2
+
+
+def test_committees_are_of_the_best_by_either_choice():
+  labels, recording = np.zeros(4, int), np.array([0, 0, 1, 1])
+  good = _attack('good', [[0.9, 0.1]] * 4, [[0.8, 0.2]] * 4)
+  poor = _attack('poor', [[0.3, 0.7]] * 4, [[0.4, 0.6]] * 4)
+  found = leakage.Found()
+  found.consider('one', poor, labels, recording)
+  found.consider('two', good, labels, recording)
+  assert [a for _, a in found.best['window']] == [good, poor]
+  names = [committee.adversary for committee in found.committees()]
+  assert names == [
+    'committee of the best of each kind at one window',
+    'committee of the best 2 at one window',
+    'committee of the best of each kind at one recording',
+    'committee of the best 2 at one recording',
+    'committee of the best of every choice',
+  ]
+  for committee in found.committees():
+    np.testing.assert_allclose(
+      np.exp(committee.test), np.tile([0.6, 0.4], (1, 4, 1)), atol=1e-5
+    )
 
 
 def test_classes_that_a_part_of_the_data_lacks(config):

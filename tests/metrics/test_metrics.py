@@ -138,3 +138,18 @@ def test_the_interval_covers_as_often_as_it_says():
     )
     hits += estimate.low <= 0.5 <= estimate.high
   assert 0.89 <= hits / 200 <= 0.99
+
+
+def test_parts_of_recordings():
+  # Recording 0: right once in two windows, and surer of the wrong one.
+  # Recording 1: right in both.
+  p = np.array([[0.6, 0.4], [0.1, 0.9], [0.7, 0.3], [0.7, 0.3]])
+  logs, labels = np.log(p)[None], np.zeros(4, int)
+  recording = np.array([5, 5, 9, 9])
+  whole = leakage.over_recordings(logs, labels, recording, shares=(1.0,))
+  assert whole == 0.5
+  # Of one window, recording 0 is right half the time, recording 1 always.
+  halves = leakage.over_recordings(logs, labels, recording, shares=(0.5,) * 400)
+  assert halves == pytest.approx(0.75, abs=0.05)
+  # As many windows as the ceiling of the share: one, and then both.
+  assert leakage.over_recordings(logs, labels, recording, (0.51,)) == 0.5
