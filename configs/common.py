@@ -1,0 +1,289 @@
+"""What the studies have in common; the config of each says what differs.
+
+A study's config is `get_config`, `c.data` and `c.model`, and then `cut`, which
+says where it cuts and how many numbers it sends. `shrink` makes its variants.
+"""
+
+from collections.abc import Mapping
+
+import ml_collections
+
+VARIANTS = ('', 'fast', 'small', 'tune')
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """Training, release, attack and rivals, without data and model."""
+  c = ml_collections.ConfigDict()
+  c.seed = 0
+
+  c.training = ml_collections.ConfigDict()
+  c.training.steps = 800
+  c.training.batch_size = 128
+  c.training.learning_rate = 2e-3
+  c.training.warmup = 0.05  # share of the steps
+  c.training.weight_decay = 1e-4
+  c.training.every = 200  # steps between validations and checkpoints
+
+  c.siamese = ml_collections.ConfigDict()
+  c.siamese.steps = 600
+  c.siamese.batch_size = 128
+  c.siamese.learning_rate = 2e-3
+  c.siamese.warmup = 0.05
+  c.siamese.weight_decay = 1e-4
+  c.siamese.every = 300
+  c.siamese.balance_pairs = True
+  # Each of these is one value, or a dict with one for each split point.
+  c.siamese.weight = 0.1  # the paper's lambda
+  c.siamese.margin = 10.0
+
+  c.release = ml_collections.ConfigDict()
+  c.release.noise = 0.3  # of the root mean square of what is released
+  c.release.embeddings = ml_collections.ConfigDict(
+    {
+      'simple': {'weights': 'simple', 'mechanisms': ()},
+      'reduced': {'weights': 'simple', 'mechanisms': ('pca',)},
+      'siamese': {'weights': 'siamese', 'mechanisms': ()},
+      'reduced_siamese': {'weights': 'siamese', 'mechanisms': ('pca',)},
+      'noisy_reduced_siamese': {
+        'weights': 'siamese',
+        'mechanisms': ('pca', 'noise'),
+      },
+      'bounded': {
+        'weights': 'bounded',
+        'mechanisms': ('bottleneck', 'unit_noise'),
+      },
+      'snapped': {
+        'weights': 'bounded',
+        'mechanisms': ('bottleneck', 'snap', 'unit_noise'),
+      },
+    }
+  )
+  # Of embeddings whose weights are a defence's, in units of the noise.
+  c.release.bottleneck_dim = 4
+  c.release.limit = 7.0  # the length of what is sent
+  c.release.prototypes = 7
+  c.release.sharpness = 0.2
+
+  c.defend = ml_collections.ConfigDict()
+  c.defend.warm_steps = 300  # with noise, before any penalty
+  c.defend.steps = 800
+  c.defend.batch_size = 128
+  c.defend.learning_rate = 4e-3
+  c.defend.warmup = 0.05
+  c.defend.weight_decay = 1e-4
+  c.defend.every = 400
+  c.defend.noise_draws = 4
+  c.defend.gain = 0.1  # deviation of a random gain of each channel
+  c.defend.margin = 7.0  # of rules for pairs
+  c.defend.adversary_factor = 3.0  # of the learning rate
+  # How much cross-entropy (nats) one gives up for a unit of the penalty.
+  c.defend.weight = ml_collections.ConfigDict(
+    {
+      'noise_alone': 0.0,
+      'bounded': 0.3,
+      'contrastive': 3.0,
+      'dpfe': 0.03,
+      'gradient_reversal': 0.3,
+      'max_entropy': 1.0,
+      'distance_correlation': 1.0,
+    }
+  )
+
+  c.attack = ml_collections.ConfigDict()
+  c.attack.adversaries = (
+    'majority',
+    'linear',
+    'mlp',
+    'knn',
+    'kde',
+    'trees',
+    'transfer',
+    'decensor',
+  )
+  c.attack.workers = 4  # targets attacked at once
+  c.attack.trials = 3  # settings tried of every network, trained at once
+  c.attack.windows = (1, 2, 4, 8, 16, 32, 64)  # added up
+  c.attack.draws = 4  # fresh draws of the noise that score every attacker
+  c.attack.noise_copies = 4  # of each training vector, where it is not redrawn
+  c.attack.mlp_widths = ((64,), (128, 64))
+  c.attack.mlp_views = ('standardised', 'whitened')
+  c.attack.batch_size = 128
+  c.attack.learning_rate = 5e-3
+  c.attack.weight_decay = 1e-3
+  c.attack.chunk = 100  # steps between two looks at validation
+  c.attack.max_chunks = 7
+  c.attack.patience = 2  # chunks without a gain
+  c.attack.neighbours = (1, 3, 9, 27, 81)
+  c.attack.bandwidths = (0.3, 0.6, 1.0, 2.0)
+  c.attack.trees = 80
+  c.attack.leaves = (1, 2)
+
+  c.attack.transfer = ml_collections.ConfigDict(
+    {
+      'steps': 300,
+      'batch_size': 128,
+      'every': 100,
+      'patience': 2,
+      'learning_rate': 2e-3,
+      'warmup': 0.05,
+      'weight_decay': 1e-2,
+    }
+  )
+
+  c.attack.decensor = ml_collections.ConfigDict(
+    {
+      'widths': (128, 128),
+      'steps': 500,
+      'batch_size': 256,
+      'learning_rate': 3e-3,
+      'head': (64,),
+    }
+  )
+
+  # What is measured besides leakage; at all split points, or at some.
+  c.attack.measures = ml_collections.ConfigDict(
+    {
+      'ceiling': {'releases': (1, 4, 16, 64), 'resamples': 400},
+      'ranks': {'items': 2000},  # of the test fold, at most
+      'releases': {
+        'counts': (1, 2, 4, 8, 16, 32, 64),
+        'adversaries': ('kde', 'trees'),
+        'limit': 0.1,  # of accuracy above chance
+      },
+      'attacker_data': {
+        'shares': (0.05, 0.1, 0.25, 0.5, 1.0),
+        'adversaries': ('kde', 'trees'),
+      },
+      'reconstruction': {
+        'attacks': ('decoder', 'inversion'),
+        'pictures': 6,
+        'decoder': {
+          'widths': (256, 512),
+          'steps': 400,
+          'every': 100,
+          'batch_size': 128,
+          'learning_rate': 1e-3,
+        },
+        'inversion': {
+          'steps': 100,
+          'learning_rate': 0.1,
+          'restarts': 2,
+          'prior': 1e-5,
+          'smooth': 1e-3,
+          'max_items': 128,
+        },
+      },
+    }
+  )
+
+  # Every defence, trained and attacked alike. A method has the weights to try,
+  # or none for its own in `defend.weight`.
+  c.rivals = ml_collections.ConfigDict()
+  c.rivals.seeds = 3
+  c.rivals.methods = ml_collections.ConfigDict(
+    {
+      'bounded': (0.3, 1.0),
+      'contrastive': (1.0, 3.0),
+      'dpfe': (),
+      'gradient_reversal': (),
+      'max_entropy': (),
+      'distance_correlation': (),
+      'noise_alone': (),
+    }
+  )
+  c.rivals.noise = (0.7, 1.0, 1.5)  # multiples of the noise in training
+  c.rivals.adversaries = ('kde', 'trees')
+  c.rivals.least_utility = 0.8  # corner of the hypervolume; advantage 1
+
+  # The least leakage whose utility is within this of the whole network's.
+  c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
+  return c
+
+
+def cut(c: ml_collections.ConfigDict, dims: Mapping[str, int]) -> None:
+  """Cuts at the split points of `dims`, in the model's order.
+
+  Args:
+    c: changed in place; its `model` is set.
+    dims: split point to how many numbers a reduced embedding sends. What takes
+      long, and the embeddings of defences, are at the last of them only.
+  """
+  last = tuple(dims)[-1:]
+  c.model.split_points = tuple(dims)
+  c.release.reduced_dim = ml_collections.ConfigDict(dict(dims))
+  for embedding in c.release.embeddings.values():
+    if embedding.weights not in ('simple', 'siamese'):
+      embedding.split_points = last
+  for name in ('releases', 'attacker_data', 'reconstruction'):
+    c.attack.measures[name].split_points = last
+  c.rivals.split_point = last[0]
+
+
+def check_variant(arg: str, path: str) -> None:
+  """Raises `ValueError` unless `arg` is one of `VARIANTS`."""
+  if arg not in VARIANTS:
+    raise ValueError(
+      f'{path} takes {", ".join(VARIANTS[1:])} or nothing, not {arg!r}'
+    )
+
+
+def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
+  """Makes a variant of a study.
+
+  Args:
+    c: changed in place.
+    arg: nothing for the study itself; `'fast'` without what takes long: the
+      slow attackers, the curves and the rivals; `'small'` for one split point
+      and few steps, which shows that all works and finds nothing out; `'tune'`
+      for every defence with a range of weights, one seed.
+  """
+  if arg == 'fast':
+    c.attack.adversaries = tuple(
+      name
+      for name in c.attack.adversaries
+      if name not in ('transfer', 'decensor')
+    )
+    for name in ('releases', 'attacker_data', 'reconstruction'):
+      del c.attack.measures[name]
+    del c.rivals
+  if arg == 'small':
+    c.model.split_points = c.model.split_points[-1:]
+    c.training.steps = c.siamese.steps = 40
+    c.training.every = c.siamese.every = 20
+    c.defend.warm_steps = c.defend.steps = c.defend.every = 40
+    c.attack.max_chunks = 1
+    c.attack.transfer.steps = c.attack.transfer.every = 20
+    c.attack.decensor.steps = 50
+    c.attack.mlp_widths = ((64,),)
+    c.attack.trials = 2
+    c.attack.windows = (1, 8)
+    c.attack.trees = 50
+    measures = c.attack.measures
+    measures.ceiling.resamples = 100
+    measures.releases.counts = (1, 4)
+    measures.releases.adversaries = ('kde',)
+    measures.attacker_data.shares = (0.25, 1.0)
+    measures.attacker_data.adversaries = ('kde',)
+    measures.reconstruction.decoder.steps = 100
+    measures.reconstruction.inversion.steps = 5
+    measures.reconstruction.inversion.max_items = 16
+    c.rivals.seeds = 2
+    c.rivals.noise = (1.0,)
+    c.rivals.adversaries = ('kde',)
+    c.rivals.methods = ml_collections.ConfigDict(
+      {'bounded': (), 'noise_alone': ()}
+    )
+  if arg == 'tune':
+    c.rivals.seeds = 1
+    c.rivals.noise = (1.0,)
+    c.rivals.methods = ml_collections.ConfigDict(
+      {
+        'bounded': (0.1, 0.3, 1.0, 3.0),
+        'contrastive': (0.1, 0.3, 1.0, 3.0, 10.0),
+        'dpfe': (0.03, 0.1, 0.3, 1.0),
+        'gradient_reversal': (0.1, 0.3, 1.0, 3.0),
+        'max_entropy': (0.1, 0.3, 1.0, 3.0),
+        'distance_correlation': (0.3, 1.0, 3.0, 10.0),
+        'noise_alone': (0.0,),
+      }
+    )
