@@ -1,0 +1,1 @@
+"""Published weights, read from the files in which they are handed around."""

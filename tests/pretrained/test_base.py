@@ -1,0 +1,371 @@
+"""NumPy files, options, and what is refused; no other program's answers."""
+
+import pickle
+import subprocess
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.pretrained import base, names
+from tests.pretrained import networks
+
+
+@pytest.fixture(scope='module')
+def params():
+  return networks.zeros(networks.model())
+
+
+@pytest.fixture(scope='module')
+def expected(params):
+  return networks.random(params)
+
+
+def _hwio(expected):
+  """Under the names of VGG-16's first TensorFlow file: `conv1_1_W`."""
+  arrays = {}
+  for layer, parts in expected.items():
+    theirs = layer.replace('head', 'fc8')
+    arrays[f'{theirs}_W'] = parts['kernel']
+    arrays[f'{theirs}_b'] = parts['bias']
+  return arrays
+
+
+def _caffe(expected):
+  """As Caffe keeps them; each place of fc6's input is worked out by hand."""
+  arrays = {}
+  for layer, parts in expected.items():
+    theirs, kernel = layer.replace('head', 'fc8'), parts['kernel']
+    if kernel.ndim == 4:
+      kernel = np.einsum('hwio->oihw', kernel)
+    elif layer == 'fc6':
+      turned = np.empty((24, 16 * 2 * 2), np.float32)
+      for c in range(16):
+        for h in range(2):
+          for w in range(2):
+            turned[:, c * 4 + h * 2 + w] = kernel[h * 32 + w * 16 + c]
+      kernel = turned
+    else:
+      kernel = kernel.T
+    arrays[f'{theirs}/weights'] = kernel
+    arrays[f'{theirs}/biases'] = parts['bias']
+  return arrays
+
+
+def _save(tmp_path, arrays, name='x.npz'):
+  np.savez(tmp_path / name, **arrays)
+  return tmp_path / name
+
+
+@pytest.mark.parametrize('write', [_hwio, _caffe])
+def test_numpy_files_of_either_order_of_axes(write, params, expected, tmp_path):
+  path = _save(tmp_path, write(expected))
+  found, summary = base.load(path, params, 'vgg16', head='must')
+  networks.assert_loaded(found, expected)
+  assert jax.tree.structure(found) == jax.tree.structure(params)
+  assert summary.fresh == ()
+  # The network's own parameters are not written over.
+  assert not any(np.any(a) for a in jax.tree.leaves(params))
+
+
+def test_the_head_is_taken_as_asked(params, expected, tmp_path):
+  path = _save(tmp_path, _hwio(expected))
+  found, summary = base.load(path, params, 'vgg16')
+  assert summary.fresh == ('head',)
+  assert not np.any(found['head']['kernel'])
+  networks.assert_loaded(found, expected, names.LAYERS[:-1])
+  found, summary = base.load(path, params, 'vgg16', head='match')
+  assert summary.fresh == ()
+  networks.assert_loaded(found, expected)
+
+  other = networks.zeros(networks.model(classes=7))
+  found, summary = base.load(path, other, 'vgg16', head='match')
+  assert summary.fresh == ('head',)
+  assert found['head']['kernel'].shape == (24, 7)
+  with pytest.raises(errors.UserError) as caught:
+    base.load(path, other, 'vgg16', head='must')
+  for word in ('head', 'fc8_W', '(24, 5)', '(24, 7)'):
+    assert word in str(caught.value)
+
+
+def test_pictures_of_another_size(expected, tmp_path):
+  path = _save(tmp_path, _caffe(expected))
+  params = networks.zeros(networks.model(), (1, 32, 32, 3))
+  with pytest.raises(errors.UserError) as caught:
+    base.load(path, params, 'vgg16')
+  for word in ('fc6', 'fc6/weights', '(64, 24)', '(16, 24)', "dense to 'skip'"):
+    assert word in str(caught.value)
+  found, summary = base.load(path, params, 'vgg16', dense='match', head='match')
+  # fc7 would fit, but would run from random features.
+  assert summary.fresh == ('fc6', 'fc7', 'head')
+  networks.assert_loaded(found, expected, names.CONVS)
+
+
+def test_channels_and_units(params, expected, tmp_path):
+  """The first convolution sees what the file's network would have seen."""
+  path = _save(tmp_path, _hwio(expected))
+  kernel = expected['conv1_1']['kernel']
+  rgb = np.random.default_rng(2).standard_normal((1, 9, 9, 3), np.float32)
+
+  def seen(x, kernel):
+    return jax.lax.conv_general_dilated(
+      jnp.asarray(x),
+      jnp.asarray(kernel),
+      (1, 1),
+      'SAME',
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+
+  found, _ = base.load(path, params, 'vgg16', channel_order='bgr', scale=58.0)
+  np.testing.assert_allclose(
+    seen(rgb, found['conv1_1']['conv']['kernel']),
+    seen(58 * rgb[..., [2, 1, 0]], kernel),
+    rtol=1e-4,
+    atol=1e-3,
+  )
+  grey = networks.zeros(networks.model(), (1, 64, 64, 1))
+  found, _ = base.load(path, grey, 'vgg16', grey=True)
+  np.testing.assert_allclose(
+    seen(rgb[..., :1], found['conv1_1']['conv']['kernel']),
+    seen(np.repeat(rgb[..., :1], 3, -1), kernel),
+    rtol=1e-4,
+    atol=1e-4,
+  )
+  with pytest.raises(errors.UserError) as caught:
+    base.load(path, grey, 'vgg16')
+  for word in ('conv1_1', '(3, 3, 3, 2)', '(3, 3, 1, 2)', 'pretrained.grey'):
+    assert word in str(caught.value)
+
+
+def _without(name):
+  return lambda arrays: {k: v for k, v in arrays.items() if k != name}
+
+
+def _with(name, array):
+  return lambda arrays: {**arrays, name: array}
+
+
+@pytest.mark.parametrize(
+  ('change', 'words'),
+  [
+    (
+      _without('conv4_2_W'),
+      ('kernel of conv4_2 is missing', 'conv4_1, conv4_3', 'fc7, head'),
+    ),
+    (_without('conv5_3_W'), ('kernel of conv5_3 is missing',)),
+    (_without('fc7_b'), ('bias of fc7 is missing',)),
+    (
+      _with('conv3_1_W', np.ones((3, 3, 4, 9), np.float32)),
+      ('conv3_1', "'conv3_1_W'", '(3, 3, 4, 9)', '(3, 3, 4, 8)'),
+    ),
+    (
+      _with('conv2_1_b', np.ones((1, 4), np.float32)),
+      ('bias of conv2_1', '(1, 4)', '(4,)'),
+    ),
+    (
+      _with('conv2_1_b', np.array([1, np.nan, 1, 1], np.float32)),
+      ('conv2_1_b', 'NaN'),
+    ),
+    (_with('conv2_1_b', np.ones(4, np.int8)), ('conv2_1_b', 'int8')),
+    (
+      _with('conv2_1/W', np.ones((3, 3, 2, 4), np.float32)),
+      ('two arrays', "'conv2_1_W'", "'conv2_1/W'"),
+    ),
+    (
+      _with('conv3_4_W', np.ones((3, 3, 8, 8), np.float32)),
+      ('conv3_4_W', 'another network'),
+    ),
+    (
+      _with('conv3_1_W', np.ones((5, 5, 4, 8), np.float32)),
+      ('[3, 3, in, out]', '(5, 5, 4, 8)'),
+    ),
+    (lambda arrays: {'stem/w': np.ones(3)}, ('any known name', "'stem/w'")),
+  ],
+)
+def test_a_file_that_does_not_fit(change, words, params, expected, tmp_path):
+  path = _save(tmp_path, change(_hwio(expected)))
+  with pytest.raises(errors.UserError) as caught:
+    base.load(path, params, 'vgg16', head='must')
+  message = str(caught.value)
+  for word in (str(path), *words):
+    assert word in message
+  assert '\n' not in message
+
+
+def test_what_is_pickled_is_refused(params, tmp_path):
+  path = _save(tmp_path, {'conv1_1_W': np.array([{'a': 1}], dtype=object)})
+  with pytest.raises(errors.UserError, match='pickled is refused'):
+    base.load(path, params, 'vgg16')
+
+
+@pytest.mark.parametrize('name', ['x.npz', 'x.h5', 'x.safetensors'])
+def test_a_file_of_something_else(name, params, tmp_path):
+  path = tmp_path / name
+  path.write_bytes(b'<html>not found</html>')
+  with pytest.raises(errors.UserError, match='is damaged'):
+    base.load(path, params, 'vgg16')
+
+
+@pytest.mark.parametrize(
+  ('name', 'word'), [('x.caffemodel', '.safetensors'), ('x.h5', 'not there')]
+)
+def test_no_such_file_or_ending(name, word, params, tmp_path):
+  with pytest.raises(errors.UserError, match=name) as caught:
+    base.load(tmp_path / name, params, 'vgg16')
+  assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ('package', 'name'),
+  [('torch', 'x.pth'), ('h5py', 'x.h5'), ('safetensors', 'x.safetensors')],
+)
+def test_a_package_that_is_absent(package, name, params, tmp_path, monkeypatch):
+  (tmp_path / name).write_bytes(b'')
+  monkeypatch.setitem(sys.modules, package, None)
+  monkeypatch.delitem(sys.modules, f'{package}.numpy', raising=False)
+  with pytest.raises(errors.UserError, match=f'pip install {package}'):
+    base.load(tmp_path / name, params, 'vgg16')
+
+
+class _Tensor:
+  """What a tensor can do, as far as it is asked to."""
+
+  def __init__(self, array):
+    self._array = array
+
+  def detach(self):
+    return self
+
+  def is_floating_point(self):
+    return True
+
+  def float(self):
+    return self
+
+  def numpy(self):
+    return self._array
+
+
+@pytest.mark.parametrize(
+  'wrap', [dict, lambda s: {'epoch': 3, 'state_dict': s}]
+)
+def test_pytorch_is_told_to_run_no_pickle(
+  wrap, params, expected, tmp_path, monkeypatch
+):
+  """A stand-in for PyTorch, which is large; its own files are like this."""
+  asked = {}
+  state = {
+    k.replace('/weights', '.weight').replace('/biases', '.bias'): _Tensor(v)
+    for k, v in _caffe(expected).items()
+  }
+
+  def load(path, **options):
+    asked.update(options)
+    return wrap(state)
+
+  stand_in = types.SimpleNamespace(load=load, Tensor=_Tensor)
+  monkeypatch.setitem(sys.modules, 'torch', stand_in)
+  (tmp_path / 'x.pth').write_bytes(b'')
+  found, _ = base.load(tmp_path / 'x.pth', params, 'vgg16', head='must')
+  assert asked['weights_only'] is True
+  networks.assert_loaded(found, expected)
+
+
+@pytest.mark.parametrize(
+  'answer', [pickle.UnpicklingError('do it anyway'), [1, 2]]
+)
+def test_more_than_tensors_is_refused(answer, params, tmp_path, monkeypatch):
+  def load(path, **options):
+    if isinstance(answer, Exception):
+      raise answer
+    return answer
+
+  stand_in = types.SimpleNamespace(load=load, Tensor=_Tensor)
+  monkeypatch.setitem(sys.modules, 'torch', stand_in)
+  (tmp_path / 'x.pt').write_bytes(b'')
+  with pytest.raises(
+    errors.UserError, match='no state dict of plain'
+  ) as caught:
+    base.load(tmp_path / 'x.pt', params, 'vgg16')
+  assert 'anyway' not in str(caught.value)
+
+
+def _config(**more):
+  return ml_collections.FrozenConfigDict(
+    {'path': '', 'head': 'skip', 'grey': False, 'channel_order': 'rgb', **more}
+  )
+
+
+def test_a_config_without_a_path_changes_nothing(params):
+  for config in (_config(), ml_collections.ConfigDict()):
+    found, summary = base.from_config(config, params, 'cnn1d')
+    assert found == params
+    assert summary is None
+
+
+def test_a_config_with_one(params, expected, tmp_path):
+  path = _save(tmp_path, {**_hwio(expected), 'step': np.ones(1)})
+  config = _config(path=str(path), head='must', channel_order='bgr')
+  found, summary = base.from_config(config, params, 'vgg16')
+  np.testing.assert_array_equal(
+    found['conv1_1']['conv']['kernel'],
+    expected['conv1_1']['kernel'][:, :, [2, 1, 0]],
+  )
+  assert summary.line() == (
+    f'x.npz: loaded {", ".join(names.LAYERS)}; fresh: none; not used: step'
+  )
+
+
+@pytest.mark.parametrize(
+  ('more', 'model', 'words'),
+  [
+    ({'heads': 'skip'}, 'vgg16', ("'heads'", "Did you mean 'head'?")),
+    ({'head': 'yes'}, 'vgg16', ("'yes'", 'match, skip, must')),
+    ({'dense': 'no'}, 'vgg16', ("'no'", 'match, skip, must')),
+    ({'channel_order': 'gbr'}, 'vgg16', ("'gbr'", 'rgb, bgr')),
+    ({'scale': 0.0}, 'vgg16', ('scale is 0.0',)),
+    ({}, 'cnn1d', ("'cnn1d'", 'vgg16')),
+  ],
+)
+def test_settings_are_refused_before_the_file_is_read(
+  more, model, words, tmp_path
+):
+  path = tmp_path / 'x.npz'
+  path.write_bytes(b'damaged, which is not noticed')
+  base.check(_config(path=str(path)), 'vgg16')
+  with pytest.raises(errors.UserError) as caught:
+    base.check(_config(path=str(path), **more), model)
+  for word in words:
+    assert word in str(caught.value)
+
+
+def test_a_network_with_normalization_is_refused(expected, tmp_path):
+  path = _save(tmp_path, _hwio(expected))
+  params = networks.zeros(networks.model(norm=True))
+  with pytest.raises(errors.UserError, match=r'conv1_1 has .*norm to False'):
+    base.load(path, params, 'vgg16')
+
+
+def test_tensorflow_and_torch_are_not_imported(expected, tmp_path):
+  path = _save(tmp_path, _hwio(expected))
+  program = (
+    'import sys, pathlib\n'
+    'from hybrid_jax.pretrained import base, readers\n'
+    'packages = ("h5py", "safetensors", "torch", "keras", "tensorflow")\n'
+    'print(*(p for p in packages if p in sys.modules))\n'
+    'readers.read(pathlib.Path(sys.argv[1]))\n'
+    'print(*(p for p in packages if p in sys.modules))\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', program, str(path)],
+    capture_output=True,
+    text=True,
+    timeout=60,
+    check=True,
+  )
+  assert done.stdout == '\n\n'

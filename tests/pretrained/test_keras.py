@@ -1,0 +1,132 @@
+"""Against Keras's own answers, from the files that Keras writes."""
+
+import h5py
+import numpy as np
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.pretrained import base, names
+from tests.pretrained import networks
+
+_STAGES = ((2, 2), (4, 2), (8, 3), (16, 3), (16, 3))
+
+
+def _build(keras):
+  layers = keras.layers
+  biases = keras.initializers.RandomNormal(stddev=0.1, seed=2)
+  x = inputs = keras.Input((64, 64, 3))
+  outputs = {}
+  for stage, (width, depth) in enumerate(_STAGES, start=1):
+    for i in range(1, depth + 1):
+      x = outputs[f'conv{stage}_{i}'] = layers.Conv2D(
+        width,
+        3,
+        padding='same',
+        activation='relu',
+        kernel_initializer=keras.initializers.HeNormal(10 * stage + i),
+        bias_initializer=biases,
+        name=f'block{stage}_conv{i}',
+      )(x)
+    x = outputs[f'pool{stage}'] = layers.MaxPooling2D(
+      2, 2, name=f'block{stage}_pool'
+    )(x)
+  x = layers.Flatten(name='flatten')(x)
+  for name, ours in (('fc1', 'fc6'), ('fc2', 'fc7')):
+    x = outputs[ours] = layers.Dense(
+      24,
+      activation='relu',
+      kernel_initializer=keras.initializers.HeNormal(3),
+      bias_initializer=biases,
+      name=name,
+    )(x)
+  outputs['logits'] = layers.Dense(5, name='predictions')(x)
+  return keras.Model(inputs, outputs['logits']), keras.Model(inputs, outputs)
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+  """A folder of files, the network's input, and its answers by split point."""
+  import keras  # Here alone: it starts TensorFlow.
+
+  folder = tmp_path_factory.mktemp('keras')
+  model, every = _build(keras)
+  model.save(folder / 'model.h5')
+  model.save_weights(folder / 'model.weights.h5')
+  with h5py.File(folder / 'applications.h5', 'w') as f:
+    for layer in model.layers:
+      for array, part in zip(layer.get_weights(), 'Wb', strict=False):
+        f[f'{layer.name}/{layer.name}_{part}_1:0'] = array
+  with h5py.File(folder / 'face.h5', 'w') as f:
+    for layer in model.layers:
+      ours = names.ALIASES.get(layer.name, '').replace('head', 'fc8')
+      for array, part in zip(
+        layer.get_weights(), ('kernel', 'bias'), strict=False
+      ):
+        f[f'{ours}/{ours}/{part}:0'] = array
+  rng = np.random.default_rng(0)
+  x = rng.uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
+  return folder, x, {k: np.asarray(v) for k, v in every(x).items()}
+
+
+@pytest.mark.parametrize(
+  'name', ['model.h5', 'model.weights.h5', 'applications.h5', 'face.h5']
+)
+def test_every_split_point_answers_as_keras_does(name, made):
+  folder, x, answers = made
+  network = networks.model()
+  params, summary = base.load(
+    folder / name, networks.zeros(network), 'vgg16', head='must'
+  )
+  assert summary.loaded == names.LAYERS
+  assert not summary.unused
+  networks.assert_same_answers(network, params, x, answers)
+
+
+def test_a_truncated_file(made, tmp_path):
+  folder, _, _ = made
+  path = tmp_path / 'short.h5'
+  path.write_bytes((folder / 'model.h5').read_bytes()[:20_000])
+  with pytest.raises(errors.UserError, match=r'short\.h5 is damaged'):
+    base.load(path, networks.zeros(networks.model()), 'vgg16')
+
+
+def test_one_without_dense_layers(made, tmp_path):
+  """As with Keras's `include_top=False`; the rest stays fresh if asked to."""
+  folder, _, _ = made
+  path = tmp_path / 'notop.h5'
+  with h5py.File(folder / 'applications.h5') as f, h5py.File(path, 'w') as g:
+    for name in f:
+      if name.startswith('block'):
+        f.copy(name, g)
+  params = networks.zeros(networks.model())
+  with pytest.raises(errors.UserError, match='the kernel of fc6 is missing'):
+    base.load(path, params, 'vgg16')
+  for wish in ('skip', 'match'):
+    found, summary = base.load(path, params, 'vgg16', dense=wish, head='match')
+    assert summary.loaded == names.CONVS
+    assert summary.fresh == ('fc6', 'fc7', 'head')
+    assert np.any(networks.part(found, 'conv5_3', 'kernel'))
+    assert not np.any(networks.part(found, 'fc6', 'kernel'))
+
+
+def test_layers_by_class_with_another_head_behind(tmp_path):
+  """Keras 3 counts from no number: `dense` is fc6, `dense_2` the head."""
+  expected = networks.random(networks.zeros(networks.model()))
+  path = tmp_path / 'x.weights.h5'
+  order = [
+    *((c, f'conv2d_{i}'.removesuffix('_0')) for i, c in enumerate(names.CONVS)),
+    ('fc6', 'dense'),
+    ('fc7', 'dense_1'),
+    ('head', 'dense_2'),
+  ]
+  with h5py.File(path, 'w') as f:
+    for ours, theirs in order:
+      f[f'layers/{theirs}/vars/0'] = expected[ours]['kernel']
+      f[f'layers/{theirs}/vars/1'] = expected[ours]['bias']
+    f['layers/dense_3/vars/0'] = np.ones((5, 7), np.float32)
+    f['optimizer/vars/2'] = np.ones((3, 3, 3, 2), np.float32)
+  params, summary = base.load(
+    path, networks.zeros(networks.model()), 'vgg16', head='must'
+  )
+  networks.assert_loaded(params, expected)
+  assert summary.unused == ('layers/dense_3/vars/0',)

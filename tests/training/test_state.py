@@ -1,0 +1,195 @@
+"""Freezing blocks, and a head's own learning rate."""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.training import state as train_state
+from hybrid_jax.training import steps
+
+_POINTS = ('conv1', 'conv2', 'conv3', 'dense1')
+
+
+def _config(**more):
+  return ml_collections.ConfigDict(
+    {
+      'learning_rate': 0.01,
+      'steps': 10,
+      'warmup': 0.0,
+      'weight_decay': 0.3,
+      **more,
+    }
+  )
+
+
+def _network():
+  """A loss of four blocks of one matrix each, and their first values."""
+  rng = np.random.default_rng(0)
+  params = {
+    name: {'kernel': jnp.asarray(rng.standard_normal((4, 4)), jnp.float32)}
+    for name in (*_POINTS, 'head')
+  }
+  # A zero below zero: added to zero, it would lose its sign.
+  kernel = params['conv1']['kernel']
+  params['conv1']['kernel'] = kernel.at[0].set(jnp.float32(-0.0))
+  batch = {'x': jnp.asarray(rng.standard_normal((8, 4)), jnp.float32)}
+
+  def loss(params, batch, key):
+    del key
+    x = batch['x']
+    for name in (*_POINTS, 'head'):
+      x = jnp.tanh(x @ params[name]['kernel'])
+    return jnp.square(x - 0.5).mean(), {}
+
+  return loss, params, batch
+
+
+def _trained(config, count=3):
+  loss, params, batch = _network()
+  tx = train_state.optimizer(config, split_points=_POINTS)
+  step = steps.make_step(loss, tx)
+  state = train_state.create(params, tx)
+  for i in range(count):
+    state, _ = step(state, batch, jax.random.key(i))
+  return params, state.params
+
+
+def _bits(tree):
+  return [np.asarray(a).tobytes() for a in jax.tree.leaves(tree)]
+
+
+@pytest.mark.parametrize(
+  ('start', 'frozen'),
+  [
+    ('conv1', ()),
+    ('conv3', ('conv1', 'conv2')),
+    ('head', ('conv1', 'conv2', 'conv3', 'dense1')),
+  ],
+)
+def test_blocks_before_it_stay_as_they_are_to_the_bit(start, frozen):
+  before, after = _trained(_config(trainable_from=start))
+  for name in (*_POINTS, 'head'):
+    same = [
+      a == b
+      for a, b in zip(_bits(before[name]), _bits(after[name]), strict=True)
+    ]
+    assert all(same) if name in frozen else not any(same), name
+
+
+def test_what_is_trained_is_trained_as_without_freezing():
+  loss, params, batch = _network()
+  _, after = _trained(_config(trainable_from='conv3'), count=1)
+  tx = train_state.optimizer(_config())
+  state, _ = steps.make_step(loss, tx)(
+    train_state.create(params, tx), batch, jax.random.key(0)
+  )
+  for name in ('conv3', 'dense1', 'head'):
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+      after[name],
+      state.params[name],
+    )
+
+
+def test_the_head_moves_ten_times_as_far():
+  tx = train_state.optimizer(_config(head_factor=10.0), split_points=_POINTS)
+  params = {'conv1': jnp.float32(2.0), 'head': jnp.float32(2.0)}
+  gradient = {'conv1': jnp.float32(5.0), 'head': jnp.float32(-5.0)}
+  updates, _ = tx.update(gradient, tx.init(params), params)
+  # AdamW's first step is -rate (sign of the gradient + decay * parameter).
+  np.testing.assert_allclose(updates['conv1'], -0.01 * (1 + 0.3 * 2), rtol=1e-4)
+  np.testing.assert_allclose(updates['head'], -0.1 * (-1 + 0.3 * 2), rtol=1e-4)
+
+
+def test_the_factor_multiplies_both():
+  config = _config(head_factor=10.0, trainable_from='conv2', weight_decay=0.0)
+  tx = train_state.optimizer(config, 0.5, _POINTS)
+  params = {name: jnp.float32(1.0) for name in ('conv1', 'conv2', 'head')}
+  updates, _ = tx.update(params, tx.init(params), params)
+  np.testing.assert_allclose(
+    [updates['conv1'], updates['conv2'], updates['head']],
+    [0, -0.005, -0.05],
+    rtol=1e-4,
+  )
+
+
+def test_weight_decay_leaves_the_frozen_alone():
+  tx = train_state.optimizer(
+    _config(trainable_from='conv2'), split_points=_POINTS
+  )
+  start = jnp.array([3.0, -0.0], jnp.float32)
+  params = dict.fromkeys(('conv1', 'conv2', 'head'), start)
+  state = tx.init(params)
+  for _ in range(5):
+    updates, state = tx.update(
+      jax.tree.map(jnp.zeros_like, params), state, params
+    )
+    params = optax.apply_updates(params, updates)
+  # Not compiled as one, where XLA drops a sum with zero: the sign is at stake.
+  assert _bits(params['conv1']) == _bits(start)
+  assert float(params['conv2'][0]) < 2.99
+  assert float(params['head'][0]) < 2.99
+
+
+def test_a_frozen_block_has_no_moments():
+  _, params, _ = _network()
+
+  def count(config):
+    tx = train_state.optimizer(config, split_points=_POINTS)
+    return sum(a.size for a in jax.tree.leaves(tx.init(params)) if a.ndim)
+
+  sizes = {
+    k: sum(a.size for a in jax.tree.leaves(v)) for k, v in params.items()
+  }
+  assert count(_config()) == 2 * sum(sizes.values())
+  assert count(_config(trainable_from='head')) == 2 * sizes['head']
+
+
+@pytest.mark.parametrize(
+  'more', [{}, {'trainable_from': '', 'head_factor': 1.0}]
+)
+def test_without_either_it_is_plain_adamw(more):
+  """Checkpoints and figures of older studies stay what they are."""
+  _, params, _ = _network()
+  plain = optax.adamw(
+    optax.warmup_cosine_decay_schedule(0.01, 0.01, 0, 10), weight_decay=0.3
+  )
+  for config in (
+    _config(**more),
+    ml_collections.FrozenConfigDict(_config(**more)),
+  ):
+    for points in ((), _POINTS):
+      tx = train_state.optimizer(config, split_points=points)
+      theirs, ours = plain.init(params), tx.init(params)
+      assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+      for _ in range(3):
+        u, ours = tx.update(params, ours, params)
+        v, theirs = plain.update(params, theirs, params)
+        assert _bits(u) == _bits(v)
+
+
+def test_an_unknown_split_point_lists_the_known_ones():
+  with pytest.raises(errors.UserError) as caught:
+    train_state.optimizer(_config(trainable_from='conv4'), split_points=_POINTS)
+  for word in ("'conv4'", 'trainable_from', *_POINTS, 'head'):
+    assert word in str(caught.value)
+
+
+@pytest.mark.parametrize('value', [0.0, -1.0, float('nan'), float('inf')])
+def test_a_head_factor_that_is_none(value):
+  with pytest.raises(errors.UserError, match=f'head_factor is {value}'):
+    train_state.optimizer(_config(head_factor=value), split_points=_POINTS)
+
+
+def test_a_defence_refuses_what_it_would_not_do():
+  config = _config(adversary_factor=3.0, trainable_from='conv2')
+  with pytest.raises(errors.UserError, match="trainable_from is 'conv2'"):
+    train_state.defence_optimizer(config)
+  config = _config(adversary_factor=3.0, head_factor=10.0)
+  params = {'network': {'head': jnp.ones(1)}, 'defence': jnp.ones(1)}
+  with pytest.raises(errors.UserError, match='of defence, network'):
+    train_state.create(params, train_state.defence_optimizer(config))
