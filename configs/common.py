@@ -16,6 +16,20 @@ def get_config() -> ml_collections.ConfigDict:
   c = ml_collections.ConfigDict()
   c.seed = 0
 
+  c.model = ml_collections.ConfigDict()
+  c.model.pretrained = ml_collections.ConfigDict(
+    {
+      'path': '',  # of weights to start from
+      'head': 'skip',
+      'dense': 'must',
+      'grey': False,  # three channels' weights summed for one
+      'channel_order': 'rgb',
+      'scale': 1.0,
+    }
+  )
+  # Name to strength; see `hybrid_jax.training.augmentation`.
+  c.augment = ml_collections.ConfigDict()
+
   c.training = ml_collections.ConfigDict()
   c.training.steps = 800
   c.training.batch_size = 128
@@ -23,6 +37,8 @@ def get_config() -> ml_collections.ConfigDict:
   c.training.warmup = 0.05  # share of the steps
   c.training.weight_decay = 1e-4
   c.training.every = 200  # steps between validations and checkpoints
+  c.training.trainable_from = ''  # a split point; earlier blocks stay
+  c.training.head_factor = 1.0  # of the learning rate
 
   c.siamese = ml_collections.ConfigDict()
   c.siamese.steps = 600
@@ -31,6 +47,8 @@ def get_config() -> ml_collections.ConfigDict:
   c.siamese.warmup = 0.05
   c.siamese.weight_decay = 1e-4
   c.siamese.every = 300
+  c.siamese.trainable_from = ''
+  c.siamese.head_factor = 1.0
   c.siamese.balance_pairs = True
   # Each of these is one value, or a dict with one for each split point.
   c.siamese.weight = 0.1  # the paper's lambda

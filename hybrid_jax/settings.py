@@ -9,6 +9,8 @@ import ml_collections
 
 from hybrid_jax import errors, files, plugins
 from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.pretrained import base as pretrained
+from hybrid_jax.training import augmentation
 
 
 def at(value: Any, split_point: str) -> Any:
@@ -76,6 +78,8 @@ def check(
         'release mechanism', name, plugins.known('release mechanism')
       )
   check_attack(config.attack)
+  augmentation.make(config.augment)
+  pretrained.check(config.model.pretrained, config.model.name)
   rivals = config.get('rivals')
   if rivals:
     errors.check_known(

@@ -28,7 +28,8 @@ def measure(
     the same choice for one window within each
     kind of adversary, and among the committees; `per_recording`, of the
     attacker that did best on validation by `leakage.over_recordings`; and
-    `by_windows`, see `leakage.by_windows`.
+    `by_windows`, see `leakage.by_windows`, of who was best on validation at
+    each number of windows.
   """
   held, test = (problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST))
   recording = problem.recording[test]
@@ -60,10 +61,36 @@ def measure(
       'tried': found.tried,
       'by_kind': by_kind,
       'by_windows': {
-        name: leakage.by_windows(patient.test, labels, group, config.windows)
-        for name, group in (('recording', recording), ('class', labels))
+        name: _by_windows(found, problem, attribute, group, config.windows)
+        for name, group in (
+          ('recording', problem.recording),
+          ('class', problem.sensitive[attribute]),
+        )
       },
     }
+  return out
+
+
+def _by_windows(found, problem, attribute, group, counts):
+  """For each count, of who is best at that many windows on validation."""
+  curves = []
+  for _, attack in found.best['recording']:
+    of_attack = {}
+    for fold in ('validation', 'test'):
+      rows = problem.rows(datasets.FOLDS.index(fold))
+      of_attack[fold] = leakage.by_windows(
+        getattr(attack, fold),
+        problem.sensitive[attribute][rows],
+        group[rows],
+        counts,
+      )
+    curves.append(of_attack)
+  out = {}
+  for count in curves[0]['test']:
+    # Where validation has too few windows, who is best at the most there are.
+    known = [k for k in curves[0]['validation'] if int(k) <= int(count)]
+    best = max(curves, key=lambda c: c['validation'][known[-1]]['value'])
+    out[count] = best['test'][count]
   return out
 
 

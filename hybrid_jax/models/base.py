@@ -5,11 +5,12 @@ settings are its fields, and `classes` among them.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import jax
 import ml_collections
+import numpy as np
 from flax import linen as nn
 
 from hybrid_jax import errors, plugins
@@ -20,10 +21,13 @@ class SplitModel(nn.Module):
 
   A subclass names its blocks in `SPLIT_POINTS`, in the order in which they
   run, and makes in `setup` one submodule of each name and one called `head`.
-  Then `cloud(edge(x, p), p)` is `model(x)` for every split point `p`.
+  Then `cloud(edge(x, p), p)` is `model(x)` for every split point `p`. A block
+  may have no parameters. `EXAMPLE` is the shape of a typical example, without
+  its batch.
   """
 
   SPLIT_POINTS: ClassVar[tuple[str, ...]] = ()
+  EXAMPLE: ClassVar[tuple[int, ...]] = ()
 
   def edge(self, x: jax.Array, split_point: str) -> jax.Array:
     """The device's half: `x [batch, ...]` to the features at `split_point`."""
@@ -78,3 +82,15 @@ def make(config: ml_collections.ConfigDict, classes: int) -> SplitModel:
       'model option', option, sorted(fields - {'classes', 'parent', 'name'})
     )
   return module.Model(classes=classes, **options)
+
+
+def in_blocks(
+  apply: Callable, params: Any, x: np.ndarray, block: int = 1024
+) -> np.ndarray:
+  """`apply(params, x)` over `x [n, ...]` in blocks of one shape."""
+  padded = np.pad(x, ((0, -len(x) % block), *[(0, 0)] * (x.ndim - 1)))
+  out = [
+    np.asarray(apply(params, padded[i : i + block]))
+    for i in range(0, len(padded), block)
+  ]
+  return np.concatenate(out)[: len(x)]

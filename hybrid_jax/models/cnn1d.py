@@ -57,6 +57,7 @@ class Model(base.SplitModel):
     'conv3',
     'dense1',
   )
+  EXAMPLE: ClassVar[tuple[int, ...]] = (1, 128, 6)
 
   def setup(self) -> None:
     self.conv1, self.conv2, self.conv3 = (

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import optax
 
 from hybrid_jax import errors, files, plugins, settings
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
 from hybrid_jax.release import bottleneck
-from hybrid_jax.training import checkpoint
+from hybrid_jax.training import augmentation, checkpoint
 from hybrid_jax.training import state as train_state
 
 SIMPLE, SIAMESE = 'simple', 'siamese'
@@ -79,6 +80,17 @@ class Study:
     own = tuple(name for name in asked if name not in EMBEDDINGS)
     return tuple(name for name in EMBEDDINGS if name in asked) + own
 
+  @functools.cached_property
+  def augment(self) -> augmentation.Augment:
+    """How training examples are changed."""
+    return augmentation.make(self.config.augment)
+
+  def optimizer(
+    self, config: ml_collections.ConfigDict
+  ) -> optax.GradientTransformation:
+    """Of the network's training; `config` is `training` or `siamese`."""
+    return train_state.optimizer(config, split_points=self.model.SPLIT_POINTS)
+
   def rows(self, fold: int) -> np.ndarray:
     """`[n]` bool: the examples of a fold."""
     return self.data.fold == fold
@@ -135,9 +147,7 @@ class Study:
       split_point = ''  # The same network, wherever it is cut.
     stage = 'train' if weights == SIMPLE else weights
     asked = self.config.training if stage == 'train' else self.config[stage]
-    like = train_state.create(
-      self.initial_params(), train_state.optimizer(asked)
-    )
+    like = train_state.create(self.initial_params(), self.optimizer(asked))
     return self._restored(
       self.run_folder(weights, split_point), like, asked.steps, stage
     )
@@ -206,7 +216,9 @@ class Study:
         {'params': params}, x, split_point, method='edge'
       )
     )
-    return in_blocks(edge, self.params(weights, split_point, seed), self.x)
+    return models.in_blocks(
+      edge, self.params(weights, split_point, seed), self.x
+    )
 
   def released_path(self, split_point: str, embedding: str) -> pathlib.Path:
     """Where the released vectors lie."""
@@ -237,13 +249,3 @@ class Study:
 def defence_name(defence: str) -> str:
   """The name in `NAME` or `NAME@WEIGHT`."""
   return defence.partition('@')[0]
-
-
-def in_blocks(apply, params, x: np.ndarray, block: int = 1024) -> np.ndarray:
-  """`apply(params, x)` over `x [n, ...]` in blocks of one shape."""
-  padded = np.pad(x, ((0, -len(x) % block), *[(0, 0)] * (x.ndim - 1)))
-  out = [
-    np.asarray(apply(params, padded[i : i + block]))
-    for i in range(0, len(padded), block)
-  ]
-  return np.concatenate(out)[: len(x)]

@@ -71,7 +71,7 @@ def control(study: base.Study, name: str) -> adversaries.Problem:
     features = rng.standard_normal((len(study.x), dim)).astype(np.float32)
   else:
     whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x))
-    logits = base.in_blocks(whole, study.params(base.SIMPLE), study.x)
+    logits = models.in_blocks(whole, study.params(base.SIMPLE), study.x)
     classes = len(data.primary_names)
     features = np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
   return adversaries.Problem(

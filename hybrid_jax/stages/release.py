@@ -10,6 +10,7 @@ import numpy as np
 from hybrid_jax import files, progress
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.metrics import utility
+from hybrid_jax.models import base as models
 from hybrid_jax.release import base as release
 from hybrid_jax.stages import base
 
@@ -117,7 +118,7 @@ def utility_of(
       {'params': params}, rebuilt, split_point, method='cloud'
     )
 
-  logits = base.in_blocks(
+  logits = models.in_blocks(
     jax.jit(cloud),
     params,
     np.asarray(noisy).reshape(-1, clean.shape[1]),

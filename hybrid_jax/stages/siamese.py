@@ -13,7 +13,7 @@ def run(study: base.Study) -> None:
   config = study.config.siamese
   params = study.params(base.SIMPLE)
   for split_point in study.split_points:
-    tx = train_state.optimizer(config)
+    tx = study.optimizer(config)
     loss = ml_collections.ConfigDict(
       {
         name: settings.at(config[name], split_point)
@@ -23,7 +23,9 @@ def run(study: base.Study) -> None:
     train.fit(
       study,
       config,
-      steps.make_siamese_step(study.model, tx, split_point, loss),
+      steps.make_siamese_step(
+        study.model, tx, split_point, loss, study.augment
+      ),
       train_state.create(params, tx),
       'siamese',
       split_point,

@@ -2,7 +2,10 @@
 
 import jax
 
+from hybrid_jax import progress
 from hybrid_jax.datasets import base as datasets
+from hybrid_jax.models import base as models
+from hybrid_jax.pretrained import base as pretrained
 from hybrid_jax.stages import base
 from hybrid_jax.training import loop, steps
 from hybrid_jax.training import state as train_state
@@ -10,12 +13,19 @@ from hybrid_jax.training import state as train_state
 
 def run(study: base.Study) -> None:
   """Trains, or goes on from the newest checkpoint; nothing once it is done."""
-  tx = train_state.optimizer(study.config.training)
+  tx = study.optimizer(study.config.training)
+  params, summary = pretrained.from_config(
+    study.config.model.pretrained,
+    study.initial_params(),
+    study.config.model.name,
+  )
+  if summary:
+    progress.say(summary.line())
   fit(
     study,
     study.config.training,
-    steps.make_task_step(study.model, tx),
-    train_state.create(study.initial_params(), tx),
+    steps.make_task_step(study.model, tx, study.augment),
+    train_state.create(params, tx),
     base.SIMPLE,
   )
 
@@ -27,7 +37,7 @@ def fit(study, settings, step, state, weights: str, split_point: str = ''):
   whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x).argmax(-1))
 
   def evaluate(params):
-    answers = base.in_blocks(whole, params, held_x)
+    answers = models.in_blocks(whole, params, held_x)
     return {'validation_accuracy': float((answers == held_y).mean())}
 
   label = f'{weights} {split_point}'.strip()

@@ -15,7 +15,7 @@ import optax
 
 from hybrid_jax.defences import base as defences
 from hybrid_jax.models import base
-from hybrid_jax.training import losses
+from hybrid_jax.training import augmentation, losses
 from hybrid_jax.training.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -44,13 +44,14 @@ def make_step(loss: Loss, tx: optax.GradientTransformation) -> Step:
 
 
 def make_task_step(
-  model: base.SplitModel, tx: optax.GradientTransformation
+  model: base.SplitModel,
+  tx: optax.GradientTransformation,
+  augment: augmentation.Augment = augmentation.nothing,
 ) -> Step:
-  """The primary task alone: cross-entropy."""
+  """The primary task alone: cross-entropy on augmented examples."""
 
   def loss(params, batch, key):
-    del key
-    logits = model.apply({'params': params}, batch['x'])
+    logits = model.apply({'params': params}, augment(key, batch['x']))
     accuracy = (logits.argmax(-1) == batch['primary']).mean()
     value = losses.cross_entropy(logits, batch['primary'])
     return value, {'accuracy': accuracy}
@@ -63,6 +64,7 @@ def make_siamese_step(
   tx: optax.GradientTransformation,
   split_point: str,
   config: ml_collections.ConfigDict,
+  augment: augmentation.Augment = augmentation.nothing,
 ) -> Step:
   """Siamese fine-tuning: `cross-entropy + weight / 2 * contrastive`.
 
@@ -74,12 +76,13 @@ def make_siamese_step(
     tx: the optimizer.
     split_point: where the contrastive loss holds.
     config: `weight` (the paper's lambda), `margin` and `balance_pairs`.
+    augment: changes the examples first.
   """
 
   def loss(params, batch, key):
-    del key
     variables = {'params': params}
-    features = model.apply(variables, batch['x'], split_point, method='edge')
+    x = augment(key, batch['x'])
+    features = model.apply(variables, x, split_point, method='edge')
     logits = model.apply(variables, features, split_point, method='cloud')
     task = losses.cross_entropy(logits, batch['primary'])
     contrastive = losses.contrastive(
@@ -102,6 +105,7 @@ def make_defence_step(
   defence: defences.Defence,
   weight: float,
   config: ml_collections.ConfigDict,
+  augment: augmentation.Augment = augmentation.nothing,
 ) -> Step:
   """A bottleneck, noise of unit variance, cross-entropy, and a penalty.
 
@@ -116,16 +120,14 @@ def make_defence_step(
     config: `noise_draws`, how many noisy copies of what is released the cloud
       learns from, and `gain`, the deviation of a random gain of each channel
       of the input, which stands for sensors that differ.
+    augment: changes the examples before that.
   """
 
   def loss(params, batch, key):
     variables = {'params': params['network']}
     noise_key, gain_key = jax.random.split(key)
-    x = batch['x']
-    ones = [1] * (x.ndim - 2)
-    x *= 1 + config.gain * jax.random.normal(
-      gain_key, (len(x), *ones, x.shape[-1])
-    )
+    x = augment(jax.random.fold_in(key, 1), batch['x'])
+    x = augmentation.gain(gain_key, x, config.gain)
     features = model.apply(variables, x, split_point, method='edge')
     bottleneck = params['bottleneck']
     clean = bottleneck.transform(features.reshape(len(x), -1))
