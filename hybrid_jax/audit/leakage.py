@@ -73,24 +73,24 @@ def measure(
 
 def _by_windows(found, problem, attribute, group, counts):
   """For each count, of who is best at that many windows on validation."""
-  curves = []
-  for _, attack in found.best['recording']:
-    of_attack = {}
-    for fold in ('validation', 'test'):
-      rows = problem.rows(datasets.FOLDS.index(fold))
-      of_attack[fold] = leakage.by_windows(
-        getattr(attack, fold),
-        problem.sensitive[attribute][rows],
-        group[rows],
-        counts,
-      )
-    curves.append(of_attack)
+
+  def curve(attack, fold, counts):
+    rows = problem.rows(datasets.FOLDS.index(fold))
+    return leakage.by_windows(
+      getattr(attack, fold),
+      problem.sensitive[attribute][rows],
+      group[rows],
+      counts,
+    )
+
+  best = [attack for _, attack in found.best['recording']]
+  held = [curve(attack, 'validation', counts) for attack in best]
   out = {}
-  for count in curves[0]['test']:
+  for count in counts:
     # Where validation has too few windows, who is best at the most there are.
-    known = [k for k in curves[0]['validation'] if int(k) <= int(count)]
-    best = max(curves, key=lambda c: c['validation'][known[-1]]['value'])
-    out[count] = best['test'][count]
+    known = [k for k in held[0] if int(k) <= count]
+    i = max(range(len(best)), key=lambda i: held[i][known[-1]]['value'])
+    out |= curve(best[i], 'test', [count])
   return out
 
 

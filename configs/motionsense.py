@@ -1,0 +1,41 @@
+"""Which activity, but not who, nor of which gender: MotionSense.
+
+    python -m launch.study --config=configs/motionsense.py --config.data.manual_dir=DIR --workdir=runs/motionsense
+
+DIR holds `A_DeviceMotion_data/` and `data_subjects_info.csv`, unpacked from
+https://github.com/mmalekz/motion-sense. 24 people, six activities; long trials
+train, their last part validates, short trials test.
+"""
+
+import ml_collections
+
+from configs import common
+from hybrid_jax.datasets import motionsense
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """The study of `hybrid_jax.datasets.motionsense`.
+
+  Args:
+    arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
+  """
+  common.check_variant(arg, 'configs/motionsense.py')
+  c = common.get_config()
+  c.data = ml_collections.ConfigDict(
+    {'name': 'motionsense', **motionsense.DEFAULTS, 'hop': 64}
+  )
+  c.augment = ml_collections.ConfigDict({'gain': 0.1, 'time_scale': 0.1})
+  c.model.name = 'cnn1d_deep'
+  c.model.options = ml_collections.ConfigDict(
+    {'widths': (32, 64, 64, 64), 'kernel': 5, 'dense': 64}
+  )
+  common.cut(
+    c, {'conv1': 8, 'conv2': 8, 'conv3': 8, 'conv4': 8, 'dense1': 6}
+  )
+  c.training.steps = 2400
+  c.training.every = 400
+  c.release.prototypes = 6
+  common.shrink(c, arg)
+  if arg != 'tune' and 'rivals' in c:
+    del c.rivals  # Compared on the watch's recordings; `:tune` does it here.
+  return c

@@ -1,0 +1,100 @@
+r"""Any image, sound or feature set of TFDS: what its primary label gives away.
+
+    python -m launch.study --workdir=runs/celeb_a \
+      --config=configs/tfds.py:celeb_a,primary=Male,sensitive=Young
+
+The argument is the data set's name, then `primary=` and `sensitive=`, keys of
+its features; several sensitive ones are joined by `+`. Further: `size=64` or
+`size=48x64` (height, width), `grey=1`, `length=` (samples of a series),
+`group=`, `feature=`, `max_examples=` (of each fold), `min_examples=` (in
+training, of a class), `data_dir=`, and `fast`, `small` or `tune`. See
+`hybrid_jax.datasets.tfds`. `max_examples=4000` is a start without a GPU.
+"""
+
+import ml_collections
+
+from configs import common
+from hybrid_jax.datasets import tfds
+
+_PATH = 'configs/tfds.py'
+_TEXT = ('primary', 'sensitive', 'group', 'feature', 'data_dir')
+_NUMBERS = ('length', 'max_examples', 'min_examples', 'grey')
+_KEYS = (*_TEXT, *_NUMBERS, 'size')
+_SIZE = 64  # pixels, of images whose size is not given
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """The study of a TFDS data set.
+
+  The data set is looked up, because its features choose the model: VGG-16 of a
+  quarter of its width for images, `cnn1d` for what is a series.
+
+  Args:
+    arg: as `'celeb_a,primary=Male,sensitive=Young+Smiling,small'`.
+
+  Raises:
+    ValueError: the argument cannot be read, or TFDS has no such data set or
+      feature; one line that names the part.
+  """
+  data, variant = _parse(arg)
+  c = common.get_config()
+  c.data = ml_collections.ConfigDict({'name': 'tfds', **tfds.DEFAULTS, **data})
+  if tfds.kind(c.data) == 'image':
+    c.data.size = c.data.size or (_SIZE, _SIZE)
+    c.model.name = 'vgg16'
+    c.model.options = ml_collections.ConfigDict({'width': 0.25, 'norm': True})
+    common.cut(c, {'pool5': 8, 'fc7': 6})
+  else:
+    c.model.name = 'cnn1d'
+    c.model.options = ml_collections.ConfigDict(
+      {'widths': (32, 64, 64), 'kernel': 5, 'dense': 64}
+    )
+    # What earlier layers give of a sound is too long to be attacked.
+    common.cut(c, {'dense1': 6})
+  common.shrink(c, variant)
+  return c
+
+
+def _parse(arg):
+  """The settings of the data, and the variant of the study."""
+  name, *parts = arg.split(',')
+  if not name or '=' in name:
+    raise ValueError(
+      f'{_PATH} takes a TFDS data set and its labels, as'
+      f' {_PATH}:celeb_a,primary=Male,sensitive=Young, not {arg!r}'
+    )
+  data, variant = {'dataset': name}, ''
+  for part in parts:
+    key, equals, value = part.partition('=')
+    if not equals and key:
+      common.check_variant(key, f'{_PATH} (after {name},)')
+      variant = key
+    elif key not in _KEYS or not value:
+      raise ValueError(
+        f'{_PATH} takes {", ".join(f"{k}=" for k in _KEYS)} or'
+        f' {", ".join(common.VARIANTS[1:])}, not {part!r}'
+      )
+    else:
+      data[key] = _value(key, value)
+  for key in ('primary', 'sensitive'):
+    if key not in data:
+      raise ValueError(f'{_PATH} needs {key}=, a label of {name}')
+  return data, variant
+
+
+def _value(key, value):
+  if key == 'sensitive':
+    return tuple(value.split('+'))
+  if key in _TEXT:
+    return value
+  try:
+    if key == 'size':
+      sizes = [int(part) for part in value.split('x')]
+      height, width = sizes * 2 if len(sizes) == 1 else sizes
+      return height, width
+    return bool(int(value)) if key == 'grey' else int(value)
+  except ValueError:
+    form = 'one whole number, or two as 48x64' if key == 'size' else 'a number'
+    raise ValueError(
+      f'{_PATH} takes {form} for {key}=, not {value!r}'
+    ) from None

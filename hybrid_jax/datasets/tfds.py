@@ -1,0 +1,196 @@
+"""Any image, sound or feature set of TFDS, by its name (`data.dataset`).
+
+It is read as arrays through `as_data_source`. Reading images and features does
+not import TensorFlow; a sound set does, because TFDS's `Audio` does, and so may
+preparing a set for the first time. See https://www.tensorflow.org/datasets.
+"""
+
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors, progress
+from hybrid_jax.datasets import base
+from hybrid_jax.datasets.builders import features, named, preparing
+
+DEFAULTS = {
+  'dataset': '',  # as in TFDS, 'celeb_a' or 'name/config:version'
+  'data_dir': '',  # ~/tensorflow_datasets
+  'primary': '',  # a feature's key, 'attributes/Male', or its last part
+  'sensitive': (),
+  'group': '',  # whose examples belong together; else each stands alone
+  'feature': '',  # the input; else the one image, sound or tensor
+  # TFDS's expressions, all three or none: 'train[:90%]'.
+  'splits': {'train': '', 'validation': '', 'test': ''},
+  'size': (),  # height, width of images
+  'grey': False,
+  'length': 0,  # samples of a series; 0 is the longest of the training fold
+  'max_examples': 0,  # of each fold, the first ones; 0 is all
+  'min_examples': 0,  # in training, of a class that is kept
+}
+
+
+def load(config: ml_collections.ConfigDict) -> base.Dataset:
+  """Images `[n, h, w, c]` from 0 to 1, or series `[n, 1, time, channels]`.
+
+  Args:
+    config: see `DEFAULTS`. Classes with less than `min_examples` training
+      examples are left out with all their examples.
+
+  Raises:
+    UserError: a name or setting is not right, which is found before the data
+      are read; or the data cannot be had, or are not of one shape.
+  """
+  builder = named.make(config)
+  leaf, labels, group = _chosen(config, builder)
+  sources = named.sources(config, builder)
+  inputs, values, groups, fold = _read(config, sources, leaf, labels, group)
+  keep = np.ones(len(fold), bool)
+  if config.min_examples and len(fold):
+    for name in labels:
+      keep &= features.often(values[name], fold, config.min_examples)
+  rows = np.flatnonzero(keep)
+  if not len(rows):
+    raise errors.UserError(
+      f'no example of {config.dataset!r} is left; see data.splits'
+      f' {config.splits.to_dict()} and data.min_examples'
+      f' {config.min_examples}.'
+    )
+  fold = fold[rows]
+  coded = {
+    name: features.encode(feature, [values[name][i] for i in rows], fold)
+    for name, feature in labels.items()
+  }
+  x = _stack([inputs[i] for i in rows], leaf, fold, config.length)
+  primary, *sensitive = labels
+  return base.check(
+    base.Dataset(
+      x=x,
+      primary=coded[primary][0],
+      sensitive={name: coded[name][0] for name in sensitive},
+      recording=np.unique(groups[rows], return_inverse=True)[1].astype(
+        np.int32
+      ),
+      fold=fold,
+      primary_names=coded[primary][1],
+      sensitive_names={name: coded[name][1] for name in sensitive},
+      channels=_channels(leaf, x.shape[-1]),
+    )
+  )
+
+
+def kind(config: ml_collections.ConfigDict) -> str:
+  """`'image'` where examples are `[h, w, c]`, and `'series'` where not.
+
+  Raises:
+    UserError: see `named.make`; or a key or setting is not right.
+  """
+  leaf, _, _ = _chosen(config, named.make(config))
+  return 'image' if len(leaf.connector.shape) > 2 else 'series'
+
+
+def _chosen(
+  config, builder
+) -> tuple[features.Feature, dict[str, features.Feature], Any]:
+  """The input, the labels by name, the primary first, and the group or None."""
+  known = features.leaves(preparing.library(), builder.info.features)
+  leaf = features.find_input(config.feature, known)
+  possible = [feature for feature in known if feature.label]
+  asked = config.sensitive
+  asked = (asked,) if isinstance(asked, str) else tuple(asked)
+  found = [
+    features.find(f'{what} label', name, possible)
+    for what, name in (
+      ('primary', config.primary),
+      *(('sensitive', name) for name in asked),
+    )
+  ]
+  keys = [feature.key for feature in found]
+  if len(set(keys)) < len(keys):
+    raise errors.UserError(
+      f'data.primary and data.sensitive name {", ".join(keys)}; each label can'
+      ' be there once.'
+    )
+  last = [feature.path[-1] for feature in found]
+  labels = {
+    # A name is part of the names of files and figures.
+    (
+      feature.key
+      if last.count(feature.path[-1]) > 1 or feature.path[-1] == 'primary'
+      else feature.path[-1]
+    ).replace('/', '_'): feature
+    for feature in found
+  }
+  group = (
+    features.find('group', config.group, possible) if config.group else None
+  )
+  if len(config.size) not in (0, 2) or min(config.size, default=1) < 1:
+    raise errors.UserError(
+      f'data.size is {tuple(config.size)}; it is (height, width), or empty.'
+    )
+  for name in ('length', 'max_examples', 'min_examples'):
+    if config[name] < 0:
+      raise errors.UserError(
+        f'data.{name} is {config[name]}; it must not be negative.'
+      )
+  return leaf, labels, group
+
+
+def _read(config, sources, leaf, labels, group):
+  """Inputs, values by label, groups `[n]` and folds `[n]` of all examples."""
+  counts = [min(len(s), config.max_examples or len(s)) for s in sources]
+  inputs, groups, values = [], [], {name: [] for name in labels}
+  with progress.Progress('data', sum(counts), unit='example') as bar:
+    for source, count in zip(sources, counts, strict=True):
+      for i in range(count):
+        example = source[i]
+        value = leaf.of(example)
+        inputs.append(
+          features.picture(value, config.size, config.grey)
+          if leaf.kind == features.IMAGE
+          else features.series(value, leaf.kind)
+        )
+        for name, feature in labels.items():
+          values[name].append(features.plain(feature.of(example)))
+        groups.append(
+          features.plain(group.of(example)) if group else len(groups)
+        )
+        bar.advance(1)
+  return (
+    inputs,
+    values,
+    np.array(groups),
+    np.repeat(np.arange(3, dtype=np.int8), counts),
+  )
+
+
+def _stack(inputs, leaf, fold, length) -> np.ndarray:
+  """Inputs of one shape: `[n, h, w, c]`, or `[n, 1, time, channels]`."""
+  if inputs[0].ndim == 2:
+    longest = max(
+      (len(v) for v, f in zip(inputs, fold, strict=True) if f == base.TRAIN),
+      default=1,
+    )
+    inputs = [features.fit(value, length or longest) for value in inputs]
+  shapes = sorted({value.shape for value in inputs})
+  if len(shapes) > 1:
+    raise errors.UserError(
+      f'{leaf.key!r} is of {len(shapes)} shapes, as {shapes[0]} and'
+      f' {shapes[-1]}; images get one by data.size, and data.grey=True.'
+    )
+  x = np.stack(inputs)
+  if leaf.kind == features.IMAGE:
+    return x.astype(np.float32) / 255
+  return x[:, None] if x.ndim == 3 else x
+
+
+def _channels(leaf, count) -> list[str]:
+  if leaf.kind == features.IMAGE:
+    names = {1: ('grey',), 3: ('red', 'green', 'blue')}.get(
+      count, tuple(f'channel {i}' for i in range(count))
+    )
+    return [f'{name} (0 to 1)' for name in names]
+  if leaf.kind == features.SOUND and count == 1:
+    return ['amplitude (-1 to 1)']
+  return [f'{leaf.key} {i}' for i in range(count)]
