@@ -1,0 +1,96 @@
+"""A study of one's own data: an `.npz`, or a folder of CSV recordings.
+
+    python -m launch.study --config=configs/arrays.py:my.npz --workdir=runs/my
+
+What the file must hold, `hybrid_jax.datasets.arrays` says; of a folder,
+`hybrid_jax.datasets.recordings`. Look at the data first:
+
+    python -m launch.check_data --config=configs/arrays.py:my.npz
+
+After the path may stand `image` or `series`, which `x` of three axes is, and
+`fast`, `small` or `tune`: `:my.npz,image,small`.
+"""
+
+import pathlib
+
+import ml_collections
+
+from configs import common
+from hybrid_jax import errors
+from hybrid_jax.datasets import arrays, base, recordings
+
+_PATH = 'configs/arrays.py'
+_POOLED = 8  # samples that three pools by two need
+_DENSE = 64
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """The study of a file or folder, with the network that suits its shape.
+
+  Args:
+    arg: the path, then words after commas.
+
+  Raises:
+    ValueError: there is no path, or a word is unknown.
+    UserError: the file or folder cannot be studied.
+  """
+  path, layout, variant = _parse(arg)
+  c = common.get_config()
+  if pathlib.Path(path).is_dir():
+    c.data = ml_collections.ConfigDict(
+      {'name': 'recordings', **recordings.DEFAULTS, 'folder': path}
+    )
+    labels = recordings.read_labels(c.data)[2]
+    shape, classes, train = (1, c.data.window, 0), labels['primary'][1], None
+  else:
+    c.data = ml_collections.ConfigDict(
+      {'name': 'arrays', **arrays.DEFAULTS, 'path': path, 'layout': layout}
+    )
+    data, _ = arrays.read(c.data)
+    shape, classes = data.x.shape[1:], data.primary_names
+    train = int((data.fold == base.TRAIN).sum())
+  _choose(c, shape)
+  c.release.prototypes = len(classes)
+  if train is not None:
+    # No batch is larger than what there is to train on.
+    for group in ('training', 'siamese', 'defend'):
+      c[group].batch_size = min(c[group].batch_size, train)
+  common.shrink(c, variant)
+  return c
+
+
+def _choose(c, shape):
+  """The network, and where it is cut."""
+  if shape[0] == 1:
+    if shape[1] < _POOLED:
+      raise errors.UserError(
+        f'a series has {shape[1]} samples; cnn1d needs {_POOLED} or more.'
+      )
+    c.model.name = 'cnn1d'
+    c.model.options = ml_collections.ConfigDict(
+      {'widths': (32, 64, 64), 'kernel': 5, 'dense': _DENSE}
+    )
+    common.cut(c, {'dense1': 6})
+  else:
+    c.model.name = 'vgg16'
+    c.model.options = ml_collections.ConfigDict(
+      {'width': 0.25, 'norm': True, 'dense': _DENSE}
+    )
+    common.cut(c, {'fc7': 6})
+
+
+def _parse(arg):
+  """The path, the layout, and the variant of the study."""
+  path, *words = arg.split(',')
+  if not path:
+    raise ValueError(
+      f'{_PATH} takes a file or folder, as {_PATH}:my.npz, not {arg!r}'
+    )
+  layout, variant = 'auto', ''
+  for word in words:
+    if word in arrays.LAYOUTS:
+      layout = word
+    else:
+      common.check_variant(word, f'{_PATH} (after {path},image or ,series)')
+      variant = word
+  return path, layout, variant

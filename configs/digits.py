@@ -1,0 +1,32 @@
+"""Which digit is said, but not by whom: 3,000 utterances of 6 speakers.
+
+    python -m launch.study --config=configs/digits.py --workdir=runs/digits
+
+Needs `pip install 'hybrid-jax[digits]'`. All digits and all speakers are there
+equally often, so chance is 10 % and 17 %. `:fast` leaves out what takes long,
+and `:small` shows that all works, and finds nothing out.
+"""
+
+import ml_collections
+
+from configs import common
+from hybrid_jax.datasets import digits
+
+
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """The study of `hybrid_jax.datasets.digits`.
+
+  Args:
+    arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
+  """
+  common.check_variant(arg, 'configs/digits.py')
+  c = common.get_config()
+  c.data = ml_collections.ConfigDict({'name': 'digits', **digits.DEFAULTS})
+  c.model.name = 'cnn1d'
+  c.model.options = ml_collections.ConfigDict(
+    {'widths': (32, 64, 64), 'kernel': 5, 'dense': 64}
+  )
+  common.cut(c, {'conv3': 8, 'dense1': 6})
+  c.release.prototypes = 10  # as many as there are classes
+  common.shrink(c, arg)
+  return c

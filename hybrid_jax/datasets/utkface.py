@@ -1,0 +1,248 @@
+"""Faces of UTKFace: gender is the task, age group and race are to be hidden.
+
+For non-commercial research only, and not part of this package: images and
+labels are Z. Zhang, Y. Song and H. Qi, "Age progression/regression by
+conditional adversarial autoencoder", CVPR 2017. The labels are a network's
+estimates that people checked.
+"""
+
+import hashlib
+import pathlib
+from collections.abc import Sequence
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors, files, progress
+from hybrid_jax.datasets import base, faces
+
+DEFAULTS = {
+  'path': '',  # a folder of the published images, or an .npz of them
+  'size': 48,  # height and width
+  'grey': True,
+  'fractions': (0.7, 0.1, 0.2),
+  'seed': 0,  # of the folds
+}
+
+_GENDERS = ('male', 'female')
+_RACES = ('white', 'black', 'Asian', 'Indian', 'others')
+_AGES = (10, 25, 40, 60)
+_AGE_GROUPS = ('under 10', '10 to 24', '25 to 39', '40 to 59', '60 and over')
+_RARE = 5  # units that a pair of classes must have to be balanced for itself
+
+
+def load(config: ml_collections.ConfigDict) -> base.Dataset:
+  """The faces `x [n, size, size, 1 or 3]`, 0 (black) to 1 (white).
+
+  Every image is a recording of its own. Folds are by chance, with each class's
+  share in each; images of the same pixels are in one fold (in part 1, at 48
+  grey pixels, 206 of 9,778 images are among 100 such sets).
+
+  Args:
+    config: see `DEFAULTS`. A folder has the names of the published files,
+      `[age]_[gender]_[race]_[date&time].jpg`; some lack a label, which are left
+      out and counted. An `.npz` has `X [n, h, w]` uint8, `age`, `gender` and
+      `race`.
+
+  Raises:
+    UserError: nothing is there, a label is out of range, or an image cannot be
+      read.
+  """
+  if config.size < 1:
+    raise errors.UserError(f'size is {config.size}; it must be 1 or more.')
+  path = pathlib.Path(config.path)
+  if not config.path or not path.exists():
+    raise errors.UserError(
+      f'data.path {config.path!r} is not there; it is a folder of UTKFace'
+      ' images, or an .npz of them.'
+    )
+  pixels, values = (
+    _from_folder(path, config) if path.is_dir() else _from_file(path, config)
+  )
+  labels, names = {}, {}
+  for name, known in (
+    ('gender', _GENDERS),
+    ('age_group', _AGE_GROUPS),
+    ('race', _RACES),
+  ):
+    labels[name], names[name] = _present(values[name], known)
+  fold = stratified_folds(
+    list(labels.values()), config.fractions, config.seed, duplicates(pixels)
+  )
+  return base.check(
+    base.Dataset(
+      x=pixels.astype(np.float32) / 255,
+      primary=labels.pop('gender'),
+      primary_names=names.pop('gender'),
+      sensitive=labels,
+      sensitive_names=names,
+      recording=np.arange(len(pixels), dtype=np.int32),
+      fold=fold,
+      channels=('grey (0 to 1)',)
+      if config.grey
+      else ('red (0 to 1)', 'green (0 to 1)', 'blue (0 to 1)'),
+    )
+  )
+
+
+def duplicates(x: np.ndarray) -> np.ndarray:
+  """`[n]`: a number for each distinct example of `x [n, ...]`."""
+  seen: dict[bytes, int] = {}
+  return np.array(
+    [
+      seen.setdefault(hashlib.blake2b(row.tobytes()).digest(), len(seen))
+      for row in x
+    ],
+    np.int64,
+  )
+
+
+def stratified_folds(
+  labels: Sequence[np.ndarray],
+  fractions: Sequence[float],
+  seed: int,
+  unit: np.ndarray | None = None,
+) -> np.ndarray:
+  """Folds by chance, in which every class has nearly its share of units.
+
+  Classes, and pairs of one of the first label and one of another that are not
+  rare, are dealt out from the rarest on, each unit to a fold that lacks it and
+  is most behind in the unit's other classes. A class of one unit trains. After
+  Sechidis and others, "On the stratification of multi-label data", ECML 2011.
+
+  Args:
+    labels: each `[n]`, classes from 0.
+    fractions: shares of train, validation and test.
+    seed: of the order in which the units are dealt out.
+    unit: `[n]`, examples that must be in one fold; each for itself by default.
+
+  Returns:
+    `[n]` int8.
+
+  Raises:
+    UserError: `fractions` are not three positive shares.
+  """
+  if len(fractions) != 3 or min(fractions) <= 0:
+    raise errors.UserError(
+      f'fractions {tuple(fractions)} must be three positive shares.'
+    )
+  shares = np.array(fractions, float) / sum(fractions)
+  unit = np.arange(len(labels[0])) if unit is None else unit
+  _, unit = np.unique(unit, return_inverse=True)
+  holds = _memberships(labels, unit)
+  left = holds.sum(axis=0)
+  wanted = shares[:, None] * left
+  fold = np.full(len(holds), -1, np.int8)
+  order = np.random.default_rng(seed).permutation(len(holds))
+  while left.any():
+    rarest = int(np.argmin(np.where(left > 0, left, len(holds) + 1)))
+    for one in order[holds[order, rarest] & (fold[order] < 0)]:
+      lack = wanted[:, rarest].round(9)
+      # Of the folds that lack the rarest, the one that is behind in the others.
+      behind = (wanted - shares[:, None] * left)[:, holds[one]].sum(axis=1)
+      able = lack >= min(lack.max(), 0.5)
+      chosen = int(np.argmax(np.where(able, behind.round(9), -np.inf)))
+      fold[one] = chosen
+      wanted[chosen] -= holds[one]
+      left = left - holds[one]
+  return fold[unit]
+
+
+def _memberships(labels, unit):
+  """`[units, classes]` bool: which classes each unit holds an example of."""
+  first = labels[0].astype(np.int64)
+  columns = [np.ones((unit.max() + 1, 1), bool)]  # of all, so folds fill evenly
+  for i, label in enumerate(labels):
+    for values, least in (
+      (label, 1),
+      (first * (int(label.max()) + 1) + label, _RARE if i else len(unit) + 1),
+    ):
+      _, codes = np.unique(values, return_inverse=True)
+      table = np.zeros((unit.max() + 1, codes.max() + 1), bool)
+      table[unit, codes] = True
+      columns.append(table[:, table.sum(axis=0) >= least])
+  return np.concatenate(columns, axis=1)
+
+
+def _present(values, names):
+  """Labels of the classes that are there, and their names."""
+  found, codes = np.unique(values, return_inverse=True)
+  return codes.astype(np.int32), [names[i] for i in found]
+
+
+def _from_folder(path, config):
+  """`[n, size, size, c]` uint8, and the labels by name."""
+  named, unnamed = [], []
+  for file in sorted(path.glob('*.jpg')):
+    parts = file.name.split('_')
+    if len(parts) >= 4 and all(p.isascii() and p.isdigit() for p in parts[:3]):
+      named.append((file, [int(part) for part in parts[:3]]))
+    else:
+      unnamed.append(file.name)
+  if not named:
+    raise errors.UserError(
+      f'{path} has no image named [age]_[gender]_[race]_[date&time].jpg, of'
+      f' {len(unnamed)} with the ending .jpg.'
+    )
+  if unnamed:
+    progress.say(
+      f'{path}: {len(unnamed)} images have no label in their name and are left'
+      f' out: {", ".join(unnamed[:5])}{", ..." if len(unnamed) > 5 else ""}'
+    )
+  numbers = np.array([labels for _, labels in named])
+  labels = _labels(*numbers.T, [str(file) for file, _ in named])
+  mode, size = 'L' if config.grey else 'RGB', (config.size, config.size)
+  pixels = [
+    faces.resize(faces.open_image(file, mode), size) for file, _ in named
+  ]
+  return np.stack(pixels).reshape(len(pixels), *size, -1), labels
+
+
+def _from_file(path, config):
+  """As `_from_folder`, of an `.npz`."""
+  stored = files.read_npz(path, 'It must be a whole .npz without objects.')
+  for name in ('X', 'age', 'gender', 'race'):
+    if name not in stored:
+      raise errors.UserError(
+        f'{path} lacks the array {name!r}; it has {", ".join(sorted(stored))}.'
+      )
+  pixels, size = stored['X'], (config.size, config.size)
+  if pixels.ndim != 3 or pixels.dtype != np.uint8 or not pixels.size:
+    raise errors.UserError(
+      f"{path}: 'X' is {pixels.dtype} of shape {pixels.shape}; it must be uint8"
+      ' of shape [images, height, width].'
+    )
+  if not config.grey:
+    raise errors.UserError(
+      f'{path} holds grey images; data.grey must be True for them.'
+    )
+  numbers = [stored[name] for name in ('age', 'gender', 'race')]
+  for name, values in zip(('age', 'gender', 'race'), numbers, strict=True):
+    if values.shape != (len(pixels),) or values.dtype.kind not in 'iu':
+      raise errors.UserError(
+        f'{path}: {name!r} is {values.dtype} of shape {values.shape}; it must'
+        f' be a whole number for each of {len(pixels)} images.'
+      )
+  labels = _labels(*numbers, [f'{path}, row {i}' for i in range(len(pixels))])
+  if pixels.shape[1:] != size:
+    pixels = np.stack([faces.resize(one, size) for one in pixels])
+  return pixels[..., None], labels
+
+
+def _labels(age, gender, race, places):
+  for name, values, most in (
+    ('age', age, 130),
+    ('gender', gender, len(_GENDERS) - 1),
+    ('race', race, len(_RACES) - 1),
+  ):
+    wrong = (values < 0) | (values > most)
+    if wrong.any():
+      row = int(np.argmax(wrong))
+      raise errors.UserError(
+        f'{places[row]}: {name} is {values[row]}; it must be 0 to {most}.'
+      )
+  return {
+    'gender': gender.astype(int),
+    'age_group': np.digitize(age, _AGES),
+    'race': race.astype(int),
+  }

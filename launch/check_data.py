@@ -1,0 +1,35 @@
+"""Says what a data set holds, and what in it looks wrong; it trains nothing.
+
+    python -m launch.check_data --config=configs/arrays.py:my.npz
+
+The exit code is 0, or 1 where something should be looked at before a study: the
+data cannot be read, a class is missing in a fold, equal examples are in two
+folds, or a channel never changes.
+"""
+
+from ml_collections import config_flags
+
+from hybrid_jax import check_data, errors, plugins
+from launch import command
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'The study whose data are looked at.'
+)
+
+
+def main(argv: list[str]) -> int:
+  """Prints what is in the data of the config; 1 where there is a fault."""
+  command.no_more(argv)
+  config = command.read(_CONFIG)
+  if config is None:
+    raise errors.UserError('--config is needed; see --help.')
+  module = plugins.load('data set', config.data.name)
+  for name in config.data:
+    errors.check_known('data setting', name, ['name', *module.DEFAULTS])
+  found = check_data.examine(module.load(config.data))
+  print(check_data.terminal(found), end='')
+  return 1 if found.faults else 0
+
+
+if __name__ == '__main__':
+  command.run(main)

@@ -1,0 +1,312 @@
+import ml_collections
+import numpy as np
+import pytest
+
+from configs import arrays as config_file
+from hybrid_jax import errors, settings
+from hybrid_jax.datasets import arrays
+from hybrid_jax.models import base as models
+
+N = 60
+
+
+def _stored(**change):
+  """Sixty series of eight samples in twenty groups, with labels in turn."""
+  stored = {
+    'x': np.arange(N * 8 * 2, dtype=np.float64).reshape(N, 8, 2),
+    'primary': np.arange(N) % 3,
+    'sensitive_side': np.where(np.arange(N) // 3 % 2, 'right', 'left'),
+    'group': np.arange(N) // 3 + 100,
+  }
+  stored |= change
+  return {name: value for name, value in stored.items() if value is not None}
+
+
+@pytest.fixture
+def load(tmp_path):
+  def call(stored, **change):
+    np.savez(tmp_path / 'my.npz', **stored)
+    return arrays.load(_config(tmp_path, **change))
+
+  return call
+
+
+def _config(folder, **change):
+  return ml_collections.ConfigDict(
+    {
+      'name': 'arrays',
+      **arrays.DEFAULTS,
+      'path': str(folder / 'my.npz'),
+      **change,
+    }
+  )
+
+
+def test_values_labels_and_groups(load):
+  data = load(_stored(channels=np.array(['force (N)', 'angle (rad)'])))
+  assert data.x.shape == (N, 1, 8, 2)
+  assert data.x.dtype == np.float32
+  np.testing.assert_array_equal(data.x[7, 0, 3], [7 * 16 + 6, 7 * 16 + 7])
+  assert data.primary_names == ['0', '1', '2']
+  np.testing.assert_array_equal(data.primary, np.arange(N) % 3)
+  assert data.sensitive_names == {'side': ['left', 'right']}
+  np.testing.assert_array_equal(data.sensitive['side'], np.arange(N) // 3 % 2)
+  np.testing.assert_array_equal(data.recording, np.arange(N) // 3)
+  assert data.channels == ['force (N)', 'angle (rad)']
+  for name in ('primary', 'recording', 'fold'):
+    assert getattr(data, name).dtype == (np.int8 if name == 'fold' else 'i4')
+
+
+def test_whole_groups_are_split_by_shares(load):
+  data = load(_stored())
+  folds = data.fold.reshape(20, 3)
+  assert (folds == folds[:, :1]).all()
+  assert np.bincount(folds[:, 0]).tolist() == [12, 4, 4]
+  # Ten groups of each side: six, two and two of them.
+  for side in (0, 1):
+    rows = data.sensitive['side'].reshape(20, 3)[:, 0] == side
+    assert np.bincount(folds[rows, 0]).tolist() == [6, 2, 2]
+
+
+def test_single_examples_are_split_with_every_class_in_its_share(load, capfd):
+  data = load(_stored(group=None))
+  cell = data.primary * 2 + data.sensitive['side']
+  for fold, count in enumerate((6, 2, 2)):
+    assert np.bincount(cell[data.fold == fold]).tolist() == [count] * 6
+  np.testing.assert_array_equal(data.recording, np.arange(N))
+  said = capfd.readouterr().err
+  assert 'intervals take the examples as independent' in said
+  assert 'series of 8 samples of 2 channels' in said
+
+
+def test_copies_stay_together(load):
+  x = np.repeat(np.arange(N // 2), 2)[:, None] * np.ones((1, 8))
+  data = load(_stored(x=x, group=None))
+  np.testing.assert_array_equal(data.fold[::2], data.fold[1::2])
+  assert set(data.fold.tolist()) == {0, 1, 2}
+
+
+def test_the_seed_chooses_and_shares_are_kept(load):
+  first, again = load(_stored(group=None)), load(_stored(group=None))
+  np.testing.assert_array_equal(first.fold, again.fold)
+  other = load(_stored(group=None), seed=5, fractions=(1, 1, 1))
+  assert np.abs(np.bincount(other.fold) - 20).max() <= 1
+  assert (other.fold != first.fold).any()
+
+
+def test_given_folds_are_kept(load):
+  fold = np.repeat([2, 0, 0, 1], 15)
+  data = load(_stored(fold=fold))
+  np.testing.assert_array_equal(data.fold, fold)
+
+
+def test_names_of_classes(load):
+  data = load(
+    _stored(
+      primary_names=np.array(['sit', 'stand', 'walk']),
+      # Text is found among the names, in their order.
+      sensitive_side_names=np.array(['right', 'left']),
+    )
+  )
+  assert data.primary_names == ['sit', 'stand', 'walk']
+  assert data.sensitive_names == {'side': ['right', 'left']}
+  np.testing.assert_array_equal(
+    data.sensitive['side'], 1 - np.arange(N) // 3 % 2
+  )
+
+
+@pytest.mark.parametrize(
+  ('shape', 'layout', 'expected'),
+  [
+    ((5, 9), 'auto', (5, 1, 9, 1)),
+    ((5, 9), 'series', (5, 1, 9, 1)),
+    ((5, 40, 128), 'auto', (5, 1, 40, 128)),
+    ((5, 40, 128), 'series', (5, 1, 40, 128)),
+    ((5, 40, 128), 'image', (5, 40, 128, 1)),
+    ((5, 7, 9, 3), 'auto', (5, 7, 9, 3)),
+    ((5, 7, 9, 3), 'image', (5, 7, 9, 3)),
+    ((5, 1, 9, 3), 'auto', (5, 1, 9, 3)),
+    ((5, 1, 9, 3), 'series', (5, 1, 9, 3)),
+  ],
+)
+def test_layouts(shape, layout, expected):
+  x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+  found, _ = arrays.arrange(x, layout)
+  assert found.shape == expected
+  # Only axes of one are added.
+  np.testing.assert_array_equal(found.ravel(), x.ravel())
+
+
+@pytest.mark.parametrize(
+  ('shape', 'layout', 'part'),
+  [
+    ((5, 9), 'image', r'shape \(5, 9\).*layout is .image'),
+    ((5, 7, 9, 3), 'series', r'shape \(5, 7, 9, 3\)'),
+    ((5, 1, 1, 1, 2), 'auto', r'shape \(5, 1, 1, 1, 2\)'),
+    ((5, 9), 'imag', "Did you mean 'image'"),
+  ],
+)
+def test_layouts_that_do_not_suit(shape, layout, part):
+  with pytest.raises(errors.UserError, match=part):
+    arrays.arrange(np.zeros(shape), layout)
+
+
+def test_bytes_of_images_become_shares():
+  x = np.array([[[0, 51], [255, 102]]], np.uint8)
+  image, said = arrays.arrange(x, 'image')
+  np.testing.assert_allclose(image[0, :, :, 0], [[0, 0.2], [1, 0.4]])
+  assert 'divided by 255' in said
+  # Bytes of a series may be anything.
+  np.testing.assert_array_equal(arrays.arrange(x, 'series')[0][:, 0], x)
+  np.testing.assert_array_equal(
+    arrays.arrange(x.astype(np.int16), 'image')[0][..., 0], x
+  )
+
+
+def _x(value):
+  x = _stored()['x']
+  x[4:6, 2, 1] = value
+  return x
+
+
+REFUSED = {
+  'no x': ({'x': None}, ["lacks the array 'x'", 'group, primary']),
+  'no primary': ({'primary': None}, ["lacks the array 'primary'"]),
+  'no sensitive': ({'sensitive_side': None}, ['no sensitive label']),
+  'a label without a name': ({'sensitive_': np.arange(N) % 2}, ['sensitive_N']),
+  'two of one name': ({'sensitive_primary': np.arange(N) % 2}, ['sensitive_N']),
+  'an unknown array': (
+    {'groups': np.arange(N)},
+    ["'groups'", "Did you mean 'group'?"],
+  ),
+  'names of no label': (
+    {'sensitive_sid_names': np.array(['a', 'b'])},
+    ['sensitive_sid_names', 'shape (2,)'],
+  ),
+  'a short label': (
+    {'sensitive_side': np.zeros(7, int)},
+    ["'sensitive_side' has shape (7,)", '60 rows'],
+  ),
+  'a short group': ({'group': np.zeros(7, int)}, ["'group' has shape (7,)"]),
+  'NaN': ({'x': _x(np.nan)}, ["'x' holds NaN", '2 rows', 'row 4']),
+  'infinity': ({'x': _x(-np.inf)}, ['2 rows', 'row 4']),
+  'too large': ({'x': _x(1e39)}, ['2 rows', 'row 4']),
+  'text for x': ({'x': np.full((N, 3), 'a')}, ["'x' is <U1"]),
+  'complex x': ({'x': np.ones((N, 3), complex)}, ["'x' is complex128"]),
+  'x of one axis': ({'x': np.arange(N)}, ['shape (60,)']),
+  'no row': ({'x': np.ones((0, 8))}, ['shape (0, 8)']),
+  'objects': ({'primary': np.array([None] * N)}, ['is damaged', 'Object']),
+  'labels of fractions': (
+    {'primary': np.arange(N) % 3 / 2},
+    ["'primary' is float64", 'whole numbers or text'],
+  ),
+  'one class': (
+    {'sensitive_side': np.full(N, 'left')},
+    ["'side' has one class only (left)"],
+  ),
+  'a class without an example': (
+    {'primary_names': np.array(['a', 'b', 'c', 'd'])},
+    ["class 'd' of label 'primary' is empty in the train fold"],
+  ),
+  'a class without a name': (
+    {'primary_names': np.array(['a', 'b'])},
+    ["'primary' is 2 in row 2", 'a, b'],
+  ),
+  'text without a name': (
+    {'sensitive_side_names': np.array(['links', 'right'])},
+    ["'sensitive_side' is 'left' in row 0", 'links, right'],
+  ),
+  'a class that does not train': (
+    {
+      'fold': np.repeat([0, 0, 1, 2], 15),
+      'group': None,
+      'sensitive_side': np.repeat(['a', 'b', 'a', 'c'], 15),
+    },
+    ["class 'c' of label 'side' is empty in the train fold"],
+  ),
+  'an unknown fold': ({'fold': np.arange(N) % 4}, ["'fold' holds 0, 1, 2, 3"]),
+  'no test fold': (
+    {'fold': np.repeat([0, 1], 30)},
+    ['the test fold is empty'],
+  ),
+  'a group in two folds': (
+    {'fold': np.repeat([0, 1, 2], 20)},
+    ["group '106' is in the folds train and validation"],
+  ),
+  'two groups': ({'group': np.arange(N) % 2}, ["'group' names 2 only", '3']),
+  'people for groups': (
+    {'sensitive_who': np.arange(N) // 3},
+    ["20 of the 20 classes of 'who'", 'recordings'],
+  ),
+  'other channels': (
+    {'channels': np.array(['a', 'b', 'c'])},
+    ["'channels' has 3 names", '2 entries'],
+  ),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_studied_is_named(load, tmp_path, case):
+  change, parts = case
+  with pytest.raises(errors.UserError) as caught:
+    load(_stored(**change))
+  message = str(caught.value)
+  assert str(tmp_path / 'my.npz') in message
+  assert '\n' not in message
+  for part in parts:
+    assert part in message
+
+
+def test_a_file_that_is_not_there(tmp_path):
+  with pytest.raises(errors.UserError, match=r'my\.npz is not there'):
+    arrays.load(_config(tmp_path))
+
+
+def test_a_file_of_something_else(tmp_path):
+  (tmp_path / 'my.npz').write_text('x,y\n1,2\n')
+  with pytest.raises(errors.UserError, match=r'my\.npz is damaged'):
+    arrays.load(_config(tmp_path))
+
+
+def _made(path, words=''):
+  c = config_file.get_config(f'{path}{words}')
+  model = models.make(c.model, 3)
+  settings.check(c, model.SPLIT_POINTS)
+  return c
+
+
+def test_the_config_chooses_the_network_by_the_shape(tmp_path):
+  path = tmp_path / 'my.npz'
+  np.savez(path, **_stored())
+  c = _made(path)
+  assert (c.data.name, c.model.name) == ('arrays', 'cnn1d')
+  assert tuple(c.model.split_points) == ('dense1',)
+  assert c.release.prototypes == 3
+  # Twelve of twenty groups of three train.
+  assert c.training.batch_size == c.defend.batch_size == 36
+  assert _made(path, ',small').training.steps == 40
+  c = _made(path, ',image')
+  assert (c.data.layout, c.model.name) == ('image', 'vgg16')
+  assert tuple(c.model.split_points) == ('fc7',)
+  assert (c.model.options.width, c.model.options.norm) == (0.25, True)
+  with pytest.raises(ValueError, match="'imag'"):
+    config_file.get_config(f'{path},imag')
+  np.savez(path, **_stored(x=np.ones((N, 5)) * np.arange(N)[:, None]))
+  with pytest.raises(errors.UserError, match='5 samples; cnn1d needs 8'):
+    config_file.get_config(str(path))
+
+
+def test_the_config_needs_a_path():
+  with pytest.raises(ValueError, match=r'my\.npz'):
+    config_file.get_config()
+
+
+def test_the_config_takes_a_folder(tmp_path):
+  (tmp_path / 'a.csv').write_text('x\n' + '1\n' * 500)
+  (tmp_path / 'b.csv').write_text('x\n' + '2\n' * 500)
+  (tmp_path / 'labels.csv').write_text(
+    'file,primary,sensitive_who\na.csv,up,Ann\nb.csv,down,Bob\n'
+  )
+  c = _made(tmp_path)
+  assert (c.data.name, c.data.folder) == ('recordings', str(tmp_path))
+  assert (c.model.name, c.release.prototypes) == ('cnn1d', 2)

@@ -1,0 +1,253 @@
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hybrid_jax import check_data, sources
+from hybrid_jax.datasets import base
+from tests import studies
+
+
+def _data(**change):
+  """Sixty series, twenty a fold, of a label of two and one of four people."""
+  rng = np.random.default_rng(0)
+  good = base.Dataset(
+    x=rng.standard_normal((60, 1, 5, 2)).astype(np.float32),
+    primary=np.arange(60, dtype=np.int32) % 2,
+    sensitive={'person': np.arange(60, dtype=np.int32) // 2 % 4},
+    recording=np.arange(60, dtype=np.int32),
+    fold=np.repeat([0, 1, 2], 20).astype(np.int8),
+    primary_names=['up', 'down'],
+    sensitive_names={'person': ['Ann', 'Bob', 'Cem', 'Dee']},
+    channels=('force (N)', 'angle (rad)'),
+  )
+  return dataclasses.replace(good, **change)
+
+
+def _x(change):
+  x = _data().x.copy()
+  change(x)
+  return x
+
+
+def test_counts_chance_and_values_by_hand():
+  primary = np.zeros(60, np.int32)
+  primary[[0, 1, 2, 20, 40, 41]] = 1
+  x = np.zeros((60, 1, 5, 2), np.float32)
+  x[..., 0] = 1e4
+  x[30, 0, 2] = (1e4 + 3, -6)
+  found = check_data.examine(_data(x=x, primary=primary))
+  assert found.shape == (60, 1, 5, 2)
+  assert found.dtype == 'float32'
+  assert found.counts['primary'].tolist() == [[17, 3], [19, 1], [18, 2]]
+  np.testing.assert_allclose(
+    check_data.chance(found.counts['primary']), [0.85, 0.95, 0.9]
+  )
+  assert found.counts['person'].sum(axis=1).tolist() == [20, 20, 20]
+  assert found.recordings == [20, 20, 20]
+  # One of 300 values is 3 above the rest: a mean of 0.01 there, and a variance
+  # of 9 (1/300 - 1/300^2).
+  std = 3 * np.sqrt(1 / 300 - 1 / 300**2)
+  np.testing.assert_allclose(
+    found.values,
+    [[1e4, 1e4 + 3, 1e4 + 0.01, std], [-6, 0, -0.02, 2 * std]],
+    rtol=1e-6,
+  )
+
+
+def test_blocks_give_what_the_whole_does(monkeypatch):
+  whole = check_data.examine(_data())
+  monkeypatch.setattr(check_data, '_BLOCK', 7)
+  parts = check_data.examine(_data())
+  np.testing.assert_allclose(parts.values, whole.values, rtol=1e-9)
+  x = _data().x
+  np.testing.assert_allclose(
+    whole.values,
+    np.stack(
+      [f(x, axis=(0, 1, 2)) for f in (np.min, np.max, np.mean, np.std)], axis=1
+    ),
+    rtol=1e-4,
+    atol=1e-6,
+  )
+  lazy = sources.LazySource(60, (1, 5, 2), np.float32, x.__getitem__)
+  streamed = check_data.examine(_data(x=lazy))
+  np.testing.assert_array_equal(streamed.values, parts.values)
+
+
+def test_good_data_have_no_fault():
+  found = check_data.examine(_data())
+  assert found.faults == []
+  assert found.remarks == [
+    'every example is a recording: intervals take them as independent.'
+  ]
+
+
+def _copy(x):
+  x[25] = x[3]
+  x[45] = x[3]
+  x[5] = x[4]  # In one fold, which is no fault.
+
+
+def _still(x):
+  x[..., 1] = 7
+
+
+FAULTS = {
+  'copies': (
+    {'x': _x(_copy)},
+    '1 examples have equal copies in another fold; the first are the examples'
+    ' 3 (train), 25 (validation), 45 (test).',
+  ),
+  'a class that is missing': (
+    {'sensitive': {'person': np.repeat([0, 1, 2, 3, 0, 1], 10)}},
+    "the validation fold has no example of 2 of the 4 classes of 'person': Ann,"
+    ' Bob.',
+  ),
+  'a constant channel': (
+    {'x': _x(_still)},
+    '1 channels never change: angle (rad).',
+  ),
+}
+
+
+@pytest.mark.parametrize('case', FAULTS.values(), ids=FAULTS.keys())
+def test_faults(case):
+  change, expected = case
+  faults = check_data.examine(_data(**change)).faults
+  assert expected in faults
+  assert f'look at: {expected}\n' in check_data.terminal(
+    check_data.examine(_data(**change))
+  )
+
+
+def _wide(x):
+  x[..., 1] *= 1e5
+
+
+REMARKS = {
+  'scales': ({'x': _x(_wide)}, 'the widest channel deviates'),
+  'pixels': (
+    {
+      'x': 255 * np.random.default_rng(0).random((60, 3, 5, 1)),
+      'channels': (),
+    },
+    'images hold values up to 25',
+  ),
+  'few recordings': (
+    {'recording': np.arange(60) // 6},
+    'the test fold has 4 recordings',
+  ),
+  'cut in time': (
+    {'recording': np.arange(60) % 20},
+    'recordings are in more than one fold',
+  ),
+  'a label that varies': (
+    {'recording': np.arange(60) // 4},
+    "'person' varies within a recording",
+  ),
+}
+
+
+@pytest.mark.parametrize('case', REMARKS.values(), ids=REMARKS.keys())
+def test_remarks(case):
+  change, expected = case
+  found = check_data.examine(_data(**change))
+  (remark,) = (r for r in found.remarks if r.startswith(expected))
+  assert f'note: {remark}\n' in check_data.terminal(found)
+
+
+def test_one_wild_value_is_told():
+  x = np.random.default_rng(0).integers(0, 2, (2000, 1, 1000, 1))
+  x = x.astype(np.float32)
+  x[7, 0, 0, 0] = 1e8
+  data = _data(
+    x=x,
+    primary=np.arange(2000) % 2,
+    sensitive={'person': np.arange(2000) // 2 % 4},
+    recording=np.arange(2000),
+    fold=np.arange(2000) % 3,
+    channels=('light',),
+  )
+  remarks = check_data.examine(data).remarks
+  assert any('light holds 0 to 1e+08' in remark for remark in remarks)
+
+
+def test_the_tables_say_all(monkeypatch):
+  monkeypatch.setenv('COLUMNS', '100')
+  names = [f'p{i:02d} [x]' for i in range(30)]
+  person = np.arange(60, dtype=np.int32) % 30
+  text = check_data.terminal(
+    check_data.examine(
+      _data(sensitive={'person': person}, sensitive_names={'person': names})
+    )
+  )
+  assert 'x: [60, 1, 5, 2], float32' in text
+  lines = [
+    [cell.strip() for cell in line.replace('┃', '│').split('│')[1:-1]]
+    for line in text.splitlines()
+  ]
+  assert ['examples', '20', '20', '20'] in lines
+  assert ['recordings', '20', '20', '20'] in lines
+  # Of thirty people, in turn, each fold has twenty.
+  assert ['of label person', '20', '20', '20'] in lines
+  assert ['up', '10', '10', '10'] in lines
+  assert ['largest share, %', '50.0', '50.0', '50.0'] in lines
+  # Names are shown as they are, though brackets mean something to rich; and
+  # twelve of the thirty, the rest together.
+  assert ['p00 [x]', '1', '1', '0'] in lines
+  assert any(line[:1] == ['18 others'] for line in lines)
+  assert any(line[:1] == ['angle (rad)'] for line in lines)
+
+
+def _run(*arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'launch.check_data', *arguments],
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=False,
+  )
+
+
+def _npz(path, x):
+  np.savez(
+    path,
+    x=x,
+    primary=np.arange(60) % 2,
+    sensitive_person=np.arange(60) // 2 % 4,
+    fold=np.repeat([0, 1, 2], 20),
+  )
+
+
+def test_the_command(tmp_path):
+  path = tmp_path / 'my.npz'
+  _npz(path, np.random.default_rng(0).standard_normal((60, 16)))
+  done = _run(f'--config=configs/arrays.py:{path}')
+  assert done.returncode == 0, done.stderr
+  assert 'x: [60, 1, 16, 1], float32' in done.stdout
+  assert 'primary: 2 classes' in done.stdout
+  assert 'look at' not in done.stdout
+  _npz(path, np.tile(np.arange(20)[:, None] * np.ones(16), (3, 1)))
+  done = _run(f'--config=configs/arrays.py:{path}')
+  assert done.returncode == 1
+  assert 'look at: 20 examples have equal copies' in done.stdout
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'part'),
+  [
+    ([], '--config is needed'),
+    (['--config=configs/arrays.py:none.npz'], 'none.npz is not there'),
+    (['--config=configs/faces.py', '--config.data.name=face'], "'faces'?"),
+  ],
+)
+def test_a_mistake_is_one_line(arguments, part):
+  done = _run(*arguments)
+  assert done.returncode == 1
+  assert part in done.stderr
+  assert len(done.stderr.strip().splitlines()) == 1
+  assert not done.stdout

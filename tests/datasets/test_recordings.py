@@ -1,0 +1,242 @@
+import ml_collections
+import numpy as np
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.datasets import base, recordings
+
+LABELS = [
+  'file,primary,sensitive_who,sensitive_side,note',
+  'walk/one.csv,walk,Ann,left,first',
+  'walk/two.csv,walk,Bob,right,',
+  'run.csv,run,Bob,left,wet',
+]
+FILES = ('walk/one.csv', 'walk/two.csv', 'run.csv')
+
+
+def _write(folder, labels=LABELS, length=100):
+  """Files whose value at row i of file k is 1000 k + i, and its negative."""
+  (folder / 'walk').mkdir(exist_ok=True)
+  for k, file in enumerate(FILES):
+    rows = [f'{1000 * k + i}, {-1000 * k - i}' for i in range(length)]
+    (folder / file).write_text('\n'.join(['x (m),y (m)', *rows]) + '\n')
+  (folder / 'labels.csv').write_text('\n'.join(labels) + '\n')
+
+
+def _load(folder, **change):
+  small = {'window': 10, 'hop': 5, 'gap': 0, 'fractions': (2, 1, 1)}
+  return recordings.load(
+    ml_collections.ConfigDict(
+      {**recordings.DEFAULTS, 'folder': str(folder), **small, **change}
+    )
+  )
+
+
+def test_windows_by_hand(tmp_path):
+  _write(tmp_path)
+  data = _load(tmp_path)
+  # Of 100 samples 50 train, in windows from 0, 5 ... 40; 25 validate, from 50,
+  # 55, 60 and 65; and 25 test, from 75, 80, 85 and 90.
+  starts = [*range(0, 41, 5), *range(50, 66, 5), *range(75, 91, 5)]
+  assert data.x.shape == (3 * len(starts), 1, 10, 2)
+  assert data.x.dtype == np.float32
+  for k in range(3):
+    x = data.x[data.recording == k, 0]
+    np.testing.assert_array_equal(x[:, 0, 0], [1000 * k + s for s in starts])
+    np.testing.assert_array_equal(
+      x[:, 9, 1], [-1000 * k - s - 9 for s in starts]
+    )
+    assert (
+      data.fold[data.recording == k].tolist() == [0] * 9 + [1] * 4 + [2] * 4
+    )
+  assert data.primary_names == ['run', 'walk']
+  assert data.sensitive_names == {
+    'who': ['Ann', 'Bob'],
+    'side': ['left', 'right'],
+  }
+  first = {k: int(np.argmax(data.recording == k)) for k in range(3)}
+  assert [data.primary[first[k]] for k in range(3)] == [1, 1, 0]
+  assert [data.sensitive['who'][first[k]] for k in range(3)] == [0, 1, 1]
+  assert [data.sensitive['side'][first[k]] for k in range(3)] == [0, 1, 0]
+  assert list(data.channels) == ['x (m)', 'y (m)']
+
+
+def test_labels_and_channels_are_chosen_by_name(tmp_path):
+  _write(tmp_path)
+  data = _load(
+    tmp_path,
+    primary='sensitive_side',
+    channels=('y (m)',),
+  )
+  assert data.primary_names == ['left', 'right']
+  assert list(data.sensitive_names) == ['who']
+  assert data.x.shape[1:] == (1, 10, 1)
+  assert data.x[1, 0, 0, 0] == -5
+  assert list(data.channels) == ['y (m)']
+
+
+def test_a_column_of_folds(tmp_path):
+  labels = [
+    f'{line},{fold}'
+    for line, fold in zip(
+      LABELS, ('fold', 'train', 'validation', 'train'), strict=True
+    )
+  ]
+  (tmp_path / 'walk').mkdir()
+  (tmp_path / 'test.csv').write_text('x (m),y (m)\n' + '7,8\n' * 12)
+  _write(tmp_path, [*labels, 'test.csv,run,Ann,right,,test'])
+  with pytest.raises(errors.UserError, match="class 'right' of label 'side'"):
+    _load(tmp_path)
+  _write(tmp_path, [*labels, 'test.csv,run,Ann,right,,test'])
+  data = _load(tmp_path, sensitive='sensitive_who')
+  # 19 windows of 100 samples, and one of 12.
+  assert np.bincount(data.recording).tolist() == [19, 19, 19, 1]
+  assert np.bincount(data.fold).tolist() == [38, 19, 1]
+  assert (data.x[data.fold == base.TEST, 0, :, 1] == 8).all()
+  with pytest.raises(errors.UserError, match=r'test\.csv has 12 samples.* 13'):
+    _load(tmp_path, sensitive='sensitive_who', window=13)
+  with pytest.raises(errors.UserError, match='hop is 0'):
+    _load(tmp_path, sensitive='sensitive_who', hop=0)
+
+
+def _change(file, old, new):
+  def apply(folder):
+    path = folder / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+  return apply
+
+
+def _put(file, content):
+  return lambda folder: (folder / file).write_bytes(content)
+
+
+REFUSED = {
+  'no labels': (
+    lambda folder: (folder / 'labels.csv').unlink(),
+    [r'labels.csv is not there'],
+  ),
+  'no primary column': (
+    _change('labels.csv', 'primary', 'primry'),
+    ["'primary'", "Did you mean 'primry'?", 'labels.csv'],
+  ),
+  'no file column': (_change('labels.csv', 'file', 'path'), ["'file'", 'path']),
+  'no sensitive column': (
+    lambda folder: _write(folder, ['file,primary', 'run.csv,run']),
+    ["'sensitive_NAME'", 'file, primary'],
+  ),
+  'an empty label': (
+    _change('labels.csv', 'Bob,right', ' ,right'),
+    ['labels.csv, row 3', "'sensitive_who' is empty"],
+  ),
+  'a short row of labels': (
+    _change('labels.csv', ',first', ''),
+    ['labels.csv, row 2 has 4 values', '5'],
+  ),
+  'a file twice': (
+    _change('labels.csv', 'walk/two.csv', 'walk/one.csv'),
+    ["labels.csv names 'walk/one.csv' twice"],
+  ),
+  'a label without a file': (
+    lambda folder: (folder / 'run.csv').unlink(),
+    ["labels.csv names 'run.csv', which is not there"],
+  ),
+  'a file without a label': (
+    _put('walk/three.csv', b'x (m),y (m)\n1,2\n'),
+    ['three.csv has no row in', 'labels.csv'],
+  ),
+  'text in a number': (
+    _change('run.csv', '2040,', '2o40,'),
+    ["run.csv, row 42, column 'x (m)': '2o40' is no finite number"],
+  ),
+  'NaN': (
+    _change('walk/two.csv', ' -1003', ' nan'),
+    ["two.csv, row 5, column 'y (m)': 'nan'"],
+  ),
+  'nothing for a number': (
+    _change('walk/two.csv', '1003,', ','),
+    ["two.csv, row 5, column 'x (m)': ''"],
+  ),
+  'too large': (
+    _change('walk/two.csv', '1003,', '1e39,'),
+    ["two.csv, row 5, column 'x (m)': '1e39'"],
+  ),
+  'a short row': (
+    _change('run.csv', '2040, -2040', '2040'),
+    ['run.csv, row 42 has 1 values; its header has 2'],
+  ),
+  'an empty file': (_put('run.csv', b''), ['run.csv is empty', 'no header']),
+  'a header alone': (
+    _put('run.csv', b'x (m),y (m)\n\n'),
+    ['run.csv is empty', 'a header alone'],
+  ),
+  'no text': (_put('run.csv', b'x\xff\n1\n'), ['run.csv cannot be read']),
+  'other columns': (
+    _change('run.csv', 'x (m),y (m)', 'y (m),x (m)'),
+    ['run.csv has the columns y (m), x (m)', 'one.csv has x (m), y (m)'],
+  ),
+  'a column twice': (
+    _change('walk/one.csv', 'y (m)', 'x (m)'),
+    ['one.csv has a column twice: x (m), x (m)'],
+  ),
+  'a short recording': (
+    _put('run.csv', b'x (m),y (m)\n' + b'1,2\n' * 30),
+    [
+      'recording 2 has 30 samples',
+      'window of 10',
+      'The shortest file is run.csv',
+    ],
+  ),
+  'one class': (
+    lambda folder: _write(
+      folder, [line.replace('run,', 'walk,') for line in LABELS]
+    ),
+    ["label 'primary' has one class only (walk)"],
+  ),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED.values(), ids=REFUSED.keys())
+def test_what_cannot_be_studied_is_named(tmp_path, case):
+  break_it, parts = case
+  _write(tmp_path)
+  _load(tmp_path)
+  break_it(tmp_path)
+  with pytest.raises(errors.UserError) as caught:
+    _load(tmp_path)
+  message = str(caught.value)
+  assert str(tmp_path) in message
+  assert '\n' not in message
+  for part in parts:
+    assert part in message
+
+
+def test_two_labels_of_one_name(tmp_path):
+  _write(tmp_path)
+  with pytest.raises(errors.UserError, match="two labels are called 'primary'"):
+    _load(tmp_path, primary='sensitive_who', sensitive=('primary',))
+  with pytest.raises(errors.UserError, match="two labels are called 'who'"):
+    _load(tmp_path, sensitive=('sensitive_who', 'sensitive_who'))
+
+
+def test_an_unknown_fold_and_an_unknown_channel(tmp_path):
+  _write(tmp_path, ['file,primary,sensitive_who,fold', 'run.csv,run,Ann,tset'])
+  with pytest.raises(errors.UserError, match=r"row 2 .*'tset'.*'test'"):
+    _load(tmp_path)
+  _write(tmp_path)
+  with pytest.raises(errors.UserError, match=r"'x'.* Known: x \(m\), y \(m\)"):
+    _load(tmp_path, channels='x')
+
+
+def test_a_mark_at_the_start_and_lines_at_the_end(tmp_path):
+  _write(tmp_path)
+  plain = _load(tmp_path)
+  for file in (*FILES, 'labels.csv'):
+    path = tmp_path / file
+    text = path.read_text().replace('\n', '\r\n')
+    path.write_bytes(b'\xef\xbb\xbf' + text.encode() + b'\r\n\r\n')
+  marked = _load(tmp_path)
+  np.testing.assert_array_equal(marked.x, plain.x)
+  assert list(marked.channels) == ['x (m)', 'y (m)']
