@@ -15,8 +15,10 @@ from hybrid_jax.models import base
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize('path', ['watch'])
-@pytest.mark.parametrize('arg', ['', 'small'])
+@pytest.mark.parametrize(
+  'path', ['watch', 'motionsense', 'faces', 'digits', 'utkface']
+)
+@pytest.mark.parametrize('arg', ['', 'fast', 'small', 'tune'])
 def test_every_config_builds(path, arg):
   config = importlib.import_module(f'configs.{path}').get_config(arg)
   assert isinstance(config, ml_collections.ConfigDict)

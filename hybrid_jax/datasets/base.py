@@ -9,10 +9,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, sources
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FOLDS = ('train', 'validation', 'test')
+
+# Examples that need not be in memory, for who reads a data set.
+Source = sources.Source
+LazySource = sources.LazySource
+streams, take, blocks = sources.streams, sources.take, sources.blocks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Dataset:
 
 
 def check(data: Dataset) -> Dataset:
-  """Returns `data` if it can be studied.
+  """Returns `data` if it can be studied; a `Source` is checked as it is read.
 
   Raises:
     UserError: a value is not finite, a label has the wrong length or range, a
@@ -55,7 +60,11 @@ def check(data: Dataset) -> Dataset:
   n = len(data.x)
   if not n:
     raise errors.UserError('the data set holds no example.')
-  finite = np.isfinite(data.x).reshape(n, -1).all(axis=1)
+  finite = (
+    np.ones(n, bool)
+    if isinstance(data.x, sources.Source)
+    else np.isfinite(data.x).reshape(n, -1).all(axis=1)
+  )
   if not finite.all():
     row = int(np.argmin(finite))
     raise errors.UserError(

@@ -16,7 +16,7 @@ from hybrid_jax import errors, files, plugins, settings
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
 from hybrid_jax.release import bottleneck
-from hybrid_jax.training import augmentation, checkpoint
+from hybrid_jax.training import checkpoint
 from hybrid_jax.training import state as train_state
 
 SIMPLE, SIAMESE = 'simple', 'siamese'
@@ -79,11 +79,6 @@ class Study:
     asked = tuple(self.config.release.embeddings)
     own = tuple(name for name in asked if name not in EMBEDDINGS)
     return tuple(name for name in EMBEDDINGS if name in asked) + own
-
-  @functools.cached_property
-  def augment(self) -> augmentation.Augment:
-    """How training examples are changed."""
-    return augmentation.make(self.config.augment)
 
   def optimizer(
     self, config: ml_collections.ConfigDict

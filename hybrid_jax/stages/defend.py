@@ -9,7 +9,7 @@ from hybrid_jax import plugins, settings
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.release import bottleneck
 from hybrid_jax.stages import base
-from hybrid_jax.training import loop, steps
+from hybrid_jax.training import augmentation, loop, steps
 from hybrid_jax.training import state as train_state
 
 WARM = 'warm'
@@ -67,7 +67,13 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
   made = plugins.load('defence', name).make(config)
   weight = float(weight or settings.at(config.weight[name], split_point))
   step = steps.make_defence_step(
-    study.model, tx, split_point, made, weight, config, study.augment
+    study.model,
+    tx,
+    split_point,
+    made,
+    weight,
+    config,
+    augmentation.make(study.config.augment),
   )
 
   @jax.jit

@@ -4,8 +4,8 @@ import ml_collections
 
 from hybrid_jax import settings
 from hybrid_jax.stages import base, train
+from hybrid_jax.training import augmentation, steps
 from hybrid_jax.training import state as train_state
-from hybrid_jax.training import steps
 
 
 def run(study: base.Study) -> None:
@@ -24,7 +24,11 @@ def run(study: base.Study) -> None:
       study,
       config,
       steps.make_siamese_step(
-        study.model, tx, split_point, loss, study.augment
+        study.model,
+        tx,
+        split_point,
+        loss,
+        augmentation.make(study.config.augment),
       ),
       train_state.create(params, tx),
       'siamese',

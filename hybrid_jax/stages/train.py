@@ -7,7 +7,7 @@ from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
 from hybrid_jax.pretrained import base as pretrained
 from hybrid_jax.stages import base
-from hybrid_jax.training import loop, steps
+from hybrid_jax.training import augmentation, loop, steps
 from hybrid_jax.training import state as train_state
 
 
@@ -24,7 +24,9 @@ def run(study: base.Study) -> None:
   fit(
     study,
     study.config.training,
-    steps.make_task_step(study.model, tx, study.augment),
+    steps.make_task_step(
+      study.model, tx, augmentation.make(study.config.augment)
+    ),
     train_state.create(params, tx),
     base.SIMPLE,
   )

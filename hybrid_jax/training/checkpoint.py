@@ -1,6 +1,7 @@
 """Checkpoints of a training run: Orbax, whole or not at all, with a digest."""
 
 import hashlib
+import json
 import pathlib
 import shutil
 from typing import Any
@@ -14,8 +15,16 @@ from hybrid_jax import errors, files, progress
 _KEEP = 2
 
 
-def save(folder: pathlib.Path, step: int, state: Any) -> None:
+def save(
+  folder: pathlib.Path, step: int, state: Any, position: Any = None
+) -> None:
   """Saves `state` as `folder/STEP`; the newest two are kept.
+
+  Args:
+    folder: of this run's checkpoints.
+    step: how many steps are done.
+    state: a tree of arrays.
+    position: where a stream of batches stands, as JSON; `None` without one.
 
   Raises:
     UserError: it could not be written (a full disk); older ones are kept.
@@ -36,7 +45,10 @@ def save(folder: pathlib.Path, step: int, state: Any) -> None:
       ' one is kept.'
     ) from e
   # Written last: a checkpoint without its digest counts as unfinished.
-  files.write_json(_digest_path(path), {'sha256': _digest(state)})
+  written = {'sha256': _digest(state, position)}
+  if position is not None:
+    written['position'] = position
+  files.write_json(_digest_path(path), written)
   for old in _steps(folder)[:-_KEEP]:
     _remove(old)
 
@@ -51,10 +63,20 @@ def restore(folder: pathlib.Path, like: Any) -> Any | None:
     folder: where `save` wrote.
     like: a state of the same structure, shapes and dtypes.
   """
+  found = restore_with_position(folder, like)
+  return None if found is None else found[0]
+
+
+def restore_with_position(
+  folder: pathlib.Path, like: Any
+) -> tuple[Any, Any] | None:
+  """As `restore`, with the position that was saved beside it, or `None`."""
   for path in reversed(_steps(folder)):
     try:
       state = ocp.load(path.absolute(), like)
-      if files.read_json(_digest_path(path))['sha256'] != _digest(state):
+      written = files.read_json(_digest_path(path))
+      position = written.get('position')
+      if written['sha256'] != _digest(state, position):
         raise errors.UserError('its digest does not match')
     except Exception as e:  # Orbax and TensorStore each raise their own.
       progress.say(
@@ -62,7 +84,7 @@ def restore(folder: pathlib.Path, like: Any) -> Any | None:
         ' the one before it.'
       )
       continue
-    return state
+    return state, position
   return None
 
 
@@ -95,12 +117,14 @@ def _digest_path(path):
   return path.with_name(f'{path.name}.json')
 
 
-def _digest(state):
+def _digest(state, position):
   digest = hashlib.sha256()
   for leaf in jax.tree.leaves(state):
     array = np.asarray(leaf)
     digest.update(f'{array.shape}{array.dtype}'.encode())
     digest.update(array.tobytes())
+  if position is not None:
+    digest.update(json.dumps(position, sort_keys=True).encode())
   return digest.hexdigest()
 
 

@@ -1,6 +1,6 @@
 """The one training loop: steps scanned in chunks, checkpointed, resumable."""
 
-import functools
+import contextlib
 import json
 import math
 import pathlib
@@ -8,12 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import tensorboardX
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from hybrid_jax import errors, files, progress
-from hybrid_jax.training import checkpoint, steps
+from hybrid_jax import errors, files, progress, sources
+from hybrid_jax.training import batches, checkpoint, steps
 from hybrid_jax.training.state import TrainState
 
 Evaluate = Callable[[Any], dict[str, float]]
@@ -31,7 +30,7 @@ def data_mesh() -> Mesh:
 def fit(
   step: steps.Step,
   state: TrainState,
-  data: steps.Batch,
+  data: batches.Data,
   *,
   total: int,
   batch_size: int,
@@ -41,6 +40,7 @@ def fit(
   evaluate: Evaluate,
   label: str,
   mesh: Mesh | None = None,
+  workers: int = 0,
 ) -> TrainState:
   """Runs `step` until `total` steps are done, from the newest checkpoint on.
 
@@ -51,7 +51,9 @@ def fit(
   Args:
     step: from a step maker.
     state: the state before the first step.
-    data: arrays of one length, the training examples; put on the devices.
+    data: arrays of one length, the training examples; put on the devices. If
+      one is a `sources.Source`, batches are read while the steps run; see
+      `batches.Streamed`.
     total: how many steps to take in all.
     batch_size: examples in a step, over all devices.
     every: steps in a chunk: after each, a checkpoint, a line of the training
@@ -61,13 +63,22 @@ def fit(
     evaluate: parameters to validation figures.
     label: what the progress bar says.
     mesh: the devices; all of them if `None`.
+    workers: processes that read a `Source`; with 0, threads of this one do.
 
   Raises:
     UserError: the batch is larger than the data or does not divide over the
-      devices, or the loss is no longer finite.
+      devices, the loss is no longer finite, or a source does not give what it
+      should.
   """
   mesh = mesh or data_mesh()
-  examples = len(jax.tree.leaves(data)[0])
+  lengths = {name: len(x) for name, x in data.items()}
+  examples = next(iter(lengths.values()))
+  if set(lengths.values()) != {examples}:
+    raise errors.UserError(
+      'the training data differ in length: '
+      + ', '.join(f'{name} has {n}' for name, n in lengths.items())
+      + '.'
+    )
   if not 0 < batch_size <= examples:
     raise errors.UserError(
       f'batch_size is {batch_size}; the training fold allows 1 to {examples}.'
@@ -77,20 +88,26 @@ def fit(
       f'batch_size is {batch_size}; it must divide over {mesh.size} devices.'
     )
   checkpoints = folder / 'checkpoints'
-  state = checkpoint.restore(checkpoints, state) or state
-  replicated = NamedSharding(mesh, PartitionSpec())
-  state = jax.device_put(state, replicated)
+  position = None
+  if found := checkpoint.restore_with_position(checkpoints, state):
+    state, position = found
+  # A copy: a stream's steps take the state's memory, which may be the caller's.
+  state = jax.device_put(
+    state, NamedSharding(mesh, PartitionSpec()), may_alias=False
+  )
   done = int(state.step)
   if done >= total:
     return state
-  data = jax.device_put(data, replicated)
-  key = jax.device_put(key, replicated)
-  run = _make_chunk(step, examples, batch_size, mesh)
+  runner = _make_runner(step, data, batch_size, key, mesh, workers)
   curve = _Curve(folder, done)
-  with progress.Progress(label, total, initial=done) as bar:
+  with (
+    contextlib.closing(runner),
+    progress.Progress(label, total, initial=done) as bar,
+  ):
+    runner.begin(done, position)
     while done < total:
       size = min(every, total - done)
-      state, metrics = run(state, data, key, size)
+      state, metrics = runner.run(state, size)
       done += size
       # Fetched once: a read of each value would wait for each.
       figures = {k: float(v) for k, v in jax.device_get(metrics).items()}
@@ -101,39 +118,17 @@ def fit(
         )
       figures |= evaluate(state.params)
       curve.add(done, figures)
-      checkpoint.save(checkpoints, done, jax.device_get(state))
+      checkpoint.save(
+        checkpoints, done, jax.device_get(state), **runner.position()
+      )
       bar.advance(size, **figures)
   return state
 
 
-def _make_chunk(step, examples, batch_size, mesh):
-  per_epoch = examples // batch_size
-  sharded = NamedSharding(mesh, PartitionSpec('data'))
-
-  @functools.partial(jax.jit, static_argnames='size')
-  def run(state, data, key, size):
-    order_key, step_key = jax.random.split(key)
-    first = state.step // per_epoch
-    epochs = first + jnp.arange((size - 1) // per_epoch + 2)
-    # Sorting is dear on the CPU: an epoch's order once, not once a step.
-    orders = jax.vmap(
-      lambda e: jax.random.permutation(
-        jax.random.fold_in(order_key, e), examples
-      )
-    )(epochs)[:, : per_epoch * batch_size]
-    rows = orders.reshape(-1, batch_size)
-
-    def body(state, _):
-      index = rows[state.step - first * per_epoch]
-      batch = jax.tree.map(
-        lambda a: jax.lax.with_sharding_constraint(a[index], sharded), data
-      )
-      return step(state, batch, jax.random.fold_in(step_key, state.step))
-
-    state, metrics = jax.lax.scan(body, state, length=size)
-    return state, jax.tree.map(jnp.mean, metrics)
-
-  return run
+def _make_runner(step, data, batch_size, key, mesh, workers):
+  if any(sources.streams(x) for x in data.values()):
+    return batches.Streamed(step, data, batch_size, key, mesh, workers)
+  return batches.OnDevice(step, data, batch_size, key, mesh)
 
 
 class _Curve:

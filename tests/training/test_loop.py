@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from hybrid_jax import errors
+from hybrid_jax import errors, sources
 from hybrid_jax.training import checkpoint, loop, losses, steps
 from hybrid_jax.training import state as train_state
 
@@ -240,3 +240,103 @@ def test_nan_in_the_data_stops_the_run_and_keeps_what_was_good(
   kept = checkpoint.restore(tmp_path / 'checkpoints', _start())
   assert int(kept.step) == 5
   np.testing.assert_array_equal(kept.params['w'], 0)
+
+
+class _Rows(sources.Source):
+  """The examples of `_data`, as if they were not in memory."""
+
+  def __init__(self):
+    self._x = _data()['x']
+    self.shape, self.dtype = self._x.shape, self._x.dtype
+
+  def __getitem__(self, index):
+    return self._x[index]
+
+
+def _streamed_fit(step, folder, mesh, workers=0, **more):
+  # Two steps to a chunk and three to an epoch: chunks end within epochs.
+  settings = {'total': 8, 'every': 2, 'data': _data() | {'x': _Rows()}} | more
+  return _fit(step, folder, mesh, workers=workers, **settings)
+
+
+def _without_wait(curve):
+  return [
+    {k: v for k, v in line.items() if k != 'input_wait'} for line in curve
+  ]
+
+
+@pytest.fixture(scope='module')
+def unbroken_stream(step, mesh1, tmp_path_factory):
+  folder = tmp_path_factory.mktemp('stream')
+  return _streamed_fit(step, folder, mesh1), folder
+
+
+def test_a_stream_trains_and_tells_its_wait(unbroken, unbroken_stream):
+  state, folder = unbroken_stream
+  lines = _curve(folder)
+  assert [line['step'] for line in lines] == [2, 4, 6, 8]
+  assert lines[-1]['loss'] < 0.9 * lines[0]['loss'] < 0.9 * np.log(2)
+  assert all(0 <= line['input_wait'] <= 1 for line in lines)
+  assert lines[-1]['norm'] == pytest.approx(
+    float(np.abs(state.params['w']).sum()), rel=1e-6
+  )
+  assert all('input_wait' not in line for line in _curve(unbroken[1]))
+
+
+@pytest.mark.parametrize(('before', 'after'), [(0, 0), (2, 2)])
+def test_a_killed_stream_goes_on_to_the_same_bit(
+  step, mesh1, tmp_path, unbroken_stream, monkeypatch, before, after
+):
+  save = checkpoint.save
+
+  def killed(folder, number, state, position):
+    if number == 6:
+      raise KeyboardInterrupt
+    save(folder, number, state, position)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint, 'save', killed)
+    with pytest.raises(KeyboardInterrupt):
+      _streamed_fit(step, tmp_path, mesh1, before)
+  resumed = _streamed_fit(step, tmp_path, mesh1, after)
+  _assert_identical(resumed, unbroken_stream[0])
+  assert _without_wait(_curve(tmp_path)) == _without_wait(
+    _curve(unbroken_stream[1])
+  )
+
+
+def test_a_damaged_position_is_passed_over(
+  step, mesh1, tmp_path, unbroken_stream, capsys
+):
+  _streamed_fit(step, tmp_path, mesh1, total=6)
+  path = tmp_path / 'checkpoints' / '00000006.json'
+  stored = json.loads(path.read_text())
+  stored['position']['iterator']['next_index'] -= 1
+  path.write_text(json.dumps(stored))
+  resumed = _streamed_fit(step, tmp_path, mesh1)
+  assert 'its digest does not match' in capsys.readouterr().err
+  _assert_identical(resumed, unbroken_stream[0])
+
+
+def test_eight_devices_stream_what_one_streams(
+  step, mesh8, tmp_path, unbroken_stream
+):
+  state = _streamed_fit(step, tmp_path, mesh8)
+  assert len(state.params['w'].sharding.device_set) == 8
+  np.testing.assert_allclose(
+    state.params['w'], unbroken_stream[0].params['w'], atol=1e-5
+  )
+
+
+def test_a_stream_leaves_the_first_state_to_its_caller(step, mesh1, tmp_path):
+  start = _start()
+  for name in ('a', 'b'):
+    _streamed_fit(step, tmp_path / name, mesh1, state=start, total=2)
+  np.testing.assert_array_equal(start.params['w'], 0)
+
+
+@pytest.mark.parametrize('streams', [False, True])
+def test_data_that_differ_in_length(step, mesh1, tmp_path, streams):
+  data = {'x': _Rows() if streams else _data()['x'], 'primary': np.zeros(47)}
+  with pytest.raises(errors.UserError, match=r'x has 48, primary has 47'):
+    _fit(step, tmp_path, mesh1, data=data)

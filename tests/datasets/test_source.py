@@ -1,0 +1,138 @@
+import dataclasses
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.datasets import base
+
+
+def _row(index):
+  """Example i is [[2i, 2i + 1]]."""
+  return np.array([[2 * index, 2 * index + 1]], np.float32)
+
+
+def _source(length=10, get=_row):
+  return base.LazySource(length, (1, 2), 'float32', get)
+
+
+def _all(length=10):
+  return np.arange(2 * length, dtype=np.float32).reshape(length, 1, 2)
+
+
+def test_what_it_tells_of_itself():
+  source = _source()
+  assert len(source) == 10
+  assert source.shape == (10, 1, 2)
+  assert source.dtype == np.float32
+  assert source.nbytes == 10 * 2 * 4
+  np.testing.assert_array_equal(source[3], [[6, 7]])
+  # Nothing is read for this, and it is far more than a machine has.
+  assert _source(2**40).nbytes == 2**43
+
+
+def test_rows_are_in_the_order_asked_for():
+  got = _source().rows(np.array([7, 0, 7]))
+  assert got.dtype == np.float32
+  np.testing.assert_array_equal(got, [[[14, 15]], [[0, 1]], [[14, 15]]])
+  assert _source().rows([]).shape == (0, 1, 2)
+
+
+def test_only_what_is_asked_for_is_read():
+  read = []
+
+  def get(index):
+    read.append(index)
+    return _row(index)
+
+  source = base.take(_source(get=get), np.array([8, 2, 5]))
+  assert read == []
+  source.rows([2, 0])
+  assert read == [5, 8]
+
+
+@pytest.mark.parametrize(
+  'rows',
+  [np.array([8, 2, 5]), np.arange(10) % 3 == 0, np.arange(0)],
+  ids=['numbers', 'a fold', 'none'],
+)
+def test_taken_rows_are_those_of_an_array(rows):
+  want = base.take(_all(), rows)
+  np.testing.assert_array_equal(want, _all()[rows])
+  got = base.take(_source(), rows)
+  assert isinstance(got, base.Source)
+  assert got.shape == want.shape
+  assert got.nbytes == want.nbytes
+  np.testing.assert_array_equal(got.rows(range(len(got))), want)
+  for index in range(len(want)):
+    np.testing.assert_array_equal(got[index], want[index])
+
+
+def test_taken_from_what_was_taken():
+  part = base.take(_source(), np.arange(10) >= 4)
+  again = base.take(part, np.array([5, 0]))
+  np.testing.assert_array_equal(again.rows([0, 1]), [[[18, 19]], [[8, 9]]])
+
+
+@pytest.mark.parametrize('x', [_all(), _source()], ids=['array', 'source'])
+def test_blocks(x):
+  found = list(base.blocks(x, 4))
+  assert [len(block) for block in found] == [4, 4, 2]
+  np.testing.assert_array_equal(np.concatenate(found), _all())
+
+
+def test_which_streams():
+  assert base.streams(_source())
+  assert base.streams(base.take(_source(), np.array([1])))
+  assert not base.streams(_all())
+
+
+@pytest.mark.parametrize('index', [10, -1])
+def test_an_index_that_is_not_there(index):
+  with pytest.raises(IndexError, match=f'example {index} of 10'):
+    _source()[index]
+
+
+@pytest.mark.parametrize(
+  ('wrong', 'message'),
+  [
+    (np.zeros((2, 1), np.float32), r'float32 of shape (2, 1)'),
+    (np.zeros((1, 2)), 'float64 of shape (1, 2)'),
+    (np.array([[0, np.nan]], np.float32), 'NaN'),
+    (np.array([[0, -np.inf]], np.float32), 'infinity'),
+  ],
+)
+def test_an_example_that_is_not_as_it_should_be(wrong, message):
+  source = base.take(
+    _source(get=lambda i: wrong if i == 6 else _row(i)), np.array([4, 6])
+  )
+  np.testing.assert_array_equal(source[0], _row(4))
+  with pytest.raises(errors.UserError, match=re.escape(message)) as caught:
+    source.rows([0, 1])
+  assert 'example 6' in str(caught.value)
+
+
+def test_it_can_be_sent_to_another_process():
+  part = base.take(_source(), np.array([3, 1]))
+  sent = pickle.loads(pickle.dumps(part))
+  np.testing.assert_array_equal(sent.rows([0, 1]), part.rows([0, 1]))
+
+
+def test_a_data_set_of_it_is_checked_without_being_read():
+  def never(index):
+    raise AssertionError('it was read')
+
+  data = base.Dataset(
+    x=_source(6, never),
+    primary=np.array([0, 1] * 3, np.int32),
+    sensitive={},
+    recording=np.zeros(6, np.int32),
+    fold=np.array([0, 0, 1, 1, 2, 2], np.int8),
+    primary_names=['a', 'b'],
+    sensitive_names={},
+  )
+  assert base.check(data) is data
+  with pytest.raises(errors.UserError, match=r'has 3 entries.* 6 examples'):
+    base.check(dataclasses.replace(data, primary=data.primary[:3]))
