@@ -3,8 +3,13 @@
     python -m launch.study --config=configs/faces.py --workdir=runs/faces
 
 Needs `pip install 'hybrid-jax[faces]'`. On the test fold the largest share has
-no glasses, 66 %; each of 40 people is there twice, 2.5 %. `:fast` leaves out
-what takes long, and `:small` shows that all works, and finds nothing out.
+no glasses, 66 %; each of 40 people is there twice, 2.5 %. Two cores that did
+other work too took 4 min 55 s. Cut at `fc7`, on 80 test images: simple
+features: utility 100 %, person found 62.5 % [51.2, 72.5]; noisy reduced
+Siamese, six numbers: 100 %, 10.3 % [6.6, 14.4], ceiling 19 % [34]. The same
+people, mostly with the same glasses, are in every fold, which makes the task
+easy. What takes long is left out, as in the `:fast` of other configs; `:small`
+shows that all works, and finds nothing out.
 """
 
 import ml_collections
@@ -28,5 +33,14 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   )
   common.cut(c, {'pool4': 8, 'fc7': 6})
   c.release.prototypes = 2  # as many as there are classes
-  common.shrink(c, arg)
+  # Learnt from 240 images, these fall to the majority guess.
+  del c.release.embeddings['bounded'], c.release.embeddings['snapped']
+  # 240 images train.
+  for group in ('training', 'siamese', 'defend'):
+    c[group].batch_size = 48
+  c.training.steps, c.training.every = 300, 50
+  c.siamese.steps, c.siamese.every = 150, 50
+  c.defend.warm_steps, c.defend.steps, c.defend.every = 50, 150, 50
+  c.augment = ml_collections.ConfigDict({'mirror': 0.5, 'shift': 3})
+  common.shrink(c, arg or 'fast')
   return c

@@ -1,10 +1,20 @@
-"""Which activity, but not who, nor of which gender: MotionSense.
+r"""Which activity, but not who, nor of which gender: MotionSense.
 
-    python -m launch.study --config=configs/motionsense.py --config.data.manual_dir=DIR --workdir=runs/motionsense
+    python -m launch.study --workdir=runs/motionsense \
+      --config=configs/motionsense.py --config.data.manual_dir=DIR
 
 DIR holds `A_DeviceMotion_data/` and `data_subjects_info.csv`, unpacked from
 https://github.com/mmalekz/motion-sense. 24 people, six activities; long trials
 train, their last part validates, short trials test.
+
+`:fast`, with `--config.model.split_points=dense1`, took 8 minutes on two cores
+that did other work too, one seed. On the test fold (chance: person 5.4 %,
+gender 58.1 %), one window / all windows of a recording: simple features:
+utility 95.6 % [92.9, 97.6], person 33.5 / 59.7 %, gender 72.9 / 83.3 %; noisy
+reduced Siamese, six numbers: 95.4 % [92.7, 97.5], 5.0 / 10.6 %, 57.6 / 58.3 %;
+bounded, four numbers: 95.1 % [92.4, 97.1], 4.6 / 5.4 %, 58.1 / 58.3 %, and a
+ceiling of 18 % for the person. Without `:fast` all five split points are
+attacked by all kinds of attackers, which is hours.
 """
 
 import ml_collections
@@ -29,9 +39,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.model.options = ml_collections.ConfigDict(
     {'widths': (32, 64, 64, 64), 'kernel': 5, 'dense': 64}
   )
-  common.cut(
-    c, {'conv1': 8, 'conv2': 8, 'conv3': 8, 'conv4': 8, 'dense1': 6}
-  )
+  common.cut(c, {'conv1': 8, 'conv2': 8, 'conv3': 8, 'conv4': 8, 'dense1': 6})
   c.training.steps = 2400
   c.training.every = 400
   c.release.prototypes = 6

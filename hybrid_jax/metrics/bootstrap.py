@@ -20,7 +20,9 @@ def accuracy(
 ) -> Estimate:
   """Mean of `correct`, with a 95 % percentile interval over groups.
 
-  Whole groups are resampled, and the mean weighs each by its examples.
+  Whole groups are resampled, and the mean weighs each by its examples. Where
+  all are right, or none is, resamples cannot differ: the interval is then the
+  exact binomial one of as many groups.
 
   Args:
     correct: `[n]`, 0 to 1: the share of draws that an example was right in.
@@ -33,6 +35,10 @@ def accuracy(
   value = float(right.sum() / count.sum())
   if len(count) < 2:
     return Estimate(value, 0.0, 1.0)  # One group says nothing about others.
+  if value in (0.0, 1.0):
+    exact = scipy.stats.binomtest(round(value * len(count)), len(count))
+    ends = exact.proportion_ci(0.95, method='exact')
+    return Estimate(value, float(ends.low), float(ends.high))
   interval = scipy.stats.bootstrap(
     (right, count),
     lambda r, c, axis=-1: r.sum(axis=axis) / c.sum(axis=axis),
