@@ -1,1 +1,1 @@
-"""Convolution and max-pool whose gradients are fast on the CPU."""
+"""Convolutions and max-pool that are fast in training on the CPU; GroupNorm."""

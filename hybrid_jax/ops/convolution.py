@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from hybrid_jax.ops import depthwise
+
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
 
 
@@ -36,9 +38,9 @@ def conv_general_dilated(
   """`lax.conv_general_dilated`, with gradients that are fast on the CPU.
 
   Pass it as `flax.linen.Conv(conv_general_dilated=...)`. The fast gradients
-  apply to plain NHWC convolutions of any stride and padding; a grouped or
-  dilated convolution, another layout or another number of spatial dimensions
-  falls back to `lax`.
+  apply to plain and depthwise NHWC convolutions of any stride and padding; one
+  otherwise grouped or dilated, another layout or another number of spatial
+  dimensions falls back to `lax`.
 
   Args:
     lhs: input `[batch, height, width, channels]`.
@@ -48,7 +50,8 @@ def conv_general_dilated(
     lhs_dilation: see `lax`; anything but ones falls back.
     rhs_dilation: see `lax`; anything but ones falls back.
     dimension_numbers: see `lax`; anything but NHWC, HWIO, NHWC falls back.
-    feature_group_count: see `lax`; anything but 1 falls back.
+    feature_group_count: see `lax`; anything but 1 falls back, unless there are
+      as many groups as channels and as features.
     batch_group_count: see `lax`; anything but 1 falls back.
     precision: see `lax`.
     preferred_element_type: see `lax`; a given one falls back.
@@ -72,12 +75,15 @@ def conv_general_dilated(
     lhs.ndim == 4
     and math.prod(lhs_dilation or (1,)) == 1
     and math.prod(rhs_dilation or (1,)) == 1
-    and feature_group_count == batch_group_count == 1
+    and batch_group_count == 1
     and preferred_element_type is None
     and lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     == lax.conv_dimension_numbers(lhs.shape, rhs.shape, _NHWC)
   )
-  if not plain:
+  one_group = feature_group_count == 1
+  if not plain or not (
+    one_group or feature_group_count == lhs.shape[-1] == rhs.shape[-1]
+  ):
     return reference(lhs, rhs)
   strides = tuple(window_strides)
   if isinstance(padding, str):
@@ -87,10 +93,11 @@ def conv_general_dilated(
   pads = tuple((int(low), int(high)) for low, high in padding)
   if min(min(p) for p in pads) < 0:
     return reference(lhs, rhs)
+  fast = _conv if one_group else depthwise.convolution
   return lax.platform_dependent(
     lhs,
     rhs,
-    cpu=lambda x, k: _conv(x, k, strides, pads, precision),
+    cpu=lambda x, k: fast(x, k, strides, pads, precision),
     default=reference,
   )
 

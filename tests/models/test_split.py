@@ -1,4 +1,5 @@
-import importlib
+import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -7,75 +8,76 @@ import pytest
 
 from hybrid_jax import errors, plugins
 from hybrid_jax.models import base, cnn1d
+from tests.models import small
 
-_CLASSES = 3
-
-
-def _model(name):
-  return importlib.import_module(f'hybrid_jax.models.{name}').Model(
-    classes=_CLASSES
-  )
-
-
-def _x(batch=3):
-  # A window of a sensor; every model so far takes one.
-  rng = np.random.default_rng(0)
-  return rng.standard_normal((batch, 1, 32, 4)).astype(np.float32)
-
-
-CUTS = [
-  (name, split_point)
-  for name in plugins.known('model')
-  for split_point in _model(name).SPLIT_POINTS
-]
-
-
-@pytest.fixture(scope='module')
-def params():
-  return {
-    name: jax.jit(_model(name).init)(jax.random.key(0), _x())['params']
-    for name in plugins.known('model')
-  }
+NAMES = plugins.known('model')
+CUTS = [(name, cut) for name in NAMES for cut in small.make(name).SPLIT_POINTS]
 
 
 def test_there_is_something_to_cut():
-  assert len(CUTS) >= 4
+  assert {'cnn1d', 'mobilenet', 'resnet', 'transformer', 'vgg16'} < {*NAMES}
+  assert len(CUTS) >= 4 + 20 + 10 + 6 + 14 + 6
+
+
+@functools.cache
+def _shapes(name):
+  return small.shapes(small.make(name), small.examples(name))
+
+
+def _program(name, run):
+  model = small.make(name)
+  program = jax.make_jaxpr(lambda params, x: run(model, params, x))
+  text = str(program(_shapes(name), small.examples(name)))
+  return re.sub('0x[0-9a-f]+', '', text)  # A function's place in memory.
+
+
+@functools.cache
+def _whole_program(name):
+  return _program(name, lambda model, p, x: model.apply({'params': p}, x))
 
 
 @pytest.mark.parametrize(('name', 'split_point'), CUTS)
-def test_the_halves_are_the_whole(name, split_point, params):
-  model, x = _model(name), _x()
-  whole = model.apply({'params': params[name]}, x)
-  assert whole.shape == (3, _CLASSES)
-  assert np.ptp(whole) > 1e-2
-  # Each half gets its own parameters only, so none can lean on the other's.
-  edge, cloud = base.split_params(model, params[name], split_point)
-  features = model.apply({'params': edge}, x, split_point, method='edge')
-  logits = model.apply({'params': cloud}, features, split_point, method='cloud')
-  np.testing.assert_allclose(logits, whole, atol=1e-6)
+def test_the_halves_are_the_whole(name, split_point):
+  def halves(model, params, x):
+    # Each half gets its own parameters only, so none can lean on the other's.
+    edge, cloud = base.split_params(model, params, split_point)
+    features = model.apply({'params': edge}, x, split_point, method='edge')
+    return model.apply({'params': cloud}, features, split_point, method='cloud')
+
+  # The very same program, which needs no running to give the same numbers.
+  assert _program(name, halves) == _whole_program(name)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_examples_tell_the_logits(name):
+  model, x = small.make(name), small.examples(name)
+  logits = small.quick(model.apply)({'params': small.params(model, x)}, x)
+  assert logits.shape == (3, small.CLASSES)
+  # They differ from example to example, so not by the biases alone.
+  assert np.ptp(logits, axis=0).min() > 1e-3
 
 
 @pytest.mark.parametrize(('name', 'split_point'), CUTS)
-def test_the_edge_has_the_parameters_that_it_touches(name, split_point, params):
-  model = _model(name)
-  edge, cloud = base.split_params(model, params[name], split_point)
-  touched = jax.jit(
-    lambda key, x: model.init(key, x, split_point, method='edge')
-  )(jax.random.key(0), _x())
-  assert jax.tree.structure(edge) == jax.tree.structure(touched['params'])
-  jax.tree.map(np.testing.assert_array_equal, edge, touched['params'])
+def test_the_edge_has_the_parameters_that_it_touches(name, split_point):
+  model, x = small.make(name), small.examples(name)
+  params = _shapes(name)
+  edge, cloud = base.split_params(model, params, split_point)
+  touched = small.shapes(model, x, split_point, method='edge')
+  assert edge == touched
   assert not edge.keys() & cloud.keys()
-  assert edge.keys() | cloud.keys() == params[name].keys()
+  assert edge.keys() | cloud.keys() == params.keys()
 
 
-@pytest.mark.parametrize('name', plugins.known('model'))
+@pytest.mark.parametrize('name', NAMES)
 def test_an_unknown_split_point_lists_the_known_ones(name):
-  model = _model(name)
+  model = small.make(name)
   near = model.SPLIT_POINTS[0] + 'x'
   for use in (
     lambda: model.edge_blocks(near),
     lambda: base.split_params(model, {}, near),
-    lambda: model.init(jax.random.key(0), _x(), near, method='edge'),
+    lambda: model.init(
+      jax.random.key(0), small.examples(name), near, method='edge'
+    ),
   ):
     with pytest.raises(errors.UserError) as caught:
       use()
@@ -108,7 +110,9 @@ def test_a_block_worked_out_by_hand():
 
 def test_options_set_the_widths():
   model = cnn1d.Model(classes=5, widths=(2, 3, 4), kernel=3, dense=6)
-  made = jax.eval_shape(model.init, jax.random.key(0), _x())['params']
+  made = jax.eval_shape(model.init, jax.random.key(0), small.examples('cnn1d'))[
+    'params'
+  ]
   shapes = jax.tree.map(lambda a: a.shape, made)
   assert shapes['conv1']['Conv_0']['kernel'] == (1, 3, 4, 2)
   assert shapes['conv2']['Conv_0']['kernel'] == (1, 3, 2, 3)

@@ -1,0 +1,164 @@
+"""VGG-S: five convolutions, the first 7x7, three max-pools, two dense layers.
+
+Chatfield et al., "Return of the devil in the details", BMVC 2014, where it is
+CNN-S; `head` is its full8. Pools round up, as in Caffe, and there is no
+dropout: a step of training draws nothing, and the released weights run without.
+"""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from hybrid_jax import errors
+from hybrid_jax.models import base, vgg16
+from hybrid_jax.ops import convolution, pooling
+
+# Features, kernel, stride, padding.
+_CONVOLUTIONS: dict[str, tuple[int, int, int, int | None]] = {
+  'conv1': (96, 7, 2, 0),
+  'conv2': (256, 5, 1, None),  # The model's option.
+  'conv3': (512, 3, 1, 1),
+  'conv4': (512, 3, 1, 1),
+  'conv5': (512, 3, 1, 1),
+}
+_POOLS = {'pool1': 3, 'pool2': 2, 'pool5': 3}
+_DENSE = 4096
+
+
+def local_response_norm(
+  x: jax.Array,
+  size: int = 5,
+  alpha: float = 5e-4,
+  beta: float = 0.75,
+  k: float = 2.0,
+) -> jax.Array:
+  """Each number over a power of its neighbouring channels' squares.
+
+  `x / (k + alpha / size * sum of squares) ** beta`, where the sum runs over the
+  `size` channels about each one, and those outside count as 0. Source: section
+  3.3 of Krizhevsky et al., NeurIPS 2012; the division by `size` is Caffe's.
+
+  Args:
+    x: `[..., channels]`.
+    size: how many channels, an odd number.
+    alpha: the weight of the squares.
+    beta: the power.
+    k: what the sum is added to.
+
+  Returns:
+    The shape of `x`.
+  """
+  half = size // 2
+  pads = [(0, 0)] * (x.ndim - 1) + [(half, half)]
+  squares = jnp.pad(x * x, pads)
+  # Shifted sums: a windowed sum over channels is no operation of LiteRT.
+  total = sum(squares[..., i : i + x.shape[-1]] for i in range(size))
+  return x * (k + alpha / size * total) ** -beta
+
+
+class ConvBlock(nn.Module):
+  """Convolution and ReLU, then response normalization if it is asked for."""
+
+  width: int
+  kernel: int
+  stride: int
+  padding: int
+  normalize: bool
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    x = nn.Conv(
+      self.width,
+      (self.kernel, self.kernel),
+      strides=self.stride,
+      padding=self.padding,
+      kernel_init=nn.initializers.he_normal(),
+      conv_general_dilated=convolution.conv_general_dilated,
+      name='conv',
+    )(x)
+    x = nn.relu(x)
+    return local_response_norm(x) if self.normalize else x
+
+
+class PoolBlock(nn.Module):
+  """Max-pool in tiles of `size`, the last one cut short by the border.
+
+  `[b, h, w, c]` to `[b, ceil(h / size), ceil(w / size), c]`.
+  """
+
+  size: int
+
+  def __call__(self, x: jax.Array) -> jax.Array:
+    rest = [(0, -length % self.size) for length in x.shape[1:3]]
+    # A border said twice is no larger, and needs no infinity in the file.
+    x = jnp.pad(x, ((0, 0), *rest, (0, 0)), mode='edge')
+    return pooling.max_pool(x, (self.size, self.size))
+
+
+class Model(base.SplitModel):
+  """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
+
+  Attributes:
+    classes: how many logits.
+    width: what all widths are multiplied by; 1 is the published network.
+    dense: the width of fc6 and fc7; 0 is 4096 times `width`.
+    conv2_padding: 1 as in the paper's table; 0 as the weights that its authors
+      released for Caffe were trained. Both leave 6 x 6 pixels of 224.
+  """
+
+  classes: int
+  width: float = 1.0
+  dense: int = 0
+  conv2_padding: int = 1
+
+  SPLIT_POINTS: ClassVar[tuple[str, ...]] = (
+    'conv1',
+    'pool1',
+    'conv2',
+    'pool2',
+    'conv3',
+    'conv4',
+    'conv5',
+    'pool5',
+    'fc6',
+    'fc7',
+  )
+  EXAMPLE: ClassVar[tuple[int, ...]] = (224, 224, 3)
+
+  def setup(self) -> None:
+    for name in self.SPLIT_POINTS:
+      setattr(self, name, self._block(name))
+    self.head = nn.Dense(self.classes)
+
+  def edge(self, x: jax.Array, split_point: str) -> jax.Array:
+    """See `SplitModel`.
+
+    Raises:
+      UserError: the picture is too small for the network, or the split point
+        is not known.
+    """
+    # Backwards from the one pixel that conv2 leaves, through pool1 and conv1.
+    after_pool = max(1, 5 - 2 * self.conv2_padding)
+    least = 2 * 3 * (after_pool - 1) + 7
+    if min(x.shape[1:3]) < least:
+      raise errors.UserError(
+        f'vgg_s got pictures of {x.shape[1]} by {x.shape[2]} pixels; it needs'
+        f' at least {least} by {least}.'
+      )
+    return super().edge(x, split_point)
+
+  def _block(self, name: str) -> nn.Module:
+    if name in _POOLS:
+      return PoolBlock(_POOLS[name])
+    if name in _CONVOLUTIONS:
+      features, kernel, stride, padding = _CONVOLUTIONS[name]
+      return ConvBlock(
+        vgg16.scaled(features, self.width),
+        kernel,
+        stride,
+        self.conv2_padding if padding is None else padding,
+        normalize=name == 'conv1',
+      )
+    return vgg16.DenseBlock(self.dense or vgg16.scaled(_DENSE, self.width))
