@@ -22,7 +22,7 @@ def library() -> types.ModuleType:
   except ImportError as e:
     raise errors.UserError(
       f'this data set is read with TFDS, which cannot be imported ({e}): pip'
-      " install tensorflow-datasets importlib_resources."
+      ' install tensorflow-datasets importlib_resources.'
     ) from e
   return tensorflow_datasets
 
