@@ -18,30 +18,45 @@ class Estimate:
 def accuracy(
   correct: np.ndarray, group: np.ndarray, resamples: int = 2000
 ) -> Estimate:
-  """Mean of `correct`, with a 95 % percentile interval over groups.
+  """`mean` of a share of right answers.
 
-  Whole groups are resampled, and the mean weighs each by its examples. Where
-  all are right, or none is, resamples cannot differ: the interval is then the
-  exact binomial one of as many groups.
+  Where all are right, or none is, resamples cannot differ: the interval is then
+  the exact binomial one of as many groups.
 
   Args:
     correct: `[n]`, 0 to 1: the share of draws that an example was right in.
     group: `[n]`, the recording or person of each.
     resamples: how many bootstrap resamples.
   """
+  groups = len(np.unique(group))
+  if groups > 1 and np.ptp(correct) == 0 and correct[0] in (0, 1):
+    exact = scipy.stats.binomtest(round(correct[0] * groups), groups)
+    ends = exact.proportion_ci(0.95, method='exact')
+    return Estimate(float(correct[0]), float(ends.low), float(ends.high))
+  return mean(correct, group, resamples)
+
+
+def mean(
+  values: np.ndarray, group: np.ndarray, resamples: int = 2000
+) -> Estimate:
+  """Mean of `values`, with a 95 % percentile interval over groups.
+
+  Whole groups are resampled, and the mean weighs each by its examples.
+
+  Args:
+    values: `[n]`.
+    group: `[n]`, the recording or person of each.
+    resamples: how many bootstrap resamples.
+  """
   _, index = np.unique(group, return_inverse=True)
-  right = np.bincount(index, weights=correct)
+  total = np.bincount(index, weights=values)
   count = np.bincount(index).astype(float)
-  value = float(right.sum() / count.sum())
+  value = float(total.sum() / count.sum())
   if len(count) < 2:
     return Estimate(value, 0.0, 1.0)  # One group says nothing about others.
-  if value in (0.0, 1.0):
-    exact = scipy.stats.binomtest(round(value * len(count)), len(count))
-    ends = exact.proportion_ci(0.95, method='exact')
-    return Estimate(value, float(ends.low), float(ends.high))
   interval = scipy.stats.bootstrap(
-    (right, count),
-    lambda r, c, axis=-1: r.sum(axis=axis) / c.sum(axis=axis),
+    (total, count),
+    lambda t, c, axis=-1: t.sum(axis=axis) / c.sum(axis=axis),
     paired=True,
     vectorized=True,
     n_resamples=resamples,

@@ -157,7 +157,7 @@ def summarise(
     'top1': (rank == 1).astype(float),
   }
   return {
-    name: dataclasses.asdict(bootstrap.accuracy(values, group))
+    name: dataclasses.asdict(bootstrap.mean(values, group))
     for name, values in figures.items()
   }
 

@@ -177,7 +177,7 @@ def _by_channel(values, group, bounds):
 
 def _estimate(values, group, bounds: Sequence[float]):
   """The mean of `values [n]`; `bounds` where one group says nothing."""
-  found = dataclasses.asdict(bootstrap.accuracy(values, group))
+  found = dataclasses.asdict(bootstrap.mean(values, group))
   if len(np.unique(group)) < 2:
     found |= {'low': float(bounds[0]), 'high': float(bounds[1])}
   return found
