@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 
@@ -37,6 +38,7 @@ def plain(error: Exception) -> str:
   text = str(error.args[0]) if error.args else str(error)
   if 'Traceback' in text:
     text = text.strip().splitlines()[-1]
+    text = re.sub(r'^[\w.]+: ', '', text)  # The error's class.
   if isinstance(error, KeyError):
     text = f'unknown config key {text}'
   return ' '.join(text.split())
