@@ -2,7 +2,7 @@
 
     python -m launch.study --config=configs/watch.py --workdir=runs/watch
 
-Two cores, no GPU, busy with other work too: the attacks took 426 s with a warm
+Two cores, no GPU, busy with other work too: the attacks took 442 s with a cold
 compilation cache; `:fast` leaves out the slow ones, and the rivals. At the
 dense split, on the test fold (chance: exercise 17 %, person 13 %, side 53 %):
 simple features: utility 97 %, person found 79 %, side 99 %; noisy reduced
