@@ -28,7 +28,15 @@ def get_config() -> ml_collections.ConfigDict:
     }
   )
   # Name to strength; see `hybrid_jax.training.augmentation`.
-  c.augment = ml_collections.ConfigDict()
+  c.augment = ml_collections.ConfigDict(
+    {
+      'gain': 0.0,
+      'time_scale': 0.0,
+      'mirror': 0.0,
+      'shift': 0,
+      'contrast': 0.0,
+    }
+  )
 
   c.training = ml_collections.ConfigDict()
   c.training.steps = 800

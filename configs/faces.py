@@ -41,6 +41,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.training.steps, c.training.every = 300, 50
   c.siamese.steps, c.siamese.every = 150, 50
   c.defend.warm_steps, c.defend.steps, c.defend.every = 50, 150, 50
-  c.augment = ml_collections.ConfigDict({'mirror': 0.5, 'shift': 3})
+  c.augment.mirror, c.augment.shift = 0.5, 3
   common.shrink(c, arg or 'fast')
   return c

@@ -34,7 +34,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.data = ml_collections.ConfigDict(
     {'name': 'motionsense', **motionsense.DEFAULTS, 'hop': 64}
   )
-  c.augment = ml_collections.ConfigDict({'gain': 0.1, 'time_scale': 0.1})
+  c.augment.gain = c.augment.time_scale = 0.1
   c.model.name = 'cnn1d_deep'
   c.model.options = ml_collections.ConfigDict(
     {'widths': (32, 64, 64, 64), 'kernel': 5, 'dense': 64}
