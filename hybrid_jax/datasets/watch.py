@@ -6,14 +6,12 @@ Source: Burns et al., "Shoulder physiotherapy exercise recognition: machine
 learning the inertial signals from a smartwatch", Physiol. Meas. 39 (2018).
 """
 
-import importlib.util
-import pathlib
-
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files
 from hybrid_jax.datasets import base
+from hybrid_jax.datasets.builders import shipped
 
 DEFAULTS = {
   'window': 128,
@@ -90,13 +88,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
 
 
 def _read():
-  spec = importlib.util.find_spec('seglearn')
-  if spec is None or not spec.submodule_search_locations:
-    raise errors.UserError(
-      "the data set 'watch' ships in the seglearn package, which is not"
-      " installed: pip install 'hybrid-jax[watch]'."
-    )
-  folder = pathlib.Path(next(iter(spec.submodule_search_locations)))
+  folder = shipped.folder('seglearn', data_set='watch')
   path = folder / 'data' / 'watch_dataset.npy'
   found = files.sha256(path) if path.is_file() else 'no file'
   if found != _SHA256:

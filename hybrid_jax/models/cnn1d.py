@@ -44,7 +44,7 @@ class DenseBlock(nn.Module):
 
 
 class Model(base.SplitModel):
-  """See the module. `widths` has one entry for each of the three blocks."""
+  """See the module. `widths` has one entry for each block of convolution."""
 
   classes: int
   widths: tuple[int, ...] = (32, 64, 64)
@@ -60,8 +60,8 @@ class Model(base.SplitModel):
   EXAMPLE: ClassVar[tuple[int, ...]] = (1, 128, 6)
 
   def setup(self) -> None:
-    self.conv1, self.conv2, self.conv3 = (
-      ConvBlock(width, self.kernel) for width in self.widths
-    )
-    self.dense1 = DenseBlock(self.dense)
+    *convolutions, dense = self.SPLIT_POINTS
+    for name, width in zip(convolutions, self.widths, strict=True):
+      setattr(self, name, ConvBlock(width, self.kernel))
+    setattr(self, dense, DenseBlock(self.dense))
     self.head = nn.Dense(self.classes)

@@ -2,18 +2,13 @@
 
 from typing import ClassVar
 
-from flax import linen as nn
-
-from hybrid_jax.models import base, cnn1d
+from hybrid_jax.models import cnn1d
 
 
-class Model(base.SplitModel):
-  """See `cnn1d`. `widths` has one entry for each of the four blocks."""
+class Model(cnn1d.Model):
+  """See `cnn1d`."""
 
-  classes: int
   widths: tuple[int, ...] = (32, 64, 64, 64)
-  kernel: int = 5
-  dense: int = 64
 
   SPLIT_POINTS: ClassVar[tuple[str, ...]] = (
     'conv1',
@@ -22,11 +17,3 @@ class Model(base.SplitModel):
     'conv4',
     'dense1',
   )
-  EXAMPLE: ClassVar[tuple[int, ...]] = (1, 128, 6)
-
-  def setup(self) -> None:
-    self.conv1, self.conv2, self.conv3, self.conv4 = (
-      cnn1d.ConvBlock(width, self.kernel) for width in self.widths
-    )
-    self.dense1 = cnn1d.DenseBlock(self.dense)
-    self.head = nn.Dense(self.classes)

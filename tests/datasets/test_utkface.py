@@ -7,6 +7,7 @@ import pytest
 from configs import utkface as config_file
 from hybrid_jax import errors, settings
 from hybrid_jax.datasets import utkface
+from hybrid_jax.datasets.builders import folds
 from hybrid_jax.models import base as models
 
 image = pytest.importorskip('PIL.Image')
@@ -76,14 +77,14 @@ def test_images_of_the_same_pixels_are_in_one_fold(tmp_path):
 
 def test_duplicates_are_numbered_in_order():
   x = np.array([[1, 2], [3, 4], [1, 2], [2, 1], [3, 4]])
-  assert utkface.duplicates(x).tolist() == [0, 1, 0, 2, 1]
+  assert folds.duplicates(x).tolist() == [0, 1, 0, 2, 1]
 
 
 def test_folds_of_units_by_hand():
   # Six units of two examples; classes 0 and 1 are in three units each.
   unit = np.repeat([7, 5, 3, 9, 11, 2], 2)
   label = np.repeat([0, 0, 0, 1, 1, 1], 2)
-  fold = utkface.stratified_folds([label], (1, 1, 1), 0, unit)
+  fold = folds.stratified([label], (1, 1, 1), 0, unit)
   np.testing.assert_array_equal(fold[::2], fold[1::2])
   assert sorted(fold[:6:2]) == [0, 1, 2]
   assert sorted(fold[6::2]) == [0, 1, 2]
@@ -92,7 +93,7 @@ def test_folds_of_units_by_hand():
 def test_a_class_in_one_unit_trains():
   for seed in range(20):
     label = np.array([0] * 19 + [1])
-    fold = utkface.stratified_folds([label], (0.6, 0.2, 0.2), seed)
+    fold = folds.stratified([label], (0.6, 0.2, 0.2), seed)
     assert fold[-1] == 0
     assert np.bincount(fold).tolist() == [12, 4, 4]
 
@@ -100,7 +101,7 @@ def test_a_class_in_one_unit_trains():
 def test_many_labels_at_once_keep_their_shares():
   rng = np.random.default_rng(1)
   labels = [rng.integers(0, k, 3000) for k in (2, 10, 5, 40)]
-  fold = utkface.stratified_folds(labels, (0.5, 0.25, 0.25), 0)
+  fold = folds.stratified(labels, (0.5, 0.25, 0.25), 0)
   for label in labels:
     counts = np.bincount(label)
     for f, share in enumerate((0.5, 0.25, 0.25)):

@@ -10,6 +10,7 @@ import numpy as np
 
 from hybrid_jax import errors
 from hybrid_jax.datasets import base
+from hybrid_jax.datasets.builders import pictures
 
 IMAGE, SOUND, NUMBERS = 'image', 'sound', 'numbers'
 MOST_CLASSES = 1000  # of a label without names
@@ -204,18 +205,12 @@ def picture(image: np.ndarray, size: Sequence[int], grey: bool) -> np.ndarray:
     )
   if not grey and (not size or image.shape[:2] == tuple(size)):
     return image
-  try:
-    from PIL import Image
-  except ImportError as e:
-    raise errors.UserError(
-      'images are resized with Pillow, which is not installed: pip install'
-      ' pillow.'
-    ) from e
-  drawn = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+  library = pictures.library()
+  drawn = library.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
   if grey:
     drawn = drawn.convert('L')
   if size:
-    drawn = drawn.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    drawn = drawn.resize((size[1], size[0]), library.Resampling.BILINEAR)
   return np.asarray(drawn).reshape(drawn.height, drawn.width, -1)
 
 
