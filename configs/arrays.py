@@ -8,9 +8,12 @@ What the file must hold, `hybrid_jax.datasets.arrays` says; of a folder,
     python -m launch.check_data --config=configs/arrays.py:my.npz
 
 After the path may stand `image` or `series`, which `x` of three axes is, and
-`fast`, `small` or `tune`: `:my.npz,image,small`.
+`fast`, `small` or `tune`: `:my.npz,image,small`. A file's own name may have
+commas.
 """
 
+import math
+import os
 import pathlib
 
 import ml_collections
@@ -22,6 +25,7 @@ from hybrid_jax.datasets import arrays, base, recordings
 _PATH = 'configs/arrays.py'
 _POOLED = 8  # samples that three pools by two need
 _DENSE = 64
+_SMALL_BATCH = 32  # of pictures: a step of 128 takes seconds on a CPU
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -51,10 +55,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     train = int((data.fold == base.TRAIN).sum())
   _choose(c, shape)
   c.release.prototypes = len(classes)
-  if train is not None:
-    # No batch is larger than what there is to train on.
-    for group in ('training', 'siamese', 'defend'):
-      c[group].batch_size = min(c[group].batch_size, train)
+  # No batch is larger than what there is to train on.
+  most = math.inf if train is None else train
+  if variant == 'small' and c.model.name == 'vgg16':
+    most = min(most, _SMALL_BATCH)
+  for group in ('training', 'siamese', 'defend'):
+    c[group].batch_size = min(c[group].batch_size, most)
   common.shrink(c, variant)
   return c
 
@@ -81,16 +87,28 @@ def _choose(c, shape):
 
 def _parse(arg):
   """The path, the layout, and the variant of the study."""
-  path, *words = arg.split(',')
+  path, words = _path(arg.split(','))
   if not path:
     raise ValueError(
       f'{_PATH} takes a file or folder, as {_PATH}:my.npz, not {arg!r}'
     )
-  layout, variant = 'auto', ''
+  layout, variant = '', ''
   for word in words:
+    kind = layout if word in arrays.LAYOUTS else variant
+    if kind:
+      raise ValueError(f'{_PATH} takes one of them: {word!r} after {kind!r}')
     if word in arrays.LAYOUTS:
       layout = word
     else:
       common.check_variant(word, f'{_PATH} (after {path},image or ,series)')
       variant = word
-  return path, layout, variant
+  return path, layout or 'auto', variant
+
+
+def _path(parts):
+  """The path, and the words after it; a file's name may have commas."""
+  for i in range(len(parts), 0, -1):
+    path = os.path.expanduser(','.join(parts[:i]))
+    if path and os.path.exists(path):
+      return path, parts[i:]
+  return os.path.expanduser(parts[0]), parts[1:]

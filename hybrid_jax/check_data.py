@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import math
 import shutil
 from collections.abc import Sequence
 
@@ -11,17 +12,12 @@ import rich.console
 import rich.table
 from rich import markup
 
-from hybrid_jax import sources
+from hybrid_jax import data_remarks, sources
 from hybrid_jax.datasets import base as datasets
-
-# Labels that tell who it is: how many there are is told for each fold.
-PEOPLE = ('person', 'people', 'subject', 'speaker', 'user', 'identity')
 
 _BLOCK = 1024  # examples in memory at once
 _MANY = 12  # classes that a table shows
-_WIDE = 1e3  # widest over narrowest channel, and values over deviations
-_BRIGHT = 16  # of images from 0 to 1, or normalized
-_FEW = 20  # recordings in the test fold
+_SAMPLE = 2_000_000  # values of which quartiles are taken; all, where fewer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +29,8 @@ class Found:
     dtype: of `x`.
     names: label to what its classes are called.
     counts: label to `[3, classes]`, how many examples each fold has.
-    recordings: how many recordings have examples in each fold.
+    recordings: how many recordings, or groups, have examples in each fold.
+    shared: how many of these have examples in another fold too.
     channels: the channels' names; numbers where they have none.
     values: `[channels, 4]`: least, most, mean and standard deviation of each.
     copies: groups of equal examples that are in more than one fold.
@@ -46,6 +43,7 @@ class Found:
   names: dict[str, Sequence[str]]
   counts: dict[str, np.ndarray]
   recordings: list[int]
+  shared: list[int]
   channels: list[str]
   values: np.ndarray
   copies: list[list[int]]
@@ -70,10 +68,13 @@ def examine(data: datasets.Dataset) -> Found:
     )
     for label, values in data.labels().items()
   }
-  values, copies = _read(data)
+  values, where, quartiles, copies = _read(data)
   channels = list(data.channels) or [f'channel {i}' for i in range(len(values))]
-  recordings = [
-    len(np.unique(data.recording[data.fold == fold])) for fold in range(3)
+  held = [set(data.recording[data.fold == fold].tolist()) for fold in range(3)]
+  recordings = [len(one) for one in held]
+  shared = [
+    len(one & set().union(*held[:fold], *held[fold + 1 :]))
+    for fold, one in enumerate(held)
   ]
   return Found(
     shape=tuple(data.x.shape),
@@ -81,6 +82,7 @@ def examine(data: datasets.Dataset) -> Found:
     names=names,
     counts=counts,
     recordings=recordings,
+    shared=shared,
     channels=channels,
     values=values,
     copies=copies,
@@ -90,32 +92,57 @@ def examine(data: datasets.Dataset) -> Found:
       *_constant(channels, values),
     ],
     remarks=[
-      *_unusual(data, channels, values),
-      *_about_recordings(data, recordings),
+      *data_remarks.axes(data.x.shape, bool(data.channels)),
+      *data_remarks.scales(data.x.shape, values),
+      *data_remarks.outliers(channels, values, where, quartiles),
+      *(r for n in names for r in data_remarks.names_alike(n, names[n])),
+      *data_remarks.recordings(data, recordings, shared),
     ],
   )
 
 
 def _read(data):
-  """Each channel's values, and equal examples in more than one fold."""
-  total, squares, least, most = 0.0, 0.0, np.inf, -np.inf
-  seen, row, offset = {}, 0, None
+  """Each channel's values, and equal examples in more than one fold.
+
+  Returns:
+    Least, most, mean and deviation `[channels, 4]`; the examples that hold the
+    least and the most `[channels, 2]`; the quartiles `[channels, 3]`, of a
+    sample where there are many values; and the groups of equal examples.
+  """
+  total, squares, offset = 0.0, 0.0, None
+  ends = np.empty((2, 0))
+  seen, row, sample = {}, 0, []
+  rng = np.random.default_rng(0)
+  per_example = int(np.prod(data.x.shape[1:-1]))
+  share = _SAMPLE / (len(data.x) * per_example * data.x.shape[-1])
   for block in sources.blocks(data.x, _BLOCK):
     flat = block.reshape(-1, block.shape[-1]).astype(np.float64)
-    # Around the first example, so that a large offset takes no digits.
-    offset = flat[0] if offset is None else offset
+    if offset is None:
+      # Around the first example, so that a large offset takes no digits.
+      offset = flat[0]
+      ends = np.stack([offset, offset])
+      where = np.zeros((2, len(offset)), int)
     total = total + (flat - offset).sum(axis=0)
     squares = squares + np.square(flat - offset).sum(axis=0)
-    least = np.minimum(least, flat.min(axis=0))
-    most = np.maximum(most, flat.max(axis=0))
+    for side, (arg, beyond) in enumerate(
+      ((np.argmin, np.less), (np.argmax, np.greater))
+    ):
+      at = arg(flat, axis=0)
+      end = np.take_along_axis(flat, at[None], axis=0)[0]
+      further = beyond(end, ends[side])
+      ends[side] = np.where(further, end, ends[side])
+      where[side] = np.where(further, row + at // per_example, where[side])
+    chosen = rng.integers(len(flat), size=math.ceil(len(flat) * share))
+    sample.append(flat if share >= 1 else flat[chosen])
     for example in block:
       digest = hashlib.blake2b(np.ascontiguousarray(example).data).digest()
       seen.setdefault(digest, []).append(row)
       row += 1
-  mean = total / (count := row * int(np.prod(data.x.shape[1:-1])))
+  mean = total / (count := row * per_example)
   std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
-  values = np.stack([least, most, mean + offset, std], axis=1)
-  return values, [r for r in seen.values() if len(set(data.fold[r])) > 1]
+  quartiles = np.quantile(np.concatenate(sample), (0.25, 0.5, 0.75), axis=0)
+  copies = [r for r in seen.values() if len(set(data.fold[r])) > 1]
+  return np.stack([*ends, mean + offset, std], 1), where.T, quartiles.T, copies
 
 
 def _missing(names, counts):
@@ -143,48 +170,6 @@ def _constant(channels, values):
     yield f'{len(still)} channels never change: {_some(still)}.'
 
 
-def _unusual(data, channels, values):
-  deviations = values[values[:, 3] > 0, 3]
-  ratio = deviations.max() / deviations.min() if len(deviations) else 1
-  if ratio > _WIDE:
-    yield (
-      f'the widest channel deviates {ratio:.0f} times as much as the narrowest;'
-      ' a study normalizes each for itself.'
-    )
-  for name, (least, most, mean, std) in zip(channels, values, strict=True):
-    if std and max(most - mean, mean - least) > _WIDE * std:
-      yield (
-        f'{name} holds {least:.3g} to {most:.3g}, and deviates by {std:.2g}'
-        ' only: an outlier, or a code for what is missing.'
-      )
-  largest = np.abs(values[:, :2]).max()
-  if data.x.shape[1] > 1 and len(data.x.shape) == 4 and largest > _BRIGHT:
-    yield (
-      f'images hold values up to {largest:.3g}; pixels are usually 0 to 1.'
-    )
-
-
-def _about_recordings(data, recordings):
-  count = len(np.unique(data.recording))
-  if count == len(data.recording):
-    yield 'every example is a recording: intervals take them as independent.'
-  elif sum(recordings) > count:
-    yield 'recordings are in more than one fold: they were cut in time.'
-  if recordings[datasets.TEST] < _FEW:
-    yield (
-      f'the test fold has {recordings[datasets.TEST]} recordings, so intervals'
-      ' over them are wide.'
-    )
-  for label, values in data.labels().items():
-    order = np.lexsort([values, data.recording])
-    same = np.diff(data.recording[order]) == 0
-    if label != 'primary' and (np.diff(values[order])[same] != 0).any():
-      yield (
-        f'{label!r} varies within a recording; figures by recording take its'
-        ' first example.'
-      )
-
-
 def _some(items) -> str:
   items = [str(item) for item in items]
   return ', '.join(items[:5]) + (', ...' if len(items) > 5 else '')
@@ -209,9 +194,9 @@ def _folds(found):
   sizes = next(iter(found.counts.values())).sum(axis=1)
   table.add_row('examples', *map(str, sizes))
   table.add_row('recordings', *map(str, found.recordings))
-  for label in set(PEOPLE) & set(found.counts):
-    people = (found.counts[label] > 0).sum(axis=1)
-    table.add_row(f'of label {label}', *map(str, people))
+  table.add_row('recordings in another fold too', *map(str, found.shared))
+  for label, counts in found.counts.items():
+    table.add_row(f'classes of {label}', *map(str, (counts > 0).sum(axis=1)))
   return table
 
 

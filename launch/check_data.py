@@ -20,7 +20,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 def main(argv: list[str]) -> int:
   """Prints what is in the data of the config; 1 where there is a fault."""
   command.no_more(argv)
-  config = command.read(_CONFIG)
+  config = command.read(_CONFIG, 'data')
   if config is None:
     raise errors.UserError('--config is needed; see --help.')
   module = plugins.load('data set', config.data.name)

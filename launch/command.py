@@ -1,9 +1,12 @@
 """What all commands share: flags, compiled programs, and one-line errors."""
 
+import difflib
+import itertools
 import os
 import pathlib
 import re
 import sys
+import traceback
 from collections.abc import Callable
 
 import ml_collections
@@ -16,6 +19,9 @@ _CACHE = flags.DEFINE_string(
   str(pathlib.Path.home() / '.cache' / 'hybrid_jax'),
   'Where compiled programs are kept from run to run; empty for nowhere.',
 )
+
+# What wrong code raises; other errors tell of what it was given.
+_CODE = (AttributeError, KeyError, TypeError, NameError, ImportError)
 
 
 def no_more(argv: list[str]) -> None:
@@ -41,16 +47,75 @@ def plain(error: Exception) -> str:
     text = re.sub(r'^[\w.]+: ', '', text)  # The error's class.
   if isinstance(error, KeyError):
     text = f'unknown config key {text}'
+  text = text.replace('\\n', ' ').replace("\\'", "'")  # One error in another.
   return ' '.join(text.split())
 
 
-def read(holder: flags.FlagHolder) -> ml_collections.ConfigDict | None:
-  """A config flag's value; a file that did not load says so only here."""
+def read(
+  holder: flags.FlagHolder, *needed: str
+) -> ml_collections.ConfigDict | None:
+  """A config flag's value; a file that did not load says so only here.
+
+  Args:
+    holder: the flag's.
+    needed: the groups of settings that the command reads, as `'data'`.
+
+  Raises:
+    UserError: the file could not be read, or its config lacks a group or has a
+      negative seed.
+  """
   try:
-    _ = holder.value and holder.value.keys()
+    config = holder.value
+    found = list(config.keys()) if config else []
   except (OSError, AttributeError) as e:
     raise errors.UserError(plain(e)) from e
-  return holder.value
+  missing = [name for name in needed if name not in found]
+  if config is not None and missing:
+    raise errors.UserError(
+      f'the config has {", ".join(found)}, and no {missing[0]!r}: it is not'
+      f' that of a study. {_known_files()}'
+    )
+  # Stages that draw by NumPy would refuse it after minutes of training.
+  if config is not None and 'seed' in found and config['seed'] < 0:
+    raise errors.UserError(
+      f'config.seed is {config["seed"]}; it must be 0 or more.'
+    )
+  return config
+
+
+def check_file(value: str) -> None:
+  """Refuses what is no config file, which need not be Python, before it runs.
+
+  Args:
+    value: of --config: a path, and an argument after a colon.
+
+  Raises:
+    UserError: it is not there, is no Python, or has no `get_config`.
+  """
+  path = pathlib.Path(value.partition(':')[0])
+  own = pathlib.Path(value.partition(',')[0])
+  if not value:
+    raise errors.UserError(f'--config names no file. {_known_files()}')
+  if own.is_dir() or (own.is_file() and path.suffix != '.py'):
+    raise errors.UserError(
+      f'{own} is no config file, but data: did you mean'
+      f' configs/arrays.py:{value}?'
+    )
+  if not path.is_file():
+    near = difflib.get_close_matches(str(path), _files(), n=1, cutoff=0.5)
+    hint = f' Did you mean {near[0]}?' if near else ''
+    raise errors.UserError(
+      f'there is no config file {str(path)!r}.{hint} {_known_files()}'
+    )
+  try:
+    code = compile(path.read_bytes(), str(path), 'exec')
+  except (SyntaxError, ValueError) as e:
+    raise errors.UserError(f'{path} is not Python: {e}.') from e
+  # Of a module that imports all of another, the names are not known.
+  if 'get_config' not in code.co_names and ('*',) not in code.co_consts:
+    raise errors.UserError(
+      f'{path} is no config file: it has no get_config. {_known_files()}'
+    )
 
 
 def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
@@ -68,11 +133,77 @@ def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
 
 
 def _parse(argv):
+  file = _config_file(argv)
+  if file is not None:
+    check_file(file)
   try:
     return flags.FLAGS([argv[0], *map(_underscores, argv[1:])])
-  except (flags.Error, AttributeError, KeyError, TypeError, OSError) as e:
+  except (flags.Error, OSError, *_CODE) as e:
     # ml_collections tells mistakes in --config by any of these.
-    raise errors.UserError(plain(e)) from e
+    _check_keys(argv)
+    raise errors.UserError(_place(e, file) + plain(e)) from e
+
+
+def _place(error, file):
+  """Where in the config file its own code went wrong, if that is what did."""
+  path, place = (file or '').partition(':')[0], ''
+  while error:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == path]
+    if isinstance(error, _CODE) and lines:
+      place = f'{path}, line {lines[-1]}: {type(error).__name__}: '
+    elif 'get_config() ' in str(error):  # Called with an argument, or without.
+      place = f'{path}: '
+    error = error.__context__
+  return place
+
+
+def _config_file(argv):
+  """What is given for --config, or None; the last counts."""
+  given = None
+  for name, following in itertools.pairwise([*argv[1:], '']):
+    flag, equals, value = name.partition('=')
+    if flag in ('-config', '--config'):
+      given = value if equals else following
+  return given
+
+
+def _check_keys(argv):
+  """Names the first key of a --config.KEY that the config has not.
+
+  Raises:
+    UserError: there is such a key; it lists those that are known.
+  """
+  try:
+    flag = flags.FLAGS['config']
+    config = flag.parser.parse(_config_file(argv) or flag.default)
+    config.keys()
+  except Exception:  # The file itself is what is wrong; it is told as such.
+    return
+  for argument in argv[1:]:
+    key = re.match(r'--?(?:no)?config\.([\w.]+)', argument)
+    inner, done = config, 'config'
+    for name in key[1].split('.') if key else ():
+      if not isinstance(inner, ml_collections.ConfigDict):
+        raise errors.UserError(
+          f'{done} is {inner!r}; it has no setting {name!r}.'
+        )
+      errors.check_known(f'setting of {done}', name, sorted(inner.keys()))
+      inner, done = inner[name], f'{done}.{name}'
+
+
+def _files():
+  """The config files of studies that come with the program."""
+  folder = pathlib.Path(__file__).parent.parent / 'configs'
+  return sorted(
+    f'configs/{path.name}'
+    for path in folder.glob('*.py')
+    if path.stem not in ('__init__', 'common', 'audit')
+  )
+
+
+def _known_files():
+  return f'Known: {", ".join(_files())}.'
 
 
 def _underscores(argument):

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
       for name in plugins.known(kind):
         print(f'  {name:20s} {plugins.describe(kind, name)}')
     return
-  config = command.read(_CONFIG)
+  config = command.read(_CONFIG, 'data', 'model')
   workdir = _WORKDIR.value
   if config is None or workdir is None:
     raise errors.UserError('--config and --workdir are needed; see --help.')

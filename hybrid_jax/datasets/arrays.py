@@ -2,17 +2,20 @@
 
 `x [n, ...]`, `primary [n]`, one `sensitive_NAME [n]` for each label to hide,
 and where wanted `group [n]`, which recording an example is from, `fold [n]`,
-`channels`, `primary_names` and `sensitive_NAME_names`.
+`channels`, `primary_names` and `sensitive_NAME_names`. Folds are 0, 1 and 2, or
+`train`, `validation` and `test`.
 """
 
+import contextlib
 import pathlib
+import zipfile
 
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, progress
 from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import folds, labelling
+from hybrid_jax.datasets.builders import checking, folds, labelling
 
 DEFAULTS = {
   'path': '',
@@ -51,10 +54,12 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
   Raises:
     UserError: see `load`.
   """
-  path = pathlib.Path(config.path)
-  stored = files.read_npz(path, 'It must be a whole .npz without objects.')
+  path = pathlib.Path(config.path).expanduser()
+  stored = _stored(path)
   sensitive = _names_of_labels(path, stored)
-  x, remark = arrange(_numbers(path, stored['x']), config.layout)
+  x, remark = arrange(
+    checking.numbers(stored['x'], f'{path}: {"x"!r}'), config.layout
+  )
   remarks = [remark]
   labels, names = {}, {}
   for label in ('primary', *(_SENSITIVE + name for name in sensitive)):
@@ -73,24 +78,19 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
       "there is no 'group', so intervals take the examples as independent."
     )
   if 'fold' in stored:
-    fold = _given_folds(path, stored['fold'], len(x))
+    given = _one_each(path, 'fold', stored['fold'], len(x))
+    fold = folds.encode(given, f'{path}: {"fold"!r}')
     if 'group' in stored:
-      _check_groups(path, recording, groups, fold)
+      folds.check_groups(path, recording, groups, fold)
   else:
     if 'group' in stored:
-      _check_divisible(path, labels, names, recording)
+      folds.check_divisible(path, labels, names, recording)
     unit = recording if 'group' in stored else folds.duplicates(x)
     fold = folds.stratified(
       list(labels.values()), config.fractions, config.seed, unit
     )
     what = 'groups' if 'group' in stored else 'examples'
     remarks.append(f"there is no 'fold', so whole {what} are split by chance.")
-  channels = [str(name) for name in stored.get('channels', ())]
-  if channels and len(channels) != x.shape[-1]:
-    raise errors.UserError(
-      f"{path}: 'channels' has {len(channels)} names, and the last axis of 'x'"
-      f' {x.shape[-1]} entries.'
-    )
   data = base.Dataset(
     x=x,
     primary=labels.pop('primary'),
@@ -99,12 +99,10 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
     sensitive_names=names,
     recording=recording,
     fold=fold,
-    channels=channels,
+    channels=_channels(path, stored, x.shape[-1]),
   )
-  try:
+  with checking.naming(path):
     return base.check(data), remarks
-  except errors.UserError as e:
-    raise errors.UserError(f'{path}: {e}') from e
 
 
 def arrange(x: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
@@ -145,6 +143,48 @@ def arrange(x: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
   )
 
 
+def _stored(path):
+  """Every array of the file; one that cannot be read is named."""
+  if path == pathlib.Path():
+    raise errors.UserError('data.path is not set; it is the path of an .npz.')
+  if path.is_dir():
+    raise errors.UserError(f'{path} is a folder; it must be an .npz.')
+  try:
+    return files.read_npz(path, 'It must be a whole .npz without objects.')
+  except errors.UserError:
+    if path.is_file() and (objects := _objects(path)):
+      raise errors.UserError(
+        f'{path}: {objects[0]!r} holds objects, which are not read; it must be'
+        ' numbers or text of one type.'
+      ) from None
+    raise
+
+
+def _objects(path):
+  """The names of the arrays of objects, from their headers."""
+  found = []
+  with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as whole:
+    for name in whole.namelist():
+      # An object's description ends in O: {'descr': '|O', ...
+      with whole.open(name) as array:
+        if b"'descr': '|O'" in array.read(128):
+          found.append(name.removesuffix('.npy'))
+  return found
+
+
+def _channels(path, stored, count):
+  """The channels' names, if there are any: one for each."""
+  if 'channels' not in stored:
+    return []
+  channels = labelling.texts(stored['channels'], f'{path}: {"channels"!r}')
+  if len(channels) not in (0, count):
+    raise errors.UserError(
+      f"{path}: 'channels' has {len(channels)} names, and the last axis of 'x'"
+      f' {count} entries.'
+    )
+  return channels
+
+
 def _names_of_labels(path, stored):
   """The sensitive labels' names, once all arrays are known ones."""
   for name in ('x', 'primary'):
@@ -171,65 +211,9 @@ def _names_of_labels(path, stored):
   return found
 
 
-def _numbers(path, x):
-  if x.dtype.kind not in 'biuf' or x.ndim < 2 or not x.size:
-    raise errors.UserError(
-      f"{path}: 'x' is {x.dtype} of shape {x.shape}; it must be numbers of"
-      ' shape [examples, ...].'
-    )
-  most = np.finfo(np.float32).max
-  good = (np.abs(x) <= most).reshape(len(x), -1).all(axis=1)
-  if x.dtype.kind == 'f' and not good.all():
-    raise errors.UserError(
-      f"{path}: 'x' holds NaN, infinity or more than {most:.2g} in"
-      f' {int((~good).sum())} rows, first in row {int(np.argmin(good))}.'
-    )
-  return x
-
-
 def _one_each(path, name, values, count):
   if values.shape != (count,):
     raise errors.UserError(
       f"{path}: {name!r} has shape {values.shape}, and 'x' has {count} rows."
     )
   return values
-
-
-def _given_folds(path, fold, count):
-  _one_each(path, 'fold', fold, count)
-  found = np.unique(fold)
-  if fold.dtype.kind not in 'iu' or not np.isin(found, range(3)).all():
-    raise errors.UserError(
-      f"{path}: 'fold' holds {', '.join(map(str, found[:8]))}; 0 is train, 1"
-      ' validation, 2 test.'
-    )
-  return fold.astype(np.int8)
-
-
-def _check_groups(path, recording, groups, fold):
-  for i, group in enumerate(groups):
-    held = np.unique(fold[recording == i])
-    if len(held) > 1:
-      raise errors.UserError(
-        f'{path}: group {group!r} is in the folds'
-        f' {" and ".join(base.FOLDS[f] for f in held)}; it must be in one.'
-        ' Parts of a recording that are apart in time are groups of their own.'
-      )
-
-
-def _check_divisible(path, labels, names, recording):
-  """Refuses groups that cannot be split with each class in training."""
-  count = int(recording.max()) + 1
-  if count < 3:
-    raise errors.UserError(
-      f"{path}: 'group' names {count} only; the folds need 3 or more."
-    )
-  for label, values in labels.items():
-    pairs = np.unique(np.stack([values, recording]), axis=1)[0]
-    alone = int((np.bincount(pairs) == 1).sum())
-    if len(names[label]) > 1 and 2 * alone > len(names[label]):
-      raise errors.UserError(
-        f'{path}: {alone} of the {len(names[label])} classes of {label!r} are'
-        " in one group only, so whole groups cannot be split. 'group' must name"
-        " recordings, several of each class, or 'fold' must be given."
-      )

@@ -45,7 +45,9 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
       setting is out of range.
   """
   if config.frames < 1:
-    raise errors.UserError(f'frames is {config.frames}; it must be 1 or more.')
+    raise errors.UserError(
+      f'data.frames is {config.frames}; it must be 1 or more.'
+    )
   stored = _read()
   digit = stored['y'].astype(np.int32)
   speaker = speakers()

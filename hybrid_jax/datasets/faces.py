@@ -107,7 +107,7 @@ def _size(size):
   size = tuple(size)
   if len(size) != 2 or min(size) < 1:
     raise errors.UserError(
-      f'size is {size}; it must be height and width, each 1 pixel or more.'
+      f'data.size is {size}; it must be height and width, each 1 pixel or more.'
     )
   return size
 
@@ -118,11 +118,13 @@ def _folds(config):
     for image in config[name]:
       if image not in _ALL:
         raise errors.UserError(
-          f'{name} names image {image}; each person has images 1 to {_IMAGES}.'
+          f'data.{name} names image {image}; each person has images 1 to'
+          f' {_IMAGES}.'
         )
       if fold[image - 1] not in (base.TRAIN, value):
         raise errors.UserError(
-          f'image {image} is in both validation and test; it must be in one.'
+          f'image {image} is in both data.validation and data.test; it must be'
+          ' in one.'
         )
       fold[image - 1] = value
   return fold

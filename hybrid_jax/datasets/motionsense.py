@@ -180,7 +180,10 @@ def _people_folds(config, found) -> np.ndarray:
       fold_of[code] = fold
   for fold, name in enumerate(base.FOLDS):
     if fold not in fold_of.values():
-      raise errors.UserError(f'there is nobody in the {name} fold.')
+      raise errors.UserError(
+        f'there is nobody in the {name} fold; see data.validation_people and'
+        ' data.test_people.'
+      )
   return np.array([fold_of[code] for code in codes], np.int8)
 
 

@@ -2,7 +2,8 @@
 
 Each file has a header of channel names and a sample a row. `labels.csv` has the
 columns `file` (its path within the folder), one for the primary label, one for
-each sensitive label, and where wanted `fold`: train, validation or test.
+each sensitive label, and where wanted `fold`: train, validation or test, or 0,
+1 or 2. Hidden files and folders, whose names begin with a dot, are passed over.
 """
 
 import csv
@@ -13,7 +14,7 @@ import numpy as np
 
 from hybrid_jax import errors
 from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import labelling
+from hybrid_jax.datasets.builders import checking, folds, labelling
 
 DEFAULTS = {
   'folder': '',
@@ -42,7 +43,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
       be; it names it.
   """
   files, fold, labels = read_labels(config)
-  folder = pathlib.Path(config.folder)
+  folder = _folder(config)
   header, first = _samples(folder / files[0], config.channels)
   samples = [first]
   for file in files[1:]:
@@ -71,10 +72,8 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
     fold=fold,
     channels=_listed(config.channels) or header,
   )
-  try:
+  with checking.naming(folder):
     return base.check(data)
-  except errors.UserError as e:
-    raise errors.UserError(f'{folder}: {e}') from e
 
 
 def read_labels(
@@ -91,7 +90,7 @@ def read_labels(
   Raises:
     UserError: a column, label or file is missing, or is there twice.
   """
-  path = pathlib.Path(config.folder) / _LABELS
+  path = _folder(config) / _LABELS
   header, rows = _rows(path)
   sensitive = _listed(config.sensitive) or [
     name
@@ -101,16 +100,15 @@ def read_labels(
   needed = ['file', config.primary, *(sensitive or [f'{_SENSITIVE}NAME'])]
   for name in needed:
     errors.check_known(f'column of {path}', name, header)
-  columns = {name: [] for name in header}
+  columns, fold = {name: [] for name in header}, []
   for number, row in rows:
     for name, value in zip(header, row, strict=True):
       if not value and name in [*needed, 'fold']:
         raise errors.UserError(f'{path}, row {number}: {name!r} is empty.')
       if name == 'fold':
-        errors.check_known(f'fold in row {number} of {path}', value, base.FOLDS)
+        fold.append(folds.code(value, f'fold in row {number} of {path}'))
       columns[name].append(value)
   _check_files(path, columns['file'])
-  fold = [base.FOLDS.index(name) for name in columns.get('fold', ())]
   labels = {}
   for name in needed[1:]:
     short = name.removeprefix(_SENSITIVE) if labels else 'primary'
@@ -122,6 +120,12 @@ def read_labels(
   return columns['file'], np.array(fold, np.int8) if fold else None, labels
 
 
+def _folder(config) -> pathlib.Path:
+  if not config.folder:
+    raise errors.UserError(f'data.folder is not set; it holds {_LABELS}.')
+  return pathlib.Path(config.folder).expanduser()
+
+
 def _listed(names) -> list[str]:
   """Names as a list; one alone may be given as a word."""
   return [names] if isinstance(names, str) else list(names)
@@ -129,13 +133,21 @@ def _listed(names) -> list[str]:
 
 def _check_files(path, listed):
   folder = path.parent
-  there = {p.relative_to(folder).as_posix() for p in folder.rglob('*.csv')}
+  found = (p.relative_to(folder) for p in folder.rglob('*'))
+  there = {p.as_posix(): p for p in found if p.suffix.lower() == '.csv'}
+  there.pop(_LABELS, None)
   for file in listed:
-    if file not in there - {_LABELS}:
-      raise errors.UserError(f'{path} names {file!r}, which is not there.')
+    if file not in there:
+      raise errors.UserError(
+        f'{path} names {file!r}, which is no .csv file in {folder}.'
+      )
     if listed.count(file) > 1:
       raise errors.UserError(f'{path} names {file!r} twice.')
-  rest = sorted(there - {_LABELS, *listed})
+  rest = [
+    file
+    for file, p in sorted(there.items())
+    if file not in listed and not any(part[0] == '.' for part in p.parts)
+  ]
   if rest:
     raise errors.UserError(f'{folder / rest[0]} has no row in {path}.')
 
@@ -150,13 +162,13 @@ def _windows(config, files, samples, fold):
       )
     except errors.UserError as e:
       text = f'{e} The shortest file is {files[int(np.argmin(lengths))]}.'
-      raise errors.UserError(f'{config.folder}: {text}') from e
+      raise errors.UserError(f'{_folder(config)}: {text}') from e
   rows = []
   for recording, length in enumerate(lengths):
     if length < config.window:
       raise errors.UserError(
-        f'{config.folder}/{files[recording]} has {length} samples: shorter than'
-        f' a window of {config.window}.'
+        f'{_folder(config) / files[recording]} has {length} samples: shorter'
+        f' than a window of {config.window}.'
       )
     starts = range(0, length - config.window + 1, config.hop)
     rows += [(recording, start) for start in starts]
@@ -186,8 +198,12 @@ def _rows(path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         f'{path}, row {number} has {len(row)} values; its header has'
         f' {len(header)}.'
       )
-  if len(set(header)) < len(header):
-    raise errors.UserError(f'{path} has a column twice: {", ".join(header)}.')
+  for name in header:
+    if header.count(name) > 1:
+      raise errors.UserError(
+        f'{path}, row 1: the column {name!r} is there twice, among'
+        f' {", ".join(header)}.'
+      )
   return header, rows
 
 
@@ -197,6 +213,13 @@ def _samples(path, wanted) -> tuple[list[str], np.ndarray]:
   wanted = _listed(wanted) or header
   for name in wanted:
     errors.check_known(f'column of {path}', name, header)
+    if not name or wanted.count(name) > 1:
+      raise errors.UserError(
+        f'{path}, row 1: column {header.index(name) + 1} has no name, as the'
+        ' index that pandas writes; name it, or set data.channels.'
+        if not name
+        else f'data.channels names {name!r} twice.'
+      )
   columns = [header.index(name) for name in wanted]
   out = np.empty((len(rows), len(columns)), np.float32)
   for values, (number, row) in zip(out, rows, strict=True):

@@ -13,7 +13,7 @@ import numpy as np
 
 from hybrid_jax import errors, files, progress
 from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import folds, pictures
+from hybrid_jax.datasets.builders import checking, folds, pictures
 
 DEFAULTS = {
   'path': '',  # a folder of the published images, or an .npz of them
@@ -47,8 +47,8 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
       read.
   """
   if config.size < 1:
-    raise errors.UserError(f'size is {config.size}; it must be 1 or more.')
-  path = pathlib.Path(config.path)
+    raise errors.UserError(f'data.size is {config.size}; it must be 1 or more.')
+  path = pathlib.Path(config.path).expanduser()
   if not config.path or not path.exists():
     raise errors.UserError(
       f'data.path {config.path!r} is not there; it is a folder of UTKFace'
@@ -70,20 +70,20 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
     config.seed,
     folds.duplicates(pixels),
   )
-  return base.check(
-    base.Dataset(
-      x=pixels.astype(np.float32) / 255,
-      primary=labels.pop('gender'),
-      primary_names=names.pop('gender'),
-      sensitive=labels,
-      sensitive_names=names,
-      recording=np.arange(len(pixels), dtype=np.int32),
-      fold=fold,
-      channels=('grey (0 to 1)',)
-      if config.grey
-      else ('red (0 to 1)', 'green (0 to 1)', 'blue (0 to 1)'),
-    )
+  data = base.Dataset(
+    x=pixels.astype(np.float32) / 255,
+    primary=labels.pop('gender'),
+    primary_names=names.pop('gender'),
+    sensitive=labels,
+    sensitive_names=names,
+    recording=np.arange(len(pixels), dtype=np.int32),
+    fold=fold,
+    channels=('grey (0 to 1)',)
+    if config.grey
+    else ('red (0 to 1)', 'green (0 to 1)', 'blue (0 to 1)'),
   )
+  with checking.naming(path):
+    return base.check(data)
 
 
 def _present(values, names):

@@ -57,16 +57,22 @@ class Summary:
     )
 
 
-def check(config: Mapping[str, Any], model_name: str) -> None:
-  """Refuses what `load` would refuse before it reads the file.
+def check(
+  config: Mapping[str, Any],
+  model_name: str,
+  options: Mapping[str, Any] | None = None,
+) -> None:
+  """Refuses what `load` would refuse before it reads all of the file.
 
   Args:
     config: some of `DEFAULTS`; nothing is checked without a `path`.
     model_name: the network's.
+    options: the network's, where they are known.
 
   Raises:
-    UserError: an unknown setting or value, a model without published weights, a
-      file that is not there or whose ending is unknown.
+    UserError: an unknown setting or value, a model without published weights or
+      with normalization, which they have not, or a file that `readers.check`
+      refuses.
   """
   for name in config:
     errors.check_known('setting of model.pretrained', name, DEFAULTS)
@@ -74,6 +80,11 @@ def check(config: Mapping[str, Any], model_name: str) -> None:
   if not asked['path']:
     return
   errors.check_known('model with published weights', model_name, MODELS)
+  if options and options.get('norm'):
+    raise errors.UserError(
+      f'model.options.norm is {options["norm"]}, and published weights have no'
+      ' normalization; set it to False.'
+    )
   errors.check_known('model.pretrained.head', asked['head'], _WISHES)
   errors.check_known('model.pretrained.dense', asked['dense'], _WISHES)
   errors.check_known(
@@ -84,10 +95,11 @@ def check(config: Mapping[str, Any], model_name: str) -> None:
     raise errors.UserError(
       f'model.pretrained.scale is {scale!r}; it must be a positive number.'
     )
-  path = pathlib.Path(asked['path'])
-  readers.source(path)
-  if not path.is_file():
-    raise errors.UserError(f'{path} is not there.')
+  if not isinstance(asked['grey'], bool):
+    raise errors.UserError(
+      f'model.pretrained.grey is {asked["grey"]!r}; it must be True or False.'
+    )
+  readers.check(pathlib.Path(asked['path']).expanduser())
 
 
 def from_config(
@@ -148,7 +160,7 @@ def load(
     UserError: a layer is missing, has another shape or is not finite, or the
       file cannot be read. It names the layer, and what the file has.
   """
-  path = pathlib.Path(path)
+  path = pathlib.Path(path).expanduser()
   first = layers.First(grey, channel_order, scale)
   asked = {'head': head, 'dense': dense, **dataclasses.asdict(first)}
   check({'path': str(path), **asked}, model_name)

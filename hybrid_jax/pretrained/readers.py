@@ -1,6 +1,7 @@
 """Weight files to arrays by name; nothing is unpickled, nothing is renamed."""
 
 import contextlib
+import importlib.util
 import pathlib
 import pickle
 from collections.abc import Iterator
@@ -11,6 +12,28 @@ from hybrid_jax import errors, files
 
 ENDINGS = ('.h5', '.hdf5', '.safetensors', '.pt', '.pth', '.npz')
 KERAS, TORCH, NUMPY = 'Keras', 'PyTorch', 'NumPy'
+
+_HDF5, _ZIP = b'\x89HDF\r\n\x1a\n', b'PK\x03\x04'
+_PICKLE = b'\x80'  # What PyTorch wrote before version 1.6.
+_PACKAGES = {
+  '.h5': 'h5py',
+  '.hdf5': 'h5py',
+  '.safetensors': 'safetensors',
+  '.pt': 'torch',
+  '.pth': 'torch',
+}
+_ADVICE = (
+  ' Where PyTorch is, save it again: safetensors.torch.save_file(model'
+  ".state_dict(), 'weights.safetensors')."
+)
+# How files of an ending begin; safetensors are told otherwise.
+_FIRST = {
+  '.h5': _HDF5,
+  '.hdf5': _HDF5,
+  '.npz': _ZIP,
+  '.pt': (_ZIP, _PICKLE),
+  '.pth': (_ZIP, _PICKLE),
+}
 
 
 def source(path: pathlib.Path) -> str:
@@ -27,6 +50,37 @@ def source(path: pathlib.Path) -> str:
   if ending in ('.h5', '.hdf5'):
     return KERAS
   return NUMPY if ending == '.npz' else TORCH
+
+
+def check(path: pathlib.Path) -> None:
+  """Refuses a file by its name and its first bytes; the weights are not read.
+
+  Raises:
+    UserError: it is not there, has an unknown ending, needs a package that is
+      not installed, or does not begin as files of its ending do.
+  """
+  source(path)
+  if not path.is_file():
+    raise errors.UserError(f'model.pretrained.path: {path} is not there.')
+  ending = path.suffix.lower()
+  if not _installed(_PACKAGES.get(ending, 'numpy')):
+    _refuse_without(_PACKAGES[ending], path)
+  try:
+    size = path.stat().st_size
+    with open(path, 'rb') as f:
+      first = f.read(9)
+  except OSError as e:
+    raise errors.UserError(f'{path} cannot be read: {e.strerror or e}.') from e
+  if ending == '.safetensors':
+    # How long the names are, in eight bytes, and then JSON of the names.
+    good = first[8:] == b'{' and int.from_bytes(first[:8], 'little') < size
+  else:
+    good = first.startswith(_FIRST[ending])
+  if not good:
+    raise errors.UserError(
+      f'{path} is damaged, or is not what its ending says: it has {size} bytes'
+      f' and begins with {first!r}. Fetch or save it again.'
+    )
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -75,11 +129,7 @@ def _read_safetensors(path):
 
 
 def _read_torch(path):
-  advice = (
-    ' Where PyTorch is, save it again: safetensors.torch.save_file(model'
-    ".state_dict(), 'weights.safetensors')."
-  )
-  with _needs('torch', path, advice):
+  with _needs('torch', path):
     import torch  # Only here: nothing else uses it.
   with _damage(path):
     # Without `weights_only` it would run whatever the file's pickle says.
@@ -103,17 +153,26 @@ def _to_numpy(tensor):
   return (plain.float() if plain.is_floating_point() else plain).numpy()
 
 
+def _installed(package):
+  try:
+    return importlib.util.find_spec(package) is not None
+  except ValueError:  # It is there, and was not found as others are.
+    return True
+
+
+def _refuse_without(package, path):
+  raise errors.UserError(
+    f'{path} is read with the package {package}, which is not installed: pip'
+    f' install {package}.{_ADVICE if package == "torch" else ""}'
+  )
+
+
 @contextlib.contextmanager
-def _needs(
-  package: str, path: pathlib.Path, advice: str = ''
-) -> Iterator[None]:
+def _needs(package: str, path: pathlib.Path) -> Iterator[None]:
   try:
     yield
-  except ImportError as e:
-    raise errors.UserError(
-      f'{path} is read with the package {package}, which is not installed: pip'
-      f' install {package}.{advice}'
-    ) from e
+  except ImportError:
+    _refuse_without(package, path)
 
 
 @contextlib.contextmanager

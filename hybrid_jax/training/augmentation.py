@@ -4,7 +4,9 @@ A config names the changes and how strong each is; they are drawn anew for each
 example and step, inside the jitted step.
 """
 
-from collections.abc import Callable, Mapping
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -75,11 +77,62 @@ KNOWN = {
   'contrast': contrast,
 }
 
+_PICTURES = ('mirror', 'shift')  # A mirrored series would run backwards.
+
 
 def nothing(key: jax.Array, x: jax.Array) -> jax.Array:
   """Leaves every example as it is."""
   del key
   return x
+
+
+def check(
+  config: Mapping[str, float], shape: Sequence[int] | None = None
+) -> None:
+  """Refuses strengths that cannot be, and changes that do not suit examples.
+
+  Args:
+    config: see `make`.
+    shape: of an example, without its batch; where it is not known, whether the
+      changes suit it is not checked.
+
+  Raises:
+    UserError: an unknown name, a strength out of its range, or a change that
+      is not one for such examples; it names the setting and what is valid.
+  """
+  for name, strength in config.items():
+    errors.check_known('augmentation', name, KNOWN)
+    whole = name == 'shift'
+    kind, most = (numbers.Integral, math.inf) if whole else (numbers.Real, 1)
+    # NaN is in no range.
+    if not (isinstance(strength, kind) and 0 <= float(strength) <= most):
+      valid = 'a whole number of pixels from 0 on' if whole else 'from 0 to 1'
+      raise errors.UserError(
+        f'augment.{name} is {strength}; it must be {valid}.'
+      )
+    if shape is not None and strength:
+      _check_suits(name, strength, tuple(shape))
+
+
+def _check_suits(name, strength, shape):
+  """Refuses a change of examples of another kind, which would harm them."""
+  picture = len(shape) == 3 and min(shape[:2]) > 1
+  if name in _PICTURES and not picture:
+    raise errors.UserError(
+      f'augment.{name} is {strength}, and is for pictures [height, width,'
+      f' channels]; the examples are {list(shape)}, a series, which has'
+      ' augment.gain and augment.time_scale. Set it to 0.'
+    )
+  if name == 'shift' and strength >= min(shape[:2]):
+    raise errors.UserError(
+      f'augment.shift is {strength}; pictures of {shape[0]} by {shape[1]} can'
+      f' be shifted by 0 to {min(shape[:2]) - 1} pixels.'
+    )
+  if name == 'time_scale' and (len(shape) != 3 or shape[1] < 2):
+    raise errors.UserError(
+      f'augment.time_scale is {strength}, and is for examples [1, time,'
+      f' channels] of two samples or more; they are {list(shape)}. Set it to 0.'
+    )
 
 
 def make(config: Mapping[str, float]) -> Augment:
@@ -89,12 +142,12 @@ def make(config: Mapping[str, float]) -> Augment:
     config: name to strength; empty leaves every example as it is.
 
   Raises:
-    UserError: an unknown name.
+    UserError: see `check`; once it is called with `x`, of its shape too.
   """
-  for name in config:
-    errors.check_known('augmentation', name, KNOWN)
+  check(config)
 
   def augment(key, x):
+    check(config, x.shape[1:])
     for i, (name, change) in enumerate(KNOWN.items()):
       if config.get(name):
         x = change(jax.random.fold_in(key, i), x, config[name])

@@ -100,6 +100,36 @@ def test_given_folds_are_kept(load):
   np.testing.assert_array_equal(data.fold, fold)
 
 
+def test_folds_may_be_names(load):
+  fold = np.repeat([2, 0, 0, 1], 15)
+  names = np.array(['train', 'validation', 'test'])[fold]
+  for given in (names, names.astype('S'), fold.astype(str)):
+    data = load(_stored(fold=given))
+    np.testing.assert_array_equal(data.fold, fold)
+    assert data.fold.dtype == np.int8
+
+
+def test_one_channel_may_be_an_array_without_axes(load):
+  x = np.random.default_rng(0).random((N, 8))
+  data = load(_stored(x=x, channels=np.array('force (N)')))
+  assert data.channels == ['force (N)']
+
+
+@pytest.mark.parametrize(
+  ('change', 'part'),
+  [
+    ({'seed': -1}, 'data.seed is -1; it must be 0 or more'),
+    ({'fractions': (1, 1)}, r'data.fractions is \(1, 1\)'),
+    ({'fractions': (1, np.nan, 1)}, r'data.fractions is \(1, nan, 1\)'),
+    ({'fractions': (1, np.inf, 1)}, r'data.fractions is \(1, inf, 1\)'),
+    ({'path': ''}, 'data.path is not set'),
+  ],
+)
+def test_settings_that_cannot_be(load, change, part):
+  with pytest.raises(errors.UserError, match=part):
+    load(_stored(), **change)
+
+
 def test_names_of_classes(load):
   data = load(
     _stored(
@@ -188,14 +218,33 @@ REFUSED = {
     ["'sensitive_side' has shape (7,)", '60 rows'],
   ),
   'a short group': ({'group': np.zeros(7, int)}, ["'group' has shape (7,)"]),
-  'NaN': ({'x': _x(np.nan)}, ["'x' holds NaN", '2 rows', 'row 4']),
-  'infinity': ({'x': _x(-np.inf)}, ['2 rows', 'row 4']),
-  'too large': ({'x': _x(1e39)}, ['2 rows', 'row 4']),
+  'NaN': ({'x': _x(np.nan)}, ['(float64) is nan in row 4', '2 rows']),
+  'infinity': ({'x': _x(-np.inf)}, ['(float64) is -inf in row 4', '2 rows']),
+  # Finite, but infinity once it is float32.
+  'too large': (
+    {'x': _x(-1e39)},
+    ["'x' (float64) is -1e+39 in row 4", '2 rows', '3.403e+38'],
+  ),
+  'infinity of half precision': (
+    {'x': np.full((N, 3), np.inf, np.float16)},
+    ["'x' (float16) is inf in row 0", '60 rows'],
+  ),
   'text for x': ({'x': np.full((N, 3), 'a')}, ["'x' is <U1"]),
+  'dates for x': (
+    {'x': np.full((N, 3), '2020-01-01', 'datetime64[D]')},
+    ["'x' is datetime64[D]"],
+  ),
+  'objects for x': (
+    {'x': np.array([[None, 1]] * N)},
+    ["'x' holds objects", 'numbers or text'],
+  ),
   'complex x': ({'x': np.ones((N, 3), complex)}, ["'x' is complex128"]),
   'x of one axis': ({'x': np.arange(N)}, ['shape (60,)']),
   'no row': ({'x': np.ones((0, 8))}, ['shape (0, 8)']),
-  'objects': ({'primary': np.array([None] * N)}, ['is damaged', 'Object']),
+  'objects': (
+    {'sensitive_side': np.array(['a', None] * (N // 2))},
+    ["'sensitive_side' holds objects"],
+  ),
   'labels of fractions': (
     {'primary': np.arange(N) % 3 / 2},
     ["'primary' is float64", 'whole numbers or text'],
@@ -206,7 +255,15 @@ REFUSED = {
   ),
   'a class without an example': (
     {'primary_names': np.array(['a', 'b', 'c', 'd'])},
-    ["class 'd' of label 'primary' is empty in the train fold"],
+    ["'primary' has 3 classes and 4 names", "no example is of 'd'"],
+  ),
+  'two classes of one name': (
+    {'primary_names': np.array(['a', 'b', 'a'])},
+    ['the names of', "'primary' are a, b, a", "'a' is there twice"],
+  ),
+  'names in a table': (
+    {'primary_names': np.array([['a', 'b', 'c']])},
+    ['the names of', "'primary' have shape (1, 3)"],
   ),
   'a class without a name': (
     {'primary_names': np.array(['a', 'b'])},
@@ -224,7 +281,18 @@ REFUSED = {
     },
     ["class 'c' of label 'side' is empty in the train fold"],
   ),
-  'an unknown fold': ({'fold': np.arange(N) % 4}, ["'fold' holds 0, 1, 2, 3"]),
+  'an unknown fold': (
+    {'fold': np.arange(N) % 4},
+    ["'fold' is 3 in row 3", '0 or train, 1 or validation, 2 or test'],
+  ),
+  'a fold of another name': (
+    {'fold': np.array(['train', 'val', 'test'] * (N // 3))},
+    ["'fold' is 'val' in row 1", '1 or validation'],
+  ),
+  'folds of fractions': (
+    {'fold': np.arange(N) % 3 * 1.0},
+    ["'fold' is float64", '1 or validation'],
+  ),
   'no test fold': (
     {'fold': np.repeat([0, 1], 30)},
     ['the test fold is empty'],
@@ -241,6 +309,14 @@ REFUSED = {
   'other channels': (
     {'channels': np.array(['a', 'b', 'c'])},
     ["'channels' has 3 names", '2 entries'],
+  ),
+  'one channel of two': (
+    {'channels': np.array('force (N)')},
+    ["'channels' has 1 names", '2 entries'],
+  ),
+  'a channel twice': (
+    {'channels': np.array(['a', 'a'])},
+    ["'channels' are a, a: 'a' is there twice"],
   ),
 }
 
@@ -260,6 +336,31 @@ def test_what_cannot_be_studied_is_named(load, tmp_path, case):
 def test_a_file_that_is_not_there(tmp_path):
   with pytest.raises(errors.UserError, match=r'my\.npz is not there'):
     arrays.load(_config(tmp_path))
+
+
+def test_a_folder_for_a_file(tmp_path):
+  with pytest.raises(errors.UserError, match='is a folder'):
+    arrays.load(_config(tmp_path, path=str(tmp_path)))
+
+
+def test_a_file_at_home(tmp_path, monkeypatch):
+  np.savez(tmp_path / 'my.npz', **_stored())
+  monkeypatch.setenv('HOME', str(tmp_path))
+  assert arrays.load(_config(tmp_path, path='~/my.npz')).x.shape[0] == N
+  assert _made('~/my.npz').model.name == 'cnn1d'
+
+
+def test_commas_in_the_name_of_a_file(tmp_path):
+  """A path that exists wins over words after a comma."""
+  np.savez(tmp_path / 'my,small.npz', **_stored())
+  c = _made(tmp_path / 'my,small.npz')
+  assert c.data.path == str(tmp_path / 'my,small.npz')
+  assert c.training.steps > 40
+  c = _made(tmp_path / 'my,small.npz', ',image,small')
+  assert c.data.path == str(tmp_path / 'my,small.npz')
+  assert (c.data.layout, c.training.steps) == ('image', 40)
+  with pytest.raises(ValueError, match="'fast' after 'small'"):
+    _made(tmp_path / 'my,small.npz', ',small,fast')
 
 
 def test_a_file_of_something_else(tmp_path):
@@ -289,6 +390,8 @@ def test_the_config_chooses_the_network_by_the_shape(tmp_path):
   assert (c.data.layout, c.model.name) == ('image', 'vgg16')
   assert tuple(c.model.split_points) == ('fc7',)
   assert (c.model.options.width, c.model.options.norm) == (0.25, True)
+  assert c.training.batch_size == 36
+  assert _made(path, ',image,small').siamese.batch_size == 32
   with pytest.raises(ValueError, match="'imag'"):
     config_file.get_config(f'{path},imag')
   np.savez(path, **_stored(x=np.ones((N, 5)) * np.arange(N)[:, None]))

@@ -143,6 +143,10 @@ REMARKS = {
     {'recording': np.arange(60) % 20},
     'recordings are in more than one fold',
   ),
+  'names that look alike': (
+    {'primary_names': ['Up', 'up ']},
+    "'primary' has the classes 'Up' and 'up ', which differ",
+  ),
   'a label that varies': (
     {'recording': np.arange(60) // 4},
     "'person' varies within a recording",
@@ -158,20 +162,109 @@ def test_remarks(case):
   assert f'note: {remark}\n' in check_data.terminal(found)
 
 
-def test_one_wild_value_is_told():
-  x = np.random.default_rng(0).integers(0, 2, (2000, 1, 1000, 1))
-  x = x.astype(np.float32)
-  x[7, 0, 0, 0] = 1e8
-  data = _data(
-    x=x,
-    primary=np.arange(2000) % 2,
-    sensitive={'person': np.arange(2000) // 2 % 4},
-    recording=np.arange(2000),
-    fold=np.arange(2000) % 3,
-    channels=('light',),
-  )
+def _outliers(x, channels=('light', 'sound')):
+  data = _data(x=x.astype(np.float32), channels=channels)
+  return [r for r in check_data.examine(data).remarks if 'outlier' in r]
+
+
+def test_a_wild_value_is_told_with_its_example():
+  rng = np.random.default_rng(0)
+  x = rng.random((60, 1, 8, 2))
+  assert not _outliers(x)
+  # Of 480 values, one is at most 22 deviations from their mean.
+  x[7, 0, 3, 0] = 1e8
+  x[9, 0, 5, 1] = -40
+  light, sound = _outliers(x)
+  assert light.startswith('light is 1e+08 in example 7, ')
+  assert sound.startswith('sound is -40 in example 9, ')
+  quartiles = np.quantile(x[..., 1], (0.25, 0.5, 0.75))
+  ranges = (quartiles[1] + 40) / (quartiles[2] - quartiles[0])
+  assert f'{ranges:.3g} interquartile ranges' in sound
+  assert f'the median, {quartiles[1]:.4g}: an outlier' in sound
+
+
+def test_the_border_of_wild_values_by_hand():
+  """Quartiles 1, 2 and 3: twenty ranges of 2 from the median are 42."""
+  x = np.tile([0.0, 1, 2, 3, 4], 96).reshape(60, 1, 8, 1)
+  for value, count in ((42, 0), (42.5, 1), (-38, 0), (-38.5, 1)):
+    x[59, 0, 7] = value
+    assert len(_outliers(x, ('light',))) == count, value
+
+
+def test_a_code_for_what_is_missing_is_told():
+  x = np.random.default_rng(0).random((60, 1, 8, 2))
+  x[::10, 0, :, 1] = -999  # One example in ten.
+  (remark,) = _outliers(x)
+  assert remark.startswith('sound is -999 in example 0, ')
+
+
+def test_a_rare_value_of_a_channel_that_hardly_changes():
+  x = np.zeros((60, 1, 500, 1))
+  x[31, 0, 4] = 3
+  (remark,) = _outliers(x, ('light',))
+  assert remark.startswith('light is 3 in example 31, ')
+  x[::2, 0, 4] = 3  # Often, for this rule.
+  assert not _outliers(x, ('light',))
+
+
+def test_many_channels_with_wild_values_are_counted():
+  x = np.random.default_rng(0).random((60, 1, 8, 9))
+  x[4, 0, 2] = 1e6
+  data = _data(x=x.astype(np.float32), channels=())
   remarks = check_data.examine(data).remarks
-  assert any('light holds 0 to 1e+08' in remark for remark in remarks)
+  assert sum('outlier' in remark for remark in remarks) == 5
+  assert '4 other channels have such values too.' in remarks
+
+
+def test_quartiles_of_a_sample(monkeypatch):
+  x = np.random.default_rng(0).random((60, 1, 500, 2))
+  x[7, 0, 3, 0] = 1e8
+  monkeypatch.setattr(check_data, '_SAMPLE', 6000)
+  monkeypatch.setattr(check_data, '_BLOCK', 7)
+  (remark,) = _outliers(x)
+  assert remark.startswith('light is 1e+08 in example 7, ')
+  # 1e8 over a range of about a half, of 3000 values a channel.
+  ranges = float(remark.split('example 7, ')[1].split()[0])
+  assert ranges == pytest.approx(2e8, rel=0.1)
+
+
+@pytest.mark.parametrize(
+  ('shape', 'part'),
+  [
+    ((60, 3, 48, 48), 'x [60, 3, 48, 48] looks channels-first'),
+    ((60, 1, 48, 48), 'x [60, 1, 48, 48] looks channels-first'),
+    ((60, 1, 40, 128), 'series of 40 samples have 128 channels'),
+    ((60, 48, 48, 3), ''),
+    ((60, 48, 48, 1), ''),
+    ((60, 3, 3, 3), ''),
+    ((60, 1, 128, 6), ''),
+    ((60, 1, 150, 1), ''),
+  ],
+)
+def test_the_order_of_axes(shape, part):
+  x = np.random.default_rng(0).random(shape, np.float32)
+  remarks = check_data.examine(_data(x=x, channels=())).remarks
+  told = [r for r in remarks if 'channels-first' in r or 'time comes' in r]
+  assert len(told) == bool(part)
+  assert not part or told[0].startswith(part)
+  # Whoever names the channels knows which they are.
+  names = [str(i) for i in range(shape[-1])]
+  remarks = check_data.examine(_data(x=x, channels=names)).remarks
+  assert not any('channels-first' in r or 'time comes' in r for r in remarks)
+
+
+def test_recordings_in_two_folds_are_counted():
+  """Recording r has three examples in a row, of which two folds share two."""
+  found = check_data.examine(_data(recording=np.arange(60) // 3))
+  # 18, 19 | 20 are of recording 6, and 39 | 40, 41 of recording 13.
+  assert found.recordings == [7, 8, 7]
+  assert found.shared == [1, 2, 1]
+  assert any('1 of the 7 of the test fold' in r for r in found.remarks)
+  whole = np.repeat(np.arange(12), 5)
+  found = check_data.examine(_data(recording=whole))
+  assert found.recordings == [4, 4, 4]
+  assert found.shared == [0, 0, 0]
+  assert not any('more than one fold' in r for r in found.remarks)
 
 
 def test_the_tables_say_all(monkeypatch):
@@ -191,7 +284,9 @@ def test_the_tables_say_all(monkeypatch):
   assert ['examples', '20', '20', '20'] in lines
   assert ['recordings', '20', '20', '20'] in lines
   # Of thirty people, in turn, each fold has twenty.
-  assert ['of label person', '20', '20', '20'] in lines
+  assert ['classes of person', '20', '20', '20'] in lines
+  assert ['classes of primary', '2', '2', '2'] in lines
+  assert ['recordings in another fold too', '0', '0', '0'] in lines
   assert ['up', '10', '10', '10'] in lines
   assert ['largest share, %', '50.0', '50.0', '50.0'] in lines
   # Names are shown as they are, though brackets mean something to rich; and

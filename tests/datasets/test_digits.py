@@ -89,7 +89,8 @@ def test_the_seed_chooses_the_folds(data):
 @pytest.mark.parametrize(
   ('change', 'part'),
   [
-    ({'frames': 0}, 'frames is 0'),
+    ({'frames': 0}, r'data\.frames is 0'),
+    ({'seed': -1}, r'data\.seed is -1; it must be 0 or more'),
     ({'fractions': (1.0, 0.5, 0.0)}, 'three positive shares'),
   ],
 )

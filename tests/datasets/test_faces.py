@@ -95,10 +95,10 @@ def test_folds_are_by_image_number():
 @pytest.mark.parametrize(
   ('change', 'part'),
   [
-    ({'size': (0, 46)}, r'size is \(0, 46\)'),
+    ({'size': (0, 46)}, r'data.size is \(0, 46\)'),
     ({'size': (56,)}, r'size is \(56,\)'),
-    ({'test': (11,)}, 'test names image 11'),
-    ({'validation': (7, 9)}, 'image 9 is in both validation and test'),
+    ({'test': (11,)}, 'data.test names image 11'),
+    ({'validation': (7, 9)}, 'image 9 is in both data.validation and data.t'),
     ({'test': ()}, 'the test fold is empty'),
   ],
 )

@@ -141,7 +141,7 @@ REFUSED = {
   ),
   'a label without a file': (
     lambda folder: (folder / 'run.csv').unlink(),
-    ["labels.csv names 'run.csv', which is not there"],
+    ["labels.csv names 'run.csv', which is no .csv file in"],
   ),
   'a file without a label': (
     _put('walk/three.csv', b'x (m),y (m)\n1,2\n'),
@@ -179,7 +179,7 @@ REFUSED = {
   ),
   'a column twice': (
     _change('walk/one.csv', 'y (m)', 'x (m)'),
-    ['one.csv has a column twice: x (m), x (m)'],
+    ["one.csv, row 1: the column 'x (m)' is there twice, among x (m), x (m)"],
   ),
   'a short recording': (
     _put('run.csv', b'x (m),y (m)\n' + b'1,2\n' * 30),
@@ -228,6 +228,66 @@ def test_an_unknown_fold_and_an_unknown_channel(tmp_path):
   _write(tmp_path)
   with pytest.raises(errors.UserError, match=r"'x'.* Known: x \(m\), y \(m\)"):
     _load(tmp_path, channels='x')
+
+
+def test_folds_as_numbers(tmp_path):
+  labels = [
+    f'{line},{fold}'
+    for line, fold in zip(LABELS, ('fold', '0', '1', '2'), strict=True)
+  ]
+  _write(tmp_path, labels)
+  files, fold, _ = recordings.read_labels(
+    ml_collections.ConfigDict({**recordings.DEFAULTS, 'folder': str(tmp_path)})
+  )
+  assert files == list(FILES)
+  assert fold is not None
+  assert fold.tolist() == [0, 1, 2]
+  assert fold.dtype == np.int8
+  _write(tmp_path, [line.replace(',2', ',3') for line in labels])
+  with pytest.raises(errors.UserError, match=r"row 4 .*'3'.*train.*0, 1, 2"):
+    _load(tmp_path)
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+  _write(tmp_path)
+  plain = _load(tmp_path)
+  for hidden in (
+    '.ipynb_checkpoints/run-checkpoint.csv',
+    'walk/.ipynb_checkpoints/one-checkpoint.csv',
+    'walk/._one.csv',
+  ):
+    (tmp_path / hidden).parent.mkdir(exist_ok=True)
+    (tmp_path / hidden).write_bytes(b'\xff\x00')
+  np.testing.assert_array_equal(_load(tmp_path).x, plain.x)
+
+
+def test_an_ending_in_capitals(tmp_path):
+  _write(tmp_path, [line.replace('run.csv', 'run.CSV') for line in LABELS])
+  (tmp_path / 'run.csv').rename(tmp_path / 'run.CSV')
+  assert set(_load(tmp_path).recording.tolist()) == {0, 1, 2}
+
+
+def test_a_column_without_a_name(tmp_path):
+  """As the index that pandas writes; it is no channel."""
+  _write(tmp_path)
+  for file in FILES:
+    lines = (tmp_path / file).read_text().splitlines()
+    lines = [f'{i - 1 if i else ""},{line}' for i, line in enumerate(lines)]
+    (tmp_path / file).write_text('\n'.join(lines))
+  with pytest.raises(errors.UserError, match=r'one\.csv, row 1: column 1 has'):
+    _load(tmp_path)
+  data = _load(tmp_path, channels=('x (m)', 'y (m)'))
+  assert data.x[0, 0, 0].tolist() == [0, 0]
+  with pytest.raises(errors.UserError, match=r"names 'x \(m\)' twice"):
+    _load(tmp_path, channels=('x (m)', 'x (m)'))
+
+
+def test_the_folder_is_needed_and_may_be_at_home(tmp_path, monkeypatch):
+  with pytest.raises(errors.UserError, match=r'data\.folder is not set'):
+    recordings.read_labels(ml_collections.ConfigDict(recordings.DEFAULTS))
+  _write(tmp_path)
+  monkeypatch.setenv('HOME', str(tmp_path.parent))
+  assert len(_load(f'~/{tmp_path.name}').x)
 
 
 def test_a_mark_at_the_start_and_lines_at_the_end(tmp_path):

@@ -202,7 +202,7 @@ def test_other_mistakes(tmp_path):
       _load(path)
   with pytest.raises(errors.UserError, match=r'has no image named \[age\]'):
     _load(tmp_path)
-  with pytest.raises(errors.UserError, match='size is 0'):
+  with pytest.raises(errors.UserError, match=r'data\.size is 0'):
     _load(_write(tmp_path), size=0)
   with pytest.raises(errors.UserError, match='grey must be True'):
     _load(_write(tmp_path), grey=False)

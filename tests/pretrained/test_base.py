@@ -229,6 +229,8 @@ def test_a_package_that_is_absent(package, name, params, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, package, None)
   monkeypatch.delitem(sys.modules, f'{package}.numpy', raising=False)
   with pytest.raises(errors.UserError, match=f'pip install {package}'):
+    base.check({'path': str(tmp_path / name)}, 'vgg16')
+  with pytest.raises(errors.UserError, match=f'pip install {package}'):
     base.load(tmp_path / name, params, 'vgg16')
 
 
@@ -270,7 +272,7 @@ def test_pytorch_is_told_to_run_no_pickle(
 
   stand_in = types.SimpleNamespace(load=load, Tensor=_Tensor)
   monkeypatch.setitem(sys.modules, 'torch', stand_in)
-  (tmp_path / 'x.pth').write_bytes(b'')
+  (tmp_path / 'x.pth').write_bytes(b'PK\x03\x04')
   found, _ = base.load(tmp_path / 'x.pth', params, 'vgg16', head='must')
   assert asked['weights_only'] is True
   networks.assert_loaded(found, expected)
@@ -287,7 +289,7 @@ def test_more_than_tensors_is_refused(answer, params, tmp_path, monkeypatch):
 
   stand_in = types.SimpleNamespace(load=load, Tensor=_Tensor)
   monkeypatch.setitem(sys.modules, 'torch', stand_in)
-  (tmp_path / 'x.pt').write_bytes(b'')
+  (tmp_path / 'x.pt').write_bytes(b'\x80')
   with pytest.raises(
     errors.UserError, match='no state dict of plain'
   ) as caught:
@@ -329,6 +331,7 @@ def test_a_config_with_one(params, expected, tmp_path):
     ({'dense': 'no'}, 'vgg16', ("'no'", 'match, skip, must')),
     ({'channel_order': 'gbr'}, 'vgg16', ("'gbr'", 'rgb, bgr')),
     ({'scale': 0.0}, 'vgg16', ('scale is 0.0',)),
+    ({'grey': 1}, 'vgg16', ('grey is 1', 'True or False')),
     ({}, 'cnn1d', ("'cnn1d'", 'vgg16')),
   ],
 )
@@ -336,12 +339,70 @@ def test_settings_are_refused_before_the_file_is_read(
   more, model, words, tmp_path
 ):
   path = tmp_path / 'x.npz'
-  path.write_bytes(b'damaged, which is not noticed')
+  path.write_bytes(b'PK\x03\x04 damaged, which is not noticed')
   base.check(_config(path=str(path)), 'vgg16')
   with pytest.raises(errors.UserError) as caught:
     base.check(_config(path=str(path), **more), model)
   for word in words:
     assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ('name', 'content'),
+  [
+    ('x.h5', b'PK\x03\x04'),
+    ('x.hdf5', b''),
+    ('x.npz', b'\x93NUMPY'),
+    ('x.pt', b'<!DOCTYPE html>'),
+    ('x.pth', b'version https://git-lfs.github.com/spec/v1'),
+    ('x.safetensors', b'\x00' * 40),
+    # Names that would be longer than the file.
+    ('x.safetensors', b'\x80\x00\x00\x00\x00\x00\x00\x00{"a": 1}'),
+  ],
+)
+def test_first_bytes_tell_what_a_file_is_not(
+  name, content, tmp_path, monkeypatch
+):
+  (tmp_path / name).write_bytes(content)
+  # PyTorch need not be installed for it.
+  monkeypatch.setitem(sys.modules, 'torch', types.SimpleNamespace())
+  with pytest.raises(errors.UserError, match='not what its ending says') as e:
+    base.check({'path': str(tmp_path / name)}, 'vgg16')
+  assert str(tmp_path / name) in str(e.value)
+  assert f'{len(content)} bytes' in str(e.value)
+
+
+def test_files_that_are_good_pass_unread(params, expected, tmp_path):
+  import h5py
+  import safetensors.numpy
+
+  path = _save(tmp_path, _hwio(expected))
+  base.check({'path': str(path)}, 'vgg16')
+  with h5py.File(tmp_path / 'x.h5', 'w') as f:
+    f['a'] = 1.0
+  base.check({'path': str(tmp_path / 'x.h5')}, 'vgg16')
+  arrays = {'a': np.ones(3, np.float32)}
+  safetensors.numpy.save_file(arrays, tmp_path / 'x.safetensors')
+  base.check({'path': str(tmp_path / 'x.safetensors')}, 'vgg16')
+
+
+def test_a_file_at_home(params, expected, tmp_path, monkeypatch):
+  _save(tmp_path, _hwio(expected))
+  monkeypatch.setenv('HOME', str(tmp_path))
+  found, _ = base.from_config(
+    _config(path='~/x.npz', head='must'), params, 'vgg16'
+  )
+  networks.assert_loaded(found, expected)
+  with pytest.raises(errors.UserError, match=r'path: .*y\.npz is not there'):
+    base.check({'path': '~/y.npz'}, 'vgg16')
+
+
+def test_normalization_is_refused_by_the_options(expected, tmp_path):
+  path = str(_save(tmp_path, _hwio(expected)))
+  base.check({'path': path}, 'vgg16', {'norm': False, 'width': 0.5})
+  with pytest.raises(errors.UserError, match=r'model\.options\.norm is True'):
+    base.check({'path': path}, 'vgg16', {'norm': True})
+  base.check({'path': ''}, 'vgg16', {'norm': True})
 
 
 def test_a_network_with_normalization_is_refused(expected, tmp_path):

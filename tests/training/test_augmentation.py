@@ -82,6 +82,61 @@ def test_changes_are_drawn_anew_for_each_key():
   np.testing.assert_array_equal(one, augment(_KEY, x))
 
 
+REFUSED = {
+  'a share above one': ({'mirror': 7}, 'augment.mirror is 7', 'from 0 to 1'),
+  'a shift back': ({'shift': -2}, 'augment.shift is -2', 'whole number'),
+  'half a pixel': ({'shift': 1.5}, 'augment.shift is 1.5', 'whole number'),
+  'a negative deviation': ({'gain': -1}, 'augment.gain is -1', 'from 0 to 1'),
+  'NaN': (
+    {'contrast': float('nan')},
+    'augment.contrast is nan',
+    'from 0 to 1',
+  ),
+  'infinity': (
+    {'time_scale': float('inf')},
+    'augment.time_scale is inf',
+    'from 0 to 1',
+  ),
+  'text': ({'gain': '0.1'}, 'augment.gain is 0.1', 'from 0 to 1'),
+}
+
+
+@pytest.mark.parametrize('case', REFUSED.values(), ids=REFUSED.keys())
+def test_strengths_out_of_range(case):
+  config, *parts = case
+  with pytest.raises(errors.UserError) as caught:
+    augmentation.make(config)
+  for part in parts:
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ('config', 'shape', 'part'),
+  [
+    ({'mirror': 0.5}, (1, 9, 2), r'augment.mirror is 0.5, .*\[1, 9, 2\]'),
+    ({'shift': 1}, (1, 9, 2), 'augment.shift is 1, and is for pictures'),
+    ({'mirror': 0.5}, (9,), 'augment.mirror'),
+    ({'shift': 6}, (6, 9, 3), 'pictures of 6 by 9 can be shifted by 0 to 5'),
+    ({'time_scale': 0.1}, (1, 1, 2), 'augment.time_scale is 0.1'),
+    ({'time_scale': 0.1}, (9,), 'augment.time_scale is 0.1'),
+  ],
+)
+def test_changes_suit_the_examples(config, shape, part):
+  with pytest.raises(errors.UserError, match=part):
+    augmentation.check(config, shape)
+  with pytest.raises(errors.UserError, match=part):
+    augmentation.make(config)(_KEY, jnp.zeros((2, *shape)))
+
+
+def test_what_suits_or_is_nought_is_taken():
+  off = dict.fromkeys(augmentation.KNOWN, 0)
+  for shape in ((1, 9, 2), (9,), (1, 1, 1), (6, 9, 3)):
+    augmentation.check(off, shape)
+  augmentation.check({'gain': 1, 'mirror': 1.0, 'shift': 5}, (6, 9, 3))
+  augmentation.check({'shift': 500})  # No shape is known.
+  augmentation.check({'gain': 0.1, 'time_scale': 0.1}, (1, 9, 2))
+
+
 def test_an_unknown_change_is_told_with_the_known_ones():
   with pytest.raises(errors.UserError, match=r"'gian'.*'gain'.*mirror"):
     augmentation.make({'gian': 0.1})

@@ -1,13 +1,52 @@
 """Folds by chance: each class shared out, and what belongs together kept so."""
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from hybrid_jax import errors
 
+NAMES = ('train', 'validation', 'test')  # in the order of their numbers
+
+_CODES = {
+  **{name: i for i, name in enumerate(NAMES)},
+  **{str(i): i for i in range(len(NAMES))},
+}
+_VALID = '0 or train, 1 or validation, 2 or test'
 _RARE = 5  # units that a pair of classes must have to be balanced for itself
+
+
+def encode(values: np.ndarray, what: str) -> np.ndarray:
+  """`[n]` int8 of folds that are given as 0, 1 and 2, or by their names.
+
+  Args:
+    values: `[n]` whole numbers or text.
+    what: whose values they are, for messages.
+
+  Raises:
+    UserError: a value is no fold; it names the value, and its row from 0.
+  """
+  if values.dtype.kind not in 'iuUS':
+    raise errors.UserError(f'{what} is {values.dtype}; {_VALID}.')
+  if values.dtype.kind == 'S':
+    values = np.char.decode(values, 'utf-8', 'replace')
+  found, codes = np.unique(values, return_inverse=True)
+  folds = np.array([_CODES.get(str(value), -1) for value in found], np.int8)
+  fold = folds[codes]
+  if (fold < 0).any():
+    row = int(np.argmax(fold < 0))
+    raise errors.UserError(
+      f'{what} is {values[row].item()!r} in row {row}; {_VALID}.'
+    )
+  return fold
+
+
+def code(value: str, what: str) -> int:
+  """The number of a fold that is given as text, see `encode`."""
+  errors.check_known(what, value, _CODES)
+  return _CODES[value]
 
 
 def duplicates(x: np.ndarray) -> np.ndarray:
@@ -45,12 +84,16 @@ def stratified(
     `[n]` int8.
 
   Raises:
-    UserError: `fractions` are not three positive shares.
+    UserError: `fractions` are not three positive shares, or `seed` is
+      negative.
   """
-  if len(fractions) != 3 or min(fractions) <= 0:
+  if len(fractions) != 3 or not all(0 < f < math.inf for f in fractions):
     raise errors.UserError(
-      f'fractions {tuple(fractions)} must be three positive shares.'
+      f'data.fractions is {tuple(fractions)}; it must be three positive shares,'
+      ' of train, validation and test.'
     )
+  if seed < 0:
+    raise errors.UserError(f'data.seed is {seed}; it must be 0 or more.')
   shares = np.array(fractions, float) / sum(fractions)
   unit = np.arange(len(labels[0])) if unit is None else unit
   _, unit = np.unique(unit, return_inverse=True)
@@ -87,3 +130,61 @@ def _memberships(labels, unit):
       table[unit, codes] = True
       columns.append(table[:, table.sum(axis=0) >= least])
   return np.concatenate(columns, axis=1)
+
+
+def check_groups(
+  place: object, group: np.ndarray, names: Sequence[str], fold: np.ndarray
+) -> None:
+  """Refuses folds that part a group.
+
+  Args:
+    place: the file, for messages.
+    group: `[n]`, which group each example is of, from 0.
+    names: what the groups are called.
+    fold: `[n]`.
+
+  Raises:
+    UserError: a group is in two folds; it names both.
+  """
+  for i, name in enumerate(names):
+    held = np.unique(fold[group == i])
+    if len(held) > 1:
+      raise errors.UserError(
+        f'{place}: group {name!r} is in the folds'
+        f' {" and ".join(NAMES[f] for f in held)}; it must be in one.'
+        ' Parts of a recording that are apart in time are groups of their own.'
+      )
+
+
+def check_divisible(
+  place: object,
+  labels: Mapping[str, np.ndarray],
+  names: Mapping[str, Sequence[str]],
+  group: np.ndarray,
+) -> None:
+  """Refuses groups that cannot be split with each class in training.
+
+  Args:
+    place: the file, for messages.
+    labels: name to `[n]`, classes from 0.
+    names: name to what its classes are called.
+    group: `[n]`, which group each example is of, from 0.
+
+  Raises:
+    UserError: there are too few groups, or most classes of a label are in one
+      group only; it names the label.
+  """
+  count = int(group.max()) + 1
+  if count < len(NAMES):
+    raise errors.UserError(
+      f"{place}: 'group' names {count} only; the folds need 3 or more."
+    )
+  for label, values in labels.items():
+    pairs = np.unique(np.stack([values, group]), axis=1)[0]
+    alone = int((np.bincount(pairs) == 1).sum())
+    if len(names[label]) > 1 and 2 * alone > len(names[label]):
+      raise errors.UserError(
+        f'{place}: {alone} of the {len(names[label])} classes of {label!r} are'
+        " in one group only, so whole groups cannot be split. 'group' must name"
+        " recordings, several of each class, or 'fold' must be given."
+      )

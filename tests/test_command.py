@@ -1,0 +1,114 @@
+"""What is wrong with --config, its file and its keys, in one line."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hybrid_jax import errors
+from launch import command
+from tests import studies
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'my.npz').write_bytes(b'PK\x03\x04')
+  (tmp_path / 'recordings').mkdir()
+  (tmp_path / 'good.py').write_text('def get_config():\n  return None\n')
+  (tmp_path / 'all.py').write_text('from configs.watch import *\n')
+  (tmp_path / 'other.py').write_text('import os\nx = 1\n')
+  (tmp_path / 'broken.py').write_text('x = 1\ndef get_config(:\n')
+  (tmp_path / 'data.py').write_bytes(b'PK\x03\x04\x00')
+  return tmp_path
+
+
+@pytest.mark.parametrize(
+  ('value', 'parts'),
+  [
+    ('my.npz', ['my.npz is no', 'did you mean configs/arrays.py:my.npz?']),
+    ('my.npz,small', ['did you mean configs/arrays.py:my.npz,small?']),
+    ('recordings', ['did you mean configs/arrays.py:recordings?']),
+    ('', ['--config names no file', 'configs/watch.py']),
+    ('configs/wach.py:small', ["'configs/wach.py'", 'mean configs/watch.py?']),
+    ('configs/faces', ["'configs/faces'", 'mean configs/faces.py?']),
+    ('none.npz', ["no config file 'none.npz'", 'Known: configs/arrays.py']),
+    ('other.py', ['other.py is no config file', 'no get_config']),
+    ('broken.py', ['broken.py is not Python', 'line 2']),
+    ('data.py', ['data.py is not Python', 'null bytes']),
+  ],
+)
+def test_what_is_no_config_file(folder, value, parts):
+  with pytest.raises(errors.UserError) as caught:
+    command.check_file(value)
+  for part in parts:
+    assert part in str(caught.value)
+  assert '\n' not in str(caught.value)
+
+
+def test_config_files_are_not_run(folder):
+  (folder / 'good.py').write_text('def get_config():\n  pass\n1 / 0\n')
+  for value in ('good.py', 'good.py:small', 'all.py'):
+    command.check_file(value)
+
+
+def _run(folder, *arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'launch.check_data', *arguments],
+    cwd=folder,
+    env=studies.environment() | {'PYTHONPATH': str(studies.ROOT)},
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=False,
+  )
+
+
+_CODE = """from configs import watch
+def get_config(arg=''):
+  c = watch.get_config()
+  if arg:
+    c.nothing.steps = 3
+  del c.data
+  return c
+"""
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'parts'),
+  [
+    (['my.npz'], ['did you mean configs/arrays.py:my.npz?']),
+    (
+      ['mine.py', '--config.training.step=3'],
+      ["config.training 'step'", "Did you mean 'steps'?", 'warmup'],
+    ),
+    (
+      ['mine.py', '--config.training.steps.x=3'],
+      ["config.training.steps is 800; it has no setting 'x'"],
+    ),
+    (['mine.py:x'], ['mine.py, line 5: AttributeError', 'nothing']),
+    (['good.py:x'], ['good.py: get_config() takes 0 positional']),
+    (['mine.py'], ["no 'data': it is not that of a study", 'Known: conf']),
+  ],
+)
+def test_a_mistake_is_one_line(folder, arguments, parts):
+  (folder / 'mine.py').write_text(_CODE)
+  file, *rest = arguments
+  done = _run(folder, f'--config={file}', *rest)
+  assert done.returncode == 1
+  assert done.stderr.startswith('error: ')
+  assert len(done.stderr.strip().splitlines()) == 1
+  for part in parts:
+    assert part in done.stderr
+  assert not done.stdout
+
+
+@pytest.mark.parametrize(
+  ('name', 'told'),
+  [('config.data.seed', 'data.seed'), ('config.seed', 'config.seed')],
+)
+def test_a_seed_below_nought_is_refused(name, told):
+  done = _run(studies.ROOT, '--config=configs/digits.py', f'--{name}=-1')
+  assert done.returncode == 1
+  assert done.stderr == f'error: {told} is -1; it must be 0 or more.\n'
+  assert len(done.stderr.strip().splitlines()) == 1
