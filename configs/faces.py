@@ -42,5 +42,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.siamese.steps, c.siamese.every = 150, 50
   c.defend.warm_steps, c.defend.steps, c.defend.every = 50, 150, 50
   c.augment.mirror, c.augment.shift = 0.5, 3
+  rebuilding = c.attack.measures.reconstruction
+  rebuilding.split_points = ('pool4', 'fc7')
   common.shrink(c, arg or 'fast')
+  c.attack.measures.reconstruction = rebuilding  # Its pictures are of faces.
   return c

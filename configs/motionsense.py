@@ -40,8 +40,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     {'widths': (32, 64, 64, 64), 'kernel': 5, 'dense': 64}
   )
   common.cut(c, {'conv1': 8, 'conv2': 8, 'conv3': 8, 'conv4': 8, 'dense1': 6})
-  c.training.steps = 2400
+  # From early cuts on, these train a large network again for every attack.
+  c.attack.only_at.transfer = c.attack.only_at.decensor = ('dense1',)
+  c.training.steps = 4800
   c.training.every = 400
+  c.siamese.steps = 900
   c.release.prototypes = 6
   common.shrink(c, arg)
   if arg != 'tune' and 'rivals' in c:

@@ -13,6 +13,8 @@ from hybrid_jax.adversaries import base as adversaries
 
 # Every audit has it: the best attacker for each sensitive label.
 LEAKAGE = 'leakage'
+# The split point of a control, in place of one.
+NOWHERE = ''
 
 
 def asked(
@@ -38,6 +40,26 @@ def asked(
       if name != LEAKAGE and suits(settings)
     ),
   )
+
+
+def at(
+  config: ml_collections.FrozenConfigDict, split_point: str
+) -> ml_collections.FrozenConfigDict:
+  """`config` with the adversaries that attack a split point.
+
+  Args:
+    config: `adversaries`, names, and `only_at`, name to the split points where
+      alone, and on the controls, it attacks.
+    split_point: `NOWHERE` for controls.
+  """
+  own = ml_collections.ConfigDict(config)
+  own.adversaries = tuple(
+    name
+    for name in config.adversaries
+    if split_point == NOWHERE
+    or split_point in config.only_at.get(name, (split_point,))
+  )
+  return ml_collections.FrozenConfigDict(own)
 
 
 def measure(

@@ -4,7 +4,7 @@ from typing import Any
 
 from hybrid_jax import files, plugins
 from hybrid_jax.audit import base as audit
-from hybrid_jax.stages import base, problems
+from hybrid_jax.stages import base
 
 Row = dict[str, Any]
 
@@ -45,8 +45,7 @@ def gather(study: base.Study) -> list[Row]:
 def controls(study: base.Study, names: tuple[str, ...]) -> dict[str, Any]:
   """The named controls' measures, by control and measure."""
   return {
-    name: _measures(study, f'control-{name}', problems.NOWHERE)
-    for name in names
+    name: _measures(study, f'control-{name}', audit.NOWHERE) for name in names
   }
 
 
@@ -107,11 +106,14 @@ def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
       )
   for attribute, raw in found.get('raw', {}).get('leakage', {}).items():
     worst = max(rows, key=lambda row: row['leakage'][attribute]['value'])
+    part = (
+      f', or saw too little: {n} examples' if (n := raw.get('examples')) else ''
+    )
     if raw['high'] < worst['leakage'][attribute]['value']:
       wrong.append(
         f'The attack on raw inputs finds {attribute} in {raw["value"]:.1%},'
         f' less than at {worst["split_point"]} {worst["embedding"]}: it is too'
-        ' weak.'
+        f' weak{part}.'
       )
   return wrong
 

@@ -44,9 +44,7 @@ def run(study: base.Study) -> None:
 
 def _targets(study):
   """Each target's name and split point; controls at none of them."""
-  controls = [
-    (f'control-{name}', problems.NOWHERE) for name in problems.CONTROLS
-  ]
+  controls = [(f'control-{name}', audit.NOWHERE) for name in problems.CONTROLS]
   return controls + [(f'{p}-{name}', p) for p, name in study.targets]
 
 
@@ -57,10 +55,18 @@ def _attack(study, target, measures, bar):
     if split_point == 'control'
     else problems.of_row(study, split_point, name)
   )
+  config = audit.at(
+    study.config.attack,
+    audit.NOWHERE if split_point == 'control' else split_point,
+  )
   for measure in measures:
-    found = audit.measure(
-      measure, problem, study.config.attack, study.config.seed
-    )
+    found = audit.measure(measure, problem, config, study.config.seed)
+    if measure == audit.LEAKAGE and len(problem.fold) < len(study.data.fold):
+      # Inputs that are not in memory are attacked in part.
+      found = {
+        k: figures | {'examples': len(problem.fold)}
+        for k, figures in found.items()
+      }
     files.write_json(study.result(measure, target), found)
     shown = found if measure == audit.LEAKAGE else {}
     bar.advance(

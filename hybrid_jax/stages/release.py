@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 from hybrid_jax import files, progress
@@ -34,8 +35,15 @@ def run(study: base.Study) -> None:
 def fitted(
   study: base.Study, split_point: str, embedding: str, features: np.ndarray
 ) -> release.Release:
-  """The embedding's release, fitted on the training fold's features."""
+  """The embedding's release, fitted on the training fold's features.
+
+  A setting of `config.release` that the embedding has too is the embedding's.
+  """
   asked = study.config.release.embeddings[embedding]
+  own = ml_collections.ConfigDict(study.config.release)
+  for name in asked:
+    if name in own:
+      own[name] = asked[name]
   trained = (
     {}
     if asked.weights in (base.SIMPLE, base.SIAMESE)
@@ -46,7 +54,7 @@ def fitted(
   return release.fit(
     asked.mechanisms,
     features[study.rows(datasets.TRAIN)],
-    study.config.release,
+    own,
     split_point,
     trained,
   )

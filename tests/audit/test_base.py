@@ -1,0 +1,28 @@
+"""Which measures and adversaries a split point gets."""
+
+import ml_collections
+
+from hybrid_jax.audit import base
+
+
+def _config():
+  return ml_collections.FrozenConfigDict(
+    {
+      'adversaries': ('linear', 'transfer'),
+      'only_at': {'transfer': ('dense1',)},
+      'measures': {'ranks': {}, 'releases': {'split_points': ('dense1',)}},
+    }
+  )
+
+
+def test_an_adversary_attacks_only_where_the_config_says():
+  config = _config()
+  assert base.at(config, 'conv1').adversaries == ('linear',)
+  assert base.at(config, 'dense1').adversaries == ('linear', 'transfer')
+  assert base.at(config, base.NOWHERE).adversaries == ('linear', 'transfer')
+
+
+def test_a_measure_is_asked_for_only_where_the_config_says():
+  config = _config()
+  assert base.asked(config, 'conv1') == ('leakage', 'ranks')
+  assert base.asked(config, 'dense1') == ('leakage', 'ranks', 'releases')
