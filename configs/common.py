@@ -32,6 +32,13 @@ def get_config() -> ml_collections.ConfigDict:
     }
   )
 
+  c.input = ml_collections.ConfigDict(
+    {
+      'memory_limit': 4.0,  # GiB; larger data are read in batches, by Grain
+      'workers': 0,  # processes that read
+    }
+  )
+
   c.training = ml_collections.ConfigDict()
   c.training.steps = 800
   c.training.batch_size = 128
@@ -120,6 +127,8 @@ def get_config() -> ml_collections.ConfigDict:
     'transfer',
     'decensor',
   )
+  # Adversary to the split points where it attacks, if not at all of them.
+  c.attack.only_at = ml_collections.ConfigDict()
   c.attack.workers = 4  # targets attacked at once
   c.attack.trials = 3  # settings tried of every network, trained at once
   c.attack.windows = (1, 2, 4, 8, 16, 32, 64)  # added up

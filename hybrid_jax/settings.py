@@ -12,6 +12,9 @@ from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.pretrained import base as pretrained
 from hybrid_jax.training import augmentation
 
+# What an embedding may set for itself, in place of `config.release`.
+_OWN = ('noise', 'reduced_dim', 'prototypes', 'sharpness')
+
 
 def at(value: Any, split_point: str) -> Any:
   """A setting's value at a split point: one for all, or one for each by name.
@@ -71,6 +74,12 @@ def check(
       embedding.weights,
       ['simple', 'siamese', *plugins.known('defence')],
     )
+    for name in embedding:
+      errors.check_known(
+        'setting of an embedding',
+        name,
+        ['weights', 'mechanisms', 'split_points', *_OWN],
+      )
     for name in embedding.get('split_points') or ():
       errors.check_known('split point of an embedding', name, split_points)
     for name in embedding.mechanisms:
@@ -78,8 +87,13 @@ def check(
         'release mechanism', name, plugins.known('release mechanism')
       )
   check_attack(config.attack)
+  for names in config.attack.only_at.values():
+    for name in names:
+      errors.check_known('split point of an adversary', name, split_points)
   augmentation.make(config.augment)
-  pretrained.check(config.model.pretrained, config.model.name)
+  pretrained.check(
+    config.model.pretrained, config.model.name, config.model.options
+  )
   rivals = config.get('rivals')
   if rivals:
     errors.check_known(
@@ -87,6 +101,11 @@ def check(
     )
     for name in rivals.methods:
       errors.check_known('defence', name, plugins.known('defence'))
+  for name, value in config.input.items():
+    if value < 0:
+      raise errors.UserError(
+        f'input.{name} is {value}; it must not be negative.'
+      )
   for group in ('training', 'siamese', 'defend'):
     for name in ('steps', 'batch_size', 'every'):
       if config[group][name] < 1:
@@ -103,6 +122,8 @@ def check_attack(config: ml_collections.ConfigDict) -> None:
       f' {", ".join(plugins.known("adversary"))}.'
     )
   for name in config.adversaries:
+    errors.check_known('adversary', name, plugins.known('adversary'))
+  for name in config.only_at:
     errors.check_known('adversary', name, plugins.known('adversary'))
   for name in config.measures:
     errors.check_known('measure', name, plugins.known('measure'))

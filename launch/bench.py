@@ -32,6 +32,7 @@ from configs import watch
 from hybrid_jax import errors, files, progress
 from hybrid_jax.models import cnn1d
 from hybrid_jax.training import heads, state, steps
+from launch import bench_input
 
 _OUT = flags.DEFINE_string('out', 'runs/bench.json', 'The JSON file written.')
 _TORCH = flags.DEFINE_string(
@@ -238,13 +239,16 @@ def main(argv: list[str]) -> None:
   machine |= {'pytorch': torch.about}
   rows, large = measure(torch), step_timer('siamese', _LARGEST)
   large = [large(), large()][-1]
+  progress.say('and training on examples that are read')
+  read = bench_input.measure(_ROUNDS.value)
   print(', '.join(f'{k} {v}' for k, v in machine.items()))
   width = shutil.get_terminal_size((150, 24)).columns
   rich.console.Console(width=width).print(table(rows))
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   peak /= 2**30 if sys.platform == 'darwin' else 2**20
   print(f'Siamese step, batch {_LARGEST}: {large:.2f} s, peak {peak:.1f} GiB')
-  results = {'machine': machine, 'rows': rows}
+  print(bench_input.told(read))
+  results = {'machine': machine, 'rows': rows, 'input': read}
   results |= {'largest': {'seconds': large, 'peak_gib': peak}}
   files.write_json(pathlib.Path(_OUT.value), results)
 

@@ -76,6 +76,22 @@ REFUSED = {
     ('pac',),
     ['release mechanism', 'pac', "'pca'", 'noise', 'identity'],
   ),
+  'an adversary elsewhere': (
+    'attack.only_at.treees',
+    ('dense1',),
+    ['adversary', 'treees', "'trees'"],
+  ),
+  'nowhere for an adversary': (
+    'attack.only_at.trees',
+    ('conv9',),
+    ['split point of an adversary', 'conv9', *_CUTS],
+  ),
+  'setting of an embedding': (
+    'release.embeddings.reduced.nois',
+    0.1,
+    ['setting of an embedding', 'nois', "'noise'", 'mechanisms'],
+  ),
+  'memory limit': ('input.memory_limit', -1.0, ['input.memory_limit is -1']),
   'steps': ('training.steps', 0, ['training.steps is 0']),
   'batch size': ('siamese.batch_size', 0, ['siamese.batch_size is 0']),
   'every': ('training.every', -5, ['training.every is -5']),

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import sklearn.decomposition
 
-from hybrid_jax import errors
+from hybrid_jax import errors, sources
 from hybrid_jax.datasets import base as datasets
 
 VIEWS = ('standardised', 'whitened', 'within')
@@ -54,7 +54,7 @@ class Problem:
   draws: int = 4
   behind: Callable[[int], 'Behind'] | None = None
   uncensored: np.ndarray | None = None
-  x: np.ndarray | None = None
+  x: np.ndarray | sources.Source | None = None
   edge: Callable[[jax.Array], jax.Array] | None = None
 
   def __post_init__(self):

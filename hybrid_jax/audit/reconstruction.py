@@ -3,7 +3,7 @@
 import ml_collections
 import numpy as np
 
-from hybrid_jax import plugins
+from hybrid_jax import plugins, sources
 from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.metrics import reconstruction as metrics
@@ -24,29 +24,33 @@ def measure(
       settings under its name.
     seed: of all attacks.
 
+  Inputs that are not in memory are read in part, see `sources.spread`.
+
   Returns:
-    `attacks`, name to the figures of `metrics.reconstruction.measure`, the
-    baseline among them; and `pictures`, `original` and each attack's, of the
-    same test items. `None` where the inputs are not known.
+    `examples`, how many inputs were used, of all folds; `attacks`, name to the
+    figures of `metrics.reconstruction.measure`, the baseline among them; and
+    `pictures`, `original` and each attack's, of the same test items. `None`
+    where the inputs are not known.
   """
   if problem.x is None or problem.edge is None:
     return None
   settings = config.measures.reconstruction
+  rows = sources.spread(problem.x, problem.fold, problem.recording)
   given = base.Problem(
-    x=problem.x,
-    clean=problem.clean,
+    x=sources.read(sources.take(problem.x, rows)),
+    clean=problem.clean[rows],
     noise_scale=problem.noise_scale,
-    fold=problem.fold,
-    primary=problem.primary,
+    fold=problem.fold[rows],
+    primary=problem.primary[rows],
     edge=problem.edge,
   )
-  test = problem.rows(datasets.TEST)
-  original, recording = problem.x[test], problem.recording[test]
+  test = given.rows(datasets.TEST)
+  original, recording = given.x[test], problem.recording[rows][test]
   every = np.arange(len(original))
   rebuilt = {
     CLASS_MEAN: (
       every,
-      metrics.class_mean(problem.x, problem.primary, problem.fold),
+      metrics.class_mean(given.x, given.primary, given.fold),
     )
   }
   for name in settings.attacks:
@@ -56,6 +60,7 @@ def measure(
   shown = rebuilt[min(rebuilt, key=lambda name: len(rebuilt[name][0]))][0]
   shown = shown[:: max(1, len(shown) // settings.pictures)][: settings.pictures]
   return {
+    'examples': len(rows),
     'attacks': {
       name: metrics.measure(original[items], found, recording[items])
       for name, (items, found) in rebuilt.items()

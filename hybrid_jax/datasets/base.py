@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybrid_jax import errors, sources
+from hybrid_jax import errors, progress, sources
+from hybrid_jax.datasets.builders import checking
+
+_BLOCK = 256  # examples in memory at once
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FOLDS = ('train', 'validation', 'test')
@@ -25,7 +28,7 @@ class Dataset:
   """Examples in the units of the sensor, with their labels and folds.
 
   Attributes:
-    x: `[n, ...]` float32, one example a row.
+    x: `[n, ...]` float32, one example a row; or a `Source` of them.
     primary: `[n]` int32, the label that the cloud should learn.
     sensitive: name to `[n]` int32, the labels that it should not.
     recording: `[n]` int32, which recording an example was cut from; intervals
@@ -36,7 +39,7 @@ class Dataset:
     channels: the last axis of `x`, each with its unit.
   """
 
-  x: np.ndarray
+  x: np.ndarray | sources.Source
   primary: np.ndarray
   sensitive: Mapping[str, np.ndarray]
   recording: np.ndarray
@@ -51,7 +54,7 @@ class Dataset:
 
 
 def check(data: Dataset) -> Dataset:
-  """Returns `data` if it can be studied; a `Source` is checked as it is read.
+  """`data` if it can be studied; of a `Source`, values are checked when read.
 
   Raises:
     UserError: a value is not finite, a label has the wrong length or range, a
@@ -60,6 +63,7 @@ def check(data: Dataset) -> Dataset:
   n = len(data.x)
   if not n:
     raise errors.UserError('the data set holds no example.')
+  checking.check(data)
   finite = (
     np.ones(n, bool)
     if isinstance(data.x, sources.Source)
@@ -83,6 +87,9 @@ def check(data: Dataset) -> Dataset:
       raise errors.UserError(f'the {fold_name} fold is empty.')
   for name, values in data.labels().items():
     _check_classes(name, values, names[name], data.fold)
+  if isinstance(data.x, sources.Source):
+    checked = sources.Checked(data.x, data.recording)
+    return dataclasses.replace(data, x=checked)
   return data
 
 
@@ -171,11 +178,60 @@ class Normalizer:
     return ((x - self.mean) / self.std).astype(np.float32)
 
 
-def fit_normalizer(x: np.ndarray) -> Normalizer:
+class Normalized(sources.Source):
+  """The examples of `whole`, each normalized as it is read."""
+
+  def __init__(self, whole: sources.Source, normalizer: Normalizer):
+    self.shape, self.budget = whole.shape, whole.budget
+    self.dtype = np.dtype(np.float32)
+    self._whole, self._normalizer = whole, normalizer
+
+  def __getitem__(self, index: int) -> np.ndarray:
+    return self._normalizer(self._whole[index])
+
+  def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    return self._normalizer(self._whole.rows(indices))
+
+
+def normalize(
+  x: np.ndarray | sources.Source, normalizer: Normalizer
+) -> np.ndarray | sources.Source:
+  """`x [n, ..., channels]` normalized; a `Source` as it is read."""
+  if isinstance(x, sources.Source):
+    return Normalized(x, normalizer)
+  return normalizer(x)
+
+
+def fit_normalizer(x: np.ndarray | sources.Source) -> Normalizer:
   """The normalizer of `x` `[n, ..., channels]`; a constant channel keeps 1."""
-  axes = tuple(range(x.ndim - 1))
-  std = x.std(axis=axes, dtype=np.float64)
+  if isinstance(x, sources.Source):
+    mean, std = _moments(x)
+  else:
+    axes = tuple(range(x.ndim - 1))
+    mean = x.mean(axis=axes, dtype=np.float64)
+    std = x.std(axis=axes, dtype=np.float64)
   return Normalizer(
-    mean=x.mean(axis=axes, dtype=np.float64).astype(np.float32),
+    mean=mean.astype(np.float32),
     std=np.where(std > 0, std, 1).astype(np.float32),
   )
+
+
+def _moments(x):
+  """Each channel's mean and deviation, read once, by Chan's rule for blocks.
+
+  Chan, Golub and LeVeque, "Algorithms for computing the sample variance", The
+  American Statistician 37 (1983): no difference of large sums is taken.
+  """
+  count, mean, squares = 0, np.float64(0), np.float64(0)
+  with progress.Progress('normalize', len(x), unit='example') as bar:
+    for block in sources.blocks(x, _BLOCK):
+      flat = block.reshape(-1, block.shape[-1]).astype(np.float64)
+      new = flat.mean(axis=0)
+      step = new - mean
+      total = count + len(flat)
+      squares += np.square(flat - new).sum(axis=0)
+      squares += np.square(step) * count * len(flat) / total
+      mean = mean + step * len(flat) / total
+      count = total
+      bar.advance(len(block))
+  return mean, np.sqrt(squares / count)

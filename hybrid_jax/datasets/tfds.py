@@ -1,6 +1,6 @@
 """Any image, sound or feature set of TFDS, by its name (`data.dataset`).
 
-It is read as arrays through `as_data_source`. Reading images and features does
+Its arrays are read through `as_data_source`. Reading images and features does
 not import TensorFlow; a sound set does, because TFDS's `Audio` does, and so may
 preparing a set for the first time. See https://www.tensorflow.org/datasets.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from hybrid_jax import errors, progress
 from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import features, named, preparing
+from hybrid_jax.datasets.builders import examples, features, named, preparing
 
 DEFAULTS = {
   'dataset': '',  # as in TFDS, 'celeb_a' or 'name/config:version'
@@ -34,18 +34,23 @@ DEFAULTS = {
 def load(config: ml_collections.ConfigDict) -> base.Dataset:
   """Images `[n, h, w, c]` from 0 to 1, or series `[n, 1, time, channels]`.
 
+  Labels are read here, inputs when they are needed.
+
   Args:
     config: see `DEFAULTS`. Classes with less than `min_examples` training
       examples are left out with all their examples.
 
   Raises:
     UserError: a name or setting is not right, which is found before the data
-      are read; or the data cannot be had, or are not of one shape.
+      are read; or the data cannot be had. An input of another shape than the
+      first raises it when it is read.
   """
   builder = named.make(config)
-  leaf, labels, group = _chosen(config, builder)
-  sources = named.sources(config, builder)
-  inputs, values, groups, fold = _read(config, sources, leaf, labels, group)
+  library = preparing.library()
+  known = features.leaves(library, builder.info.features)
+  leaf, labels, group = _chosen(config, known)
+  labelled = named.sources(config, builder, features.skip(library, known))
+  values, groups, fold, place = _read(config, labelled, labels, group)
   keep = np.ones(len(fold), bool)
   if config.min_examples and len(fold):
     for name in labels:
@@ -62,7 +67,18 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
     name: features.encode(feature, [values[name][i] for i in rows], fold)
     for name, feature in labels.items()
   }
-  x = _stack([inputs[i] for i in rows], leaf, fold, config.length)
+  x = examples.source(
+    examples.Get(
+      named.sources(config, builder, features.skip(library, known, leaf.key)),
+      fold,
+      place[rows],
+      leaf,
+      tuple(config.size),
+      config.grey,
+      config.length,
+    ),
+    np.flatnonzero(fold == base.TRAIN),
+  )
   primary, *sensitive = labels
   return base.check(
     base.Dataset(
@@ -86,15 +102,15 @@ def kind(config: ml_collections.ConfigDict) -> str:
   Raises:
     UserError: see `named.make`; or a key or setting is not right.
   """
-  leaf, _, _ = _chosen(config, named.make(config))
+  known = features.leaves(preparing.library(), named.make(config).info.features)
+  leaf, _, _ = _chosen(config, known)
   return 'image' if len(leaf.connector.shape) > 2 else 'series'
 
 
 def _chosen(
-  config, builder
+  config, known
 ) -> tuple[features.Feature, dict[str, features.Feature], Any]:
   """The input, the labels by name, the primary first, and the group or None."""
-  known = features.leaves(preparing.library(), builder.info.features)
   leaf = features.find_input(config.feature, known)
   possible = [feature for feature in known if feature.label]
   asked = config.sensitive
@@ -137,20 +153,14 @@ def _chosen(
   return leaf, labels, group
 
 
-def _read(config, sources, leaf, labels, group):
-  """Inputs, values by label, groups `[n]` and folds `[n]` of all examples."""
-  counts = [min(len(s), config.max_examples or len(s)) for s in sources]
-  inputs, groups, values = [], [], {name: [] for name in labels}
-  with progress.Progress('data', sum(counts), unit='example') as bar:
-    for source, count in zip(sources, counts, strict=True):
+def _read(config, found, labels, group):
+  """Values by label, groups `[n]`, and each one's fold and place `[n]`."""
+  counts = [min(len(s), config.max_examples or len(s)) for s in found]
+  groups, values = [], {name: [] for name in labels}
+  with progress.Progress('labels', sum(counts), unit='example') as bar:
+    for source, count in zip(found, counts, strict=True):
       for i in range(count):
         example = source[i]
-        value = leaf.of(example)
-        inputs.append(
-          features.picture(value, config.size, config.grey)
-          if leaf.kind == features.IMAGE
-          else features.series(value, leaf.kind)
-        )
         for name, feature in labels.items():
           values[name].append(features.plain(feature.of(example)))
         groups.append(
@@ -158,31 +168,11 @@ def _read(config, sources, leaf, labels, group):
         )
         bar.advance(1)
   return (
-    inputs,
     values,
     np.array(groups),
     np.repeat(np.arange(3, dtype=np.int8), counts),
+    np.concatenate([np.arange(count) for count in counts]),
   )
-
-
-def _stack(inputs, leaf, fold, length) -> np.ndarray:
-  """Inputs of one shape: `[n, h, w, c]`, or `[n, 1, time, channels]`."""
-  if inputs[0].ndim == 2:
-    longest = max(
-      (len(v) for v, f in zip(inputs, fold, strict=True) if f == base.TRAIN),
-      default=1,
-    )
-    inputs = [features.fit(value, length or longest) for value in inputs]
-  shapes = sorted({value.shape for value in inputs})
-  if len(shapes) > 1:
-    raise errors.UserError(
-      f'{leaf.key!r} is of {len(shapes)} shapes, as {shapes[0]} and'
-      f' {shapes[-1]}; images get one by data.size, and data.grey=True.'
-    )
-  x = np.stack(inputs)
-  if leaf.kind == features.IMAGE:
-    return x.astype(np.float32) / 255
-  return x[:, None] if x.ndim == 3 else x
 
 
 def _channels(leaf, count) -> list[str]:

@@ -5,6 +5,7 @@ settings are its fields, and `classes` among them.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -13,7 +14,9 @@ import ml_collections
 import numpy as np
 from flax import linen as nn
 
-from hybrid_jax import errors, plugins
+from hybrid_jax import errors, plugins, sources
+
+_LARGEST = 2**26  # bytes of a block
 
 
 class SplitModel(nn.Module):
@@ -85,12 +88,25 @@ def make(config: ml_collections.ConfigDict, classes: int) -> SplitModel:
 
 
 def in_blocks(
-  apply: Callable, params: Any, x: np.ndarray, block: int = 1024
+  apply: Callable,
+  params: Any,
+  x: np.ndarray | sources.Source,
+  block: int = 1024,
 ) -> np.ndarray:
-  """`apply(params, x)` over `x [n, ...]` in blocks of one shape."""
-  padded = np.pad(x, ((0, -len(x) % block), *[(0, 0)] * (x.ndim - 1)))
-  out = [
-    np.asarray(apply(params, padded[i : i + block]))
-    for i in range(0, len(padded), block)
-  ]
-  return np.concatenate(out)[: len(x)]
+  """`apply(params, x)` over `x [n, ...]` in blocks of one shape.
+
+  Of a `Source` a block is in memory at a time. It has `block` examples, or less
+  if these are large.
+  """
+  block = max(1, min(block, _LARGEST // (4 * math.prod(x.shape[1:]))))
+  out, done = None, 0
+  for part in sources.blocks(x, block):
+    missing = [(0, block - len(part)), *[(0, 0)] * (part.ndim - 1)]
+    found = np.asarray(apply(params, np.pad(part, missing)))
+    if out is None:
+      out = np.empty((len(x), *found.shape[1:]), found.dtype)
+    out[done : done + len(part)] = found[: len(part)]
+    done += len(part)
+  if out is None:
+    raise ValueError('there is no example.')
+  return out

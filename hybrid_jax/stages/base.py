@@ -12,10 +12,10 @@ import ml_collections
 import numpy as np
 import optax
 
-from hybrid_jax import errors, files, plugins, settings
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax import errors, files, plugins, settings, sources
 from hybrid_jax.models import base as models
 from hybrid_jax.release import bottleneck
+from hybrid_jax.stages import inputs
 from hybrid_jax.training import checkpoint
 from hybrid_jax.training import state as train_state
 
@@ -33,7 +33,7 @@ EMBEDDINGS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Study:
+class Study(inputs.Inputs):
   """One study: what is asked for, and where its results lie.
 
   Attributes:
@@ -41,26 +41,8 @@ class Study:
     workdir: all that is written lies under it.
   """
 
-  config: ml_collections.ConfigDict
   workdir: pathlib.Path
   _params: dict = dataclasses.field(default_factory=dict, repr=False)
-
-  @functools.cached_property
-  def data(self) -> datasets.Dataset:
-    """The data set, in sensor units."""
-    return plugins.load('data set', self.config.data.name).load(
-      self.config.data
-    )
-
-  @functools.cached_property
-  def normalizer(self) -> datasets.Normalizer:
-    """Fitted on the training fold."""
-    return datasets.fit_normalizer(self.data.x[self.rows(datasets.TRAIN)])
-
-  @functools.cached_property
-  def x(self) -> np.ndarray:
-    """The examples `[n, ...]`, normalized."""
-    return self.normalizer(self.data.x)
 
   @functools.cached_property
   def model(self) -> models.SplitModel:
@@ -86,10 +68,6 @@ class Study:
     """Of the network's training; `config` is `training` or `siamese`."""
     return train_state.optimizer(config, split_points=self.model.SPLIT_POINTS)
 
-  def rows(self, fold: int) -> np.ndarray:
-    """`[n]` bool: the examples of a fold."""
-    return self.data.fold == fold
-
   def key(self, *names: str) -> jax.Array:
     """A random key of its own for each name; no state, no order."""
     key = jax.random.key(self.config.seed)
@@ -100,7 +78,7 @@ class Study:
 
   def initial_params(self) -> dict:
     """Fresh parameters of the whole network."""
-    return self.model.init(self.key('init'), self.x[:1])['params']
+    return self.model.init(self.key('init'), self.example)['params']
 
   def points(self, embedding: str) -> tuple[str, ...]:
     """The split points at which the study releases an embedding."""
@@ -198,14 +176,19 @@ class Study:
         self.model.init_with_output, split_point=split_point, method='edge'
       ),
       jax.random.key(0),
-      self.x[:1],
+      self.example,
     )
     return features.shape[1:]
 
   def features(
     self, weights: str, split_point: str, seed: int = 0
   ) -> np.ndarray:
-    """What the edge gives for every example: `[n, ...]`."""
+    """What the edge gives for every example: `[n, ...]`.
+
+    Raises:
+      UserError: this is more than fits in memory; see `check_memory`.
+    """
+    self.check_memory(split_point)
     edge = jax.jit(
       lambda params, x: self.model.apply(
         {'params': params}, x, split_point, method='edge'
@@ -214,6 +197,18 @@ class Study:
     return models.in_blocks(
       edge, self.params(weights, split_point, seed), self.x
     )
+
+  def check_memory(self, split_point: str) -> None:
+    """Raises `UserError` if the features there are larger than the limit."""
+    size = 4 * len(self.x) * math.prod(self.feature_shape(split_point)) / 2**30
+    limit = max(self.config.input.memory_limit, sources.Source.budget / 2**30)
+    if size > limit:
+      raise errors.UserError(
+        f'the features at {split_point!r} take {size:.2f} GiB for'
+        f' {len(self.x)} examples, and are attacked in memory, where'
+        f' {limit:g} GiB are allowed: cut later (model.split_points), take'
+        ' fewer examples, or raise input.memory_limit.'
+      )
 
   def released_path(self, split_point: str, embedding: str) -> pathlib.Path:
     """Where the released vectors lie."""

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from hybrid_jax import errors, files, progress, settings
+from hybrid_jax import errors, files, progress, settings, sources
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.release import pca
 from hybrid_jax.stages import base
+from hybrid_jax.training import augmentation
 
 
 def run(study: base.Study) -> None:
@@ -18,6 +19,7 @@ def run(study: base.Study) -> None:
       `datasets.base.check`.
   """
   data = study.data
+  augmentation.check(study.config.augment, data.x.shape[1:])
   _check_sizes(study)
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {
@@ -38,6 +40,8 @@ def run(study: base.Study) -> None:
       'examples': folds,
       'recordings': len(np.unique(data.recording)),
       'shape': list(data.x.shape[1:]),
+      'gib': 4 * math.prod(data.x.shape) / 2**30,
+      'streamed': sources.streams(data.x),
       'channels': list(data.channels),
       'classes': {label: list(values) for label, values in names.items()},
       'counts': counts,
@@ -49,6 +53,18 @@ def run(study: base.Study) -> None:
     f'data: {len(data.x)} windows of shape {data.x.shape[1:]} from'
     f' {len(np.unique(data.recording))} recordings; '
     + ', '.join(f'{n} {fold}' for fold, n in folds.items())
+    + f'; {_how_read(data.x, study.config.input)}'
+  )
+
+
+def _how_read(x, config):
+  size = f'{4 * math.prod(x.shape) / 2**30:.3g} GiB'
+  if not sources.streams(x):
+    return f'all {size} in memory'
+  readers = f'{config.workers} processes' if config.workers else 'threads'
+  return (
+    f'{size}, more than input.memory_limit={config.memory_limit:g}, read in'
+    f' batches by {readers}'
   )
 
 
@@ -57,6 +73,7 @@ def _check_sizes(study):
   train = int(study.rows(datasets.TRAIN).sum())
   for split_point in study.split_points:
     most = min(math.prod(study.feature_shape(split_point)), train)
+    study.check_memory(split_point)
     for name in ('reduced_dim', 'bottleneck_dim'):
       dim = settings.at(study.config.release[name], split_point)
       pca.check_dim(dim, most, split_point, name)

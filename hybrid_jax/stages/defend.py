@@ -4,9 +4,11 @@ import math
 
 import jax
 import ml_collections
+import numpy as np
 
-from hybrid_jax import plugins, settings
+from hybrid_jax import plugins, settings, sources
 from hybrid_jax.datasets import base as datasets
+from hybrid_jax.models import base as models
 from hybrid_jax.release import bottleneck
 from hybrid_jax.stages import base
 from hybrid_jax.training import augmentation, loop, steps
@@ -76,24 +78,33 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
     augmentation.make(study.config.augment),
   )
 
+  shape = study.feature_shape(split_point)
+
   @jax.jit
-  def answers(params, x, key):
+  def sent(params, x):
     variables = {'params': params['network']}
     z = study.model.apply(variables, x, split_point, method='edge')
-    clean = params['bottleneck'].transform(z.reshape(len(z), -1))
-    noisy = clean + jax.random.normal(key, clean.shape)
-    rebuilt = params['bottleneck'].inverse(noisy).reshape(z.shape)
+    return params['bottleneck'].transform(z.reshape(len(z), -1))
+
+  @jax.jit
+  def answers(params, noisy):
+    variables = {'params': params['network']}
+    rebuilt = params['bottleneck'].inverse(noisy).reshape(-1, *shape)
     return study.model.apply(
       variables, rebuilt, split_point, method='cloud'
     ).argmax(-1)
 
   def evaluate(params):
     key = study.key('defend', 'validation')
-    found = answers(params, study.x[held], key)
+    clean = models.in_blocks(sent, params, sources.take(study.x, held))
+    noisy = clean + np.asarray(jax.random.normal(key, clean.shape))
+    found = models.in_blocks(answers, params, noisy)
     return {'validation_accuracy': float((found == data.primary[held]).mean())}
 
-  batch = {'x': study.x[rows], 'primary': data.primary[rows]} | {
-    f'sensitive_{name}': labels[rows] for name, labels in data.sensitive.items()
+  batch = {
+    'x': sources.take(study.x, rows),
+    'primary': data.primary[rows],
+    **{f'sensitive_{k}': v[rows] for k, v in data.sensitive.items()},
   }
   return loop.fit(
     step,
@@ -106,4 +117,5 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
     key=study.key('defend', split_point, str(seed)),
     folder=study.run_folder(label or defence, split_point, seed),
     label=f'{label or defence} {split_point}, seed {seed}',
+    workers=study.config.input.workers,
   )

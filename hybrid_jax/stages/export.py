@@ -7,7 +7,7 @@ from importlib import metadata
 import jax.numpy as jnp
 import numpy as np
 
-from hybrid_jax import files, progress
+from hybrid_jax import files, progress, sources
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.export import cost, device, halves, parity, tflite
 from hybrid_jax.models import base as models
@@ -91,7 +91,11 @@ def _write_bundle(study, bundle, cut, edge_file, point, table):
   test = np.flatnonzero(study.rows(datasets.TEST))
   chosen = test[:: max(1, len(test) // _PARITY_WINDOWS)][:_PARITY_WINDOWS]
   agreement = parity.check(
-    cut, edge_file, cloud_file, study.data.x[chosen], study.config.seed
+    cut,
+    edge_file,
+    cloud_file,
+    sources.read(sources.take(study.data.x, chosen)),
+    study.config.seed,
   )
   files.write_bytes(bundle / 'edge.tflite', edge_file)
   files.write_bytes(bundle / 'cloud.tflite', cloud_file)

@@ -7,14 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from hybrid_jax import files, vectors
+from hybrid_jax import files, sources, vectors
 from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
 from hybrid_jax.stages import base, release
 
 CONTROLS = ('raw', 'noise', 'decision')
-# The split point of a control, in place of one.
-NOWHERE = ''
 
 
 def of_row(
@@ -23,7 +22,12 @@ def of_row(
   """A row's released file, and all that an attacker may know besides."""
   weights = study.config.release.embeddings[embedding].weights
   features = study.features(weights, split_point)
-  simple = study.features(base.SIMPLE, split_point)
+  # Once, for it may be computed from data that are read anew.
+  simple = (
+    features
+    if weights == base.SIMPLE
+    else study.features(base.SIMPLE, split_point)
+  )
   return of_release(
     study,
     study.needs(study.released_path(split_point, embedding), 'release'),
@@ -59,9 +63,11 @@ def control(study: base.Study, name: str) -> adversaries.Problem:
   """One of `CONTROLS`, in the form of a released file."""
   data = study.data
   behind = None
+  rows = np.arange(len(study.x))
   if name == 'raw':
     behind = functools.partial(_whole, study)
-    features = study.x.reshape(len(study.x), -1)
+    rows = _readable(study)
+    features = sources.read(sources.take(study.x, rows)).reshape(len(rows), -1)
   elif name == 'noise':
     dim = min(
       files.read_npz(p)['clean'].shape[1]
@@ -77,13 +83,25 @@ def control(study: base.Study, name: str) -> adversaries.Problem:
   return adversaries.Problem(
     clean=features,
     noise_scale=None,
-    primary=data.primary,
-    sensitive=data.sensitive,
-    recording=data.recording,
-    fold=data.fold,
+    primary=data.primary[rows],
+    sensitive={k: v[rows] for k, v in data.sensitive.items()},
+    recording=data.recording[rows],
+    fold=data.fold[rows],
     draws=study.config.attack.draws,
     behind=behind,
   )
+
+
+def _readable(study):
+  """The rows whose inputs are attacked at once, of each class one to train."""
+  data = study.data
+  rows = sources.spread(study.x, data.fold, data.recording)
+  train = np.flatnonzero(study.rows(datasets.TRAIN))
+  first = [
+    train[np.unique(labels[train], return_index=True)[1]]
+    for labels in data.labels().values()
+  ]
+  return np.unique(np.concatenate([rows, *first]))
 
 
 @functools.lru_cache
@@ -101,7 +119,7 @@ def _behind(study, params, made, split_point, outputs):
   shape = study.feature_shape(split_point)
 
   def fresh(key):
-    whole = model.init(key, study.x[:1])['params']
+    whole = model.init(key, study.example)['params']
     return models.split_params(model, whole, split_point)[1]
 
   def trained(key):
@@ -119,7 +137,7 @@ def _behind(study, params, made, split_point, outputs):
 def _whole(study, outputs):
   model = models.make(study.config.model, outputs)
   return adversaries.Behind(
-    {'fresh weights': lambda key: model.init(key, study.x[:1])['params']},
+    {'fresh weights': lambda key: model.init(key, study.example)['params']},
     lambda params, x: model.apply(
       {'params': params}, x.reshape(-1, *study.x.shape[1:])
     ),

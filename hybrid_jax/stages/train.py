@@ -2,7 +2,7 @@
 
 import jax
 
-from hybrid_jax import progress
+from hybrid_jax import progress, sources
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
 from hybrid_jax.pretrained import base as pretrained
@@ -35,7 +35,7 @@ def run(study: base.Study) -> None:
 def fit(study, settings, step, state, weights: str, split_point: str = ''):
   """Runs the one loop on the training fold, validating after each chunk."""
   train, held = study.rows(datasets.TRAIN), study.rows(datasets.VALIDATION)
-  held_x, held_y = study.x[held], study.data.primary[held]
+  held_x, held_y = sources.take(study.x, held), study.data.primary[held]
   whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x).argmax(-1))
 
   def evaluate(params):
@@ -46,7 +46,10 @@ def fit(study, settings, step, state, weights: str, split_point: str = ''):
   loop.fit(
     step,
     state,
-    {'x': study.x[train], 'primary': study.data.primary[train]},
+    {
+      'x': sources.take(study.x, train),
+      'primary': study.data.primary[train],
+    },
     total=settings.steps,
     batch_size=settings.batch_size,
     every=settings.every,
@@ -54,4 +57,5 @@ def fit(study, settings, step, state, weights: str, split_point: str = ''):
     folder=study.run_folder(weights, split_point),
     evaluate=evaluate,
     label=label,
+    workers=study.config.input.workers,
   )

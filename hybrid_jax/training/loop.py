@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import tensorboardX
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -91,9 +92,10 @@ def fit(
   position = None
   if found := checkpoint.restore_with_position(checkpoints, state):
     state, position = found
-  # A copy: a stream's steps take the state's memory, which may be the caller's.
+  # A stream's steps take the state's memory, which may be the caller's; and
+  # what is put on several devices may be one of them itself (JAX 0.10).
   state = jax.device_put(
-    state, NamedSharding(mesh, PartitionSpec()), may_alias=False
+    jax.tree.map(jnp.copy, state), NamedSharding(mesh, PartitionSpec())
   )
   done = int(state.step)
   if done >= total:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from hybrid_jax import errors
+from hybrid_jax import errors, sources
 from hybrid_jax.datasets import base
 
 
@@ -16,6 +16,12 @@ def _row(index):
 
 def _source(length=10, get=_row):
   return base.LazySource(length, (1, 2), 'float32', get)
+
+
+def _checked(wrong):
+  """Example 6, of recording 106, has one wrong value."""
+  source = _source(get=lambda i: _row(i) * (1 if i != 6 else wrong))
+  return sources.Checked(source, 100 + np.arange(10))
 
 
 def _all(length=10):
@@ -100,8 +106,6 @@ def test_an_index_that_is_not_there(index):
   [
     (np.zeros((2, 1), np.float32), r'float32 of shape (2, 1)'),
     (np.zeros((1, 2)), 'float64 of shape (1, 2)'),
-    (np.array([[0, np.nan]], np.float32), 'NaN'),
-    (np.array([[0, -np.inf]], np.float32), 'infinity'),
   ],
 )
 def test_an_example_that_is_not_as_it_should_be(wrong, message):
@@ -114,10 +118,21 @@ def test_an_example_that_is_not_as_it_should_be(wrong, message):
   assert 'example 6' in str(caught.value)
 
 
+@pytest.mark.parametrize('wrong', [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_names_the_example_and_the_recording(wrong):
+  source = base.take(_checked(np.float32(wrong)), np.array([4, 6]))
+  np.testing.assert_array_equal(source[0], _row(4))
+  with pytest.raises(
+    errors.UserError, match=r'^example 6, of recording 106, holds NaN'
+  ):
+    source.rows([0, 1])
+
+
 def test_it_can_be_sent_to_another_process():
-  part = base.take(_source(), np.array([3, 1]))
+  part = base.take(sources.Checked(_source(), np.zeros(10)), np.array([3, 1]))
+  part = base.Normalized(part, base.Normalizer(np.zeros(2), np.full(2, 2.0)))
   sent = pickle.loads(pickle.dumps(part))
-  np.testing.assert_array_equal(sent.rows([0, 1]), part.rows([0, 1]))
+  np.testing.assert_array_equal(sent.rows([0, 1]), [[[3, 3.5]], [[1, 1.5]]])
 
 
 def test_a_data_set_of_it_is_checked_without_being_read():
@@ -133,6 +148,8 @@ def test_a_data_set_of_it_is_checked_without_being_read():
     primary_names=['a', 'b'],
     sensitive_names={},
   )
-  assert base.check(data) is data
+  found = base.check(data)
+  assert isinstance(found.x, sources.Checked)
+  assert dataclasses.replace(found, x=data.x) == data
   with pytest.raises(errors.UserError, match=r'has 3 entries.* 6 examples'):
     base.check(dataclasses.replace(data, primary=data.primary[:3]))

@@ -1,6 +1,8 @@
+import dataclasses
 import importlib.util
 import io
 import pathlib
+import pickle
 import re
 import subprocess
 import sys
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from configs import tfds as configs
-from hybrid_jax import errors, plugins, settings
+from hybrid_jax import errors, plugins, settings, sources
 from hybrid_jax.datasets import base, tfds
 from hybrid_jax.datasets.builders import named
 from hybrid_jax.models import base as models
@@ -200,6 +202,13 @@ def _faces(data_dir, **change):
   )
 
 
+def _load(config):
+  """The data set, its examples read."""
+  data = tfds.load(config)
+  assert sources.streams(data.x)
+  return dataclasses.replace(data, x=sources.read(data.x))
+
+
 def _numbers(data):
   """Which face it is: of a right half of (5 i, 4 i, 3 i)."""
   red = data.x[:, 0, -1, 0] * 255 / 5
@@ -213,7 +222,7 @@ def test_it_is_found_by_its_name():
 
 
 def test_images_and_labels(prepared):
-  data = tfds.load(
+  data = _load(
     _faces(prepared, sensitive=('attributes/Young', 'label', 'name'))
   )
   assert data.x.shape == (50, 8, 6, 3)
@@ -244,14 +253,35 @@ def test_images_and_labels(prepared):
   assert len(set(data.recording)) == 50
 
 
+def test_labels_are_read_without_the_images(prepared, monkeypatch):
+  decoded = []
+  original = known.Image.decode_example_np
+
+  def count(self, example):
+    decoded.append(example)
+    return original(self, example)
+
+  monkeypatch.setattr(known.Image, 'decode_example_np', count)
+  data = tfds.load(_faces(prepared))
+  assert len(data.primary) == 50
+  assert len(decoded) == 1  # Of which the shape is.
+  rows = data.x.rows([49, 3])
+  assert len(decoded) == 3
+  whole = _load(_faces(prepared))
+  np.testing.assert_array_equal(rows, whole.x[[49, 3]])
+  # Other processes can read it.
+  sent = pickle.loads(pickle.dumps(data.x))
+  np.testing.assert_array_equal(sent.rows([49, 3]), rows)
+
+
 def test_images_are_resized_and_made_grey(prepared):
-  data = tfds.load(_faces(prepared, size=(4, 2), grey=True))
+  data = _load(_faces(prepared, size=(4, 2), grey=True))
   assert data.x.shape == (50, 4, 2, 1)
   assert data.channels == ['grey (0 to 1)']
   # Luma is 0.299 r + 0.587 g + 0.114 b, cut to an integer; and a triangle of
   # three pixels to each side of a column's middle, at 1.5 and 4.5 of 0 to 6,
   # lets some of the other half in: weights 5/3, 1, 1/3 of six, in thirds.
-  whole = tfds.load(_faces(prepared))
+  whole = _load(_faces(prepared))
   number = _numbers(whole)
   luma = (0.299 * 5 + 0.587 * 4 + 0.114 * 3) * number
   middles = np.arange(6) + 0.5
@@ -270,14 +300,14 @@ def test_images_are_resized_and_made_grey(prepared):
 
 
 def test_a_group_is_one_recording(prepared):
-  data = tfds.load(_faces(prepared, group='identity'))
+  data = _load(_faces(prepared, group='identity'))
   number = _numbers(data)
   # Four examples each; the last person has two.
   np.testing.assert_array_equal(data.recording, number // 4)
 
 
 def test_names_that_would_clash_keep_their_path(prepared):
-  data = tfds.load(
+  data = _load(
     _faces(prepared, primary='style/age', sensitive=('style/primary', 'Male'))
   )
   assert list(data.sensitive) == ['style_primary', 'Male']
@@ -286,7 +316,7 @@ def test_names_that_would_clash_keep_their_path(prepared):
 
 
 def test_splits_and_most_examples(prepared):
-  data = tfds.load(
+  data = _load(
     _faces(
       prepared,
       splits={'train': 'test', 'validation': 'train[:4]', 'test': 'train[4:]'},
@@ -317,7 +347,7 @@ def test_sounds_are_padded_and_cut(sounds):
     'primary': 'label',
     'sensitive': 'speaker',
   }
-  data = tfds.load(_config(sounds, **config, length=6))
+  data = _load(_config(sounds, **config, length=6))
   assert data.x.shape == (20, 1, 6, 1)
   # Example i is i, i + 1, ... of i + 4 numbers, of 16 bits; it starts with i.
   number = np.rint(data.x[:, 0, 0, 0] * 32768).astype(int)
@@ -331,7 +361,7 @@ def test_sounds_are_padded_and_cut(sounds):
   assert data.channels == ['amplitude (-1 to 1)']
   np.testing.assert_array_equal(np.bincount(data.fold), [16, 2, 2])
   # Else as long as the longest that trains.
-  longest = tfds.load(_config(sounds, **config)).x.shape[2]
+  longest = _load(_config(sounds, **config)).x.shape[2]
   assert longest == number[data.fold == base.TRAIN].max() + 4
 
 
@@ -342,7 +372,7 @@ def test_tensors_are_series(prepared):
     'validation': 'valid[:50%]',
     'test': 'valid[50%:]',
   }
-  data = tfds.load(_config(prepared, **config, feature='features'))
+  data = _load(_config(prepared, **config, feature='features'))
   assert data.x.shape == (40, 1, 3, 1)
   start = data.x[:, 0, 0, 0]
   i = start % 100
@@ -350,7 +380,7 @@ def test_tensors_are_series(prepared):
   np.testing.assert_array_equal(
     data.x[:, 0, :, 0], np.stack([start, np.full(40, 0.5), -i], axis=1)
   )
-  data = tfds.load(_config(prepared, **config, feature='steps'))
+  data = _load(_config(prepared, **config, feature='steps'))
   assert data.x.shape == (40, 1, 4, 2)
   assert data.channels == ['steps 0', 'steps 1']
   for row in data.x[:, 0]:
@@ -361,7 +391,7 @@ def test_tensors_are_series(prepared):
 
 def test_rare_classes_are_left_out(prepared):
   # 6 of each of 0, 1 and 2, and 2 of 3.
-  data = tfds.load(
+  data = _load(
     _config(
       prepared,
       dataset='tiny_tables',
@@ -457,7 +487,7 @@ REFUSED = {
 def test_what_cannot_be_is_refused(prepared, case):
   change, parts = case
   with pytest.raises(errors.UserError) as caught:
-    tfds.load(_faces(prepared, **change))
+    _load(_faces(prepared, **change))
   for part in parts:
     assert part in str(caught.value)
   assert '\n' not in str(caught.value)
@@ -466,12 +496,12 @@ def test_what_cannot_be_is_refused(prepared, case):
 def test_the_longest_list_of_values(prepared, monkeypatch):
   monkeypatch.setattr('hybrid_jax.datasets.builders.features.MOST_CLASSES', 9)
   with pytest.raises(errors.UserError, match=r"'number' has 50 .* at most 9"):
-    tfds.load(_faces(prepared, sensitive='number'))
+    _load(_faces(prepared, sensitive='number'))
 
 
 def test_a_wrong_key_is_told_before_anything_is_prepared(tmp_path):
   with pytest.raises(errors.UserError, match=r"label 'digit'.*Known: label"):
-    tfds.load(_config(str(tmp_path), dataset='mnist', primary='digit'))
+    _load(_config(str(tmp_path), dataset='mnist', primary='digit'))
   assert not list(tmp_path.iterdir())
 
 
@@ -479,7 +509,7 @@ def test_what_cannot_be_prepared_leaves_nothing(tmp_path):
   with pytest.raises(
     errors.UserError, match=r"prepare 'tiny_away': .*the network is away"
   ):
-    tfds.load(
+    _load(
       _config(
         str(tmp_path / 'data'),
         dataset='tiny_away',
@@ -514,7 +544,7 @@ def test_images_are_read_without_tensorflow(prepared):
 
 def test_known_sets_by_name():
   with library.testing.mock_data(num_examples=12):
-    faces = tfds.load(
+    faces = _load(
       _config(
         '',
         dataset='celeb_a',
@@ -523,10 +553,10 @@ def test_known_sets_by_name():
         size=(20, 16),
       )
     )
-    digits = tfds.load(
+    digits = _load(
       _config('', dataset='mnist', primary='label', max_examples=9)
     )
-    people = tfds.load(_config('', dataset='lfw', primary='label', size=(8, 8)))
+    people = _load(_config('', dataset='lfw', primary='label', size=(8, 8)))
   assert faces.x.shape == (36, 20, 16, 3)
   assert list(faces.sensitive) == ['Young', 'Smiling']
   assert digits.x.shape == (27, 28, 28, 1)
@@ -551,7 +581,7 @@ def test_the_config_chooses_the_model(prepared):
     f'{faces},size=8x12,grey=1,max_examples=7,group=identity,small'
   )
   # Seven that train, the four that there are to validate, and seven.
-  assert tfds.load(c.data).x.shape == (18, 8, 12, 1)
+  assert _load(c.data).x.shape == (18, 8, 12, 1)
   assert c.data.group == 'identity'
   assert c.training.steps == 40
 
@@ -559,7 +589,7 @@ def test_the_config_chooses_the_model(prepared):
 @needs_tensorflow
 def test_sound_sets_by_name(sounds):
   with library.testing.mock_data(num_examples=12):
-    words = tfds.load(
+    words = _load(
       _config('', dataset='speech_commands', primary='label', length=40)
     )
   assert words.x.shape == (36, 1, 40, 1)

@@ -328,10 +328,13 @@ def test_eight_devices_stream_what_one_streams(
   )
 
 
-def test_a_stream_leaves_the_first_state_to_its_caller(step, mesh1, tmp_path):
-  start = _start()
+@pytest.mark.parametrize('mesh', ['mesh1', 'mesh8'])
+def test_a_stream_leaves_the_first_state_to_its_caller(
+  step, mesh, tmp_path, request
+):
+  start, mesh = _start(), request.getfixturevalue(mesh)
   for name in ('a', 'b'):
-    _streamed_fit(step, tmp_path / name, mesh1, state=start, total=2)
+    _streamed_fit(step, tmp_path / name, mesh, state=start, total=2)
   np.testing.assert_array_equal(start.params['w'], 0)
 
 

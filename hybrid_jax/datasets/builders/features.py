@@ -122,6 +122,24 @@ def find_input(name: str, known: Sequence[Feature]) -> Feature:
   )
 
 
+def skip(
+  library: types.ModuleType, known: Sequence[Feature], wanted: str = ''
+) -> dict[str, Any] | None:
+  """Decoders that leave images and sounds as they are stored, but `wanted`.
+
+  `None` where there are no others.
+  """
+  out: dict[str, Any] = {}
+  for feature in known:
+    if feature.kind in (IMAGE, SOUND) and feature.key != wanted:
+      *folders, last = feature.path
+      inner = out
+      for key in folders:
+        inner = inner.setdefault(key, {})
+      inner[last] = library.decode.SkipDecoding()
+  return out or None
+
+
 def plain(value: Any) -> Any:
   """A label's value as a bool, an int or text."""
   if isinstance(value, bytes):

@@ -8,7 +8,7 @@ import ml_collections
 
 from hybrid_jax import errors
 from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import preparing
+from hybrid_jax.datasets.builders import checking, preparing
 
 
 def make(config: ml_collections.ConfigDict) -> Any:
@@ -53,13 +53,14 @@ def make(config: ml_collections.ConfigDict) -> Any:
 
 
 def sources(
-  config: ml_collections.ConfigDict, builder: Any
+  config: ml_collections.ConfigDict, builder: Any, decoders: Any = None
 ) -> list[Sequence[Any]]:
   """What trains, validates and tests, prepared where it is not yet.
 
   Args:
     config: its `splits` has an expression for each, or is empty in all.
     builder: see `make`.
+    decoders: see `features.skip`; all is decoded if `None`.
 
   Raises:
     UserError: the data cannot be had, or there is no such split.
@@ -81,10 +82,11 @@ def sources(
       f'TFDS cannot prepare {config.dataset!r}: {_one_line(e)}'
     ) from e
   splits = list(builder.info.splits or ())
-  asked = given if any(given) else default_splits(splits)
+  with checking.naming(config.dataset):
+    asked = given if any(given) else default_splits(splits)
   try:
     found = builder.as_data_source(
-      split=dict(zip(base.FOLDS, asked, strict=True))
+      split=dict(zip(base.FOLDS, asked, strict=True)), decoders=decoders
     )
   except Exception as e:
     raise errors.UserError(

@@ -1,0 +1,157 @@
+"""Times training on examples that are read, beside training in memory.
+
+    python -m launch.bench_input
+
+Network and settings are those of `configs/watch.py`. An example is made when it
+is asked for, one by one, so nothing but Python's own time is read: a disk or
+images that are decoded come on top. `launch.bench` takes this in.
+"""
+
+import math
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from configs import watch
+from hybrid_jax import sources
+from hybrid_jax.models import cnn1d
+from hybrid_jax.training import batches, loop, state, steps
+
+_CONFIG = watch.get_config()
+_SHAPE, _CLASSES = (1, 128, 6), 7
+_EXAMPLES = 8192  # that lie in memory, too
+_LARGE = 20.0  # GiB that are read of
+_STEPS = 100  # timed at once
+_LARGE_ALONE = '--large_alone'
+
+
+class Windows(sources.Source):
+  """`length` windows, each a copy of one of few that are in memory."""
+
+  def __init__(self, length: int):
+    """Windows of standard normal numbers."""
+    self.shape, self.dtype = (length, *_SHAPE), np.dtype(np.float32)
+    rng = np.random.default_rng(0)
+    self.held = rng.standard_normal((_EXAMPLES, *_SHAPE), np.float32)
+
+  def __getitem__(self, index: int) -> np.ndarray:
+    return self.held[index % _EXAMPLES].copy()
+
+
+class _Training:
+  """The watch's network, trained on `x` by the loop's own runner."""
+
+  def __init__(self, x: np.ndarray | sources.Source):
+    model = cnn1d.Model(classes=_CLASSES, **_CONFIG.model.options)
+    tx = state.optimizer(_CONFIG.training)
+    make = batches.Streamed if sources.streams(x) else batches.OnDevice
+    key = jax.random.key(0)
+    self._runner = make(
+      steps.make_task_step(model, tx),
+      {'x': x, 'primary': np.arange(len(x)) % _CLASSES},
+      _CONFIG.training.batch_size,
+      key,
+      loop.data_mesh(),
+    )
+    first = np.zeros((1, *_SHAPE), np.float32)
+    self._state = state.create(model.init(key, first)['params'], tx)
+    self._runner.begin(0, None)
+
+  def run(self) -> dict[str, Any]:
+    """Takes some steps; their means and `seconds`."""
+    start = time.perf_counter()
+    self._state, means = self._runner.run(self._state, _STEPS)
+    jax.block_until_ready(means)
+    return means | {'seconds': time.perf_counter() - start}
+
+  def close(self) -> None:
+    """Ends what reads."""
+    self._runner.close()
+
+
+def measure(rounds: int) -> dict[str, Any]:
+  """Both ways by turns, after a round that does not count.
+
+  Returns:
+    `steps_per_second` and `streamed_steps_per_second`, medians; `ratio`, of the
+    second over the first in the same round, with `ratio_min` and `ratio_max`;
+    `input_wait`, the median share of the time for which a step's batch was
+    awaited; `large_gib`, and `growth_gib`, see `growth`.
+  """
+  source = Windows(_EXAMPLES)
+  held, streamed = _Training(source.held), _Training(source)
+  found = [(held.run(), streamed.run()) for _ in range(rounds + 1)][1:]
+  held.close()
+  streamed.close()
+  first, second = ([_STEPS / r[i]['seconds'] for r in found] for i in range(2))
+  ratios = sorted(b / a for a, b in zip(first, second, strict=True))
+  return {
+    'steps_per_second': statistics.median(first),
+    'streamed_steps_per_second': statistics.median(second),
+    'ratio': statistics.median(ratios),
+    'ratio_min': ratios[0],
+    'ratio_max': ratios[-1],
+    'input_wait': statistics.median(r[1]['input_wait'] for r in found),
+    'large_gib': _LARGE,
+    'growth_gib': growth(),
+  }
+
+
+def growth() -> float:
+  """GiB by which a fresh process's peak of memory grows as it trains.
+
+  It takes some steps on `Windows` of 20 GiB; what compiling takes is in it.
+  """
+  done = subprocess.run(
+    [sys.executable, '-m', 'launch.bench_input', _LARGE_ALONE],
+    stdout=subprocess.PIPE,
+    check=True,
+    text=True,
+  )
+  return float(done.stdout)
+
+
+def told(found: dict[str, Any]) -> str:
+  """What `measure` found, for people."""
+  return (
+    f'training on a source: {found["streamed_steps_per_second"]:.1f} steps/s,'
+    f' {found["ratio"]:.2f} ({found["ratio_min"]:.2f} to'
+    f' {found["ratio_max"]:.2f}) of the {found["steps_per_second"]:.1f} in'
+    f' memory; it waits for its input {found["input_wait"]:.1%} of the time\n'
+    f'training on {found["large_gib"]:g} GiB: the peak of memory grows by'
+    f' {found["growth_gib"]:.2f} GiB'
+  )
+
+
+def _train_on_large():
+  size = 4 * math.prod(_SHAPE)
+  source = Windows(int(_LARGE * 2**30 / size))
+  before = _peak()
+  training = _Training(source)
+  training.run()
+  training.close()
+  return _peak() - before
+
+
+def _peak():
+  """GiB; not by `getrusage` on Linux, where it counts who started it, too."""
+  status = pathlib.Path('/proc/self/status')
+  if status.exists():
+    words = status.read_text().split()
+    return int(words[words.index('VmHWM:') + 1]) / 2**20
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30
+
+
+if __name__ == '__main__':
+  jax.config.update('jax_platforms', 'cpu')
+  if sys.argv[1:] == [_LARGE_ALONE]:
+    print(_train_on_large())
+  else:
+    print(told(measure(rounds=7)))
