@@ -18,6 +18,6 @@ make_environment() {
   "$base" -m venv "$root/.venv" &&
     "$PYTHON" -m pip install --quiet --disable-pip-version-check \
       --constraint "$root/constraints.txt" \
-      --editable "$root[watch,faces,digits,images,pretrained,export,test]" &&
+      --editable "$root[watch,faces,digits,images,pretrained,export,serve,test]" &&
     echo "$stamp" > "$root/.venv/stamp"
 }

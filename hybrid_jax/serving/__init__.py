@@ -1,0 +1,1 @@
+"""The cloud half as a server: the Open Inference Protocol v2 over HTTP."""

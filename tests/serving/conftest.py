@@ -1,0 +1,100 @@
+"""Two tiny bundles, and one server for the tests that do not end it."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.export import halves, tflite
+from hybrid_jax.models import cnn1d
+from hybrid_jax.release import base as release
+from hybrid_jax.release import pca
+from tests.serving import servers
+
+LABELS = ['sit', 'walk', 'run']
+
+
+@dataclasses.dataclass
+class Bundle:
+  """A folder, and its cloud half in JAX."""
+
+  folder: pathlib.Path
+  cut: halves.Halves
+
+  def vectors(self, count, seed=0):
+    """Float32 `[count, 1, d]` on the grid of a sixteenth."""
+    rng = np.random.default_rng(seed)
+    steps = rng.integers(-64, 64, (count, 1, self.cut.dim))
+    return (steps / 16).astype(np.float32)
+
+  def in_jax(self, vector):
+    return np.asarray(jax.jit(self.cut.cloud())(vector))
+
+  def in_file(self, vector):
+    """By LiteRT's own signature, none of the server's code."""
+    run = tflite.runner((self.folder / 'cloud.tflite').read_bytes())
+    return run(released=vector)
+
+
+def _cut(split_point, feature_shape, dim):
+  model = cnn1d.Model(classes=3, widths=(4, 4, 4), dense=8)
+  params = model.init(jax.random.key(0), jnp.zeros((1, 1, 32, 2)))['params']
+  size = int(np.prod(feature_shape))
+  rows = np.linalg.qr(np.random.default_rng(1).normal(size=(size, size)))[0]
+  mechanism = pca.Pca(
+    mean=jnp.linspace(-1, 1, size),
+    components=jnp.asarray(rows[:dim], jnp.float32),
+  )
+  return halves.Halves(
+    model=model,
+    params=params,
+    split_point=split_point,
+    normalizer=datasets.Normalizer(np.zeros(2), np.ones(2)),
+    release=release.Release((mechanism,)),
+    example_shape=(1, 32, 2),
+    feature_shape=feature_shape,
+  )
+
+
+def _write(folder, cut):
+  data = tflite.convert(cut.cloud(), {'released': (1, cut.dim)}, 'logits')
+  (folder / 'cloud.tflite').write_bytes(data)
+  described = {
+    'file': 'cloud.tflite',
+    'sha256': hashlib.sha256(data).hexdigest(),
+    'inputs': {'released': {'shape': [1, cut.dim], 'dtype': 'float32'}},
+    'outputs': {'logits': {'shape': [1, 3], 'dtype': 'float32'}},
+  }
+  manifest = {'cloud': described, 'labels': LABELS, 'grid': 1 / 16}
+  (folder / 'manifest.json').write_text(json.dumps(manifest))
+  return Bundle(folder, cut)
+
+
+@pytest.fixture(scope='session')
+def bundle(tmp_path_factory) -> Bundle:
+  """Cut late: the cloud has dense layers alone, whose batch can grow."""
+  pytest.importorskip('tensorflow')
+  return _write(tmp_path_factory.mktemp('late'), _cut('dense1', (8,), 4))
+
+
+@pytest.fixture(scope='session')
+def early(tmp_path_factory) -> Bundle:
+  """Cut early: the cloud has convolutions and reshapes of a batch of 1."""
+  pytest.importorskip('tensorflow')
+  cut = _cut('conv1', (1, 16, 4), 6)
+  return _write(tmp_path_factory.mktemp('early'), cut)
+
+
+@pytest.fixture(scope='session')
+def server(bundle, tmp_path_factory):
+  log = tmp_path_factory.mktemp('server') / 'log'
+  arguments = ('--max_body=20000', '--body_seconds=1', '--max_wait_ms=2')
+  with servers.run(bundle.folder, log, *arguments) as running:
+    running.log = log
+    yield running

@@ -1,0 +1,134 @@
+"""The cloud half is the file that the manifest describes, and equal to JAX."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.serving import half
+from tests import studies
+
+_BARE = """
+import sys
+from hybrid_jax.serving import app, half, server
+cloud = half.CloudHalf(sys.argv[1], 4)
+app.Service(cloud)
+print(cloud(__import__('numpy').ones((1, 4), 'float32')).shape)
+found = {'jax', 'jaxlib', 'flax', 'tensorflow', 'scipy'} & set(sys.modules)
+assert not found, found
+"""
+
+
+def test_dense_halves_run_together_and_exactly(bundle):
+  cloud = half.CloudHalf(bundle.folder, 8)
+  assert cloud.sizes == [1, 2, 4, 8]
+  vectors = bundle.vectors(7)
+  together = cloud(vectors[:, 0])
+  assert together.shape == (7, 3)
+  for vector, row in zip(vectors, together, strict=True):
+    np.testing.assert_array_equal(bundle.in_file(vector)[0], row)
+    np.testing.assert_allclose(bundle.in_jax(vector)[0], row, atol=1e-5)
+
+
+def test_other_halves_equal_the_file_one_by_one(early):
+  cloud = half.CloudHalf(early.folder, 8)
+  assert cloud.sizes == [1]
+  for vector in early.vectors(3):
+    found = cloud(vector)
+    np.testing.assert_array_equal(found, early.in_file(vector))
+    np.testing.assert_allclose(found, early.in_jax(vector), atol=1e-5)
+
+
+def test_a_batch_that_changes_a_bit_is_not_run(bundle, monkeypatch):
+  run = half._Runner.__call__
+
+  def inexact(self, x):
+    out = run(self, x)
+    return np.nextafter(out, np.inf) if len(x) == 4 else out
+
+  monkeypatch.setattr(half._Runner, '__call__', inexact)
+  assert half.CloudHalf(bundle.folder, 8).sizes == [1, 2]
+
+
+def test_facts_are_those_of_the_manifest(bundle):
+  cloud = half.CloudHalf(bundle.folder)
+  assert cloud.sizes == [1]
+  assert cloud.given.describe() == {
+    'name': 'released',
+    'datatype': 'FP32',
+    'shape': [1, 4],
+  }
+  assert cloud.facts['labels'] == ['sit', 'walk', 'run']
+  assert cloud.facts['grid'] == 0.0625
+  assert len(cloud.facts['sha256']) == 64
+
+
+def test_what_is_on_the_grid(bundle):
+  cloud = half.CloudHalf(bundle.folder)
+  on = np.array([[0, -0.0625, 3.125, 4096.0625]], np.float32)
+  assert cloud.on_grid(on)
+  assert not cloud.on_grid(on + np.float32(0.01))
+  del cloud.facts['grid']
+  assert cloud.on_grid(on + np.float32(0.01))
+
+
+def test_neither_jax_nor_tensorflow_is_imported(bundle):
+  done = subprocess.run(
+    [sys.executable, '-c', _BARE, str(bundle.folder)],
+    cwd=studies.ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.strip() == '(1, 3)'
+
+
+def _spoil(manifest, path, value):
+  *path, last = path
+  for key in path:
+    manifest = manifest[key]
+  manifest[last] = value
+
+
+@pytest.mark.parametrize(
+  ('path', 'value', 'told'),
+  [
+    (('cloud',), None, 'describes no cloud half'),
+    (('cloud', 'sha256'), '00', 'has sha256'),
+    (('cloud', 'file'), '../cloud.tflite', 'outside of'),
+    (('cloud', 'file'), 'other.tflite', 'could not read'),
+    (('cloud', 'inputs', 'released', 'shape'), [1, 5], r'\[1, 5\]'),
+    (('cloud', 'inputs', 'released', 'dtype'), 'int8', 'int8'),
+    (('cloud', 'inputs'), {}, 'has inputs'),
+    (('cloud', 'inputs'), [1], 'no list of tensors'),
+    (('cloud', 'outputs', 'logits', 'shape'), [1, 2], r'\[1, 2\]'),
+    (('labels',), ['a', 'b'], '2 labels'),
+    (('grid',), 0, 'grid 0'),
+    (('grid',), float('nan'), 'NaN is not JSON'),
+  ],
+)
+def test_a_wrong_manifest_is_one_error(bundle, tmp_path, path, value, told):
+  manifest = json.loads((bundle.folder / 'manifest.json').read_text())
+  _spoil(manifest, path, value)
+  shutil.copy(bundle.folder / 'cloud.tflite', tmp_path)
+  (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
+  with pytest.raises(errors.UserError, match=told):
+    half.CloudHalf(tmp_path)
+
+
+def test_a_wrong_folder_is_one_error(bundle, tmp_path):
+  with pytest.raises(errors.UserError, match=r'^could not read'):
+    half.CloudHalf(tmp_path)
+  (tmp_path / 'manifest.json').write_text('{')
+  with pytest.raises(errors.UserError, match='is damaged'):
+    half.CloudHalf(tmp_path)
+  # Without a hash to go by, what is no TFLite file is told by LiteRT.
+  (tmp_path / 'manifest.json').write_text('{"cloud": {}}')
+  (tmp_path / 'cloud.tflite').write_bytes(b'nothing' * 100)
+  with pytest.raises(errors.UserError, match='no TFLite file'):
+    half.CloudHalf(tmp_path)
