@@ -52,6 +52,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c[group].learning_rate = 1e-3
     c[group].weight_decay = 1e-2
   c.defend.warm_steps = 150
+  # From conv5_1 on, these train half a network again for every attack.
+  c.attack.only_at.transfer = c.attack.only_at.decensor = ('fc6',)
+  c.attack.measures.releases.counts = (1, 8, 64)
+  c.attack.measures.attacker_data.shares = (0.1, 0.3, 1.0)
   c.attack.measures.reconstruction.attacks = ('decoder',)
   c.attack.measures.reconstruction.split_points = ('conv5_1', 'fc6')
   common.shrink(c, variant)

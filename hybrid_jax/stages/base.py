@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import pathlib
+import threading
 from typing import Any
 
 import jax
@@ -43,6 +44,8 @@ class Study(inputs.Inputs):
 
   workdir: pathlib.Path
   _params: dict = dataclasses.field(default_factory=dict, repr=False)
+  _features: dict = dataclasses.field(default_factory=dict, repr=False)
+  _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
 
   @functools.cached_property
   def model(self) -> models.SplitModel:
@@ -183,20 +186,25 @@ class Study(inputs.Inputs):
   def features(
     self, weights: str, split_point: str, seed: int = 0
   ) -> np.ndarray:
-    """What the edge gives for every example: `[n, ...]`.
+    """What the edge gives for every example: `[n, ...]`, kept for a while.
 
     Raises:
       UserError: this is more than fits in memory; see `check_memory`.
     """
     self.check_memory(split_point)
-    edge = jax.jit(
-      lambda params, x: self.model.apply(
-        {'params': params}, x, split_point, method='edge'
-      )
+    apply = functools.partial(
+      self.model.apply, split_point=split_point, method='edge'
     )
-    return models.in_blocks(
-      edge, self.params(weights, split_point, seed), self.x
-    )
+    edge = jax.jit(lambda params, x: apply({'params': params}, x))
+    asked = (weights, split_point, seed)
+    with self._lock:
+      if asked not in self._features:
+        found = models.in_blocks(edge, self.params(*asked), self.x)
+        room = self.config.input.memory_limit * 2**30 / 4 - found.nbytes
+        while sum(a.nbytes for a in self._features.values()) > max(room, 0):
+          self._features.pop(next(iter(self._features)))  # The oldest.
+        self._features[asked] = found
+      return self._features[asked]
 
   def check_memory(self, split_point: str) -> None:
     """Raises `UserError` if the features there are larger than the limit."""

@@ -1,6 +1,5 @@
 """What leaves the device: every embedding at every split point, as a file."""
 
-import functools
 from typing import Any
 
 import jax
@@ -18,8 +17,6 @@ from hybrid_jax.stages import base
 
 def run(study: base.Study) -> None:
   """Writes `released/*.npz`, and each one's utility; what is there is kept."""
-  # The newest alone: early features are wide.
-  features = functools.lru_cache(maxsize=2)(study.features)
   with progress.Progress(
     'release', len(study.targets), unit='embedding'
   ) as bar:
@@ -28,7 +25,7 @@ def run(study: base.Study) -> None:
       result = study.result('release', f'{split_point}-{name}')
       path = study.released_path(split_point, name)
       if not (result.exists() and path.exists()):
-        _release(study, split_point, name, features(weights, split_point))
+        _release(study, split_point, name, study.features(weights, split_point))
       bar.advance(1, last=f'{split_point}-{name}')
 
 
