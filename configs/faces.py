@@ -8,8 +8,9 @@ other work too took 4 min 55 s. Cut at `fc7`, on 80 test images: simple
 features: utility 100 %, person found 62.5 % [51.2, 72.5]; noisy reduced
 Siamese, six numbers: 100 %, 10.3 % [6.6, 14.4], ceiling 19 % [34]. The same
 people, mostly with the same glasses, are in every fold, which makes the task
-easy. What takes long is left out, as in the `:fast` of other configs; `:small`
-shows that all works, and finds nothing out.
+easy. What a decoder rebuilds came in addition, and took 5 min at a load of 5;
+`docs/results.md` shows it. What takes long is left out, as in the `:fast` of
+other configs; `:small` shows that all works, and finds nothing out.
 """
 
 import ml_collections
