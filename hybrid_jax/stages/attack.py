@@ -2,6 +2,8 @@
 
 from concurrent import futures
 
+import threadpoolctl
+
 from hybrid_jax import files, progress
 from hybrid_jax.audit import base as audit
 from hybrid_jax.stages import base, problems
@@ -25,6 +27,9 @@ def run(study: base.Study) -> None:
     progress.Progress(
       'attack', len(tasks), len(tasks) - len(left), 'measure'
     ) as bar,
+    # BLAS cuts its work by the threads that it finds free, which would show in
+    # the last bits, and these in what attackers learn.
+    threadpoolctl.threadpool_limits(1, 'blas'),
     # Networks and trees take turns at the cores, which neither fills alone.
     futures.ThreadPoolExecutor(study.config.attack.workers) as pool,
   ):
