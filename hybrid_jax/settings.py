@@ -90,7 +90,7 @@ def check(
   for names in config.attack.only_at.values():
     for name in names:
       errors.check_known('split point of an adversary', name, split_points)
-  augmentation.make(config.augment)
+  augmentation.check(config.augment)
   pretrained.check(
     config.model.pretrained, config.model.name, config.model.options
   )

@@ -118,7 +118,6 @@ class _Runner:
       (given,) = names['inputs']
       (wanted,) = names['outputs']
       (source,) = self._interpreter.get_input_details()
-      (sink,) = self._interpreter.get_output_details()
       if size > 1:
         shape = [size, *map(int, source['shape'][1:])]
         self._interpreter.resize_tensor_input(source['index'], shape)

@@ -22,12 +22,7 @@ def of_row(
   """A row's released file, and all that an attacker may know besides."""
   weights = study.config.release.embeddings[embedding].weights
   features = study.features(weights, split_point)
-  # Once, for it may be computed from data that are read anew.
-  simple = (
-    features
-    if weights == base.SIMPLE
-    else study.features(base.SIMPLE, split_point)
-  )
+  simple = study.features(base.SIMPLE, split_point)
   return of_release(
     study,
     study.needs(study.released_path(split_point, embedding), 'release'),
