@@ -1,5 +1,6 @@
 """The cloud half of a bundle, checked against its manifest: LiteRT alone."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -46,8 +47,8 @@ class CloudHalf:
       )
     data = _read(path)
     self.facts = {k: manifest[k] for k in _FACTS if manifest.get(k) is not None}
-    grid = self.facts.get('grid', 1)
-    if not isinstance(grid, int | float) or not grid > 0:
+    grid = self.facts.get('grid')
+    if grid is not None and not (isinstance(grid, int | float) and grid > 0):
       raise errors.UserError(
         f'{folder / "manifest.json"} has the grid {grid!r}; it must be more'
         ' than 0.'
@@ -58,6 +59,8 @@ class CloudHalf:
     _check_tensor(path, manifest['cloud'], 'inputs', self.given)
     _check_tensor(path, manifest['cloud'], 'outputs', self.wanted)
     _check_labels(folder, manifest, self.wanted)
+    self.given = dataclasses.replace(self.given, grid=grid)
+    self.facts['wire_datatypes'] = list(self.given.datatypes)
     self._add_batches(path, data, max_batch)
     self.sizes = sorted(self._runners)
 

@@ -1,34 +1,46 @@
 """The Open Inference Protocol v2: requests and answers as bytes.
 
-Pure functions, for one FP32 input and one FP32 output. Source: the protocol's
-REST specification and its binary tensor extension, in which the JSON comes
-first, `Inference-Header-Content-Length` says how long it is, and the tensors
-follow as little-endian rows.
+Pure functions, for one input and one FP32 output. The input is FP32, or, where
+it lies on a grid, also INT16 or INT8: the steps of the grid. Source: the
+protocol's REST specification and its binary tensor extension, in which the JSON
+comes first, `Inference-Header-Content-Length` says how long it is, and the
+tensors follow as little-endian rows.
 
 No message here holds a number of a released vector.
 """
 
 import dataclasses
-import itertools
 import json
 import math
 from typing import Any
 
 import numpy as np
 
-from hybrid_jax.serving import refused
+from hybrid_jax.serving import numbers, refused
 
 _Bad = refused.Refused  # With status 400.
 HEADER_LENGTH = 'Inference-Header-Content-Length'
+_FLOATS = {'FP32': np.dtype('<f4')}
+_STEPS = {'INT16': np.dtype('<i2'), 'INT8': np.dtype('i1')}
 _SHOWN = 40  # How much of a name that a client sent is given back.
 
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-  """A named FP32 tensor's `shape`, with a batch of 1 in front."""
+  """A named FP32 tensor's `shape`, with a batch of 1 in front.
+
+  Its values are multiples of `grid`, if that is not None; then integers stand
+  for so many steps of it.
+  """
 
   name: str
   shape: tuple[int, ...]
+  grid: float | None = None
+
+  @property
+  def datatypes(self) -> dict[str, np.dtype]:
+    """In what it may be sent: the protocol's names, and their bytes."""
+    return _FLOATS if self.grid is None else _FLOATS | _STEPS
 
   def describe(self) -> dict[str, Any]:
     """As it stands in a model's metadata."""
@@ -70,7 +82,7 @@ def parse(
   if not isinstance(identity, str | None):
     raise _Bad('id is no string.')
   entry = _only(message.get('inputs'), 'input', given.name)
-  _check_type(entry, given)
+  kind = _check_type(entry, given)
   parameters = _mapping(entry.get('parameters', {}), 'parameters')
   size = parameters.get('binary_data_size')
   if 'shared_memory_region' in parameters:
@@ -81,16 +93,17 @@ def parse(
     )
   if size is None and rest:
     raise _Bad(f'{len(rest)} bytes after the JSON belong to no input.')
-  array = (
-    _numbers(entry['data'], given)
-    if size is None
-    else _bytes(rest, size, given)
-  )
+  if size is None:
+    array = numbers.from_json(entry['data'], given.shape, kind)
+  else:
+    array = numbers.from_bytes(rest, size, given.name, given.shape, kind)
   if array.size != math.prod(given.shape):
     raise _Bad(
       f'{given.name!r} has {array.size} numbers; {list(given.shape)} has'
       f' {math.prod(given.shape)}.'
     )
+  if kind.kind == 'i':  # The product that the edge half ends with, bit by bit.
+    array = array.astype(np.float32) * np.float32(given.grid)
   if not np.isfinite(array).all():
     raise _Bad(f'{given.name!r} holds NaN or infinity, or is beyond FP32.')
   return Request(
@@ -180,46 +193,21 @@ def _only(entries, kind, name):
 
 
 def _check_type(entry, given):
-  if entry.get('datatype') != 'FP32':
-    shown = str(entry.get('datatype'))[:_SHOWN]
-    raise _Bad(f'{given.name!r} has datatype {shown!r}, not FP32.')
+  """The type of what is sent, which is one of the input's."""
+  datatype = entry.get('datatype')
+  if not isinstance(datatype, str) or datatype not in given.datatypes:
+    shown = str(datatype)[:_SHOWN]
+    why = ': this bundle has no grid' if shown in _STEPS else ''
+    raise _Bad(
+      f'{given.name!r} has datatype {shown!r}, not'
+      f' {" or ".join(given.datatypes)}{why}.'
+    )
   shape = entry.get('shape')
   fits = isinstance(shape, list) and all(type(n) is int for n in shape)
   if not fits or tuple(shape) != given.shape:
     shown = str(shape)[:_SHOWN]
     raise _Bad(f'{given.name!r} has shape {shown}, not {list(given.shape)}.')
-
-
-def _bytes(rest, size, given):
-  expected = 4 * math.prod(given.shape)
-  if type(size) is not int or size != expected:
-    shown = str(size)[:_SHOWN]
-    raise _Bad(
-      f'{given.name!r} has binary_data_size {shown}; its shape has {expected}.'
-    )
-  if len(rest) != size:
-    raise _Bad(
-      f'{len(rest)} bytes follow the JSON; binary_data_size says {size}.'
-    )
-  return np.frombuffer(rest, '<f4').astype(np.float32)
-
-
-def _numbers(data, given):
-  """Numbers in a flat list, or in lists nested by the shape, as float32."""
-  found = data if isinstance(data, list) else [data]
-  if any(isinstance(value, list) for value in found):
-    found = [data]
-    for length in given.shape:
-      if any(not isinstance(v, list) or len(v) != length for v in found):
-        raise _Bad(f'data is not nested as {list(given.shape)}.')
-      found = list(itertools.chain(*found))
-  if any(type(v) not in (int, float) for v in found):  # True is an int.
-    raise _Bad('data holds what is no number.')
-  try:
-    with np.errstate(over='ignore'):  # Told by the caller, as infinity.
-      return np.asarray(found, np.float64).astype(np.float32)
-  except OverflowError:  # An integer beyond any float.
-    return np.full(len(found), np.inf, np.float32)
+  return given.datatypes[datatype]
 
 
 def _wants_binary(message, wanted):

@@ -64,7 +64,19 @@ def test_facts_are_those_of_the_manifest(bundle):
   }
   assert cloud.facts['labels'] == ['sit', 'walk', 'run']
   assert cloud.facts['grid'] == 0.0625
+  assert cloud.given.grid == 0.0625
+  assert cloud.facts['wire_datatypes'] == ['FP32', 'INT16', 'INT8']
   assert len(cloud.facts['sha256']) == 64
+
+
+def test_without_a_grid_floats_alone_are_taken(bundle, tmp_path):
+  manifest = json.loads((bundle.folder / 'manifest.json').read_text())
+  shutil.copy(bundle.folder / 'cloud.tflite', tmp_path)
+  (tmp_path / 'manifest.json').write_text(json.dumps(manifest | {'grid': None}))
+  cloud = half.CloudHalf(tmp_path)
+  assert cloud.given.grid is None
+  assert cloud.facts['wire_datatypes'] == ['FP32']
+  assert 'grid' not in cloud.facts
 
 
 def test_what_is_on_the_grid(bundle):

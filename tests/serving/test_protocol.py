@@ -17,16 +17,20 @@ ENTRY = {
 }
 
 
-def _parse(message, rest=b'', length=None):
+# Of which float32 has no exact value: the product must be the edge's.
+GRID = protocol.Tensor('released', (1, 2), grid=0.1)
+
+
+def _parse(message, rest=b'', length=None, given=GIVEN):
   text = json.dumps(message).encode()
-  return protocol.parse(text + rest, length, GIVEN, WANTED)
+  return protocol.parse(text + rest, length, given, WANTED)
 
 
-def _binary(rest, size):
-  entry = {k: v for k, v in ENTRY.items() if k != 'data'}
+def _binary(rest, size, given=GIVEN, **changes):
+  entry = {k: v for k, v in ENTRY.items() if k != 'data'} | changes
   entry['parameters'] = {'binary_data_size': size}
   text = json.dumps({'inputs': [entry]}).encode()
-  return protocol.parse(text + rest, str(len(text)), GIVEN, WANTED)
+  return protocol.parse(text + rest, str(len(text)), given, WANTED)
 
 
 @pytest.mark.parametrize('data', [[1.5, -2], [[1.5, -2]]])
@@ -42,6 +46,74 @@ def test_binary_is_little_endian():
   request = _binary(b'\x00\x00\xc0\x3f\x00\x00\x00\xc0', 8)
   np.testing.assert_array_equal(request.array, [[1.5, -2]])
   assert request.array.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+  ('datatype', 'rest'),
+  [
+    # 300 is 0x012C, -3 is 0xFFFD.
+    ('INT16', b'\x2c\x01\xfd\xff'),
+    ('INT8', b'\x7f\xfd'),
+  ],
+)
+def test_integers_are_steps_of_the_grid(datatype, rest):
+  steps = [300 if datatype == 'INT16' else 127, -3]
+  # As `jnp.round(...) * grid` in float32 ends.
+  expected = np.float32(steps) * np.float32(0.1)
+  binary = _binary(rest, len(rest), GRID, datatype=datatype)
+  for data in (steps, [steps]):
+    changed = ENTRY | {'datatype': datatype, 'data': data}
+    text = _parse({'inputs': [changed]}, given=GRID)
+    for request in (text, binary):
+      assert request.array.dtype == np.float32
+      np.testing.assert_array_equal(request.array, expected[None])
+
+
+def test_floats_are_taken_beside_integers():
+  request = _parse({'inputs': [ENTRY]}, given=GRID)
+  np.testing.assert_array_equal(request.array, [[1.5, -2]])
+  assert GRID.describe()['datatype'] == 'FP32'
+  assert list(GRID.datatypes) == ['FP32', 'INT16', 'INT8']
+  assert list(GIVEN.datatypes) == ['FP32']
+
+
+@pytest.mark.parametrize(
+  ('given', 'datatype', 'data', 'told'),
+  [
+    (GIVEN, 'INT16', [1, 2], "'INT16', not FP32: this bundle has no grid"),
+    (GIVEN, 'INT8', [1, 2], 'this bundle has no grid'),
+    (GRID, 'INT32', [1, 2], "'INT32', not FP32 or INT16 or INT8."),
+    (GRID, ['INT16'], [1, 2], 'has datatype "[\'INT16\']"'),
+    (GRID, 'INT16', [1, 2.0], 'no integer'),
+    (GRID, 'INT16', [1, True], 'no number'),
+    (GRID, 'INT16', [1, 32768], 'beyond -32768 to 32767'),
+    (GRID, 'INT16', [1, -(10**400)], 'beyond -32768'),
+    (GRID, 'INT8', [-129, 1], 'beyond -128 to 127'),
+    (GRID, 'INT16', [1], '1 numbers'),
+    (GRID, 'INT16', [[1], [2]], 'not nested'),
+  ],
+)
+def test_integers_that_do_not_fit(given, datatype, data, told):
+  with pytest.raises(refused.Refused) as error:
+    _parse(
+      {'inputs': [ENTRY | {'datatype': datatype, 'data': data}]}, given=given
+    )
+  assert told in error.value.message
+  assert error.value.status == 400
+
+
+@pytest.mark.parametrize(
+  ('datatype', 'size', 'sent', 'told'),
+  [
+    ('INT16', 8, 8, 'binary_data_size 8; its shape has 4'),
+    ('INT8', 2, 3, '3 bytes follow'),
+    ('FP32', 4, 4, 'its shape has 8'),
+  ],
+)
+def test_bytes_of_integers_that_do_not_fit(datatype, size, sent, told):
+  with pytest.raises(refused.Refused) as error:
+    _binary(bytes(sent), size, GRID, datatype=datatype)
+  assert told in error.value.message
 
 
 @pytest.mark.parametrize(
