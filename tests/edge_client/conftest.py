@@ -1,0 +1,138 @@
+"""A tiny bundle with noise, a server of it, and a device without a network."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.edge_client import bundle as bundles
+from hybrid_jax.export import halves, tflite
+from hybrid_jax.models import cnn1d
+from hybrid_jax.release import base as release
+from hybrid_jax.release import noise
+from tests.serving import servers
+
+GRID = 1 / 16
+SCALE = np.float32(2.0)
+
+
+@dataclasses.dataclass
+class Exported:
+  """A folder, and its halves in JAX."""
+
+  folder: pathlib.Path
+  cut: halves.Halves
+
+  def cloud_file(self, released):
+    """By LiteRT's own signature."""
+    run = tflite.runner((self.folder / 'cloud.tflite').read_bytes())
+    return run(released=released)[0]
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory) -> Exported:
+  pytest.importorskip('tensorflow')
+  folder = tmp_path_factory.mktemp('bundle')
+  model = cnn1d.Model(classes=3, widths=(4, 4, 4), dense=6)
+  params = model.init(jax.random.key(0), jnp.zeros((1, 1, 32, 2)))['params']
+  cut = halves.Halves(
+    model=model,
+    params=params,
+    split_point='dense1',
+    normalizer=datasets.Normalizer(np.zeros(2), np.ones(2)),
+    release=release.Release((noise.Noise(scale=SCALE * jnp.eye(6)),)),
+    example_shape=(1, 32, 2),
+    feature_shape=(6,),
+  )
+  files = {
+    'edge': tflite.convert(cut.edge(), cut.edge_inputs(), 'released'),
+    'cloud': tflite.convert(cut.cloud(), {'released': (1, 6)}, 'logits'),
+  }
+  released = {'released': {'shape': [1, 6], 'dtype': 'float32'}}
+  shapes = {
+    'edge': (
+      {
+        name: {'shape': list(shape), 'dtype': 'float32'}
+        for name, shape in cut.edge_inputs().items()
+      },
+      released,
+    ),
+    'cloud': (released, {'logits': {'shape': [1, 3], 'dtype': 'float32'}}),
+  }
+  sha256 = {k: hashlib.sha256(data).hexdigest() for k, data in files.items()}
+  manifest = {
+    'format': 2,
+    'variant': 'float32',
+    'wire': {'dtype': 'int16', 'grid': cut.grid},
+    'grid': cut.grid,
+    'labels': ['sit', 'walk', 'run'],
+  }
+  for name, other in (('edge', 'cloud'), ('cloud', 'edge')):
+    (folder / f'{name}.tflite').write_bytes(files[name])
+    manifest[name] = {
+      'file': f'{name}.tflite',
+      'sha256': sha256[name],
+      'paired_with': sha256[other],
+      'inputs': shapes[name][0],
+      'outputs': shapes[name][1],
+    }
+  (folder / 'manifest.json').write_text(json.dumps(manifest))
+  return Exported(folder, cut)
+
+
+@pytest.fixture(scope='session')
+def running(exported, tmp_path_factory):
+  log = tmp_path_factory.mktemp('server') / 'log'
+  with servers.run(exported.folder, log) as server:
+    server.log = log
+    yield server
+
+
+class Edge:
+  """An edge half whose vectors differ from call to call, and are kept."""
+
+  def __init__(self):
+    self.released = []
+
+  def __call__(self, window):
+    vector = np.float32([[len(self.released), -7, window.sum()]])
+    self.released.append(vector * np.float32(GRID))
+    return self.released[-1]
+
+
+@pytest.fixture
+def edge() -> bundles.Bundle:
+  """Windows of four rows of two channels; needs no file."""
+  return bundles.Bundle(
+    edge=Edge(),
+    window_shape=(1, 4, 2),
+    dim=3,
+    grid=GRID,
+    labels=('sit', 'walk', 'run'),
+    cloud_sha256='ab' * 32,
+  )
+
+
+class Clock:
+  """Time that passes only where someone sleeps."""
+
+  def __init__(self):
+    self.now, self.slept = 100.0, []
+
+  def __call__(self) -> float:
+    return self.now
+
+  def sleep(self, seconds):
+    self.slept.append(seconds)
+    self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+  return Clock()
