@@ -21,7 +21,9 @@ from hybrid_jax.edge_client import (
 
 def main(argv: list[str] | None = None) -> int:
   """A line for each window; 0, or 1 after a mistake or without a server."""
-  given = _parser().parse_args(argv)
+  given = _parser().parse_args(
+    [_underscores(a) for a in (sys.argv[1:] if argv is None else argv)]
+  )
   device = None
   try:
     device = _client(given)
@@ -102,6 +104,14 @@ def _summary(device):
     f'{n} {name.replace("_", " ")}' for name, n in counts.items()
   )
   print(f'{text}, {len(device)} waiting', file=sys.stderr)
+
+
+def _underscores(argument):
+  """`--token_file=token` of `--token-file=token`."""
+  name, equals, value = argument.partition('=')
+  if not name.startswith('--'):
+    return argument
+  return '--' + name[2:].replace('-', '_') + equals + value
 
 
 def _parser():

@@ -134,6 +134,7 @@ def test_runs_with_numpy_and_litert_alone(exported, running, rows_file):
     ({'url': 'http://127.0.0.1:1', 'attempts': '1'}, 'cannot be reached'),
     ({'csv': 'none.csv'}, 'none.csv'),
     ({'hop': '8'}, 'released 4 times'),
+    ({'per-hour': '0'}, 'per hour are 0'),
     ({'model': 'edge'}, 'answers 404'),
   ],
 )
