@@ -58,7 +58,7 @@ def test_a_manifest_of_format_1_is_read(copy):
   ('path', 'value', 'told'),
   [
     (('format',), 3, 'format 1 or 2'),
-    (('edge', 'sha256'), '00', r'has sha256 \w{64}; the manifest says 00'),
+    (('edge', 'sha256'), '00', 'not of one pair'),
     (('edge', 'file'), 'other.tflite', 'could not read'),
     (('edge', 'paired_with'), '00', 'not of one pair'),
     (('cloud', 'sha256'), '00', 'not of one pair'),
@@ -84,7 +84,7 @@ def test_files_that_are_missing_or_damaged(copy, tmp_path):
   folder = copy()
   with open(folder / 'edge.tflite', 'ab') as file:
     file.write(b'0')
-  with pytest.raises(failures.BadBundle, match='sha256'):
+  with pytest.raises(failures.BadBundle, match=r'has sha256 \w{64}; the man'):
     bundle.read(folder)
   (folder / 'manifest.json').write_text('{')
   with pytest.raises(failures.BadBundle, match='is damaged'):

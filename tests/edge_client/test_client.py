@@ -1,6 +1,7 @@
 """What the device sends, and when, against a server that fails by script."""
 
 import json
+import threading
 import traceback
 
 import numpy as np
@@ -188,6 +189,21 @@ def test_offline_the_oldest_are_dropped(edge, clock):
     assert [stub.steps(b)[0] for b in server.bodies] == [7, 8, 9]
   assert vars(counts) | {'failures': 2} == vars(counts)
   assert (counts.answered, len(device)) == (3, 0)
+
+
+def test_one_thread_may_take_while_another_sends(edge, clock):
+  with stub.run([503, 'close', 503]) as server:
+    device = _device(edge, server.url, clock, queue=100)
+    taker = threading.Thread(target=lambda: [device.take(row) for row in ROWS])
+    taker.start()
+    answers = []
+    while taker.is_alive() or len(device):
+      answers += device.drain()
+    taker.join()
+    assert [a.index for a in answers] == list(range(30))
+    sent = [stub.steps(b)[0] for b in server.bodies]
+    assert sorted(set(sent)) == list(range(30))
+    assert len(sent) == 33
 
 
 def test_the_budget_is_not_passed(edge, clock):
