@@ -56,3 +56,33 @@ def run(
     files.write_json(path, timings | {stage: round(seconds, 1)})
     progress.say(f'{stage}: {seconds:.1f} s')
   return study
+
+
+def open_study(workdir: pathlib.Path) -> base.Study:
+  """The study of a work directory, by the config that it keeps.
+
+  Raises:
+    UserError: there is none, or its config is not one of a study.
+  """
+  path = workdir / 'config.json'
+  if not path.exists():
+    raise errors.UserError(
+      f'{workdir} is no work directory of a study: it has no config.json.'
+    )
+  config = ml_collections.ConfigDict(_with_tuples(files.read_json(path)))
+  try:
+    settings.check(
+      config, plugins.load('model', config.model.name).Model.SPLIT_POINTS
+    )
+  except (AttributeError, KeyError) as e:
+    raise errors.UserError(f'{path} is no config of a study: {e}') from e
+  return base.Study(ml_collections.FrozenConfigDict(config), workdir)
+
+
+def _with_tuples(value):
+  """JSON has lists alone; what configs have are tuples."""
+  if isinstance(value, dict):
+    return {k: _with_tuples(v) for k, v in value.items()}
+  if isinstance(value, list):
+    return tuple(_with_tuples(v) for v in value)
+  return value

@@ -72,6 +72,9 @@ class Half:
         raise ValueError(f'{name} has shape {array.shape}, not {shape}')
       if not np.isfinite(array).all():
         raise ValueError(f'{name} holds NaN or infinity')
+      if expected[name].get('dtype') == 'int8':
+        steps = array / expected[name]['scale'] + expected[name]['zero_point']
+        array = np.clip(np.round(steps), -128, 127).astype(np.int8)
       arrays[name] = array
     (output,) = self._run(**arrays).values()
     return output

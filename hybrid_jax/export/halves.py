@@ -7,9 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hybrid_jax import errors
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.models import base as models
 from hybrid_jax.release import base as release
+from hybrid_jax.stages import base
+from hybrid_jax.stages import release as stage
 
 GRID_STEPS_PER_SIGMA = 16
 
@@ -64,24 +67,40 @@ class Halves:
     Args:
       rounded: to the grid, as it is deployed; `False` for the value before.
     """
+    clean, noised = self.clean(), self.noised(rounded)
+    if self.release.noise_scale() is None:
+      return clean
+    return lambda x, noise: noised(clean(x), noise)
+
+  def clean(self) -> Callable[[jax.Array], jax.Array]:
+    """`x [1, ...]` in sensor units to `[1, d]`, before any noise."""
     params, _ = models.split_params(self.model, self.params, self.split_point)
     mean, std = self.normalizer.mean, self.normalizer.std
-    scale, grid = self.release.noise_scale(), self.grid
 
-    def clean(x):
+    def run(x):
       features = self.model.apply(
         {'params': params}, (x - mean) / std, self.split_point, method='edge'
       )
       return self.release.transform(features)
 
-    def noisy(x, noise):
-      released = clean(x) + noise[None] @ scale.T
+    return run
+
+  def noised(self, rounded: bool = True) -> Callable[..., jax.Array]:
+    """`clean [1, d]` and `noise [d]`, standard normal, to `released [1, d]`.
+
+    Args:
+      rounded: to the grid, as it is deployed; `False` for the value before.
+    """
+    scale, grid = self.release.noise_scale(), self.grid
+
+    def run(clean, noise):
+      released = clean + noise[None] @ scale.T
       if not rounded:
         return released
       # A product with the inverse is the same everywhere; a quotient need not.
       return jnp.round(released * (1 / grid)) * grid
 
-    return clean if scale is None else noisy
+    return run
 
   def cloud(self) -> Callable[[jax.Array], jax.Array]:
     """`released [1, d]` to primary `logits [1, classes]`."""
@@ -89,7 +108,7 @@ class Halves:
 
     def run(released):
       features = self.release.inverse(released).reshape(
-        len(released), *self.feature_shape
+        released.shape[0], *self.feature_shape
       )
       return self.model.apply(
         {'params': params}, features, self.split_point, method='cloud'
@@ -103,3 +122,28 @@ class Halves:
     if self.release.noise_scale() is not None:
       inputs['noise'] = (self.dim,)
     return inputs
+
+
+def make(study: base.Study, split_point: str, embedding: str) -> Halves:
+  """The study's network cut at `split_point`, released as `embedding`.
+
+  Raises:
+    UserError: the study has no such row; it lists those that it has.
+  """
+  errors.check_known('split point', split_point, study.split_points)
+  errors.check_known(
+    f'embedding at {split_point!r}',
+    embedding,
+    [n for n in study.embeddings if split_point in study.points(n)],
+  )
+  weights = study.config.release.embeddings[embedding].weights
+  features = study.features(weights, split_point)
+  return Halves(
+    model=study.model,
+    params=study.params(weights, split_point),
+    split_point=split_point,
+    normalizer=study.normalizer,
+    release=stage.fitted(study, split_point, embedding, features),
+    example_shape=study.x.shape[1:],
+    feature_shape=features.shape[1:],
+  )

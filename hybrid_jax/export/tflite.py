@@ -1,31 +1,46 @@
 """A JAX function of fixed shapes as a TFLite file of builtin operations."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from hybrid_jax import errors
+from hybrid_jax.export import leftovers, variants
 
 
 def convert(
   function: Callable[..., jax.Array],
   inputs: Mapping[str, Sequence[int]],
   output: str,
+  variant: str = 'float32',
+  examples: Sequence[Sequence[np.ndarray]] | None = None,
+  batch: int = 1,
+  drawn: Collection[str] = (),
+  int8_input: bool = False,
 ) -> bytes:
   """The TFLite file of `function`, which takes float32 arrays by position.
 
   Args:
     function: pure, with its parameters inside.
-    inputs: the name and shape of each argument, in order; batch 1.
+    inputs: the name and shape of each argument, in order. What has more than
+      one axis is a batch.
     output: what the result is called.
+    variant: one of `variants.VARIANTS`.
+    examples: for `'int8'`; see `variants.configure`.
+    batch: the batch of every input, which the file then has for good.
+    drawn: inputs that the file is not given but draws itself, standard normal,
+      by LiteRT's own operation, whose seed has 32 bits.
+    int8_input: see `variants.configure`.
 
   Raises:
-    UserError: TensorFlow is not installed, or the file needs an operation that
-      is not builtin; the message names it.
+    UserError: TensorFlow is not installed, an input has another batch, the
+      variant is not known, or the file needs an operation that is not builtin;
+      the message names it and the layer.
   """
+  _check_batch(inputs, batch)
   try:
     import tensorflow as tf  # Only here: it is slow, and not everywhere.
     from jax.experimental import jax2tf
@@ -34,18 +49,26 @@ def convert(
       "export needs TensorFlow: pip install 'hybrid-jax[export]'."
     ) from e
 
-  names = list(inputs)
   specs = [
     tf.TensorSpec(tuple(shape), tf.float32, name=name)
     for name, shape in inputs.items()
+    if name not in drawn
   ]
   converted = jax2tf.convert(function, with_gradient=False)
   module = tf.Module()
 
   # Autograph would rewrite all of JAX's tracing: minutes for nothing.
   @tf.function(input_signature=specs, autograph=False)
-  def call(*arguments):
-    return {output: converted(*arguments)}
+  def call(*given):
+    arrays = iter(given)
+    return {
+      output: converted(
+        *(
+          tf.random.normal(shape) if name in drawn else next(arrays)
+          for name, shape in inputs.items()
+        )
+      )
+    }
 
   module.call = call
   with tempfile.TemporaryDirectory() as folder:
@@ -53,40 +76,64 @@ def convert(
       module, folder, signatures={'serving_default': module.call}
     )
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-    data = converter.convert()
-  foreign = [op for op in operations(data) if _is_foreign(op)]
-  if foreign:
-    raise errors.UserError(
-      f'the file of {names} -> {output!r} needs {", ".join(foreign)}, which'
-      ' LiteRT has not built in.'
-    )
+    variants.configure(converter, variant, examples, int8_input)
+    try:
+      data = converter.convert()
+    except Exception as e:  # Its class is not public.
+      refusal = leftovers.explain(e, function, list(inputs.values()))
+      if refusal is None:
+        raise
+      raise refusal from e
+  leftovers.check(data, function, list(inputs.values()))
   return data
 
 
 def operations(data: bytes) -> list[str]:
   """The names of a TFLite file's operations, each once, sorted."""
-  interpreter = _interpreter(data, 'BUILTIN_WITHOUT_DEFAULT_DELEGATES')
-  return sorted({op['op_name'] for op in interpreter._get_ops_details()})
+  return sorted({op for op, _ in leftovers.operators(data)})
 
 
 def runner(data: bytes) -> Callable[..., np.ndarray]:
-  """A function of the file's named inputs, which gives its one output."""
-  run = _interpreter(data).get_signature_runner()
+  """A function of the file's named inputs, which gives its one output.
+
+  It takes floats, also where the file's input is of 8 bits.
+  """
+  run = load(data).get_signature_runner()
+  kinds = input_kinds(data)
 
   def call(**inputs: Any) -> np.ndarray:
-    (output,) = run(
-      **{k: np.asarray(v, np.float32) for k, v in inputs.items()}
-    ).values()
+    arrays = {k: np.asarray(v, np.float32) for k, v in inputs.items()}
+    for name, array in arrays.items():
+      if kinds[name]['dtype'] == 'int8':
+        steps = array / kinds[name]['scale'] + kinds[name]['zero_point']
+        arrays[name] = np.clip(np.round(steps), -128, 127).astype(np.int8)
+    (output,) = run(**arrays).values()
     return output
 
   return call
 
 
-def least_version(data: bytes) -> str:
-  """The least LiteRT (TFLite) runtime that the file says it needs."""
-  from ai_edge_litert import schema_py_generated as schema
+def input_kinds(data: bytes) -> dict[str, dict[str, Any]]:
+  """Each input's `shape` and `dtype`, and of 8 bits `scale` and `zero_point`.
 
-  model = schema.Model.GetRootAs(data, 0)
+  A number is `scale * (integer - zero_point)`.
+  """
+  kinds = {}
+  details = load(data).get_signature_runner().get_input_details()
+  for name, detail in details.items():
+    kinds[name] = {
+      'shape': detail['shape'].tolist(),
+      'dtype': np.dtype(detail['dtype']).name,
+    }
+    if detail['dtype'] is np.int8:
+      scale, zero_point = detail['quantization']
+      kinds[name] |= {'scale': float(scale), 'zero_point': int(zero_point)}
+  return kinds
+
+
+def least_version(data: bytes) -> str:
+  """The least runtime that the file says it needs, in TensorFlow's numbers."""
+  model = leftovers.schema().Model.GetRootAs(data, 0)
   for i in range(model.MetadataLength()):
     entry = model.Metadata(i)
     if entry.Name() == b'min_runtime_version':
@@ -95,21 +142,28 @@ def least_version(data: bytes) -> str:
   return 'unknown'
 
 
-def _interpreter(data, resolver='AUTO'):
+def load(data: bytes) -> Any:
+  """A LiteRT interpreter of the file, ready to run, of one thread.
+
+  Raises:
+    UserError: LiteRT is not installed.
+    ValueError, RuntimeError: the installed LiteRT does not take the file.
+  """
   try:
     from ai_edge_litert import interpreter as litert
   except ImportError as e:
     raise errors.UserError(
       "export needs LiteRT: pip install 'hybrid-jax[export]'."
     ) from e
-  interpreter = litert.Interpreter(
-    model_content=data,
-    num_threads=1,
-    experimental_op_resolver_type=litert.OpResolverType[resolver],
-  )
+  interpreter = litert.Interpreter(model_content=data, num_threads=1)
   interpreter.allocate_tensors()
   return interpreter
 
 
-def _is_foreign(op):
-  return op.startswith(('Flex', 'STABLEHLO')) or op == 'CUSTOM'
+def _check_batch(inputs, batch):
+  for name, shape in inputs.items():
+    if len(shape) > 1 and shape[0] != batch:
+      raise errors.UserError(
+        f'{name!r} has the shape {list(shape)}, and so a batch of {shape[0]};'
+        f' the file is to have the batch {batch}.'
+      )

@@ -1,0 +1,110 @@
+"""The two halves as TFLite files, in any variant.
+
+The edge is the network, converted in the variant, joined with a tail of three
+operations in float32 that adds the noise and rounds to the grid. Converted as
+one, the tail would be quantised too: the sum of features and noise to 256
+steps, or the grid itself to 16 bits, so that what is sent would lie on another
+grid than the noise's law and the server say, and noise beyond the range of the
+examples would be cut off.
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from hybrid_jax.export import halves, join, tflite
+
+_DRAWS = 4  # of the noise, for each example
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+  """What the halves are scaled by in `'int8'`.
+
+  Attributes:
+    windows: training examples `[n, ...]` in sensor units.
+    released: what the edge makes of them, `[m, 1, d]`.
+  """
+
+  windows: np.ndarray
+  released: np.ndarray
+
+
+def examples(cut: halves.Halves, windows: np.ndarray, seed: int) -> Examples:
+  """Training `windows [n, ...]` and what is released of them.
+
+  The noise is from a seeded generator: it only shows the range of the sum.
+  """
+  clean = jax.jit(cut.clean())
+  vectors = [clean(x[None]) for x in windows]
+  if 'noise' in cut.edge_inputs():
+    noised, rng = jax.jit(cut.noised()), np.random.default_rng(seed)
+    vectors = [
+      noised(vector, rng.standard_normal(cut.dim, dtype=np.float32))
+      for vector in vectors
+      for _ in range(_DRAWS)
+    ]
+  return Examples(windows, np.asarray(vectors))
+
+
+def network(
+  cut: halves.Halves,
+  variant: str = 'float32',
+  made: Examples | None = None,
+  int8_input: bool = False,
+) -> bytes:
+  """`x` to `clean`, the edge without its noise; to `released` without any."""
+  return tflite.convert(
+    cut.clean(),
+    {'x': cut.edge_inputs()['x']},
+    'clean' if 'noise' in cut.edge_inputs() else 'released',
+    variant,
+    None if made is None else [(x[None],) for x in made.windows],
+    int8_input=int8_input,
+  )
+
+
+def edge(
+  cut: halves.Halves,
+  network_file: bytes,
+  rounded: bool = True,
+  inside: bool = False,
+) -> bytes:
+  """`edge.tflite` of the file that `network` gives.
+
+  Args:
+    cut: the halves.
+    network_file: in any variant.
+    rounded: see `Halves.noised`.
+    inside: the file draws its noise itself, which is not private; see
+      `tflite.convert`.
+  """
+  if 'noise' not in cut.edge_inputs():
+    return network_file
+  tail = tflite.convert(
+    cut.noised(rounded),
+    {'clean': (1, cut.dim), 'noise': (cut.dim,)},
+    'released',
+    drawn=('noise',) if inside else (),
+  )
+  return join.join(network_file, tail)
+
+
+def cloud(
+  cut: halves.Halves,
+  variant: str = 'float32',
+  made: Examples | None = None,
+  batch: int = 1,
+) -> bytes:
+  """`cloud.tflite`: `released [batch, d]` to `logits [batch, classes]`."""
+  return tflite.convert(
+    cut.cloud(),
+    {'released': (batch, cut.dim)},
+    'logits',
+    variant,
+    None
+    if made is None
+    else [(np.repeat(r, batch, axis=0),) for r in made.released],
+    batch,
+  )

@@ -1,0 +1,49 @@
+"""A small network, cut and released, whose weights nobody trained."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.export import halves
+from hybrid_jax.models import cnn1d
+from hybrid_jax.release import base as release
+from hybrid_jax.release import noise, pca
+
+DIM = 4
+WINDOW = (1, 32, 2)
+
+
+def make(noisy: bool = True) -> halves.Halves:
+  """Cut at `dense1`, reduced to `DIM` numbers, with noise or none."""
+  model = cnn1d.Model(classes=3, widths=(16, 32, 32), dense=16)
+  params = model.init(jax.random.key(0), jnp.zeros((1, *WINDOW)))['params']
+  rows = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 16)))[0]
+  mechanisms = [
+    pca.Pca(
+      mean=jnp.linspace(-1, 1, 16),
+      components=jnp.asarray(rows[:DIM], jnp.float32),
+    )
+  ]
+  if noisy:
+    mechanisms.append(noise.Noise(scale=scale()))
+  return halves.Halves(
+    model=model,
+    params=params,
+    split_point='dense1',
+    normalizer=datasets.Normalizer(np.full(2, 0.5), np.full(2, 2.0)),
+    release=release.Release(tuple(mechanisms)),
+    example_shape=WINDOW,
+    feature_shape=(16,),
+  )
+
+
+def scale() -> jax.Array:
+  """Lower triangular, of no symmetry that could hide a transpose."""
+  return 0.3 * jnp.tril(jnp.arange(1.0, 17.0).reshape(4, 4) / 8)
+
+
+def windows(count: int, seed: int = 0) -> np.ndarray:
+  """`[count, 1, 32, 2]`, in the units of the normalizer."""
+  rng = np.random.default_rng(seed)
+  return 0.5 + 2 * rng.standard_normal((count, *WINDOW), np.float32)
