@@ -1,5 +1,6 @@
 """The bundle: equal to the network, free of the cloud, alone on a device."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -8,10 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from configs import watch
-from hybrid_jax import study
-from hybrid_jax.export import device, tflite
-from hybrid_jax.stages import export as stage
+from hybrid_jax import errors, study
+from hybrid_jax.export import bundle, device, halves, tflite
 from tests import studies
 
 pytest.importorskip('tensorflow')
@@ -56,12 +55,7 @@ def exported(tmp_path_factory):
     '--config.release.embeddings.snapped.split_points=()',
   )
   assert done.returncode == 0, done.stderr
-  config = watch.get_config('small')
-  config.attack.adversaries = ('majority', 'linear')
-  config.recommend.utility_loss = 1.0
-  for name in ('bounded', 'snapped'):
-    config.release.embeddings[name].split_points = ()
-  return workdir, study.base.Study(config, workdir)
+  return workdir, study.open_study(workdir)
 
 
 def _manifest(workdir):
@@ -76,6 +70,11 @@ def test_the_manifest_describes_the_files(exported):
   assert manifest['edge']['inputs']['noise']['shape'] == [6]
   assert manifest['grid'] == pytest.approx(manifest['sigma'] / 16, rel=1e-5)
   assert len(manifest['labels']) == 7
+  assert manifest['format'] == 2
+  assert manifest['variant'] == 'float32'
+  assert manifest['wire'] == {'dtype': 'int16', 'grid': manifest['grid']}
+  assert manifest['edge']['paired_with'] == manifest['cloud']['sha256']
+  assert manifest['cloud']['paired_with'] == manifest['edge']['sha256']
   for half in ('edge', 'cloud'):
     path = workdir / 'bundle' / manifest[half]['file']
     assert path.stat().st_size == manifest[half]['bytes']
@@ -90,6 +89,7 @@ def test_files_equal_the_network(exported):
   assert parity['edge_error'] < 1e-4
   assert parity['cloud_error'] < 1e-4
   assert parity['numbers'] >= 64 * 6
+  assert parity['agreement'] == 1
 
 
 def test_the_edge_file_holds_no_cloud_weights(exported):
@@ -106,7 +106,7 @@ def test_the_edge_file_holds_no_cloud_weights(exported):
 def test_noise_is_shaped_to_the_stated_covariance(exported):
   workdir, asked = exported
   manifest = _manifest(workdir)
-  cut = stage.make_halves(asked, 'dense1', 'noisy_reduced_siamese')
+  cut = halves.make(asked, 'dense1', 'noisy_reduced_siamese')
   run = tflite.runner((workdir / 'bundle/edge.tflite').read_bytes())
   x = asked.data.x[:1]
   silent = run(x=x, noise=np.zeros(6))
@@ -187,3 +187,158 @@ def test_every_cut_has_its_cost(exported):
   assert cost['released_bytes'] == 24
   assert cost['edge_bytes'] == (workdir / 'bundle/edge.tflite').stat().st_size
   del asked
+
+
+def test_a_work_directory_has_its_config(exported, tmp_path):
+  _, asked = exported
+  assert asked.config.attack.adversaries == ('majority', 'linear')
+  assert asked.config.model.options.widths == (32, 64, 64)
+  assert asked.split_points == ('dense1',)
+  with pytest.raises(errors.UserError, match='no work directory'):
+    study.open_study(tmp_path)
+  (tmp_path / 'config.json').write_text('{"seed": 0}')
+  with pytest.raises(errors.UserError, match='no config of a study'):
+    study.open_study(tmp_path)
+
+
+def test_any_row_in_any_variant_from_the_command_line(exported, tmp_path):
+  workdir, asked = exported
+  done = _command(
+    '--embedding=reduced',
+    '--split_point=dense1',
+    '--variant=int8',
+    f'--workdir={workdir}',
+    f'--out={tmp_path / "b"}',
+    f'--jax-export={tmp_path / "cloud.jax_export"}',
+  )
+  assert done.returncode == 0, done.stderr
+  assert (tmp_path / 'cloud.jax_export').exists()
+  read = bundle.read(tmp_path / 'b')
+  assert read.variant == 'int8'
+  assert read.manifest['embedding'] == 'reduced'
+  assert read.manifest['wire'] is None
+  assert f'{len(read.edge):,} bytes' in done.stdout
+  float32 = (workdir / 'bundle/edge.tflite').stat().st_size
+  assert len(read.edge) < 0.5 * float32
+  # What the manifest says of the files, found again without its code.
+  edge, cut = (
+    device.Edge(tmp_path / 'b'),
+    halves.make(asked, 'dense1', 'reduced'),
+  )
+  cloud = device.Half(tmp_path / 'b', 'cloud')
+  test = np.flatnonzero(asked.rows(2))
+  test = test[:: len(test) // 256][:256]
+  x = asked.data.x[test]
+  released = [edge(window) for window in x]
+  labels = [cloud(released=r).argmax() for r in released]
+  trained = np.asarray(cut.cloud()(cut.edge()(x))).argmax(axis=1)
+  parity = read.manifest['parity']
+  assert parity['windows'] == 256
+  assert parity['agreement'] == pytest.approx(np.mean(labels == trained))
+  assert parity['agreement'] > 0.9
+  wanted = np.asarray(cut.edge()(x))
+  error = np.concatenate(released) - wanted
+  relative = np.sqrt(np.mean(error**2) / np.mean(wanted**2))
+  assert parity['edge_rms_error'] == pytest.approx(relative, rel=1e-3)
+  assert 1e-4 < relative < 0.1
+
+
+def _command(*arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'launch.export', *arguments],
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    capture_output=True,
+    text=True,
+    timeout=200,
+    check=False,
+  )
+
+
+def test_unknown_names_list_the_known_ones(exported, tmp_path):
+  _, asked = exported
+  for names, known in (
+    (('conv1', 'reduced', 'float32'), 'Known: dense1'),
+    (('dense1', 'redced', 'float32'), "Did you mean 'reduced'"),
+    (('dense1', 'bounded', 'float32'), 'Known: simple, reduced, siamese'),
+    (('dense1', 'reduced', 'int4'), 'float32, float16, dynamic, int8'),
+  ):
+    with pytest.raises(errors.UserError, match=known):
+      bundle.write(asked, *names, tmp_path)
+  with pytest.raises(errors.UserError, match='Known: input, inside'):
+    bundle.write(asked, 'dense1', 'reduced', 'float32', tmp_path, 'outside')
+  with pytest.raises(errors.UserError, match='an embedding with noise'):
+    bundle.write(asked, 'dense1', 'reduced', 'float32', tmp_path, 'inside')
+
+
+def test_noise_inside_needs_no_input(exported, tmp_path):
+  _, asked = exported
+  name = 'noisy_reduced_siamese'
+  told = bundle.write(asked, 'dense1', name, 'float32', tmp_path, 'inside')
+  assert list(told['edge']['inputs']) == ['x']
+  assert told['noise'] == 'inside'
+  edge = device.Edge(tmp_path)
+  first, second = (edge(asked.data.x[0]) for _ in range(2))
+  assert not np.array_equal(first, second)
+  assert bundle.read(tmp_path).manifest == told
+
+
+def test_a_bundle_is_checked_when_it_is_read(exported, tmp_path):
+  workdir, _ = exported
+  whole = bundle.read(workdir / 'bundle')
+  assert whole.edge == (workdir / 'bundle/edge.tflite').read_bytes()
+  shutil.copytree(workdir / 'bundle', tmp_path / 'b')
+  manifest = _manifest(workdir)
+
+  def refused(change, files=()):
+    asked = json.loads(json.dumps(manifest))
+    change(asked)
+    (tmp_path / 'b/manifest.json').write_text(json.dumps(asked))
+    for name, data in files:
+      (tmp_path / 'b' / name).write_bytes(data)
+    with pytest.raises(errors.UserError) as e:
+      bundle.read(tmp_path / 'b')
+    return str(e.value)
+
+  assert 'format 3' in refused(lambda m: m.update(format=3))
+  assert 'no cloud half' in refused(lambda m: m.pop('cloud'))
+  assert 'sha256' in refused(lambda m: m['edge'].update(sha256='0'))
+  assert 'outside' in refused(lambda m: m['edge'].update(file='../x'))
+  assert 'halves of two bundles' in refused(
+    lambda m: m['cloud'].update(paired_with='0' * 64)
+  )
+  shapes = manifest['edge']['inputs']['x']['shape']
+  told = refused(lambda m: m['edge']['inputs']['x'].update(shape=[1, 2]))
+  assert str(shapes) in told
+  assert '[1, 2]' in told
+  newer = _of_version(whole.edge, 99)
+  told = refused(
+    lambda m: m['edge'].update(sha256=hashlib.sha256(newer).hexdigest()),
+    [('edge.tflite', newer)],
+  )
+  assert 'needs a runtime of at least' in told
+
+
+def test_a_bundle_of_the_first_format_is_read(exported, tmp_path):
+  workdir, _ = exported
+  shutil.copytree(workdir / 'bundle', tmp_path / 'b')
+  manifest = _manifest(workdir) | {'format': 1}
+  for name in ('variant', 'wire', 'noise'):
+    del manifest[name]
+  for half in ('edge', 'cloud'):
+    del manifest[half]['paired_with']
+  (tmp_path / 'b/manifest.json').write_text(json.dumps(manifest))
+  assert bundle.read(tmp_path / 'b').variant == 'float32'
+
+
+def _of_version(data, version):
+  """The file with operations of a version that no runtime has."""
+  import flatbuffers
+  from ai_edge_litert import schema_py_generated as schema
+
+  model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+  for code in model.operatorCodes:
+    code.version = version
+  builder = flatbuffers.Builder(1024)
+  builder.Finish(model.Pack(builder), file_identifier=b'TFL3')
+  return bytes(builder.Output())
