@@ -30,3 +30,24 @@ def mesh1() -> jax.sharding.Mesh:
 def mesh8() -> jax.sharding.Mesh:
   """Eight devices along `'data'`."""
   return _mesh(8)
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory):
+  """A bundle of the noisy point, whatever the small study recommends."""
+  # Here, since TensorFlow is not everywhere and the rest is slow to import.
+  from hybrid_jax import study
+  from tests import studies
+
+  workdir = tmp_path_factory.mktemp('export') / 'run'
+  stages = '--stages=data,train,siamese,defend,release,attack,export'
+  done = studies.run(
+    workdir,
+    stages,
+    "--config.attack.adversaries=('majority','linear')",
+    '--config.recommend.utility_loss=1.0',
+    '--config.release.embeddings.bounded.split_points=()',
+    '--config.release.embeddings.snapped.split_points=()',
+  )
+  assert done.returncode == 0, done.stderr
+  return workdir, study.open_study(workdir)

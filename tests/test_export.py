@@ -41,23 +41,6 @@ print(edge._half.manifest['labels'][int(logits.argmax())])
 """
 
 
-@pytest.fixture(scope='module')
-def exported(tmp_path_factory):
-  """A bundle of the noisy point, whatever the small study recommends."""
-  workdir = tmp_path_factory.mktemp('export') / 'run'
-  stages = '--stages=data,train,siamese,defend,release,attack,export'
-  done = studies.run(
-    workdir,
-    stages,
-    "--config.attack.adversaries=('majority','linear')",
-    '--config.recommend.utility_loss=1.0',
-    '--config.release.embeddings.bounded.split_points=()',
-    '--config.release.embeddings.snapped.split_points=()',
-  )
-  assert done.returncode == 0, done.stderr
-  return workdir, study.open_study(workdir)
-
-
 def _manifest(workdir):
   return json.loads((workdir / 'bundle/manifest.json').read_text())
 

@@ -43,6 +43,8 @@ class Problem:
     uncensored: `[n, e]`, what the network without a defence would release.
     x: `[n, ...]`, the normalized inputs; `None` where they are not known.
     edge: `x [b, ...]` to what is released without noise `[b, d]`, jittable.
+    drawn: fold to `[copies, n, d]`, what a device itself released; where they
+      are there, attackers are scored on these and train on these.
   """
 
   clean: np.ndarray
@@ -56,6 +58,7 @@ class Problem:
   uncensored: np.ndarray | None = None
   x: np.ndarray | sources.Source | None = None
   edge: Callable[[jax.Array], jax.Array] | None = None
+  drawn: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
     if not np.isfinite(self.clean).all():
@@ -66,7 +69,12 @@ class Problem:
     return self.fold == fold
 
   def copies(self, fold: int, count: int, seed: int) -> np.ndarray:
-    """`[count, n, d]`: noisy copies of a fold; one copy where there is none."""
+    """`[count, n, d]`: noisy copies of a fold; one copy where there is none.
+
+    A device's own are no more than were drawn.
+    """
+    if fold in self.drawn:
+      return self.drawn[fold][:count]
     clean = self.clean[self.rows(fold)]
     if self.noise_scale is None:
       return clean[None]

@@ -89,7 +89,7 @@ def write(
     rows.gather(study), {'split_point': split_point, 'embedding': embedding}
   )
   seed = study.config.seed
-  made = half_files.examples(cut, _some(study, datasets.TRAIN, _EXAMPLES), seed)
+  made = half_files.examples(cut, some(study, datasets.TRAIN), seed)
   network = half_files.network(cut, variant, made, int8_input)
   edge_file = half_files.edge(cut, network)
   cloud_file = half_files.cloud(cut, variant, made)
@@ -99,7 +99,7 @@ def write(
     edge_file,
     half_files.edge(cut, network, rounded=False),
     cloud_file,
-    _some(study, datasets.TEST, windows),
+    some(study, datasets.TEST, windows),
     seed,
     exact=variant == 'float32',
   )
@@ -153,7 +153,7 @@ def read(folder: pathlib.Path) -> Bundle:
   return Bundle(folder, manifest, data['edge'], data['cloud'])
 
 
-def _some(study, fold, count):
+def some(study: base.Study, fold: int, count: int = _EXAMPLES) -> np.ndarray:
   """At most `count` of a fold's examples, evenly over it, in sensor units."""
   there = np.flatnonzero(study.rows(fold))
   chosen = there[:: max(1, len(there) // count)][:count]

@@ -29,6 +29,7 @@ def render(
   failed: list[str],
   point: dict[str, str],
   rivals: dict[str, Any],
+  deployed: list[dict[str, Any]],
 ) -> str:
   """The page's HTML, which needs no network.
 
@@ -39,6 +40,7 @@ def render(
     failed: see `rows.failures`.
     point: see `rows.recommend`.
     rivals: see `rows.read_rivals`; may be empty.
+    deployed: see `rows.read_deployed`; may be empty.
   """
   data = study.read('data', stage='data')
   context = _context(table, controls, failed, _channels(data))
@@ -49,7 +51,7 @@ def render(
     )
   if rivals:
     context['figures']['front'] = style.html(comparison.front(rivals), 'front')
-  return _template('report.html').render(
+  return template('report.html').render(
     context,
     title=study.config.data.name,
     data=data,
@@ -59,6 +61,7 @@ def render(
     rivals=rivals,
     methods=comparison.listed(rivals) if rivals else [],
     chance=table[0]['leakage'],
+    deployed=[(rows.find(table, row), row) for row in deployed],
   )
 
 
@@ -74,12 +77,11 @@ def render_audit(
     failed: see `rows.failures`.
   """
   context = _context([row], controls, failed, None)
-  return _template('audit.html').render(
-    context, title=name, row=row, point=None
-  )
+  return template('audit.html').render(context, title=name, row=row, point=None)
 
 
-def _template(name):
+def template(name: str) -> jinja2.Template:
+  """A page's template, with the filters that all pages share."""
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('hybrid_jax.report'),
     autoescape=True,

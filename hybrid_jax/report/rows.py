@@ -170,6 +170,12 @@ def read_cost(study: base.Study) -> dict[str, Any]:
   return files.read_json(path) if path.exists() else {}
 
 
+def read_deployed(study: base.Study) -> list[Row]:
+  """The rows of the bundles that were audited; see `hybrid_jax.deployed`."""
+  folder = study.result('deployed', 'any').parent
+  return [files.read_json(path) for path in sorted(folder.glob('*.json'))]
+
+
 def read_rivals(study: base.Study) -> dict[str, Any]:
   """The comparison with other defences; empty where there was none."""
   path = study.result('rivals')

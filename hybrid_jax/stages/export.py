@@ -1,5 +1,7 @@
 """The recommended point as files for a device, and what each cut costs."""
 
+from collections.abc import Mapping
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,7 +24,7 @@ def run(study: base.Study) -> None:
     'export', len(study.split_points), unit='split point'
   ) as bar:
     for split_point in study.split_points:
-      embedding = _embedding(study, split_point, point)
+      embedding = embedding_at(study, split_point, point)
       cut = halves.make(study, split_point, embedding)
       if split_point == point['split_point']:
         manifest = bundle.write(
@@ -43,7 +45,9 @@ def run(study: base.Study) -> None:
   )
 
 
-def _embedding(study, split_point, point):
+def embedding_at(
+  study: base.Study, split_point: str, point: Mapping[str, str]
+) -> str:
   """The recommended one, or the study's last that this cut has."""
   there = [n for n in study.embeddings if split_point in study.points(n)]
   return point['embedding'] if point['embedding'] in there else there[-1]

@@ -12,6 +12,7 @@ def run(study: base.Study) -> None:
   failed = rows.failures(controls, table)
   rivals = rows.read_rivals(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
+  deployed = rows.read_deployed(study)
   files.write_json(
     study.workdir / 'metrics.json',
     {
@@ -19,12 +20,15 @@ def run(study: base.Study) -> None:
       'controls': {k: rows.public(v) for k, v in controls.items()},
       'failed_controls': failed,
       'recommended': point,
+      'deployed': [rows.public(row) for row in deployed],
       'rivals': rivals and {k: v for k, v in rivals.items() if k != 'points'},
     },
   )
   files.write_bytes(
     study.workdir / 'report.html',
-    page.render(study, table, controls, failed, point, rivals).encode(),
+    page.render(
+      study, table, controls, failed, point, rivals, deployed
+    ).encode(),
   )
   print(tables.terminal(table, controls))
   for sentence in failed:

@@ -1,0 +1,240 @@
+"""What each cut costs, measured on its files, each in a process of its own."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from hybrid_jax import files, progress
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.export import bundle, cost, halves, tflite, timing, variants
+from hybrid_jax.models import base as models
+from hybrid_jax.report import rows
+from hybrid_jax.stages import base, export
+
+# The two ends: nothing leaves the device, and nothing runs on it.
+WHOLE, RAW = 'all on the device', 'raw input sent'
+# Bytes of HTTP and JSON around what is sent, as `edge_client` sends it.
+ENVELOPE = 450
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+  """A connection to the cloud.
+
+  Attributes:
+    name: what people call it.
+    mbit: of upload, megabits a second.
+    round_trip: milliseconds.
+  """
+
+  name: str
+  mbit: float
+  round_trip: float
+
+  def ms(self, sent: int) -> float:
+    """Milliseconds for `sent` bytes to leave and an answer to be back."""
+    return self.round_trip + 8e-3 * (sent + ENVELOPE) / self.mbit
+
+
+LINKS = (Link('3G', 1, 100), Link('4G', 10, 50), Link('Wi-Fi', 50, 5))
+# What a full advantage of the best attacker, the time of the whole network on
+# the device, and the bytes of the raw input weigh against each other.
+WEIGHTS = {'leak': 1.0, 'time': 0.05, 'bytes': 0.05}
+
+
+def run(
+  study: base.Study,
+  asked: Sequence[str] = tuple(variants.VARIANTS),
+  seconds: float = 0.5,
+  links: Sequence[Link] = LINKS,
+  weights: Mapping[str, float] = WEIGHTS,
+  profile: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+  """Measures every cut in every variant, and the two ends.
+
+  Args:
+    study: finished up to its attacks.
+    asked: variants of the edge file; clouds are float32.
+    seconds: for how long each file is called.
+    links: for the time from the window to the answer.
+    weights: see `WEIGHTS`; for the cut that is advised.
+    profile: see `timing.read_profile`; its times stand in place of those of
+      this machine.
+
+  Returns:
+    `rows`, `links`, `weights`, `machine`, and `advised`, a row's `cut` and
+    `variant`; also written to `results/cost.json`. A row's times are
+    milliseconds: `one` and `all` are `probe.measure`'s for one thread and for
+    all, `cloud_p50_ms` the cloud's file, `end_to_end` link to milliseconds.
+  """
+  table = rows.gather(study)
+  point = rows.recommend(table, study.config.recommend.utility_loss)
+  found = []
+  cuts = [*study.split_points, WHOLE, RAW]
+  with progress.Progress('cost', len(cuts) * len(asked), unit='file') as bar:
+    for cut in cuts:
+      for variant in asked:
+        if cut == RAW and variant != 'float32':
+          bar.advance(1)
+          continue
+        row = _measure(study, table, point, cut, variant, seconds)
+        times = profile and profile['files'].get(row['sha256'])
+        if times and row['one']:
+          row['one'] |= times
+        end = row['one']['p50_ms'] if row['one'] else 0.0
+        row['end_to_end'] = {
+          link.name: end
+          + (link.ms(row['sent_bytes']) if cut != WHOLE else 0)
+          + (row['cloud_p50_ms'] or 0)
+          for link in links
+        }
+        found.append(row)
+        bar.advance(1, last=f'{cut} {variant}', p50_ms=end)
+  out = {
+    'rows': found,
+    'links': [dataclasses.asdict(link) for link in links],
+    'weights': dict(weights),
+    'device': profile['device'] if profile else None,
+    'utility_loss': study.config.recommend.utility_loss,
+    'machine': {'cores': _cores(), 'envelope_bytes': ENVELOPE},
+  }
+  out['advised'] = advise(out, max(r['validation_utility'] or 0 for r in found))
+  files.write_json(study.result('cost'), out)
+  return out
+
+
+def advise(out: Mapping[str, Any], whole_utility: float) -> dict[str, str]:
+  """The cut and variant of the least weighted cost.
+
+  The cost is `leak` times the worst label's advantage on validation, plus
+  `time` times the device's median milliseconds over those of the whole network
+  there in float32, plus `bytes` times what is sent over the raw input. Only
+  cuts count whose validation utility is within `utility_loss` of the whole
+  network's; the two ends do not.
+
+  Args:
+    out: see `run`.
+    whole_utility: the whole network's, on validation.
+  """
+  whole = next((r for r in out['rows'] if r['cut'] == WHOLE), out['rows'][0])
+  raw = next(r for r in out['rows'] if r['cut'] == RAW)
+  weights = out['weights']
+
+  def price(row):
+    return (
+      weights['leak'] * row['validation_advantage']
+      + weights['time'] * row['one']['p50_ms'] / whole['one']['p50_ms']
+      + weights['bytes'] * row['sent_bytes'] / raw['sent_bytes']
+    )
+
+  useful = [
+    row
+    for row in out['rows']
+    if row['cut'] not in (WHOLE, RAW)
+    and row['validation_utility'] >= whole_utility - out['utility_loss']
+  ]
+  if not useful:
+    useful = [r for r in out['rows'] if r['cut'] not in (WHOLE, RAW)]
+  best = min(useful, key=price)
+  return {
+    'cut': best['cut'],
+    'embedding': best['embedding'],
+    'variant': best['variant'],
+  }
+
+
+def _cores():
+  return len(os.sched_getaffinity(0))
+
+
+def _measure(study, table, point, cut, variant, seconds):
+  """One row; its files lie under `cost/`."""
+  folder = study.workdir / 'cost' / f'{cut.replace(" ", "_")}-{variant}'
+  ends = cut in (WHOLE, RAW)
+  embedding = base.SIMPLE if ends else export.embedding_at(study, cut, point)
+  last = study.split_points[-1]
+  made = halves.make(study, last if ends else cut, embedding)
+  if ends:
+    row = _end(study, made, cut, variant, folder)
+  else:
+    row = _cut(study, made, cut, embedding, variant, folder)
+  names = {'split_point': last if ends else cut, 'embedding': embedding}
+  figures = rows.find(table, names)
+  edge, cloud = (folder / f'{half}.tflite' for half in ('edge', 'cloud'))
+  one, many = (
+    (timing.run(edge, 1, seconds), timing.run(edge, _cores(), seconds))
+    if edge.exists()
+    else (None, None)
+  )
+  return row | {
+    'sha256': files.sha256(edge) if edge.exists() else None,
+    'cut': cut,
+    'embedding': None if ends else embedding,
+    'variant': variant,
+    'one': one,
+    'all': many,
+    'cloud_p50_ms': timing.run(cloud, _cores(), seconds)['p50_ms']
+    if cloud.exists()
+    else None,
+    'utility': figures['utility'],
+    'validation_utility': figures['validation_utility'],
+    'advantage': None if ends else worst(figures),
+    'validation_advantage': None if ends else rows.worst_advantage(figures),
+  }
+
+
+def worst(row: rows.Row) -> float:
+  """How far the worst label is from chance to certainty, on the test fold."""
+  return max(
+    f['advantage'] / (1 - f['chance']) for f in row['leakage'].values()
+  )
+
+
+def _cut(study, made, cut, embedding, variant, folder):
+  manifest = bundle.write(study, cut, embedding, variant, folder)
+  params, _ = models.split_params(made.model, made.params, cut)
+  inputs = [jnp.zeros(shape) for shape in made.edge_inputs().values()]
+  wire = manifest.get('wire')
+  width = np.dtype(wire['dtype']).itemsize if wire else 4
+  return {
+    'edge_bytes': manifest['edge']['bytes'],
+    'cloud_bytes': manifest['cloud']['bytes'],
+    'edge_parameters': cost.parameters(params),
+    'edge_multiply_adds': cost.multiply_adds(made.edge(), *inputs),
+    'sent_bytes': width * made.dim,
+  }
+
+
+def _end(study, made, cut, variant, folder):
+  """The whole network as one file, on the device or in the cloud."""
+
+  def whole(x):
+    mean, std = made.normalizer.mean, made.normalizer.std
+    return made.model.apply({'params': made.params}, (x - mean) / std)
+
+  inputs = {'x': (1, *made.example_shape)}
+  data = tflite.convert(
+    whole,
+    inputs,
+    'logits',
+    variant,
+    [(x[None],) for x in bundle.some(study, datasets.TRAIN)],
+  )
+  here, there = ('edge', 'cloud') if cut == WHOLE else ('cloud', 'edge')
+  files.write_bytes(folder / f'{here}.tflite', data)
+  (folder / f'{there}.tflite').unlink(missing_ok=True)
+  return {
+    'edge_bytes': len(data) if cut == WHOLE else 0,
+    'cloud_bytes': 0 if cut == WHOLE else len(data),
+    'edge_parameters': cost.parameters(made.params) if cut == WHOLE else 0,
+    'edge_multiply_adds': cost.multiply_adds(
+      whole, np.zeros(inputs['x'], np.float32)
+    )
+    if cut == WHOLE
+    else 0,
+    'sent_bytes': 0 if cut == WHOLE else 4 * int(np.prod(made.example_shape)),
+  }

@@ -1,0 +1,159 @@
+"""Attacks what a bundle's own files release, and measures their answers."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from hybrid_jax import errors, files, progress, sources
+from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.audit import base as audit
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.export import device
+from hybrid_jax.metrics import utility
+from hybrid_jax.report import rows
+from hybrid_jax.stages import base, problems, release
+
+_MEASURES = (audit.LEAKAGE, 'ceiling')
+_BLOCK = 1024  # examples in memory at once
+
+
+def run(study: base.Study, folder: pathlib.Path) -> dict[str, Any]:
+  """Audits a bundle; what is done already is kept.
+
+  The edge file runs over every example: once without noise, which with the
+  noise's law is what attackers know, and with noise of the operating system's
+  generator for every release that they train on, choose on and are scored on.
+  So the figures differ a little from run to run. The cloud file answers the
+  releases of the test fold.
+
+  Args:
+    study: the finished study that the bundle is of.
+    folder: the bundle.
+
+  Returns:
+    The row, as `rows.gather` has it, with `variant`; also written to
+    `results/deployed/SPLIT-EMBEDDING-VARIANT.json`, and what was released to
+    `deployed/SPLIT-EMBEDDING-VARIANT.npz`, laid out as `released/*.npz`.
+
+  Raises:
+    UserError: the bundle is damaged, or not of this study.
+  """
+  try:
+    edge, cloud = (device.Half(folder, name) for name in ('edge', 'cloud'))
+  except (OSError, ValueError, KeyError) as e:
+    raise errors.UserError(f'{folder} is no whole bundle: {e}') from e
+  manifest = edge.manifest
+  split_point, embedding = (
+    manifest.get(name, 'nothing') for name in ('split_point', 'embedding')
+  )
+  errors.check_known(
+    'row of the study',
+    f'{split_point}-{embedding}',
+    [f'{p}-{e}' for p, e in study.targets],
+  )
+  variant = manifest.get('variant', 'float32')
+  name = f'{split_point}-{embedding}-{variant}'
+  result = study.result('deployed', name)
+  hashes = {half: manifest[half]['sha256'] for half in ('edge', 'cloud')}
+  if result.exists():
+    found = files.read_json(result)
+    if found['sha256'] == hashes:
+      return found
+  trained = rows.find(
+    rows.gather(study), {'split_point': split_point, 'embedding': embedding}
+  )
+  problem = _released(study, edge, trained, name)
+  row = {
+    key: trained[key]
+    for key in ('split_point', 'embedding', 'dim', 'rms', 'sigma')
+  }
+  row |= {
+    'relative_noise': trained['relative_noise'],
+    'variant': variant,
+    'sha256': hashes,
+    'utility': _utility(problem, cloud, datasets.TEST),
+    'validation_utility': _utility(problem, cloud, datasets.VALIDATION)[
+      'value'
+    ],
+  }
+  config = audit.at(study.config.attack, split_point)
+  asked = [m for m in audit.asked(config, split_point) if m in _MEASURES]
+  with progress.Progress('deployed', len(asked), unit='measure') as bar:
+    for measure in asked:
+      row[measure] = audit.measure(measure, problem, config, study.config.seed)
+      bar.advance(1, last=measure)
+  files.write_json(result, row)
+  return row
+
+
+def _released(study, edge, trained, name) -> adversaries.Problem:
+  """The problem that the edge file poses, its own draws with it."""
+  split_point, embedding = trained['split_point'], trained['embedding']
+  law = files.read_npz(
+    study.needs(study.released_path(split_point, embedding), 'release')
+  )
+  everything = np.arange(len(study.data.fold))
+  clean = _run(study, edge, everything, 1, noisy=False)[0]
+  path = study.workdir / 'deployed' / f'{name}.npz'
+  files.write_npz(path, law | {'clean': clean})
+  weights = study.config.release.embeddings[embedding].weights
+  simple = study.features(base.SIMPLE, split_point)
+  problem = problems.of_release(
+    study,
+    path,
+    study.params(weights, split_point),
+    release.fitted(
+      study, split_point, embedding, study.features(weights, split_point)
+    ),
+    split_point,
+    None if embedding == base.SIMPLE else simple.reshape(len(simple), -1),
+  )
+  draws = study.config.attack.draws if 'noise_cov' in law else 1
+  copies = study.config.attack.noise_copies if 'noise_cov' in law else 1
+  drawn = {
+    fold: _run(
+      study,
+      edge,
+      everything[study.rows(fold)],
+      copies if fold == datasets.TRAIN else draws,
+    )
+    for fold in range(len(datasets.FOLDS))
+  }
+  return dataclasses.replace(problem, drawn=drawn)
+
+
+def _run(study, edge, wanted, draws, noisy=True) -> np.ndarray:
+  """`[draws, n, d]`: what the edge file gives for the wanted examples."""
+  shape = edge.spec['inputs'].get('noise', {}).get('shape')
+  out = [[] for _ in range(draws)]
+  with progress.Progress(
+    'the edge file', draws * len(wanted), unit='run'
+  ) as bar:
+    for start in range(0, len(wanted), _BLOCK):
+      block = wanted[start : start + _BLOCK]
+      x = sources.read(sources.take(study.data.x, block)).astype(np.float32)
+      for copy in out:
+        for example in x:
+          inputs = {'x': example[None]}
+          if shape:
+            inputs['noise'] = (
+              device.standard_normal(shape[0])
+              if noisy
+              else np.zeros(shape, np.float32)
+            )
+          copy.append(edge(**inputs)[0])
+        bar.advance(len(x))
+  return np.stack([np.stack(copy) for copy in out])
+
+
+def _utility(problem, cloud, fold) -> dict[str, float]:
+  logits = np.stack(
+    [
+      np.concatenate([cloud(released=vector[None]) for vector in draw])
+      for draw in problem.scored[fold]
+    ]
+  )
+  of = problem.rows(fold)
+  return utility.measure(logits, problem.primary[of], problem.recording[of])

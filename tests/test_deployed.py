@@ -1,0 +1,91 @@
+"""What a bundle's files release is attacked, and not what JAX computes."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from hybrid_jax import deployed, errors, files
+from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.export import device
+from hybrid_jax.report import rows
+
+pytest.importorskip('tensorflow')
+
+
+def _trained(study):
+  return next(
+    row
+    for row in rows.gather(study)
+    if row['embedding'] == 'noisy_reduced_siamese'
+  )
+
+
+def test_a_device_s_own_releases_are_what_attackers_get():
+  clean = np.arange(12, dtype=np.float32).reshape(6, 2)
+  fold = np.array([0, 0, 1, 1, 2, 2])
+  drawn = {f: np.full((3, 2, 2), 10.0 + f, np.float32) for f in range(3)}
+  problem = adversaries.Problem(
+    clean, np.eye(2), fold, {'who': fold}, fold, fold, draws=3, drawn=drawn
+  )
+  np.testing.assert_array_equal(problem.scored[2], drawn[2])
+  np.testing.assert_array_equal(problem.copies(0, 2, seed=5), drawn[0][:2])
+
+
+def test_the_files_leak_what_the_network_does(exported):
+  workdir, study = exported
+  row = deployed.run(study, workdir / 'bundle')
+  trained = _trained(study)
+  assert row['variant'] == 'float32'
+  assert row['utility']['value'] == pytest.approx(
+    trained['utility']['value'], abs=0.03
+  )
+  for attribute, figures in trained['leakage'].items():
+    found = row['leakage'][attribute]
+    assert found['value'] == pytest.approx(figures['value'], abs=0.04)
+    assert row['ceiling'][attribute]['value'] == pytest.approx(
+      trained['ceiling'][attribute]['value'], abs=0.02
+    )
+  assert [r['variant'] for r in rows.read_deployed(study)] == ['float32']
+  # A second time nothing runs: the noise would give other figures.
+  assert deployed.run(study, workdir / 'bundle') == row
+
+
+def test_a_device_that_forgets_its_noise_is_found_out(
+  exported, tmp_path, monkeypatch
+):
+  workdir, study = exported
+  seen = []
+
+  def nothing(size):
+    seen.append(size)
+    return np.zeros(size, np.float32)
+
+  monkeypatch.setattr(device, 'standard_normal', nothing)
+  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
+  path = folder / 'manifest.json'
+  manifest = json.loads(path.read_text())
+  files.write_json(path, manifest | {'variant': 'silent'})
+  row = deployed.run(study, folder)
+  study.result('deployed', 'dense1-noisy_reduced_siamese-silent').unlink()
+  assert set(seen) == {6}
+  trained = _trained(study)
+  for attribute in ('person', 'side'):
+    assert (
+      row['leakage'][attribute]['value']
+      > trained['leakage'][attribute]['value'] + 0.05
+    )
+
+
+def test_a_bundle_of_another_study_is_refused(exported, tmp_path):
+  workdir, study = exported
+  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
+  path = folder / 'manifest.json'
+  manifest = json.loads(path.read_text())
+  files.write_json(path, manifest | {'split_point': 'conv7'})
+  with pytest.raises(errors.UserError, match='conv7.*dense1-simple'):
+    deployed.run(study, folder)
+  (folder / 'edge.tflite').write_bytes(b'nothing')
+  with pytest.raises(errors.UserError, match='sha256'):
+    deployed.run(study, folder)
