@@ -24,7 +24,7 @@ _NOISE = flags.DEFINE_string(
   'noise', 'input', "'input', or 'inside', which is for tests: not private."
 )
 _INT8_INPUT = flags.DEFINE_bool(
-  'int8_input', False, 'The edge of int8 takes windows in 8 bits, not float32.'
+  'int8_input', False, 'The edge of int8 takes windows in 8 bits.'
 )
 _SAVED_MODEL = flags.DEFINE_string(
   'saved_model', None, 'A folder for the cloud half as a SavedModel, too.'

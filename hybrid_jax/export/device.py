@@ -73,7 +73,10 @@ class Half:
       if not np.isfinite(array).all():
         raise ValueError(f'{name} holds NaN or infinity')
       if expected[name].get('dtype') == 'int8':
-        steps = array / expected[name]['scale'] + expected[name]['zero_point']
+        scale, zero_point = (
+          np.asarray(expected[name][key]) for key in ('scale', 'zero_point')
+        )
+        steps = array / scale + zero_point  # By channel: normalised, too.
         array = np.clip(np.round(steps), -128, 127).astype(np.int8)
       arrays[name] = array
     (output,) = self._run(**arrays).values()

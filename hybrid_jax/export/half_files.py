@@ -1,7 +1,7 @@
 """The two halves as TFLite files, in any variant.
 
-The edge is the network, converted in the variant, joined with a tail of three
-operations in float32 that adds the noise and rounds to the grid. Converted as
+The edge is the network, converted in the variant, joined with a tail in float32
+that adds the noise and rounds to the grid. Converted as
 one, the tail would be quantised too: the sum of features and noise to 256
 steps, or the grid itself to 16 bits, so that what is sent would lie on another
 grid than the noise's law and the server say, and noise beyond the range of the
@@ -9,11 +9,12 @@ examples would be cut off.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
 
-from hybrid_jax.export import halves, join, tflite
+from hybrid_jax.export import halves, join, tflite, variants
 
 _DRAWS = 4  # of the noise, for each example
 
@@ -54,15 +55,53 @@ def network(
   made: Examples | None = None,
   int8_input: bool = False,
 ) -> bytes:
-  """`x` to `clean`, the edge without its noise; to `released` without any."""
-  return tflite.convert(
-    cut.clean(),
-    {'x': cut.edge_inputs()['x']},
-    'clean' if 'noise' in cut.edge_inputs() else 'released',
+  """`x` to `clean`, the edge without its noise; to `released` without any.
+
+  In int8 the input is normalised in float32 before it is quantised: channels
+  of other units, as g and rad/s, would have one scale.
+
+  Args:
+    cut: the halves.
+    variant: one of `variants.VARIANTS`.
+    made: for `'int8'`.
+    int8_input: the file takes `x` normalised and quantised; `input_kinds` says
+      how.
+  """
+  shape = cut.edge_inputs()['x']
+  output = 'clean' if 'noise' in cut.edge_inputs() else 'released'
+  windows = [] if made is None else [x[None] for x in made.windows]
+  if variant != 'int8':
+    variants.refuse_int8_input(variant, int8_input)
+    return tflite.convert(cut.clean(), {'x': shape}, output, variant)
+  normalized = cut.normalized()
+  name = 'x' if int8_input else 'normalized'
+  body = tflite.convert(
+    cut.network(),
+    {name: shape},
+    output,
     variant,
-    None if made is None else [(x[None],) for x in made.windows],
+    [(np.asarray(normalized(x)),) for x in windows],
     int8_input=int8_input,
   )
+  if int8_input:
+    return body
+  return join.join(tflite.convert(normalized, {'x': shape}, name), body)
+
+
+def input_kinds(cut: halves.Halves, edge_file: bytes) -> dict[str, Any]:
+  """Each input's `shape` and `dtype`, and of 8 bits `scale` and `zero_point`.
+
+  What is given is `round(x / scale + zero_point)`, within -128 to 127, with x
+  in sensor units. Both are lists, of each channel's, and have the
+  normalisation in them.
+  """
+  kinds = tflite.input_kinds(edge_file)
+  for kind in kinds.values():
+    if kind['dtype'] == 'int8':
+      scale = np.float64(cut.normalizer.std) * kind['scale']
+      zero_point = kind['zero_point'] - cut.normalizer.mean / scale
+      kind['scale'], kind['zero_point'] = scale.tolist(), zero_point.tolist()
+  return kinds
 
 
 def edge(

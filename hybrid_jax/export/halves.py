@@ -74,12 +74,25 @@ class Halves:
 
   def clean(self) -> Callable[[jax.Array], jax.Array]:
     """`x [1, ...]` in sensor units to `[1, d]`, before any noise."""
-    params, _ = models.split_params(self.model, self.params, self.split_point)
-    mean, std = self.normalizer.mean, self.normalizer.std
+    normalized, network = self.normalized(), self.network()
 
     def run(x):
+      return network(normalized(x))
+
+    return run
+
+  def normalized(self) -> Callable[[jax.Array], jax.Array]:
+    """`x [1, ...]` in sensor units to the network's input."""
+    mean, std = self.normalizer.mean, self.normalizer.std
+    return lambda x: (x - mean) / std
+
+  def network(self) -> Callable[[jax.Array], jax.Array]:
+    """The network's input `[1, ...]` to `[1, d]`, before any noise."""
+    params, _ = models.split_params(self.model, self.params, self.split_point)
+
+    def run(normalized):
       features = self.model.apply(
-        {'params': params}, (x - mean) / std, self.split_point, method='edge'
+        {'params': params}, normalized, self.split_point, method='edge'
       )
       return self.release.transform(features)
 

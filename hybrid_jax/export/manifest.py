@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.export import halves, tflite
+from hybrid_jax.export import half_files, halves, tflite
 from hybrid_jax.report import rows
 from hybrid_jax.stages import base
 
@@ -37,7 +37,7 @@ def make(
     'logits': {'shape': [1, len(study.data.primary_names)], 'dtype': 'float32'}
   }
   edge = _describe(
-    'edge.tflite', edge_file, _edge_inputs(study, edge_file), dim
+    'edge.tflite', edge_file, _edge_inputs(study, cut, edge_file), dim
   )
   cloud = _describe('cloud.tflite', cloud_file, dim, classes)
   return {
@@ -62,14 +62,14 @@ def make(
   }
 
 
-def _edge_inputs(study, edge_file):
+def _edge_inputs(study, cut, edge_file):
   units = {
     'x': ', '.join(study.data.channels) or 'as in the data set',
     'noise': 'standard normal, fresh for each input; see device.py',
   }
   return {
     name: kind | {'units': units[name]}
-    for name, kind in tflite.input_kinds(edge_file).items()
+    for name, kind in half_files.input_kinds(cut, edge_file).items()
   }
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.export import halves, tflite
+from hybrid_jax.export import half_files, halves, tflite
 
 TOLERANCE = 1e-4
 
@@ -53,9 +53,10 @@ def check(
     for x, e in zip(windows, noise, strict=True)
   ]
   before = _in_jax(cut.edge(rounded=False), arguments)
-  before_file = _in_file(unrounded_file, arguments)
+  kinds = half_files.input_kinds(cut, edge_file)
+  before_file = _in_file(unrounded_file, arguments, kinds)
   after = _in_jax(cut.edge(), arguments)
-  after_file = _in_file(edge_file, arguments)
+  after_file = _in_file(edge_file, arguments, kinds)
   # The cloud is compared on the very vectors that the file released.
   released = [{'released': r} for r in after_file]
   logits = _in_jax(cut.cloud(), released)
@@ -110,6 +111,6 @@ def _in_jax(function: Callable, arguments) -> np.ndarray:
   return np.stack([np.asarray(run(*a.values())) for a in arguments])
 
 
-def _in_file(data: bytes, arguments) -> np.ndarray:
-  run = tflite.runner(data)
+def _in_file(data: bytes, arguments, kinds=None) -> np.ndarray:
+  run = tflite.runner(data, kinds)
   return np.stack([run(**a) for a in arguments])

@@ -93,19 +93,26 @@ def operations(data: bytes) -> list[str]:
   return sorted({op for op, _ in leftovers.operators(data)})
 
 
-def runner(data: bytes) -> Callable[..., np.ndarray]:
+def runner(
+  data: bytes, kinds: Mapping[str, Mapping[str, Any]] | None = None
+) -> Callable[..., np.ndarray]:
   """A function of the file's named inputs, which gives its one output.
 
   It takes floats, also where the file's input is of 8 bits.
+
+  Args:
+    data: the file.
+    kinds: of its inputs, if not what `input_kinds` finds.
   """
   run = load(data).get_signature_runner()
-  kinds = input_kinds(data)
+  kinds = kinds or input_kinds(data)
 
   def call(**inputs: Any) -> np.ndarray:
     arrays = {k: np.asarray(v, np.float32) for k, v in inputs.items()}
     for name, array in arrays.items():
       if kinds[name]['dtype'] == 'int8':
-        steps = array / kinds[name]['scale'] + kinds[name]['zero_point']
+        scale, zero_point = kinds[name]['scale'], kinds[name]['zero_point']
+        steps = array / np.asarray(scale) + np.asarray(zero_point)
         arrays[name] = np.clip(np.round(steps), -128, 127).astype(np.int8)
     (output,) = run(**arrays).values()
     return output
@@ -116,7 +123,7 @@ def runner(data: bytes) -> Callable[..., np.ndarray]:
 def input_kinds(data: bytes) -> dict[str, dict[str, Any]]:
   """Each input's `shape` and `dtype`, and of 8 bits `scale` and `zero_point`.
 
-  A number is `scale * (integer - zero_point)`.
+  What is given is `round(x / scale + zero_point)`, within -128 to 127.
   """
   kinds = {}
   details = load(data).get_signature_runner().get_input_details()

@@ -38,8 +38,7 @@ def configure(
   import tensorflow as tf  # Only here: it is slow, and not everywhere.
 
   errors.check_known('variant', variant, VARIANTS)
-  if int8_input and variant != 'int8':
-    raise errors.UserError(f'the input of {variant} is not in 8 bits; int8 is.')
+  refuse_int8_input(variant, int8_input)
   if variant == 'float32':
     return
   converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -58,3 +57,11 @@ def configure(
     ]
     if int8_input:
       converter.inference_input_type = tf.int8
+
+
+def refuse_int8_input(variant: str, int8_input: bool) -> None:
+  """Raises `UserError` where inputs of 8 bits are asked of another variant."""
+  if int8_input and variant != 'int8':
+    raise errors.UserError(
+      f'only the variant int8 takes inputs of 8 bits, not {variant}.'
+    )

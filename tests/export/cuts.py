@@ -12,6 +12,8 @@ from hybrid_jax.release import noise, pca
 
 DIM = 4
 WINDOW = (1, 32, 2)
+# Of two sensors: in one scale of 8 bits the first would have a few steps.
+MEAN, STD = np.float32([0.5, -3.0]), np.float32([0.1, 10.0])
 
 
 def make(noisy: bool = True) -> halves.Halves:
@@ -31,7 +33,7 @@ def make(noisy: bool = True) -> halves.Halves:
     model=model,
     params=params,
     split_point='dense1',
-    normalizer=datasets.Normalizer(np.full(2, 0.5), np.full(2, 2.0)),
+    normalizer=datasets.Normalizer(MEAN, STD),
     release=release.Release(tuple(mechanisms)),
     example_shape=WINDOW,
     feature_shape=(16,),
@@ -46,4 +48,4 @@ def scale() -> jax.Array:
 def windows(count: int, seed: int = 0) -> np.ndarray:
   """`[count, 1, 32, 2]`, in the units of the normalizer."""
   rng = np.random.default_rng(seed)
-  return 0.5 + 2 * rng.standard_normal((count, *WINDOW), np.float32)
+  return MEAN + STD * rng.standard_normal((count, *WINDOW), np.float32)

@@ -129,18 +129,21 @@ def test_noise_drawn_inside_is_of_the_same_law(cut, networks):
 
 def test_windows_of_8_bits(cut, made, networks):
   data = half_files.network(cut, 'int8', made, int8_input=True)
-  kind = tflite.input_kinds(data)['x']
+  kind = half_files.input_kinds(cut, data)['x']
   assert kind['dtype'] == 'int8'
-  # 255 steps over all that was seen.
-  seen = made.windows.max() - made.windows.min()
-  assert kind['scale'] == pytest.approx(seen / 255, rel=0.01)
-  x = cuts.windows(1)
+  # 255 steps over all that was seen, of each channel in its own unit.
+  seen = (made.windows - cuts.MEAN) / cuts.STD
   np.testing.assert_allclose(
-    tflite.runner(data)(x=x),
-    tflite.runner(networks['int8'])(x=x),
-    atol=1e-5,
+    kind['scale'], cuts.STD * (seen.max() - seen.min()) / 255, rtol=0.01
   )
-  with pytest.raises(errors.UserError, match='not in 8 bits'):
+  # The file is given the integers that the other makes of floats inside.
+  run = tflite.runner(data, {'x': kind})
+  whole = tflite.runner(networks['int8'])
+  pairs = [(run(x=x[None]), whole(x=x[None])) for x in cuts.windows(16)]
+  found, wanted = (np.stack(side) for side in zip(*pairs, strict=True))
+  error = np.sqrt(np.mean((found - wanted) ** 2) / np.mean(wanted**2))
+  assert error < 0.01
+  with pytest.raises(errors.UserError, match='only the variant int8'):
     half_files.network(cut, 'dynamic', made, int8_input=True)
 
 
