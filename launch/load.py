@@ -88,8 +88,8 @@ def main(argv: list[str]) -> int:
   if _RATE.value is not None and not _SOAK.value:
     raise errors.UserError('--rate is that of the soak: give --soak too.')
   try:
-    from hybrid_jax.load import questions  # Needs extras.
-    from hybrid_jax.load import soak as _  # noqa: F401
+    from hybrid_jax.load import clients, questions
+    from hybrid_jax.load import soak as _  # noqa: F401  # Needs extras too.
   except ImportError as e:
     raise errors.UserError(
       f"this needs {e.name}: pip install 'hybrid-jax[serve,load]'."
@@ -97,6 +97,7 @@ def main(argv: list[str]) -> int:
   tensors, asked = questions.make(_BUNDLE.value, _QUESTIONS)
   results = {'machine': _machine(), 'rows': [], 'soak': None}
   with _server() as (place, running):
+    asyncio.run(clients.meet(place, tensors.sha256))
     if _RATE.value is None:
       results['rows'] = _measure(place, tensors, asked, counts)
     if _SOAK.value:

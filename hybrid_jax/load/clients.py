@@ -5,6 +5,7 @@ import collections
 import contextlib
 import dataclasses
 import itertools
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
+from hybrid_jax import errors
 from hybrid_jax.load import questions
 from hybrid_jax.serving import protocol
 
@@ -137,6 +139,32 @@ async def connect(place: Place, connections: int) -> AsyncIterator[Client]:
     auto_decompress=False,
   ) as session:
     yield Client(session, place)
+
+
+async def meet(place: Place, sha256: str) -> None:
+  """Looks whether the server is there and serves the bundle's own file.
+
+  Args:
+    place: the server.
+    sha256: of the file.
+
+  Raises:
+    UserError: it is not, or serves another.
+  """
+  try:
+    async with connect(place, 1) as client:
+      status, text = await client.get(f'/v2/models/{place.model}')
+  except (aiohttp.ClientError, OSError, TimeoutError) as e:
+    raise errors.UserError(f'could not reach {place.url}: {e}.') from e
+  if status != 200:
+    raise errors.UserError(
+      f'{place.url} answers {status} about the model {place.model!r}: {text}'
+    )
+  found = json.loads(text).get('parameters', {}).get('sha256')
+  if found != sha256:
+    raise errors.UserError(
+      f'{place.url} serves the file of sha256 {found}; the bundle has {sha256}.'
+    )
 
 
 async def closed_loop(

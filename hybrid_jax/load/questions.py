@@ -50,10 +50,11 @@ class Question:
 
 @dataclasses.dataclass(frozen=True)
 class Tensors:
-  """The cloud half's input and output by name, and a request's vector."""
+  """What the cloud half takes and gives, and its file's SHA-256."""
 
   given: protocol.Tensor
   wanted: protocol.Tensor
+  sha256: str = ''
 
 
 def make(
@@ -90,6 +91,7 @@ def make(
   tensors = Tensors(
     protocol.Tensor(given, tuple(map(int, source['shape']))),
     protocol.Tensor(wanted, tuple(map(int, sink['shape']))),
+    files.sha256(path),
   )
   grid = manifest.get('grid') or _NO_GRID
   rng = np.random.default_rng(seed)

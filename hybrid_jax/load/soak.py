@@ -64,7 +64,7 @@ async def run(
   found = {
     'seconds': took,
     'rate_asked': rate,
-    'rate': tally.statuses[200] / took,
+    'rate': tally.statuses[200] / seconds,
     'client_busy': busy / took,
     'statuses': {str(k): n for k, n in sorted(tally.statuses.items())},
     'wrong': tally.wrong,

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from hybrid_jax import errors
 from hybrid_jax.load import clients, questions, soak, unruly
 from hybrid_jax.serving import protocol
 from tests import studies
@@ -158,6 +159,18 @@ def test_a_request_without_an_answer_is_lost():
 def test_a_failing_server_is_told_of():
   found = _soak(lambda sent, body: _answer(body, status=500))
   assert any("{'500'" in sentence for sentence in found['failures'])
+
+
+def test_a_server_of_another_bundle_is_refused():
+  async def main(sha256):
+    text = protocol.encode({'parameters': {'sha256': 'ab'}})
+    head = f'HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n'.encode()
+    async with _stub(lambda sent, body: head + text) as place:
+      await clients.meet(place, sha256)
+
+  asyncio.run(main('ab'))
+  with pytest.raises(errors.UserError, match='sha256 ab; the bundle has cd'):
+    asyncio.run(main('cd'))
 
 
 GOOD = {
