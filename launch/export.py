@@ -26,6 +26,9 @@ _NOISE = flags.DEFINE_string(
 _INT8_INPUT = flags.DEFINE_bool(
   'int8_input', False, 'The edge of int8 takes windows in 8 bits.'
 )
+_BATCH = flags.DEFINE_integer(
+  'batch', 1, 'The cloud a second time, as a file of this batch.'
+)
 _SAVED_MODEL = flags.DEFINE_string(
   'saved_model', None, 'A folder for the cloud half as a SavedModel, too.'
 )
@@ -69,6 +72,7 @@ def main(argv: list[str]) -> None:
     folder,
     _NOISE.value,
     _INT8_INPUT.value,
+    _BATCH.value,
   )
   print(_told(folder, manifest))
   if _SAVED_MODEL.value or _JAX_EXPORT.value:

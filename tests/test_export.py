@@ -190,6 +190,8 @@ def test_any_row_in_any_variant_from_the_command_line(exported, tmp_path):
     '--embedding=reduced',
     '--split_point=dense1',
     '--variant=int8',
+    '--int8-input',
+    '--batch=3',
     f'--workdir={workdir}',
     f'--out={tmp_path / "b"}',
     f'--jax-export={tmp_path / "cloud.jax_export"}',
@@ -200,9 +202,16 @@ def test_any_row_in_any_variant_from_the_command_line(exported, tmp_path):
   assert read.variant == 'int8'
   assert read.manifest['embedding'] == 'reduced'
   assert read.manifest['wire'] is None
+  assert read.manifest['edge']['inputs']['x']['dtype'] == 'int8'
+  assert len(read.manifest['edge']['inputs']['x']['scale']) == 6
   assert f'{len(read.edge):,} bytes' in done.stdout
   float32 = (workdir / 'bundle/edge.tflite').stat().st_size
   assert len(read.edge) < 0.5 * float32
+  batched = read.manifest['cloud_batched']
+  assert batched['inputs']['released']['shape'] == [3, 6]
+  data = (tmp_path / 'b' / batched['file']).read_bytes()
+  assert hashlib.sha256(data).hexdigest() == batched['sha256']
+  assert tflite.runner(data)(released=np.zeros((3, 6))).shape == (3, 7)
   # What the manifest says of the files, found again without its code.
   edge, cut = (
     device.Edge(tmp_path / 'b'),

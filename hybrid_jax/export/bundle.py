@@ -54,6 +54,7 @@ def write(
   folder: pathlib.Path,
   noise: str = 'input',
   int8_input: bool = False,
+  batch: int = 1,
 ) -> dict[str, Any]:
   """Writes the bundle of a row of a study that was attacked.
 
@@ -68,6 +69,8 @@ def write(
       inside of it by LiteRT, only in float32 and only to show that this is not
       private.
     int8_input: the edge takes windows in 8 bits; the manifest has their scale.
+    batch: if not 1, the cloud is there a second time with this batch, for
+      servers that run several vectors at once and cannot resize a file.
 
   Returns:
     The manifest.
@@ -78,6 +81,8 @@ def write(
   """
   errors.check_known('variant', variant, known.VARIANTS)
   errors.check_known('noise', noise, NOISE)
+  if batch < 1:
+    raise errors.UserError(f'the batch is {batch}; it must be 1 or more.')
   inside = noise == 'inside'
   cut = halves.make(study, split_point, embedding)
   if inside and (variant != 'float32' or cut.grid is None):
@@ -108,6 +113,13 @@ def write(
   described = manifests.make(
     study, cut, edge_file, cloud_file, row, made.released
   ) | {'variant': variant, 'noise': noise, 'parity': agreement}
+  if batch > 1:
+    name = f'cloud-batch{batch}.tflite'
+    data = half_files.cloud(cut, variant, made, batch)
+    described['cloud_batched'] = manifests.batched(
+      described['cloud'], name, data, batch
+    )
+    files.write_bytes(folder / name, data)
   files.write_bytes(folder / 'edge.tflite', edge_file)
   files.write_bytes(folder / 'cloud.tflite', cloud_file)
   source = pathlib.Path(device.__file__).read_bytes()

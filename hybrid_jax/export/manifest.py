@@ -62,6 +62,27 @@ def make(
   }
 
 
+def batched(
+  cloud: dict[str, Any], name: str, data: bytes, batch: int
+) -> dict[str, Any]:
+  """What a cloud of another batch is: `cloud`'s inputs and outputs, but that.
+
+  Args:
+    cloud: the description of the cloud of batch 1.
+    name: the file's.
+    data: the file.
+    batch: its batch.
+  """
+  inputs, outputs = (
+    {
+      tensor: spec | {'shape': [batch, *spec['shape'][1:]]}
+      for tensor, spec in cloud[key].items()
+    }
+    for key in ('inputs', 'outputs')
+  )
+  return _describe(name, data, inputs, outputs)
+
+
 def _edge_inputs(study, cut, edge_file):
   units = {
     'x': ', '.join(study.data.channels) or 'as in the data set',

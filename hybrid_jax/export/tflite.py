@@ -108,8 +108,9 @@ def runner(
   kinds = kinds or input_kinds(data)
 
   def call(**inputs: Any) -> np.ndarray:
-    arrays = {k: np.asarray(v, np.float32) for k, v in inputs.items()}
-    for name, array in arrays.items():
+    arrays: dict[str, np.ndarray] = {}
+    for name, value in inputs.items():
+      arrays[name] = array = np.asarray(value, np.float32)
       if kinds[name]['dtype'] == 'int8':
         scale, zero_point = kinds[name]['scale'], kinds[name]['zero_point']
         steps = array / np.asarray(scale) + np.asarray(zero_point)
