@@ -6,6 +6,9 @@ Only loopback may be served without a token or client certificates:
 
 python -m launch.serve --bundle=runs/watch/bundle --host=0.0.0.0
   --token_file=token --tls_cert=cert.pem --tls_key=key.pem
+
+With --page, the same server has a page that runs the edge half in a browser;
+`launch/live.sh` prepares it.
 """
 
 from absl import flags
@@ -52,6 +55,9 @@ _DRAIN_SECONDS = flags.DEFINE_float(
 _GRID_ONLY = flags.DEFINE_bool(
   'grid_only', False, "Refuse vectors that the edge's rounding cannot give."
 )
+_PAGE = flags.DEFINE_string(
+  'page', None, 'The folder that launch.live wrote: serves the page with it.'
+)
 
 
 def main(argv: list[str]) -> None:
@@ -65,6 +71,7 @@ def main(argv: list[str]) -> None:
       addresses,
       app,
       half,
+      pages,
       server,
     )  # Needs an extra.
   except ImportError as e:
@@ -94,7 +101,10 @@ def main(argv: list[str]) -> None:
   )
   cloud = half.CloudHalf(_BUNDLE.value, limits.max_batch)
   token = addresses.read_token(address.token_file)
-  server.run(app.Service(cloud, _NAME.value, limits, token), address)
+  page = (
+    pages.load(_PAGE.value, _BUNDLE.value, _NAME.value) if _PAGE.value else None
+  )
+  server.run(app.Service(cloud, _NAME.value, limits, token, page), address)
 
 
 def _check_numbers():

@@ -10,7 +10,15 @@ import prometheus_client
 from starlette import applications, exceptions, requests, responses, routing
 
 import hybrid_jax
-from hybrid_jax.serving import batches, body, guard, half, protocol, refused
+from hybrid_jax.serving import (
+  batches,
+  body,
+  guard,
+  half,
+  pages,
+  protocol,
+  refused,
+)
 
 _VERSION = '1'
 _BUSY = {'Retry-After': '1'}
@@ -54,6 +62,7 @@ class Service:
     name: str = 'cloud',
     limits: Limits | None = None,
     token: str | None = None,
+    page: pages.Page | None = None,
   ):
     """Nothing runs before the application's start.
 
@@ -62,6 +71,7 @@ class Service:
       name: the model's name in the addresses.
       limits: what is taken on at most.
       token: what a request must bear, but for health; None for no token.
+      page: what runs the edge half in a browser; None for no page.
     """
     self._cloud = cloud
     self._name = name
@@ -88,7 +98,7 @@ class Service:
     )
     self._gauge('in_flight', 'Requests taken on.', lambda: self.in_flight)
     inner = applications.Starlette(
-      routes=self._routes(),
+      routes=[*self._routes(), *(page.routes() if page else ())],
       lifespan=self.lifespan,
       exception_handlers={
         refused.Refused: guard.told,
@@ -97,7 +107,8 @@ class Service:
       },
     )
     inner.router.redirect_slashes = False
-    self.app = guard.Guard(inner, self._registry, token)
+    opened = page.open_paths() if page else frozenset()
+    self.app = guard.Guard(inner, self._registry, token, opened)
 
   def _gauge(self, name, text, function):
     gauge = prometheus_client.Gauge(

@@ -26,6 +26,7 @@ class Guard:
     app: types.ASGIApp,
     registry: prometheus_client.CollectorRegistry,
     token: str | None,
+    open_paths: frozenset[str] = frozenset(),
   ):
     """Wraps `app`.
 
@@ -33,7 +34,9 @@ class Guard:
       app: answers what is let through, errors by `told`.
       registry: where the metrics go.
       token: what a request must bear, but for health; None for no token.
+      open_paths: what else needs no token; no address of a model.
     """
+    self._open = open_paths.union(_OPEN)
     self._app = app
     self._token = None if token is None else _digest(token.encode())
     self._count = prometheus_client.Counter(
@@ -81,7 +84,7 @@ class Guard:
       )
 
   def _may(self, scope):
-    if self._token is None or scope['path'] in _OPEN:
+    if self._token is None or scope['path'] in self._open:
       return True
     given = b''
     for name, value in scope['headers']:

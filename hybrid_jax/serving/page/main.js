@@ -1,0 +1,293 @@
+// The page: windows come in, a few numbers go out, an answer comes back.
+
+import { Attacker, argmax, logSoftmax } from './attacker.js';
+import { Cloud } from './cloud.js';
+import { Edge, bytesOf } from './edge.js';
+import { Signal } from './signal.js';
+import { Recorded, Sensors } from './source.js';
+import {
+  $, Answer, Guesses, Released, figure, percent, say, showError, showNote,
+} from './view.js';
+
+const STILL = matchMedia('(prefers-reduced-motion: reduce)');
+const SIDES = ['private', 'open'];
+
+/** All that runs; `tallies` count windows, right answers and right guesses. */
+class Page {
+  constructor(live, edges, cloud, data) {
+    Object.assign(this, { live, edges, cloud });
+    [, , this.time, this.channels] = edges.private.inputs.x.shape;
+    this.rate = live.rate ?? 50;
+    this.recorded = new Recorded(
+      data, live.windows, this.time, this.channels, this.rate,
+    );
+    this.source = this.recorded;
+    this.window = new Float32Array(this.time * this.channels);
+    this.filled = 0;
+    this.tally = { windows: 0, answers: 0, private: 0, open: 0 };
+    this.playing = false;
+    this.busy = false;
+    this.session = null;
+    this.released = 0;
+    this.attackers = Object.fromEntries(
+      SIDES.map((side) => [side, new Attacker(live.attackers[side])]),
+    );
+    this.signal = new Signal($('signal'), live.channels, this.time);
+    this.numbers = new Released(
+      $('released'), edges.private.dim, edges.private.grid,
+    );
+    this.answer = new Answer(live.labels);
+    this.guesses = Object.fromEntries(SIDES.map(
+      (side) => [side, new Guesses($(side), live.attribute, live.names)],
+    ));
+  }
+
+  toggle(play = !this.playing) {
+    if (play && this.source.ended) return;
+    this.playing = play;
+    $('play').textContent = play ? 'Pause' : 'Play';
+    if (!play) return;
+    showError();
+    this.source.flush?.();
+    this.before = performance.now();
+    this.schedule();
+  }
+
+  schedule() { // One frame at a time, however often the button is pressed.
+    cancelAnimationFrame(this.request);
+    this.request = requestAnimationFrame((now) => this.frame(now));
+  }
+
+  async frame(now) {
+    if (!this.playing || this.busy) return;
+    const seconds = Math.max(now - this.before, 0) / 1000;
+    this.before = now;
+    if (this.source.torn) {
+      this.filled = 0;
+      this.source.torn = false;
+    }
+    const fast = this.source === this.recorded ? Number($('speed').value) : 1;
+    const rows = this.source.take(fast * seconds, this.time - this.filled);
+    rows.forEach((row) => {
+      this.window.set(row, this.filled * this.channels);
+      this.filled += 1;
+    });
+    this.signal.push(rows);
+    const full = this.filled === this.time;
+    if (rows.length && (full || !STILL.matches)) {
+      this.signal.draw(full ? 0 : this.filled);
+    }
+    if (full) {
+      this.filled = 0;
+      await this.release();
+    }
+    if (this.playing) this.schedule();
+  }
+
+  /** Sends one window's released vector, once, and shows what comes of it. */
+  async release() {
+    this.busy = true;
+    const truth = this.source.truth ?? {};
+    try {
+      const [sent, kept] = await Promise.all(
+        SIDES.map((side) => this.edges[side].run(this.window)),
+      );
+      this.numbers.show(sent.released);
+      const answer = await this.cloud.infer(sent.released);
+      this.released += 1;
+      this.show(truth, sent, kept, answer);
+    } catch (error) {
+      this.toggle(false);
+      fail(error);
+    } finally {
+      this.busy = false;
+    }
+    this.progress();
+  }
+
+  show(truth, sent, kept, { logits, bytes, milliseconds }) {
+    const shares = logSoftmax(logits).map(Math.exp);
+    const guess = argmax(shares);
+    this.answer.show(shares, truth.primary);
+    if (truth.session !== this.session) {
+      SIDES.forEach((side) => this.attackers[side].forget());
+      this.session = truth.session;
+    }
+    const known = truth.primary !== undefined;
+    if (known) {
+      this.tally.windows += 1;
+      this.tally.answers += guess === truth.primary;
+    }
+    const vectors = { private: sent.released, open: kept.released };
+    for (const side of SIDES) {
+      const found = this.attackers[side].guess(vectors[side]);
+      this.guesses[side].show(
+        found, truth.sensitive, this.attackers[side].seen,
+      );
+      if (known) this.tally[side] += argmax(found.one) === truth.sensitive;
+    }
+    this.sizes(sent, bytes, milliseconds);
+    this.counts();
+    say(`The cloud says ${this.live.labels[guess]}.`);
+  }
+
+  sizes(sent, bytes, milliseconds) {
+    const { dim } = this.edges.private;
+    $('sent-size').textContent = `${dim} numbers in ${bytes} bytes.`
+      + ` Answered in ${milliseconds.toFixed(0)} ms.`;
+    $('raw-size').textContent = `${this.window.length} numbers in`
+      + ` ${this.window.byteLength.toLocaleString('en')} bytes a window stay`
+      + ` here. The edge half took ${sent.milliseconds.toFixed(2)} ms.`;
+  }
+
+  counts() {
+    const { windows, answers } = this.tally;
+    if (!windows) return;
+    const { utility } = this.live;
+    $('utility').textContent = `Right in ${answers} of ${windows} windows`
+      + ` (${percent(answers / windows)}). The study: ${figure(utility)},`
+      + ` by chance ${percent(utility.chance, 1)}.`;
+    for (const side of SIDES) {
+      const { chance } = this.live.attackers[side].found;
+      this.guesses[side].tally.textContent = 'Right after 1 window:'
+        + ` ${this.tally[side]} of ${windows}`
+        + ` (${percent(this.tally[side] / windows)}; by chance`
+        + ` ${percent(chance, 1)}).`;
+    }
+  }
+
+  progress() {
+    const recorded = this.source === this.recorded;
+    $('progress').textContent = recorded
+      ? `${Math.floor(this.recorded.row / this.time)} of`
+        + ` ${this.live.windows.length} windows`
+      : `${this.released} windows`;
+    if (!this.source.ended) return;
+    this.toggle(false);
+    $('play').disabled = true;
+    showNote(
+      'Every window was sent once. Sent again, with fresh noise, an attacker'
+      + ' could average the noise away; a device must not do so.',
+    );
+  }
+
+  async choose(kind) {
+    this.toggle(false);
+    this.source.stop?.();
+    this.source = this.recorded;
+    const names = this.live.channels;
+    if (kind === 'sensors') {
+      const obstacle = Sensors.obstacle(names, this.live.rate);
+      if (obstacle) throw new Error(obstacle);
+      const sensors = new Sensors(names, this.time, this.rate);
+      await sensors.start();
+      this.source = sensors;
+      setTimeout(() => {
+        if (this.source !== sensors || sensors.last) return;
+        this.toggle(false);
+        fail(new Error('No readings come from the sensors of this device.'));
+      }, 3000);
+    }
+    const live = this.source !== this.recorded;
+    this.filled = live ? 0 : this.recorded.row % this.time;
+    SIDES.forEach((side) => this.attackers[side].forget());
+    $('speed').disabled = live;
+    $('play').disabled = this.source.ended;
+    showNote(live
+      ? 'The recordings come from a watch on a wrist, and the attackers know'
+        + ' those people alone: with another sensor this is a demonstration.'
+      : '');
+    this.progress();
+  }
+}
+
+function fail(error) {
+  showError(error.message);
+  if (error.wantsToken) {
+    $('token').hidden = false;
+    $('token-value').focus();
+  }
+}
+
+/** What stands on the page before anything plays. */
+function describe(live, edges) {
+  const attribute = live.attribute;
+  $('attack-title').textContent = `Which ${attribute} is it? An attacker’s guess`;
+  $('attack-text').textContent = 'Two small attackers stand for what the cloud'
+    + ` could do: each learnt to name the ${attribute}, one of`
+    + ` ${live.names.length}. The thick line is the truth, which this page alone`
+    + ' knows.';
+  const texts = {
+    private: `from the ${edges.private.dim} numbers that are sent`,
+    open: `from ${edges.open.dim} features without noise, which would be sent;`
+      + ' they stay here',
+  };
+  for (const side of SIDES) {
+    const { found, found_by_count: counted, kind } = live.attackers[side];
+    const most = Math.max(...Object.keys(counted).map(Number));
+    $(side).querySelector('.what').textContent = `By ${kind}, ${texts[side]}.`
+      + ` On the test fold it is right in ${figure(found)} after 1 window`
+      + (most > 1 ? `, in ${figure(counted[most])} after ${most}` : '')
+      + `; chance is ${percent(found.chance, 1)}`
+      + (most > 1 ? ` and ${percent(counted[most].chance, 1)}.` : '.');
+  }
+  const strongest = live.strongest;
+  const lines = [
+    'Only the numbers under “Sent” leave this device. The browser’s network'
+    + ' panel shows every request.',
+    'The noise is drawn by the system’s generator (crypto.getRandomValues), once'
+    + ' for each window, and no window is sent twice.',
+    strongest && `The study’s strongest attacker on what is sent finds`
+      + ` ${figure(strongest)}, by chance ${percent(strongest.chance, 1)};`
+      + ' another may find more.',
+    'This is not differential privacy, and the answer itself tells what follows'
+    + ' from it.',
+    'The accuracies stand with 95 % intervals over recordings. The attackers were'
+    + ' chosen on the validation fold.',
+  ];
+  for (const line of lines.filter(Boolean)) {
+    const item = document.createElement('li');
+    item.textContent = line;
+    $('promise').append(item);
+  }
+}
+
+async function start() {
+  const decoder = new TextDecoder();
+  const json = async (address) => JSON.parse(
+    decoder.decode(await bytesOf(address)),
+  );
+  const [live, server, recorded, sent, kept] = await Promise.all([
+    json('/live/live.json'),
+    json('/live/server.json'),
+    bytesOf('/live/windows.f32'),
+    Edge.load('/bundle'),
+    Edge.load('/live/open'),
+  ]);
+  const edges = { private: sent, open: kept };
+  const cloud = new Cloud(server.model, sent.grid);
+  // Little-endian, as are the machines that run browsers.
+  const page = new Page(live, edges, cloud, new Float32Array(recorded.buffer));
+  describe(live, edges);
+  $('play').addEventListener('click', () => page.toggle());
+  $('source').addEventListener('change', () => {
+    showError();
+    page.choose($('source').value).catch((error) => {
+      $('source').value = 'recorded';
+      return page.choose('recorded').then(() => fail(error));
+    });
+  });
+  $('token').addEventListener('submit', (event) => {
+    event.preventDefault();
+    cloud.token = $('token-value').value.trim();
+    $('token-value').value = '';
+    $('token').hidden = true;
+    page.toggle(true);
+  });
+  page.progress();
+  $('play').disabled = false;
+  document.body.dataset.ready = 'true';
+  await cloud.connect();
+}
+
+start().catch(fail);

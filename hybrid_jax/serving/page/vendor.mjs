@@ -1,0 +1,34 @@
+// Copies what the page needs out of node_modules: node vendor.mjs FROM TO
+import fs from 'node:fs';
+import path from 'node:path';
+import zlib from 'node:zlib';
+
+const [from, to] = process.argv.slice(2);
+const core = path.join(from, '@litertjs/core');
+fs.mkdirSync(to, { recursive: true });
+
+// A browser finds a module by its address, not by a package's name.
+const name = '"@litertjs/wasm-utils"';
+const parts = fs.readFileSync(path.join(core, 'dist/index.js'), 'utf8')
+  .split(name);
+if (parts.length !== 2) {
+  throw new Error(`${parts.length - 1} imports of ${name}, not one`);
+}
+fs.writeFileSync(path.join(to, 'litert.js'), parts.join('"./wasm-utils.js"'));
+fs.copyFileSync(
+  path.join(from, '@litertjs/wasm-utils/dist/index.js'),
+  path.join(to, 'wasm-utils.js'),
+);
+
+// The second is for browsers without relaxed SIMD. A phone loads one of them,
+// compressed to a third.
+for (const kind of ['litert_wasm_internal', 'litert_wasm_compat_internal']) {
+  for (const end of ['.js', '.wasm']) {
+    const data = fs.readFileSync(path.join(core, 'wasm', kind + end));
+    fs.writeFileSync(path.join(to, kind + end), data);
+    fs.writeFileSync(
+      path.join(to, `${kind + end}.gz`),
+      zlib.gzipSync(data, { level: 9 }),
+    );
+  }
+}

@@ -1,0 +1,151 @@
+"""The page that runs the edge half in a browser: its files, and no others."""
+
+import dataclasses
+import os
+import pathlib
+
+from starlette import requests, responses, routing
+
+from hybrid_jax import errors, files
+
+HERE = pathlib.Path(__file__).parent / 'page'
+
+_TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+}
+_BYTES = 'application/octet-stream'
+_HEADERS = {
+  # The page loads from this server alone, and sends to this server alone.
+  'Content-Security-Policy': (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval';"
+    " connect-src 'self'; object-src 'none'; base-uri 'none';"
+    " form-action 'none'; frame-ancestors 'none'"
+  ),
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Cache-Control': 'no-cache',  # Kept, and asked for again by its ETag.
+}
+_PREPARED = (
+  'live.json',
+  'windows.f32',
+  'open/manifest.json',
+  'open/edge.tflite',
+)
+_VENDORED = (
+  'litert.js',
+  'wasm-utils.js',
+  'litert_wasm_internal.js',
+  'litert_wasm_internal.wasm',
+  'litert_wasm_compat_internal.js',
+  'litert_wasm_compat_internal.wasm',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+  """The page's addresses; whatever is asked for, no other file is read.
+
+  Attributes:
+    model: what the server calls the cloud half.
+    paths: each address, and the file that answers it.
+  """
+
+  model: str
+  paths: dict[str, pathlib.Path]
+
+  def routes(self) -> list[routing.Route]:
+    """A route for each address."""
+    return [
+      routing.Route('/live/server.json', self._about, methods=['GET']),
+      *(routing.Route(p, self._page, methods=['GET']) for p in self.paths),
+    ]
+
+  def open_paths(self) -> frozenset[str]:
+    """The addresses that need no token: a page is loaded without one."""
+    return frozenset({'/live/server.json', *self.paths})
+
+  async def _about(self, request: requests.Request) -> responses.Response:
+    return responses.JSONResponse({'model': self.model}, headers=_HEADERS)
+
+  async def _page(self, request: requests.Request) -> responses.Response:
+    path = self.paths[request.scope['path']]
+    headers = _HEADERS | {'Content-Type': _TYPES.get(path.suffix, _BYTES)}
+    packed = path.with_name(path.name + '.gz')
+    if packed.exists():
+      headers['Vary'] = 'Accept-Encoding'
+      if 'gzip' in request.headers.get('accept-encoding', ''):
+        headers['Content-Encoding'] = 'gzip'
+        path = packed
+    answer = responses.FileResponse(
+      path, headers=headers, stat_result=os.stat(path)
+    )
+    if request.headers.get('if-none-match') == answer.headers['etag']:
+      headers['ETag'] = answer.headers['etag']
+      del headers['Content-Type']
+      return responses.Response(status_code=304, headers=headers)
+    return answer
+
+
+def load(
+  folder: str | os.PathLike, bundle: str | os.PathLike, model: str
+) -> Page:
+  """The page of what `hybrid_jax.live.prepare` wrote.
+
+  Args:
+    folder: that it wrote.
+    bundle: whose cloud half is served; the browser runs its edge half.
+    model: what the server calls the cloud half.
+
+  Raises:
+    UserError: a file is not there, or the folder was prepared for another
+      bundle; it names the command that mends it.
+  """
+  folder, bundle = pathlib.Path(folder), pathlib.Path(bundle)
+  vendor = HERE / 'vendor'
+  if not all((vendor / name).is_file() for name in (*_VENDORED, 'stamp')):
+    raise errors.UserError(
+      f'the page needs LiteRT.js in {vendor}: run'
+      f' `bash {HERE / "vendor.sh"}` once, which needs npm.'
+    )
+  for name in _PREPARED:
+    if not (folder / name).is_file():
+      raise errors.UserError(
+        f'{folder} has no {name}: `python -m launch.live --workdir=WORKDIR`'
+        ' writes what the page needs into WORKDIR/live.'
+      )
+  prepared = files.read_json(folder / 'live.json').get('edge_sha256')
+  found = files.sha256(_edge_file(bundle))
+  if prepared != found:
+    raise errors.UserError(
+      f'{folder} was prepared for an edge half with sha256 {prepared}; that of'
+      f' {bundle} has {found}. Serve --bundle={folder / "bundle"}, or run'
+      ' `python -m launch.live` again.'
+    )
+  own = [p for p in HERE.iterdir() if p.suffix in ('.css', '.js', '.svg')]
+  return Page(
+    model,
+    {
+      '/': HERE / 'index.html',
+      **{f'/page/{p.name}': p for p in sorted(own)},
+      **{f'/page/vendor/{name}': vendor / name for name in _VENDORED},
+      '/bundle/manifest.json': bundle / 'manifest.json',
+      '/bundle/edge.tflite': _edge_file(bundle),
+      **{f'/live/{name}': folder / name for name in _PREPARED},
+    },
+  )
+
+
+def _edge_file(bundle):
+  path = bundle / 'edge.tflite'
+  if not path.is_file():
+    raise errors.UserError(
+      f'{bundle} has no edge.tflite, which the page runs in the browser.'
+    )
+  return path

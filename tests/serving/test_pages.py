@@ -1,0 +1,175 @@
+"""The page's addresses, and what is said where a file is missing."""
+
+import asyncio
+import json
+
+import prometheus_client
+import pytest
+from starlette import applications
+
+from hybrid_jax import errors
+from hybrid_jax.serving import guard, pages
+
+_WASM = '/page/vendor/litert_wasm_internal.wasm'
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+  """The page's folder, with files of LiteRT.js that are none."""
+  folder = tmp_path / 'page'
+  (folder / 'vendor').mkdir(parents=True)
+  for path in pages.HERE.iterdir():
+    if path.is_file():
+      (folder / path.name).write_bytes(path.read_bytes())
+  for name in (*pages._VENDORED, 'stamp'):
+    (folder / 'vendor' / name).write_bytes(b'\0asm')
+  packed = folder / 'vendor' / 'litert_wasm_internal.wasm.gz'
+  packed.write_bytes(b'\x1f\x8b')
+  monkeypatch.setattr(pages, 'HERE', folder)
+  return folder
+
+
+@pytest.fixture
+def prepared(tmp_path):
+  """What `live.prepare` writes, without any meaning."""
+  folder = tmp_path / 'live'
+  for name in ('bundle', 'open'):
+    (folder / name).mkdir(parents=True)
+    for file in ('manifest.json', 'edge.tflite', 'cloud.tflite'):
+      (folder / name / file).write_bytes(b'')
+  (folder / 'windows.f32').write_bytes(b'')
+  empty = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+  (folder / 'live.json').write_text(json.dumps({'edge_sha256': empty}))
+  return folder
+
+
+@pytest.fixture
+def site(here, prepared):
+  """The page's routes behind a guard that wants a token."""
+  page = pages.load(prepared, prepared / 'bundle', 'mine')
+  return guard.Guard(
+    applications.Starlette(routes=page.routes()),
+    prometheus_client.CollectorRegistry(),
+    'a-token-of-some-length',
+    page.open_paths(),
+  )
+
+
+def _ask(site, path, method='GET', **headers):
+  """The status, the headers and the body; the path goes as it is."""
+  scope = {
+    'type': 'http',
+    'method': method,
+    'path': path,
+    'raw_path': path.encode(),
+    'query_string': b'',
+    'headers': [
+      (k.replace('_', '-').encode(), v.encode()) for k, v in headers.items()
+    ],
+  }
+  sent = []
+
+  async def receive():  # The client neither sends nor goes.
+    return await asyncio.get_running_loop().create_future()
+
+  async def send(message):
+    sent.append(message)
+
+  asyncio.run(site(scope, receive, send))
+  named = {k.decode(): v.decode() for k, v in sent[0]['headers']}
+  body = b''.join(m.get('body', b'') for m in sent[1:])
+  return sent[0]['status'], named, body
+
+
+def test_the_page_loads_from_this_server_alone(site, here):
+  status, headers, body = _ask(site, '/')
+  assert status == 200
+  assert body == (here / 'index.html').read_bytes()
+  assert headers['content-type'] == 'text/html; charset=utf-8'
+  assert headers['x-content-type-options'] == 'nosniff'
+  assert headers['referrer-policy'] == 'no-referrer'
+  policy = [p.strip() for p in headers['content-security-policy'].split(';')]
+  assert "default-src 'self'" in policy
+  assert "script-src 'self' 'wasm-unsafe-eval'" in policy
+  assert "connect-src 'self'" in policy
+  assert "frame-ancestors 'none'" in policy
+  for path in here.glob('*.*'):
+    text = path.read_text()
+    if path.name != 'package-lock.json':
+      assert 'https://' not in text, path  # Nothing of elsewhere.
+      assert ' style=' not in text, path  # Which the policy forbids.
+
+
+def test_a_file_is_kept_by_its_etag_and_may_be_packed(site):
+  _, headers, _ = _ask(site, '/page/main.js')
+  assert headers['content-type'] == 'text/javascript; charset=utf-8'
+  status, again, body = _ask(
+    site, '/page/main.js', if_none_match=headers['etag']
+  )
+  assert (status, body) == (304, b'')
+  assert again['etag'] == headers['etag']
+  _, plain, body = _ask(site, _WASM)
+  assert body == b'\0asm'
+  assert 'content-encoding' not in plain
+  _, packed, body = _ask(site, _WASM, accept_encoding='br, gzip')
+  assert body == b'\x1f\x8b'
+  assert packed['content-encoding'] == 'gzip'
+  assert packed['content-type'] == plain['content-type'] == 'application/wasm'
+  assert packed['vary'] == plain['vary'] == 'Accept-Encoding'
+
+
+def test_the_models_name_is_told(site):
+  assert json.loads(_ask(site, '/live/server.json')[2]) == {'model': 'mine'}
+
+
+@pytest.mark.parametrize(
+  'path',
+  [
+    '/page/index.html',
+    '/page/package.json',
+    '/page/vendor.sh',
+    '/page/vendor/stamp',
+    '/page/../app.py',
+    '/page/vendor/../../app.py',
+    '/page//etc/passwd',
+    '//etc/passwd',
+    '/bundle/cloud.tflite',
+    '/bundle/../windows.f32',
+    '/live/bundle/edge.tflite',
+    '/live/../../manifest.json',
+    '/live/..\\manifest.json',
+    '/bundle/edge.tflite\0',
+  ],
+)
+def test_no_other_file_is_read(site, path):
+  assert _ask(site, path, authorization='Bearer a-token-of-some-length')[0] == (
+    404
+  )
+
+
+def test_a_token_is_wanted_for_all_but_the_page(site):
+  for path in ('/page/vendor.sh', '/v2/models/cloud', '/metrics', '//'):
+    assert _ask(site, path)[0] == 401
+  for path in ('/', '/bundle/edge.tflite', '/live/live.json'):
+    assert _ask(site, path)[0] == 200
+  assert _ask(site, '/', method='POST')[0] == 405
+
+
+def test_what_is_missing_is_named_with_its_remedy(here, prepared):
+  bundle = prepared / 'bundle'
+  (prepared / 'windows.f32').unlink()
+  with pytest.raises(errors.UserError, match=r'windows.f32: .*launch.live'):
+    pages.load(prepared, bundle, 'cloud')
+  (here / 'vendor' / 'wasm-utils.js').unlink()
+  with pytest.raises(errors.UserError, match=r'bash .*page/vendor.sh'):
+    pages.load(prepared, bundle, 'cloud')
+
+
+def test_another_bundle_is_refused(here, prepared):
+  bundle = prepared / 'bundle'
+  (bundle / 'edge.tflite').write_bytes(b'another')
+  with pytest.raises(errors.UserError, match='prepared for an edge half'):
+    pages.load(prepared, bundle, 'cloud')
+  (bundle / 'edge.tflite').unlink()
+  with pytest.raises(errors.UserError, match=r'has no edge.tflite'):
+    pages.load(prepared, bundle, 'cloud')
