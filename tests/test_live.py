@@ -6,7 +6,10 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hybrid_jax import errors, files, live, live_attacker
+from configs import watch
+from hybrid_jax import errors, files, live, live_attacker, study
+from hybrid_jax.export import tflite
+from hybrid_jax.serving import pages
 
 _PEOPLE = 3
 
@@ -113,3 +116,102 @@ def test_a_study_that_is_not_finished_is_named(tmp_path):
   with pytest.raises(errors.UserError, match='holds no finished study'):
     live.prepare(tmp_path, tmp_path / 'live')
   assert not (tmp_path / 'live').exists()
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  """A study of two embeddings, hardly trained, of which the noisy one wins."""
+  pytest.importorskip('tensorflow')
+  config = watch.get_config('small')
+  config.model.options.widths, config.model.options.dense = (8, 8, 8), 16
+  config.training.steps = config.training.every = 10
+  config.data.hop = 128
+  config.release.embeddings = ml_collections.ConfigDict(
+    {
+      'simple': {'weights': 'simple', 'mechanisms': ()},
+      'noisy': {'weights': 'simple', 'mechanisms': ('pca', 'noise')},
+    }
+  )
+  config.recommend.utility_loss = 1.0
+  config.attack.measures = ml_collections.ConfigDict()
+  workdir = tmp_path_factory.mktemp('live') / 'run'
+  done = study.run(config, workdir, ('data', 'train', 'release'))
+  for name, found in (('simple', 0.9), ('noisy', 0.2)):
+    figures = {
+      'value': found,
+      'low': found,
+      'high': found,
+      'chance': 0.1,
+      'validation': found,
+      'validation_chance': 0.1,
+    }
+    files.write_json(
+      done.result('leakage', f'dense1-{name}'), {'person': figures}
+    )
+  study.run(config, workdir, ('export',))
+  return done
+
+
+def test_a_finished_study_becomes_a_page(finished, tmp_path):
+  folder = tmp_path / 'live'
+  found = live.prepare(finished.workdir, folder, per_value=5)
+  assert found == files.read_json(folder / 'live.json')
+  assert found['embedding'] == 'noisy'
+  assert found['labels'] == list(finished.data.primary_names)
+  assert found['names'] == [str(i) for i in range(1, 11)]
+  assert found['rate'] == 50
+  manifest = files.read_json(folder / 'bundle' / 'manifest.json')
+  assert found['strongest']['value'] == 0.2
+  assert found['utility'] == manifest['figures']['utility']
+  for name in ('edge.tflite', 'cloud.tflite', 'device.py'):
+    copied = (folder / 'bundle' / name).read_bytes()
+    assert copied == (finished.workdir / 'bundle' / name).read_bytes()
+
+  windows = np.fromfile(folder / 'windows.f32', '<f4').reshape(-1, 1, 128, 6)
+  assert len(windows) == len(found['windows']) == 50
+  for window, entry in zip(windows[::7], found['windows'][::7], strict=True):
+    same = (finished.data.x == window).all(axis=(1, 2, 3))
+    (row,) = np.flatnonzero(same)
+    assert finished.data.fold[row] == 2
+    assert finished.data.primary[row] == entry['primary']
+    assert finished.data.sensitive['person'][row] == entry['sensitive']
+
+  # The open edge is the features, which the attacker learnt from.
+  run = tflite.runner((folder / 'open' / 'edge.tflite').read_bytes())
+  released = files.read_npz(finished.released_path('dense1', 'simple'))
+  np.testing.assert_allclose(
+    run(x=finished.data.x[:1]), released['clean'][:1], rtol=1e-3, atol=1e-4
+  )
+  opened = files.read_json(folder / 'open' / 'manifest.json')
+  assert opened['grid'] is None
+  attackers = found['attackers']
+  assert len(attackers['private']['mean']) == 6
+  assert len(attackers['open']['mean']) == 16
+  for attacker in attackers.values():
+    assert len(attacker['layers'][-1]['bias']) == 10
+    assert set(attacker['found_by_count']) == {'1', '5'}
+  assert (
+    tuple(n for n in pages._PREPARED if (folder / n).is_file())
+    == pages._PREPARED
+  )
+
+
+def test_what_is_there_for_this_bundle_is_kept(finished, tmp_path):
+  folder = tmp_path / 'live'
+  edge = files.read_json(finished.workdir / 'bundle/manifest.json')['edge']
+  kept = {'edge_sha256': edge['sha256'], 'mine': 1}
+  files.write_json(folder / 'live.json', kept)
+  assert live.prepare(finished.workdir, folder) == kept
+  assert [p.name for p in folder.iterdir()] == ['live.json']
+
+
+def test_both_releases_are_needed(finished, tmp_path):
+  path = finished.released_path('dense1', 'simple')
+  moved = path.rename(tmp_path / 'moved.npz')
+  try:
+    with pytest.raises(
+      errors.UserError, match="compares 'noisy' with 'simple'"
+    ):
+      live.prepare(finished.workdir, tmp_path / 'live')
+  finally:
+    moved.rename(path)

@@ -29,6 +29,7 @@ class Page {
     this.busy = false;
     this.session = null;
     this.released = 0;
+    this.times = []; // ms, of the edge half
     this.attackers = Object.fromEntries(
       SIDES.map((side) => [side, new Attacker(live.attackers[side])]),
     );
@@ -135,9 +136,12 @@ class Page {
     const { dim } = this.edges.private;
     $('sent-size').textContent = `${dim} numbers in ${bytes} bytes.`
       + ` Answered in ${milliseconds.toFixed(0)} ms.`;
-    $('raw-size').textContent = `${this.window.length} numbers in`
-      + ` ${this.window.byteLength.toLocaleString('en')} bytes a window stay`
-      + ` here. The edge half took ${sent.milliseconds.toFixed(2)} ms.`;
+    this.times.push(sent.milliseconds);
+    const sorted = [...this.times].sort((a, b) => a - b);
+    const median = sorted[Math.floor(sorted.length / 2)];
+    $('raw-size').textContent = `${this.window.length} numbers a window,`
+      + ` ${this.window.byteLength.toLocaleString('en')} bytes, stay here. The`
+      + ` edge half takes ${median.toFixed(2)} ms.`;
   }
 
   counts() {
@@ -161,7 +165,7 @@ class Page {
     $('progress').textContent = recorded
       ? `${Math.floor(this.recorded.row / this.time)} of`
         + ` ${this.live.windows.length} windows`
-      : `${this.released} windows`;
+      : `${this.released} windows sent`;
     if (!this.source.ended) return;
     this.toggle(false);
     $('play').disabled = true;
@@ -218,17 +222,19 @@ function describe(live, edges) {
     + ` ${live.names.length}. The thick line is the truth, which this page alone`
     + ' knows.';
   const texts = {
-    private: `from the ${edges.private.dim} numbers that are sent`,
-    open: `from ${edges.open.dim} features without noise, which would be sent;`
-      + ' they stay here',
+    private: `By ${live.attackers.private.kind}, from the`
+      + ` ${edges.private.dim} numbers that are sent.`,
+    open: `By ${live.attackers.open.kind}, from ${edges.open.dim} plain features`
+      + ' of the same layer, which stay here.',
   };
   for (const side of SIDES) {
-    const { found, found_by_count: counted, kind } = live.attackers[side];
+    const { found, found_by_count: counted } = live.attackers[side];
     const most = Math.max(...Object.keys(counted).map(Number));
-    $(side).querySelector('.what').textContent = `By ${kind}, ${texts[side]}.`
-      + ` On the test fold it is right in ${figure(found)} after 1 window`
-      + (most > 1 ? `, in ${figure(counted[most])} after ${most}` : '')
-      + `; chance is ${percent(found.chance, 1)}`
+    $(side).querySelector('.what').textContent = texts[side];
+    $(side).querySelector('.figures').textContent = 'On the test fold:'
+      + ` ${figure(found)} after 1 window`
+      + (most > 1 ? `, ${figure(counted[most])} after ${most}` : '')
+      + `; by chance ${percent(found.chance, 1)}`
       + (most > 1 ? ` and ${percent(counted[most].chance, 1)}.` : '.');
   }
   const strongest = live.strongest;

@@ -3,6 +3,7 @@
 import { argmax } from './attacker.js';
 
 const ROWS = 12; // released numbers that are shown one by one
+const PAST = 24; // earlier releases that are shown beside the last
 
 /** An element by its id. */
 export const $ = (id) => document.getElementById(id);
@@ -38,13 +39,15 @@ export class Released {
     this.rows = Array.from({ length: Math.min(dim, ROWS) }, () => {
       const item = element('li');
       const track = element('span', 'track');
+      const past = Array.from({ length: PAST }, () => element('s'));
       const bar = element('i');
       const text = element('b', '', '–');
-      track.append(bar);
+      track.append(bar, ...past);
       item.append(track, text);
       root.append(item);
-      return { bar, text };
+      return { bar, past, text };
     });
+    this.before = [];
     if (dim > ROWS) root.append(element('li', 'soft', `and ${dim - ROWS} more`));
   }
 
@@ -54,12 +57,18 @@ export class Released {
       (v) => (this.grid ? Math.round(v / this.grid) : v),
     );
     this.most = Math.max(this.most, ...values.map(Math.abs));
-    this.rows.forEach(({ bar, text }, i) => {
-      const share = values[i] / this.most / 2;
+    const place = (value) => value / this.most / 2;
+    this.rows.forEach(({ bar, past, text }, i) => {
+      const share = place(values[i]);
       setShare(bar, '--from', 0.5 + Math.min(share, 0));
       setShare(bar, '--width', Math.abs(share));
-      text.textContent = this.grid ? String(values[i]) : values[i].toFixed(2);
+      const shown = this.grid ? String(values[i]) : values[i].toFixed(2);
+      text.textContent = shown.replace('-', '−');
+      this.before.forEach((earlier, k) => {
+        setShare(past[k], '--from', 0.5 + place(earlier[i]));
+      });
     });
+    this.before = [values, ...this.before].slice(0, PAST);
   }
 }
 
@@ -105,10 +114,9 @@ export class Guesses {
   constructor(root, attribute, names) {
     this.names = names;
     this.attribute = attribute;
-    const box = element('div', 'guesses');
+    const box = root.querySelector('.guesses');
     this.charts = ['one', 'all'].map((name) => this.#chart(box, name));
-    this.tally = element('p', 'tally');
-    root.append(box, this.tally);
+    this.tally = root.querySelector('.tally');
   }
 
   #chart(box, name) {
@@ -174,7 +182,7 @@ export function showNote(message = '') {
   $('note').textContent = message;
 }
 
-let spoken = 0;
+let spoken = -Infinity;
 
 /** Tells a screen reader, at most every three seconds. */
 export function say(message) {

@@ -1,0 +1,162 @@
+"""A tiny bundle with its page: the edge half, windows and attackers."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import sklearn.linear_model
+import sklearn.neural_network
+import sklearn.pipeline
+import sklearn.preprocessing
+
+from hybrid_jax import live_attacker
+from hybrid_jax.datasets import base as datasets
+from hybrid_jax.export import halves, tflite
+from hybrid_jax.models import cnn1d
+from hybrid_jax.release import base as release
+from hybrid_jax.release import noise, pca
+
+LABELS = ['sit', 'walk', 'run']
+CHANNELS = [
+  f'{kind} {axis} ({unit})'
+  for kind, unit in (('acceleration', 'g'), ('rotation', 'rad/s'))
+  for axis in 'xyz'
+]
+TIME, PEOPLE, SESSION = 32, 3, 8
+
+
+@dataclasses.dataclass
+class Site:
+  """A folder as `hybrid_jax.live.prepare` writes it.
+
+  Attributes:
+    folder: for `--page`; its `bundle` is for `--bundle`.
+    cut: the private halves.
+    live: what `live.json` holds.
+    windows: `[n, 1, time, 6]`.
+    attackers: `private` and `open`, as scikit-learn has them.
+  """
+
+  folder: pathlib.Path
+  cut: halves.Halves
+  live: dict
+  windows: np.ndarray
+  attackers: dict
+
+  @property
+  def bundle(self) -> pathlib.Path:
+    return self.folder / 'bundle'
+
+
+def make(folder: pathlib.Path) -> Site:
+  """Writes it; one in four windows has a label that the cloud cannot find."""
+  rng = np.random.default_rng(0)
+  private, opened = _cuts()
+  count = PEOPLE * SESSION
+  windows = rng.standard_normal((count, 1, TIME, 6)).astype(np.float32)
+  clean = jax.jit(opened.edge())
+  features = np.concatenate([np.asarray(clean(x[None])) for x in windows])
+  silent = jax.jit(private.edge(rounded=False))
+  released = np.concatenate(
+    [np.asarray(silent(x[None], jnp.zeros(4))) for x in windows]
+  )
+  answers = np.asarray(jax.jit(private.cloud())(released)).argmax(-1)
+  primary = np.where(np.arange(count) % 4 == 0, (answers + 1) % 3, answers)
+  person = np.arange(count) // SESSION
+  attackers = {
+    'private': _fit(
+      sklearn.linear_model.LogisticRegression(), released, person
+    ),
+    'open': _fit(
+      sklearn.neural_network.MLPClassifier((5,), random_state=0, tol=1e-2),
+      features,
+      person,
+    ),
+  }
+  edge_sha256 = _write(folder / 'bundle', private, cloud=True)
+  _write(folder / 'open', opened, cloud=False)
+  figure = {'value': 0.75, 'low': 0.7, 'high': 0.8, 'chance': 1 / 3}
+  live = {
+    'edge_sha256': edge_sha256,
+    'labels': LABELS,
+    'attribute': 'person',
+    'names': [str(i + 1) for i in range(PEOPLE)],
+    'channels': CHANNELS,
+    'rate': 50,
+    'utility': figure,
+    'strongest': figure,
+    'windows': [
+      {'primary': int(a), 'sensitive': int(b), 'session': int(b)}
+      for a, b in zip(primary, person, strict=True)
+    ],
+    'attackers': {
+      side: live_attacker.as_layers(fitted)
+      | {'kind': 'a test', 'found': figure, 'found_by_count': {}}
+      for side, fitted in attackers.items()
+    },
+  }
+  (folder / 'live.json').write_text(json.dumps(live))
+  (folder / 'windows.f32').write_bytes(windows.astype('<f4').tobytes())
+  return Site(folder, private, live, windows, attackers)
+
+
+def _fit(classifier, x, y):
+  return sklearn.pipeline.make_pipeline(
+    sklearn.preprocessing.StandardScaler(), classifier
+  ).fit(x, y)
+
+
+def _cuts():
+  model = cnn1d.Model(classes=3, widths=(4, 4, 4), dense=8)
+  params = model.init(jax.random.key(0), jnp.zeros((1, 1, TIME, 6)))['params']
+  rows = np.linalg.qr(np.random.default_rng(1).normal(size=(8, 8)))[0]
+  mechanism = pca.Pca(
+    mean=jnp.zeros(8), components=jnp.asarray(rows[:4], jnp.float32)
+  )
+  added = noise.Noise(scale=0.2 * jnp.eye(4))
+  return tuple(
+    halves.Halves(
+      model=model,
+      params=params,
+      split_point='dense1',
+      normalizer=datasets.Normalizer(np.zeros(6), np.ones(6)),
+      release=release.Release(mechanisms),
+      example_shape=(1, TIME, 6),
+      feature_shape=(8,),
+    )
+    for mechanisms in ((mechanism, added), ())
+  )
+
+
+def _write(folder, cut, cloud):
+  """A bundle, or its edge alone; the SHA-256 of the edge."""
+  folder.mkdir()
+  edge = tflite.convert(cut.edge(), cut.edge_inputs(), 'released')
+  released = {'released': {'shape': [1, cut.dim], 'dtype': 'float32'}}
+  inputs = {
+    name: {'shape': list(shape), 'dtype': 'float32'}
+    for name, shape in cut.edge_inputs().items()
+  }
+  manifest = {'grid': cut.grid, 'labels': LABELS}
+  manifest['edge'] = _half(folder, 'edge', edge, inputs, released)
+  if cloud:
+    data = tflite.convert(cut.cloud(), {'released': (1, cut.dim)}, 'logits')
+    logits = {'logits': {'shape': [1, 3], 'dtype': 'float32'}}
+    manifest['cloud'] = _half(folder, 'cloud', data, released, logits)
+  (folder / 'manifest.json').write_text(json.dumps(manifest))
+  return manifest['edge']['sha256']
+
+
+def _half(folder, name, data, inputs, outputs):
+  (folder / f'{name}.tflite').write_bytes(data)
+  return {
+    'file': f'{name}.tflite',
+    'bytes': len(data),
+    'sha256': hashlib.sha256(data).hexdigest(),
+    'inputs': inputs,
+    'outputs': outputs,
+  }
