@@ -241,14 +241,17 @@ function describe(live, edges) {
   const lines = [
     'Only the numbers under “Sent” leave this device. The browser’s network'
     + ' panel shows every request.',
-    'The noise is drawn by the system’s generator (crypto.getRandomValues), once'
-    + ' for each window, and no window is sent twice.',
+    edges.private.inputs.noise
+      ? 'The noise is drawn by the system’s generator (crypto.getRandomValues),'
+        + ' once for each window, and no window is sent twice.'
+      : 'This bundle adds no noise.',
     strongest && `The study’s strongest attacker on what is sent finds`
       + ` ${figure(strongest)}, by chance ${percent(strongest.chance, 1)};`
       + ' another may find more.',
     'This is not differential privacy, and the answer itself tells what follows'
     + ' from it.',
-    'The accuracies stand with 95 % intervals over recordings. The attackers were'
+    'Accuracies on the test fold stand with 95 % intervals: after 1 window over'
+    + ' recordings, after many over the values of the label. The attackers were'
     + ' chosen on the validation fold.',
   ];
   for (const line of lines.filter(Boolean)) {

@@ -128,11 +128,11 @@ export class Guesses {
       name === 'one' ? 'after 1 window' : 'after all windows',
     );
     const text = element('b', '', '–');
-    const list = element('ol', 'people');
+    const list = element('div', 'people');
     list.setAttribute('role', 'img');
     head.append(title, text);
     const columns = this.names.map((label) => {
-      const item = element('li');
+      const item = element('div', 'person');
       const column = element('div', 'column');
       const fill = element('i');
       column.append(fill);
