@@ -1,17 +1,15 @@
 """Prepares what the page in a browser needs, from a finished study."""
 
-import hashlib
 import pathlib
 from typing import Any
 
-import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, live_attacker, sources
+from hybrid_jax import study as studies
 from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import tflite
+from hybrid_jax.export import bundle
 from hybrid_jax.stages import base
-from hybrid_jax.stages import export as stage
 
 _HERTZ = {'watch': 50.0, 'motionsense': 50.0}
 _BUNDLE = ('edge.tflite', 'cloud.tflite', 'device.py', 'manifest.json')
@@ -22,8 +20,8 @@ def prepare(
 ) -> dict[str, Any]:
   """Writes into `folder` what `launch.serve --page` serves; see below.
 
-  `bundle/` is the study's own. `open/` has the edge half of the same split
-  without a defence, for comparison: the page runs it and sends nothing of it.
+  `bundle/` is the study's own. `open/` is that of the same split without a
+  defence, for comparison: the page runs its edge and sends nothing of it.
   `windows.f32` are test windows in sensor units, little-endian float32, and
   `live.json` says what they are, and holds two attackers, one for either
   release, that a browser can run. What is there for this bundle is kept.
@@ -51,13 +49,13 @@ def prepare(
     live = files.read_json(done)
     if live['edge_sha256'] == manifest['edge']['sha256']:
       return live
-  study = _open(workdir)
+  study = studies.open_study(workdir)
   _check(study, manifest)
   for name in _BUNDLE:
     data = (workdir / 'bundle' / name).read_bytes()
     files.write_bytes(folder / 'bundle' / name, data)
   split_point = manifest['split_point']
-  _write_open(study, split_point, folder / 'open')
+  bundle.write(study, split_point, base.SIMPLE, 'float32', folder / 'open')
   attribute = _attribute(study)
   rows, index = choose_windows(study, attribute, per_value)
   windows = sources.read(sources.take(study.data.x, rows))
@@ -167,43 +165,3 @@ def choose_windows(
       for row in own
     ]
   return np.concatenate(rows), index
-
-
-def _write_open(study, split_point, folder):
-  """The edge half without a defence, as a bundle's edge."""
-  cut = stage.make_halves(study, split_point, base.SIMPLE)
-  data = tflite.convert(cut.edge(), cut.edge_inputs(), 'released')
-  files.write_bytes(folder / 'edge.tflite', data)
-  files.write_json(
-    folder / 'manifest.json',
-    {
-      'edge': {
-        'file': 'edge.tflite',
-        'bytes': len(data),
-        'sha256': hashlib.sha256(data).hexdigest(),
-        'inputs': {
-          name: {'shape': list(shape), 'dtype': 'float32'}
-          for name, shape in cut.edge_inputs().items()
-        },
-        'outputs': {'released': {'shape': [1, cut.dim], 'dtype': 'float32'}},
-      },
-      'grid': cut.grid,
-      'split_point': split_point,
-      'embedding': base.SIMPLE,
-    },
-  )
-
-
-def _open(workdir):
-  """The study of a work directory, by the config that it keeps."""
-  config = ml_collections.ConfigDict(
-    _with_tuples(files.read_json(workdir / 'config.json'))
-  )
-  return base.Study(ml_collections.FrozenConfigDict(config), workdir)
-
-
-def _with_tuples(value):
-  """JSON has lists alone; what configs have are tuples."""
-  if isinstance(value, dict):
-    return {k: _with_tuples(v) for k, v in value.items()}
-  return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

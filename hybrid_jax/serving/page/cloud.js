@@ -11,7 +11,7 @@ export class CloudError extends Error {
 }
 
 export class Cloud {
-  /** `model` is its name at the server; `grid` the edge's, or null. */
+  /** `model` is its name at the server; `grid` of the integers to send, or null. */
   constructor(model, grid) {
     this.address = `/v2/models/${encodeURIComponent(model)}`;
     this.grid = grid;

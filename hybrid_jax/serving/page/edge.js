@@ -34,6 +34,15 @@ export class Edge {
     this.inputs = manifest.edge.inputs;
     [this.output] = Object.keys(manifest.edge.outputs);
     this.grid = manifest.grid ?? null;
+    if (this.inputs.x.dtype !== 'float32') {
+      throw new Error(`The edge half takes ${this.inputs.x.dtype}, not float32.`);
+    }
+  }
+
+  /** The grid whose steps may cross the network as integers, or null. */
+  get wire() {
+    // Manifests of format 1 do not say.
+    return this.manifest.wire === null ? null : this.grid;
   }
 
   /** How many numbers are released. */

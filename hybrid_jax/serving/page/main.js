@@ -274,7 +274,7 @@ async function start() {
     Edge.load('/live/open'),
   ]);
   const edges = { private: sent, open: kept };
-  const cloud = new Cloud(server.model, sent.grid);
+  const cloud = new Cloud(server.model, sent.wire);
   // Little-endian, as are the machines that run browsers.
   const page = new Page(live, edges, cloud, new Float32Array(recorded.buffer));
   describe(live, edges);
