@@ -290,6 +290,37 @@ def test_sensors_are_resampled_in_the_bundles_units(page, running):
   np.testing.assert_allclose([r[5] for r in rows], np.pi)
 
 
+def test_sensors_are_played_and_their_windows_sent(page, running):
+  _open(page, running)
+  page.select_option('#source', label='this device')
+  page.wait_for_selector('#note:has-text("a demonstration")')
+  page.click('#play')
+  page.evaluate("""() => setInterval(() => dispatchEvent(
+    new DeviceMotionEvent('devicemotion', {
+      accelerationIncludingGravity: { x: 1, y: 2, z: 9 },
+      rotationRate: { alpha: 1, beta: 2, gamma: 3 },
+    })), 10)""")
+  page.wait_for_selector('#progress:has-text("2 windows sent")')
+  page.click('#play')
+  assert page.mistakes == []
+  assert len(_sent(page)) >= 2
+  assert page.inner_text('#answer') in sites.LABELS
+  assert page.inner_text('#answer-mark') == ''  # Nobody knows the truth.
+  assert page.inner_text('#private .tally') == ''
+
+
+def test_a_device_without_sensors_is_told_so(page, running):
+  _open(page, running)
+  page.select_option('#source', label='this device')
+  page.wait_for_selector('#error:has-text("No readings come")')
+  page.add_init_script('delete globalThis.DeviceMotionEvent')
+  _open(page, running)
+  page.select_option('#source', label='this device')
+  page.wait_for_selector('#error:has-text("no motion sensors")')
+  assert page.input_value('#source') == 'recorded'
+  _play_all(page)
+
+
 def test_it_fits_a_telephone_and_speaks(page, running):
   _open(page, running)
   _play_all(page)
