@@ -44,7 +44,10 @@ _MAX_BATCH = flags.DEFINE_integer(
   'max_batch', 8, 'The most vectors run at once.'
 )
 _MAX_WAIT_MS = flags.DEFINE_float(
-  'max_wait_ms', 1.0, 'How long a vector waits for others to run with.'
+  'max_wait_ms',
+  0.0,
+  'How long a vector waits for others to run with, once the cloud half is free;'
+  ' those that come while it runs are gathered in any case.',
 )
 _BODY_SECONDS = flags.DEFINE_float(
   'body_seconds', 10.0, 'Within which headers, and then a body, must be there.'

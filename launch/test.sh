@@ -4,6 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/environment.sh
 make_environment
+# The page's tests need LiteRT.js and Chromium, and are skipped without either.
+if command -v npm > /dev/null; then
+  bash hybrid_jax/serving/page/vendor.sh
+fi
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m pyrefly check --python-interpreter-path "$PYTHON"

@@ -33,7 +33,8 @@ class Limits:
     max_queue: vectors that wait for the cloud half.
     max_concurrency: inference requests that are being read, wait or run.
     max_batch: vectors that run at once.
-    max_wait: seconds that a vector waits for others to run with.
+    max_wait: seconds that a vector waits for others to run with, once the cloud
+      half is free; what comes while it runs is gathered in any case.
     body_seconds: within which a body must be there.
     grid_only: whether vectors that the edge's rounding cannot give are refused.
   """
@@ -42,7 +43,7 @@ class Limits:
   max_queue: int = 64
   max_concurrency: int = 128
   max_batch: int = 8
-  max_wait: float = 0.001
+  max_wait: float = 0.0
   body_seconds: float = 10.0
   grid_only: bool = False
 
