@@ -55,7 +55,9 @@ def prepare(
     data = (workdir / 'bundle' / name).read_bytes()
     files.write_bytes(folder / 'bundle' / name, data)
   split_point = manifest['split_point']
-  bundle.write(study, split_point, base.SIMPLE, 'float32', folder / 'open')
+  opened = bundle.write(
+    study, split_point, base.SIMPLE, 'float32', folder / 'open'
+  )
   attribute = _attribute(study)
   rows, index = choose_windows(study, attribute, per_value)
   windows = sources.read(sources.take(study.data.x, rows))
@@ -76,8 +78,8 @@ def prepare(
     'rate': _HERTZ.get(study.config.data.name),
     'utility': manifest['figures']['utility'],
     'strongest': {
-      k: manifest['figures']['leakage'][attribute][k]
-      for k in ('value', 'low', 'high', 'chance')
+      'private': _strongest(manifest, attribute),
+      'open': _strongest(opened, attribute),
     },
     'windows': index,
     'attackers': {
@@ -116,6 +118,12 @@ def _check(study, manifest):
         f'{path} is not there: the page compares {manifest["embedding"]!r} with'
         f' {base.SIMPLE!r} at {split_point!r}, and the study must have both.'
       )
+
+
+def _strongest(manifest, attribute):
+  """What the study's best attacker found."""
+  figures = manifest['figures']['leakage'][attribute]
+  return {k: figures[k] for k in ('value', 'low', 'high', 'chance')}
 
 
 def _attribute(study):

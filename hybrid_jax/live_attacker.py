@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import sklearn.decomposition
 import sklearn.exceptions
 import sklearn.linear_model
 import sklearn.neural_network
@@ -19,6 +20,7 @@ from hybrid_jax.datasets import base as datasets
 from hybrid_jax.metrics import leakage
 
 _COPIES = 4  # Noisy copies of each training vector.
+_KEPT = 1 - 1e-6  # Of the variance: features may be dead, or depend on others.
 
 
 def train(
@@ -55,9 +57,9 @@ def train(
   best, best_right, kind = None, -1.0, ''
   with threadpoolctl.threadpool_limits(1), warnings.catch_warnings():
     warnings.simplefilter('ignore', sklearn.exceptions.ConvergenceWarning)
-    for name, classifier in _candidates(seed):
+    for name, steps in _candidates(seed):
       fitted = sklearn.pipeline.make_pipeline(
-        sklearn.preprocessing.StandardScaler(), classifier
+        sklearn.preprocessing.StandardScaler(), *steps
       ).fit(x, y)
       found, truth = _score(problem, fitted, datasets.VALIDATION, labels, grid)
       right = float((found.argmax(-1) == truth).mean())
@@ -77,18 +79,22 @@ def train(
   }
 
 
-def _candidates(seed: int) -> Iterator[tuple[str, Any]]:
+def _candidates(seed: int) -> Iterator[tuple[str, list[Any]]]:
+  """What each is called, and its steps after the scaler."""
   for c in (0.1, 1.0, 10.0):
     yield (
       'logistic regression',
-      sklearn.linear_model.LogisticRegression(C=c, max_iter=300),
+      [sklearn.linear_model.LogisticRegression(C=c, max_iter=300)],
     )
-  for alpha in (1e-3, 1e-1):
+  for alpha in (0.1, 1.0):
     yield (
-      'a network of 64 hidden units',
-      sklearn.neural_network.MLPClassifier(
-        (64,), alpha=alpha, max_iter=30, random_state=seed
-      ),
+      'network of 128 hidden units',
+      [
+        sklearn.decomposition.PCA(_KEPT, whiten=True, svd_solver='full'),
+        sklearn.neural_network.MLPClassifier(
+          (128,), alpha=alpha, max_iter=100, random_state=seed
+        ),
+      ],
     )
 
 
@@ -105,16 +111,21 @@ def _rounded(released, grid):
 
 
 def as_layers(fitted: sklearn.pipeline.Pipeline) -> dict[str, Any]:
-  """A scaler and a classifier as plain lists; softmax of it gives the shares.
+  """A pipeline as plain lists; softmax of what they give are the shares.
 
   Args:
-    fitted: of a `StandardScaler` and a logistic regression or a network.
+    fitted: of a `StandardScaler`, a whitening `PCA` or none, and a logistic
+      regression or a network of ReLU.
   """
-  scaler, classifier = fitted[0], fitted[1]
+  scaler, *between, classifier = [step for _, step in fitted.steps]
   if isinstance(classifier, sklearn.neural_network.MLPClassifier):
     weights, biases = list(classifier.coefs_), list(classifier.intercepts_)
   else:
     weights, biases = [classifier.coef_.T], [classifier.intercept_]
+  for pca in between:  # Linear, and so a part of the first layer.
+    whitened = (pca.components_ / np.sqrt(pca.explained_variance_)[:, None]).T
+    biases[0] = biases[0] - pca.mean_ @ whitened @ weights[0]
+    weights[0] = whitened @ weights[0]
   if weights[-1].shape[1] == 1:  # Of two classes, the odds of the second.
     weights[-1] = np.pad(weights[-1], ((0, 0), (1, 0)))
     biases[-1] = np.pad(biases[-1], (1, 0))

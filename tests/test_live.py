@@ -73,10 +73,12 @@ def test_noise_hides_one_window_and_not_their_sum(tmp_path):
 def test_lists_are_what_scikit_learn_computes(people):
   rng = np.random.default_rng(1)
   x, y = rng.standard_normal((90, 4)), np.arange(90) % people
-  for _, classifier in live_attacker._candidates(0):
+  x = np.concatenate([x, np.zeros((90, 1)), x[:, :1] * 3], axis=1)  # No news.
+  for _, steps in live_attacker._candidates(0):
     fitted = live_attacker.sklearn.pipeline.make_pipeline(
       live_attacker.sklearn.preprocessing.StandardScaler(),
-      classifier.set_params(max_iter=5),
+      *steps[:-1],
+      steps[-1].set_params(max_iter=5),
     ).fit(x, y)
     logits = _forward(live_attacker.as_layers(fitted), x)
     shares = np.exp(logits)
@@ -161,7 +163,8 @@ def test_a_finished_study_becomes_a_page(finished, tmp_path):
   assert found['names'] == [str(i) for i in range(1, 11)]
   assert found['rate'] == 50
   manifest = files.read_json(folder / 'bundle' / 'manifest.json')
-  assert found['strongest']['value'] == 0.2
+  assert found['strongest']['private']['value'] == 0.2
+  assert found['strongest']['open']['value'] == 0.9
   assert found['utility'] == manifest['figures']['utility']
   for name in ('edge.tflite', 'cloud.tflite', 'device.py'):
     copied = (folder / 'bundle' / name).read_bytes()

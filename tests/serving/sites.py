@@ -88,14 +88,14 @@ def make(folder: pathlib.Path) -> Site:
     'channels': CHANNELS,
     'rate': 50,
     'utility': figure,
-    'strongest': figure,
+    'strongest': {'private': figure, 'open': figure},
     'windows': [
       {'primary': int(a), 'sensitive': int(b), 'session': int(b)}
       for a, b in zip(primary, person, strict=True)
     ],
     'attackers': {
       side: live_attacker.as_layers(fitted)
-      | {'kind': 'a test', 'found': figure, 'found_by_count': {}}
+      | {'kind': 'attacker', 'found': figure, 'found_by_count': {}}
       for side, fitted in attackers.items()
     },
   }

@@ -135,7 +135,7 @@ class Page {
   sizes(sent, bytes, milliseconds) {
     const { dim } = this.edges.private;
     $('sent-size').textContent = `${dim} numbers in ${bytes} bytes.`
-      + ` Answered in ${milliseconds.toFixed(0)} ms.`;
+      + ` Answered in ${milliseconds.toFixed(0)} ms. Faint: earlier windows.`;
     this.times.push(sent.milliseconds);
     const sorted = [...this.times].sort((a, b) => a - b);
     const median = sorted[Math.floor(sorted.length / 2)];
@@ -222,22 +222,20 @@ function describe(live, edges) {
     + ` ${live.names.length}. The thick line is the truth, which this page alone`
     + ' knows.';
   const texts = {
-    private: `By ${live.attackers.private.kind}, from the`
-      + ` ${edges.private.dim} numbers that are sent.`,
-    open: `By ${live.attackers.open.kind}, from ${edges.open.dim} plain features`
-      + ' of the same layer, which stay here.',
+    private: `From the ${edges.private.dim} numbers that are sent.`,
+    open: `From ${edges.open.dim} plain features, which stay here.`,
   };
   for (const side of SIDES) {
-    const { found, found_by_count: counted } = live.attackers[side];
+    const { found, found_by_count: counted, kind } = live.attackers[side];
     const most = Math.max(...Object.keys(counted).map(Number));
     $(side).querySelector('.what').textContent = texts[side];
-    $(side).querySelector('.figures').textContent = 'On the test fold:'
-      + ` ${figure(found)} after 1 window`
-      + (most > 1 ? `, ${figure(counted[most])} after ${most}` : '')
+    $(side).querySelector('.figures').textContent =
+      `On the test fold this ${kind} is right in ${figure(found)} after 1 window`
+      + (most > 1 ? `, in ${figure(counted[most])} after ${most}` : '')
       + `; by chance ${percent(found.chance, 1)}`
       + (most > 1 ? ` and ${percent(counted[most].chance, 1)}.` : '.');
   }
-  const strongest = live.strongest;
+  const { strongest } = live;
   const lines = [
     'Only the numbers under “Sent” leave this device. The browser’s network'
     + ' panel shows every request.',
@@ -245,16 +243,17 @@ function describe(live, edges) {
       ? 'The noise is drawn by the system’s generator (crypto.getRandomValues),'
         + ' once for each window, and no window is sent twice.'
       : 'This bundle adds no noise.',
-    strongest && `The study’s strongest attacker on what is sent finds`
-      + ` ${figure(strongest)}, by chance ${percent(strongest.chance, 1)};`
-      + ' another may find more.',
+    `The study’s strongest attackers find ${figure(strongest.private)} by one`
+      + ` window of what is sent, and ${figure(strongest.open)} by the plain`
+      + ` features; chance is ${percent(strongest.private.chance, 1)}. Another`
+      + ' attacker may find more.',
     'This is not differential privacy, and the answer itself tells what follows'
     + ' from it.',
     'Accuracies on the test fold stand with 95 % intervals: after 1 window over'
     + ' recordings, after many over the values of the label. The attackers were'
     + ' chosen on the validation fold.',
   ];
-  for (const line of lines.filter(Boolean)) {
+  for (const line of lines) {
     const item = document.createElement('li');
     item.textContent = line;
     $('promise').append(item);
