@@ -45,7 +45,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   # From early cuts on, these train a large network again for every attack.
   c.attack.only_at.transfer = c.attack.only_at.decensor = ('dense1',)
   c.attack.measures.releases.counts = (1, 8, 64)
-  c.attack.measures.attacker_data.shares = (0.1, 0.3, 1.0)
+  c.attack.measures.attacker_data.shares = (0.25, 1.0)
   c.attack.measures.reconstruction.attacks = ('decoder',)
   c.attack.draws = 2  # of 4,960 test windows
   c.training.steps = 4800

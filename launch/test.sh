@@ -11,4 +11,5 @@ fi
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m pyrefly check --python-interpreter-path "$PYTHON"
-"$PYTHON" -m pytest "$@"
+# A file's tests stay together, since they share what they train.
+"$PYTHON" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile "$@"

@@ -7,6 +7,7 @@ os.environ['JAX_PLATFORMS'] = 'cpu'
 if _DEVICES not in os.environ.get('XLA_FLAGS', '').split():
   os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_DEVICES}'
 
+import filelock  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
@@ -39,15 +40,20 @@ def exported(tmp_path_factory):
   from hybrid_jax import study
   from tests import studies
 
-  workdir = tmp_path_factory.mktemp('export') / 'run'
-  stages = '--stages=data,train,siamese,defend,release,attack,export'
-  done = studies.run(
-    workdir,
-    stages,
-    "--config.attack.adversaries=('majority','linear')",
-    '--config.recommend.utility_loss=1.0',
-    '--config.release.embeddings.bounded.split_points=()',
-    '--config.release.embeddings.snapped.split_points=()',
-  )
-  assert done.returncode == 0, done.stderr
+  # Made by the first of several test processes; see launch/test.sh.
+  alone = 'PYTEST_XDIST_WORKER' not in os.environ
+  shared = tmp_path_factory.getbasetemp()
+  shared = shared if alone else shared.parent
+  workdir = shared / 'exported' / 'run'
+  with filelock.FileLock(shared / 'exported.lock'):
+    if not (workdir / 'bundle' / 'manifest.json').exists():
+      done = studies.run(
+        workdir,
+        '--stages=data,train,siamese,defend,release,attack,export',
+        "--config.attack.adversaries=('majority','linear')",
+        '--config.recommend.utility_loss=1.0',
+        '--config.release.embeddings.bounded.split_points=()',
+        '--config.release.embeddings.snapped.split_points=()',
+      )
+      assert done.returncode == 0, done.stderr
   return workdir, study.open_study(workdir)
