@@ -11,5 +11,7 @@ fi
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m pyrefly check --python-interpreter-path "$PYTHON"
-# A file's tests stay together, since they share what they train.
-"$PYTHON" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile "$@"
+# A file's tests stay together, since they share what they train; files go in
+# their order, in which those that take long are not the last.
+"$PYTHON" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+  --no-loadscope-reorder "$@"
