@@ -27,24 +27,26 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.siamese.steps = 300
   c.defend.warm_steps = 200
   c.defend.steps = 400
+  c.attack.adversaries = ('majority', 'linear', 'mlp', 'kde', 'trees')
   c.attack.trials = 1
   c.attack.max_chunks = 4
   c.attack.mlp_widths = ((64,),)
   c.attack.mlp_views = ('standardised',)
   c.attack.draws = 2
   c.attack.noise_copies = 2
+  c.attack.trees = 40
+  c.attack.leaves = (1,)
   c.attack.measures.ceiling.resamples = 200
   del c.attack.measures.ranks
   if arg == 'small':
     c.training.steps = c.training.every = 40
     c.siamese.steps = c.siamese.every = 40
     c.defend.warm_steps = c.defend.steps = c.defend.every = 40
-    c.attack.adversaries = ('majority', 'linear', 'trees')
+    c.attack.adversaries = ('majority', 'linear')
     c.attack.max_chunks = 1
     c.attack.windows = (1, 8)
-    c.attack.trees = 20
-    c.attack.leaves = (1,)
     c.attack.measures.ceiling.resamples = 20
+    c.attack.measures.ceiling.releases = (1, 4)
     # Else it would be one without noise, after so few steps.
     c.recommend.utility_loss = 1.0
     for name in ('reduced', 'siamese', 'reduced_siamese', 'snapped'):
