@@ -92,7 +92,7 @@ def executed(place):
       }
       nbclient.NotebookClient(
         notebook,
-        timeout=240,
+        timeout=600,
         kernel_name='python3',
         resources={'metadata': {'path': str(place)}},
       ).execute(env=env)
