@@ -10,7 +10,7 @@ import ml_collections
 
 from hybrid_jax.pretrained import base as pretrained
 
-VARIANTS = ('', 'fast', 'small', 'tune')
+VARIANTS = ('', 'fast', 'small', 'tune', 'sweep')
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -264,7 +264,8 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
     arg: nothing for the study itself; `'fast'` without what takes long: the
       slow attackers, the curves and the rivals; `'small'` for one split point
       and few steps, which shows that all works and finds nothing out; `'tune'`
-      for every defence with a range of weights, one seed.
+      for every defence with a range of weights, one seed; `'sweep'` for a grid
+      of Siamese trainings at the last split point; see `launch/sweep.py`.
   """
   if arg == 'fast':
     c.attack.adversaries = tuple(
@@ -316,3 +317,21 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
         'noise_alone': (0.0,),
       }
     )
+  if arg == 'sweep':
+    c.sweep = _sweep(c.model.split_points[-1])
+
+
+def _sweep(split_point):
+  """A grid of Siamese trainings, each released with several noises."""
+  return ml_collections.ConfigDict(
+    {
+      'split_point': split_point,
+      'seeds': 2,  # of the simple and the Siamese training, from `seed` on
+      'weight': (0.03, 0.1, 0.3),  # lambda
+      'margin': (5.0, 10.0),
+      'noise': (0.3, 0.6),
+      'mapping': 'auto',  # see `hybrid_jax.sweep.together.fit`
+      'adversaries': ('kde', 'trees'),
+      'least_utility': 0.8,  # corner of the hypervolume; advantage 1
+    }
+  )

@@ -10,7 +10,7 @@ Siamese, six numbers: 96 %, 20 %, 54 %, and a ceiling of 58 % for the person;
 bounded, four numbers: 97 %, 14 %, 52 %, ceiling 26 %; snapped, four numbers: 98
 %, 12 %, 53 %, ceiling 18 %. The README has the intervals. `:small` shows in two
 minutes that all works, and finds nothing out; `:tune` trains every defence with
-a range of weights.
+a range of weights; `:sweep` is a grid for `launch.sweep`.
 """
 
 import ml_collections
