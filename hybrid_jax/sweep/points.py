@@ -96,7 +96,7 @@ def summarise(
     `chosen`, the index of the point of least advantage among those that reach
     it there, or `None`.
   """
-  rows = sorted(rows, key=lambda row: row['index'])
+  rows = [dict(row) for row in sorted(rows, key=lambda row: row['index'])]
   _mark(rows, lambda r: (r['utility']['test']['value'], r['advantage']['test']))
   corner = {'utility': config.sweep.least_utility, 'advantage': 1.0}
   simple = {fold: float(np.mean([w[fold] for w in whole])) for fold in whole[0]}
