@@ -1,6 +1,7 @@
 """What each cut costs, measured on its files, each in a process of its own."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,15 +9,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from hybrid_jax import files, progress
+from hybrid_jax import advice, files, progress
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.export import bundle, cost, halves, tflite, timing, variants
 from hybrid_jax.models import base as models
 from hybrid_jax.report import rows
 from hybrid_jax.stages import base, export
 
-# The two ends: nothing leaves the device, and nothing runs on it.
-WHOLE, RAW = 'all on the device', 'raw input sent'
 # Bytes of HTTP and JSON around what is sent, as `edge_client` sends it.
 ENVELOPE = 450
 
@@ -41,9 +40,6 @@ class Link:
 
 
 LINKS = (Link('3G', 1, 100), Link('4G', 10, 50), Link('Wi-Fi', 50, 5))
-# What a full advantage of the best attacker, the time of the whole network on
-# the device, and the bytes of the raw input weigh against each other.
-WEIGHTS = {'leak': 1.0, 'time': 0.05, 'bytes': 0.05}
 
 
 def run(
@@ -51,17 +47,17 @@ def run(
   asked: Sequence[str] = tuple(variants.VARIANTS),
   seconds: float = 0.5,
   links: Sequence[Link] = LINKS,
-  weights: Mapping[str, float] = WEIGHTS,
+  weights: Mapping[str, float] = advice.WEIGHTS,
   profile: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
   """Measures every cut in every variant, and the two ends.
 
   Args:
     study: finished up to its attacks.
-    asked: variants of the edge file; clouds are float32.
+    asked: variants of both files.
     seconds: for how long each file is called.
     links: for the time from the window to the answer.
-    weights: see `WEIGHTS`; for the cut that is advised.
+    weights: see `advice.WEIGHTS`; for the cut that is advised.
     profile: see `timing.read_profile`; its times stand in place of those of
       this machine.
 
@@ -74,26 +70,29 @@ def run(
   table = rows.gather(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
   found = []
-  cuts = [*study.split_points, WHOLE, RAW]
-  with progress.Progress('cost', len(cuts) * len(asked), unit='file') as bar:
-    for cut in cuts:
-      for variant in asked:
-        if cut == RAW and variant != 'float32':
-          bar.advance(1)
-          continue
-        row = _measure(study, table, point, cut, variant, seconds)
-        times = profile and profile['files'].get(row['sha256'])
-        if times and row['one']:
-          row['one'] |= times
-        end = row['one']['p50_ms'] if row['one'] else 0.0
-        row['end_to_end'] = {
-          link.name: end
-          + (link.ms(row['sent_bytes']) if cut != WHOLE else 0)
-          + (row['cloud_p50_ms'] or 0)
-          for link in links
-        }
-        found.append(row)
-        bar.advance(1, last=f'{cut} {variant}', p50_ms=end)
+  # What all else is weighed against is float32, whatever is asked for.
+  tasks = [
+    *itertools.product(study.split_points, asked),
+    *(
+      (advice.WHOLE, variant) for variant in dict.fromkeys(('float32', *asked))
+    ),
+    (advice.RAW, 'float32'),
+  ]
+  with progress.Progress('cost', len(tasks), unit='file') as bar:
+    for cut, variant in tasks:
+      row = _measure(study, table, point, cut, variant, seconds)
+      times = profile and profile['files'].get(row['sha256'])
+      if times and row['one']:
+        row['one'] |= times
+      end = row['one']['p50_ms'] if row['one'] else 0.0
+      row['end_to_end'] = {
+        link.name: end
+        + (link.ms(row['sent_bytes']) if cut != advice.WHOLE else 0)
+        + (row['cloud_p50_ms'] or 0)
+        for link in links
+      }
+      found.append(row)
+      bar.advance(1, last=f'{cut} {variant}', p50_ms=end)
   out = {
     'rows': found,
     'links': [dataclasses.asdict(link) for link in links],
@@ -102,49 +101,14 @@ def run(
     'utility_loss': study.config.recommend.utility_loss,
     'machine': {'cores': _cores(), 'envelope_bytes': ENVELOPE},
   }
-  out['advised'] = advise(out, max(r['validation_utility'] or 0 for r in found))
+  whole = max(
+    row['validation_utility']
+    for row in table
+    if row['embedding'] == base.SIMPLE
+  )
+  out['advised'] = advice.advise(out, whole)
   files.write_json(study.result('cost'), out)
   return out
-
-
-def advise(out: Mapping[str, Any], whole_utility: float) -> dict[str, str]:
-  """The cut and variant of the least weighted cost.
-
-  The cost is `leak` times the worst label's advantage on validation, plus
-  `time` times the device's median milliseconds over those of the whole network
-  there in float32, plus `bytes` times what is sent over the raw input. Only
-  cuts count whose validation utility is within `utility_loss` of the whole
-  network's; the two ends do not.
-
-  Args:
-    out: see `run`.
-    whole_utility: the whole network's, on validation.
-  """
-  whole = next((r for r in out['rows'] if r['cut'] == WHOLE), out['rows'][0])
-  raw = next(r for r in out['rows'] if r['cut'] == RAW)
-  weights = out['weights']
-
-  def price(row):
-    return (
-      weights['leak'] * row['validation_advantage']
-      + weights['time'] * row['one']['p50_ms'] / whole['one']['p50_ms']
-      + weights['bytes'] * row['sent_bytes'] / raw['sent_bytes']
-    )
-
-  useful = [
-    row
-    for row in out['rows']
-    if row['cut'] not in (WHOLE, RAW)
-    and row['validation_utility'] >= whole_utility - out['utility_loss']
-  ]
-  if not useful:
-    useful = [r for r in out['rows'] if r['cut'] not in (WHOLE, RAW)]
-  best = min(useful, key=price)
-  return {
-    'cut': best['cut'],
-    'embedding': best['embedding'],
-    'variant': best['variant'],
-  }
 
 
 def _cores():
@@ -154,7 +118,7 @@ def _cores():
 def _measure(study, table, point, cut, variant, seconds):
   """One row; its files lie under `cost/`."""
   folder = study.workdir / 'cost' / f'{cut.replace(" ", "_")}-{variant}'
-  ends = cut in (WHOLE, RAW)
+  ends = cut in (advice.WHOLE, advice.RAW)
   embedding = base.SIMPLE if ends else export.embedding_at(study, cut, point)
   last = study.split_points[-1]
   made = halves.make(study, last if ends else cut, embedding)
@@ -163,7 +127,8 @@ def _measure(study, table, point, cut, variant, seconds):
   else:
     row = _cut(study, made, cut, embedding, variant, folder)
   names = {'split_point': last if ends else cut, 'embedding': embedding}
-  figures = rows.find(table, names)
+  trained = rows.find(table, names)
+  figures = _as_deployed(study, names, variant) or trained
   edge, cloud = (folder / f'{half}.tflite' for half in ('edge', 'cloud'))
   one, many = (
     (timing.run(edge, 1, seconds), timing.run(edge, _cores(), seconds))
@@ -180,11 +145,25 @@ def _measure(study, table, point, cut, variant, seconds):
     'cloud_p50_ms': timing.run(cloud, _cores(), seconds)['p50_ms']
     if cloud.exists()
     else None,
+    'as_deployed': figures is not trained,
     'utility': figures['utility'],
     'validation_utility': figures['validation_utility'],
     'advantage': None if ends else worst(figures),
     'validation_advantage': None if ends else rows.worst_advantage(figures),
   }
+
+
+def _as_deployed(study, names, variant):
+  """The row of a bundle of this variant, where one was audited."""
+  wanted = names | {'variant': variant}
+  return next(
+    (
+      row
+      for row in rows.read_deployed(study)
+      if all(row[k] == v for k, v in wanted.items())
+    ),
+    None,
+  )
 
 
 def worst(row: rows.Row) -> float:
@@ -224,17 +203,21 @@ def _end(study, made, cut, variant, folder):
     variant,
     [(x[None],) for x in bundle.some(study, datasets.TRAIN)],
   )
-  here, there = ('edge', 'cloud') if cut == WHOLE else ('cloud', 'edge')
+  here, there = ('edge', 'cloud') if cut == advice.WHOLE else ('cloud', 'edge')
   files.write_bytes(folder / f'{here}.tflite', data)
   (folder / f'{there}.tflite').unlink(missing_ok=True)
   return {
-    'edge_bytes': len(data) if cut == WHOLE else 0,
-    'cloud_bytes': 0 if cut == WHOLE else len(data),
-    'edge_parameters': cost.parameters(made.params) if cut == WHOLE else 0,
+    'edge_bytes': len(data) if cut == advice.WHOLE else 0,
+    'cloud_bytes': 0 if cut == advice.WHOLE else len(data),
+    'edge_parameters': cost.parameters(made.params)
+    if cut == advice.WHOLE
+    else 0,
     'edge_multiply_adds': cost.multiply_adds(
       whole, np.zeros(inputs['x'], np.float32)
     )
-    if cut == WHOLE
+    if cut == advice.WHOLE
     else 0,
-    'sent_bytes': 0 if cut == WHOLE else 4 * int(np.prod(made.example_shape)),
+    'sent_bytes': 0
+    if cut == advice.WHOLE
+    else 4 * int(np.prod(made.example_shape)),
   }

@@ -10,7 +10,7 @@ from hybrid_jax import errors, files, progress, sources
 from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.audit import base as audit
 from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import device
+from hybrid_jax.export import bundle, device, variants
 from hybrid_jax.metrics import utility
 from hybrid_jax.report import rows
 from hybrid_jax.stages import base, problems, release
@@ -40,11 +40,15 @@ def run(study: base.Study, folder: pathlib.Path) -> dict[str, Any]:
   Raises:
     UserError: the bundle is damaged, or not of this study.
   """
-  try:
-    edge, cloud = (device.Half(folder, name) for name in ('edge', 'cloud'))
-  except (OSError, ValueError, KeyError) as e:
-    raise errors.UserError(f'{folder} is no whole bundle: {e}') from e
-  manifest = edge.manifest
+  read = bundle.read(folder)
+  manifest, variant = read.manifest, read.variant
+  errors.check_known('variant', variant, variants.VARIANTS)
+  if manifest.get('noise', 'input') != 'input':
+    raise errors.UserError(
+      f'the edge of {folder} draws its noise inside, which is not private; only'
+      ' one whose noise is an input is audited.'
+    )
+  edge, cloud = (device.Half(folder, name) for name in ('edge', 'cloud'))
   split_point, embedding = (
     manifest.get(name, 'nothing') for name in ('split_point', 'embedding')
   )
@@ -53,7 +57,6 @@ def run(study: base.Study, folder: pathlib.Path) -> dict[str, Any]:
     f'{split_point}-{embedding}',
     [f'{p}-{e}' for p, e in study.targets],
   )
-  variant = manifest.get('variant', 'float32')
   name = f'{split_point}-{embedding}-{variant}'
   result = study.result('deployed', name)
   hashes = {half: manifest[half]['sha256'] for half in ('edge', 'cloud')}

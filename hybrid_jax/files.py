@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -43,10 +44,32 @@ def write_bytes(path: pathlib.Path, data: bytes) -> None:
     temporary.write_bytes(data)
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes JSON with sorted keys, whole; NaN is refused with `ValueError`."""
+def write_together(folder: pathlib.Path, contents: Mapping[str, bytes]) -> None:
+  """Writes files into `folder`, all or, where the disk is full, none of them.
+
+  Args:
+    folder: made if need be.
+    contents: name to bytes; they take their places in this order.
+  """
+  new = folder / '.new'
+  try:
+    for name, data in contents.items():
+      write_bytes(new / name, data)
+    for name in contents:
+      os.replace(new / name, folder / name)
+  finally:
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def encode_json(value: Any) -> bytes:
+  """JSON with sorted keys; NaN is refused with `ValueError`."""
   text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
-  write_bytes(path, (text + '\n').encode())
+  return (text + '\n').encode()
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes `encode_json`, whole."""
+  write_bytes(path, encode_json(value))
 
 
 def read_json(path: pathlib.Path) -> Any:

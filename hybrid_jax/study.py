@@ -2,6 +2,7 @@
 
 import importlib
 import pathlib
+import shutil
 import time
 from collections.abc import Sequence
 
@@ -45,10 +46,16 @@ def run(
   settings.check(config, model.SPLIT_POINTS)
   models.make(config.model, 2)
   study = base.Study(ml_collections.FrozenConfigDict(config), workdir)
+  fresh = not workdir.exists()
   settings.claim(workdir, config)
   for stage in (s for s in STAGES if s in stages):
     started = time.monotonic()
-    importlib.import_module(f'hybrid_jax.stages.{stage}').run(study)
+    try:
+      importlib.import_module(f'hybrid_jax.stages.{stage}').run(study)
+    except errors.UserError:
+      if fresh and stage == STAGES[0]:  # Nothing was begun with these data.
+        shutil.rmtree(workdir)
+      raise
     seconds = time.monotonic() - started
     # Times differ from run to run, so they live apart from the figures.
     path = workdir / 'timings.json'

@@ -3,11 +3,12 @@
 python -m launch.cost --workdir=runs/watch
 """
 
+import math
 import pathlib
 
 from absl import flags
 
-from hybrid_jax import cost, errors, files, study
+from hybrid_jax import advice, cost, errors, files, study
 from hybrid_jax.export import timing, variants
 from hybrid_jax.report import costs
 from launch import command
@@ -26,7 +27,7 @@ _LINKS = flags.DEFINE_list(
 )
 _WEIGHTS = flags.DEFINE_list(
   'weights',
-  [f'{name}={value:g}' for name, value in cost.WEIGHTS.items()],
+  [f'{name}={value:g}' for name, value in advice.WEIGHTS.items()],
   "What counts for the advised cut: leak, the best attacker's advantage; time,"
   " over the whole network's on the device; bytes, over the raw input's.",
 )
@@ -44,6 +45,12 @@ def main(argv: list[str]) -> None:
   command.no_more(argv)
   if not _WORKDIR.value:
     raise errors.UserError('--workdir is needed; see --help.')
+  if not _VARIANTS.value:
+    raise errors.UserError(
+      f'--variants is empty; name some of {", ".join(variants.VARIANTS)}.'
+    )
+  if not math.isfinite(_SECONDS.value):
+    raise errors.UserError(f'--seconds is {_SECONDS.value}.')
   for name in _VARIANTS.value:
     errors.check_known('variant', name, variants.VARIANTS)
   links, weights = _links(), _weights()
@@ -73,7 +80,9 @@ def _links():
       raise errors.UserError(
         f'--links has {text!r}, which is not NAME=MEGABITS/MILLISECONDS.'
       ) from e
-    if not (name and link.mbit > 0 and link.round_trip >= 0):
+    if not (
+      name and 0 < link.mbit < math.inf and 0 <= link.round_trip < math.inf
+    ):
       raise errors.UserError(
         f'--links has {text!r}; megabits are more than 0, milliseconds no less.'
       )
@@ -82,7 +91,7 @@ def _links():
 
 
 def _weights():
-  out = dict(cost.WEIGHTS)
+  out = dict(advice.WEIGHTS)
   for text in _WEIGHTS.value:
     name, _, value = text.partition('=')
     errors.check_known('weight', name, out)
@@ -92,7 +101,7 @@ def _weights():
       raise errors.UserError(
         f'--weights has {text!r}, which is not NAME=NUMBER.'
       ) from e
-    if not out[name] >= 0:
+    if not 0 <= out[name] < math.inf:
       raise errors.UserError(f'--weights has {text!r}; it must be 0 or more.')
   return out
 

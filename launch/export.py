@@ -64,6 +64,10 @@ def main(argv: list[str]) -> None:
       ' sees a few releases can try every seed and take the noise away.'
     )
   folder = pathlib.Path(_OUT.value)
+  if _SAVED_MODEL.value and pathlib.Path(_SAVED_MODEL.value).exists():
+    raise errors.UserError(
+      f'{_SAVED_MODEL.value} exists already; name another --saved_model.'
+    )
   manifest = bundle.write(
     opened,
     split_point,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hybrid_jax import cost, errors
+from hybrid_jax import advice, cost, errors
 from hybrid_jax.export import timing
 from hybrid_jax.report import costs
 
@@ -38,33 +38,33 @@ def test_the_least_weighted_cost_among_the_useful_is_advised():
       _row('late', 'float32', 0.45, 2.0, 100),  # 0.45 + 0.1 + 0.02
       _row('late', 'int8', 0.45, 0.9, 100),  # 0.45 + 0.045 + 0.02
       _row('useless', 'float32', 0.0, 0.0, 0, utility=0.84),
-      _row(cost.WHOLE, 'float32', None, 2.0, 0),
-      _row(cost.RAW, 'float32', None, 0.0, 1000),
+      _row(advice.WHOLE, 'float32', None, 2.0, 0),
+      _row(advice.RAW, 'float32', None, 0.0, 1000),
     ],
   }
-  advised = cost.advise(found, whole_utility=0.9)
+  advised = advice.advise(found, whole_utility=0.9)
   assert (advised['cut'], advised['variant']) == ('late', 'int8')
   found['weights'] = {'leak': 0.0, 'time': 0.0, 'bytes': 1.0}
   found['rows'][0]['sent_bytes'] = 99
-  assert cost.advise(found, whole_utility=0.9)['cut'] == 'early'
+  assert advice.advise(found, whole_utility=0.9)['cut'] == 'early'
 
 
 def test_files_are_measured(exported):
   _, study = exported
   found = cost.run(study, ('float32',), seconds=0.05)
   rows = {row['cut']: row for row in found['rows']}
-  assert list(rows) == ['dense1', cost.WHOLE, cost.RAW]
+  assert list(rows) == ['dense1', advice.WHOLE, advice.RAW]
   # Six numbers of 16 bits; nothing; 128 x 6 numbers of 32 bits.
   assert [row['sent_bytes'] for row in rows.values()] == [12, 0, 3072]
-  for name in ('dense1', cost.WHOLE):
+  for name in ('dense1', advice.WHOLE):
     one = rows[name]['one']
     assert one['calls'] > 0
     assert 0 < one['p50_ms'] <= one['p95_ms']
     assert 0 < one['own_mib'] <= one['peak_mib'] < 500
-  assert rows[cost.RAW]['one'] is None
+  assert rows[advice.RAW]['one'] is None
   # The dense layer's edge lacks the head of 64 x 7 weights and 7 biases.
   assert (
-    rows[cost.WHOLE]['edge_parameters'] - rows['dense1']['edge_parameters']
+    rows[advice.WHOLE]['edge_parameters'] - rows['dense1']['edge_parameters']
     == 64 * 7 + 7
   )
   row = rows['dense1']

@@ -66,9 +66,9 @@ def test_a_device_that_forgets_its_noise_is_found_out(
   folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
   path = folder / 'manifest.json'
   manifest = json.loads(path.read_text())
-  files.write_json(path, manifest | {'variant': 'silent'})
+  files.write_json(path, manifest | {'variant': 'dynamic'})
   row = deployed.run(study, folder)
-  study.result('deployed', 'dense1-noisy_reduced_siamese-silent').unlink()
+  study.result('deployed', 'dense1-noisy_reduced_siamese-dynamic').unlink()
   assert set(seen) == {6}
   person = _trained(study)['leakage']['person']
   assert row['leakage']['person']['value'] > person['value'] + 0.05

@@ -6,6 +6,7 @@ python -m hybrid_jax.edge_client --bundle=bundle --url=https://cloud:8000
 
 import argparse
 import csv
+import math
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -36,10 +37,16 @@ def main(argv: list[str] | None = None) -> int:
           if device.take(row):
             _show(device.drain())
     _show(device.drain())
+    if not any(vars(device.counts).values()):
+      raise failures.BadInput(
+        f'the rows of {given.csv} ended before a window was full.'
+      )
   except (failures.Refused, failures.Unreachable) as e:
     _show(e.answers)
     return _failed(e, device)
-  except (failures.ClientError, OSError, UnicodeError) as e:
+  except UnicodeError:
+    return _failed(f'{given.csv} is no text in UTF-8.', device)
+  except (failures.ClientError, OSError) as e:
     return _failed(e, device)
   except KeyboardInterrupt:
     pass
@@ -74,12 +81,18 @@ def _rows(lines: Iterable[str]) -> Iterator[list[float]]:
     if not cells:
       continue
     try:
-      yield [float(cell) for cell in cells]
+      row = [float(cell) for cell in cells]
     except ValueError:
       if number > 1:
         raise failures.BadInput(
           f'line {number} of the rows is no numbers.'
         ) from None
+      continue
+    if not all(map(math.isfinite, row)):
+      raise failures.BadInput(
+        f'line {number} of the rows holds NaN or infinity.'
+      )
+    yield row
 
 
 def _show(answers):

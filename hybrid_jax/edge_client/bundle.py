@@ -75,6 +75,8 @@ def _manifest(folder):
 
 def _checked(manifest: dict[str, Any]) -> Bundle:
   """The facts, with a placeholder for the edge; ValueError where they clash."""
+  if manifest.get('noise', 'input') != 'input':
+    raise ValueError('its noise is drawn inside, which is not private')
   edge, cloud = manifest['edge'], manifest['cloud']
   for half, other in ((edge, cloud), (cloud, edge)):
     if half.get('paired_with', other['sha256']) != other['sha256']:
@@ -120,6 +122,8 @@ def _edge(folder, manifest, found: Bundle):
       f'could not read {folder / str(spec.get("file"))}: {e.strerror}.'
     ) from e
   except (ValueError, RuntimeError) as e:
+    if 'sha256' in str(e):  # The file is another: the runtime is not to blame.
+      raise failures.BadBundle(f'{e}.') from e
     # The runtime tells by itself which version of an operation it lacks.
     tested = (manifest.get('tested_with') or {}).get('ai_edge_litert', '?')
     raise failures.BadBundle(

@@ -23,6 +23,8 @@ _WHY = {
 # Of TLS, what passes; all else of it is the same the next time.
 _PASSING = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
+_DAY = 86400.0  # seconds
+
 
 class Connection:
   """Requests to one server. Not for two threads at once."""
@@ -53,8 +55,10 @@ class Connection:
         in the clear.
     """
     self._url, self._timeout = _split(url), timeout
-    if not timeout > 0:
-      raise failures.BadInput(f'the timeout is {timeout}; it must be positive.')
+    if not 0 < timeout <= _DAY:
+      raise failures.BadInput(
+        f'the timeout is {timeout}; it must be more than 0, and a day at most.'
+      )
     self._headers = {}
     secure = self._url.scheme == 'https'
     if token_file is not None:

@@ -113,18 +113,22 @@ def write(
   described = manifests.make(
     study, cut, edge_file, cloud_file, row, made.released
   ) | {'variant': variant, 'noise': noise, 'parity': agreement}
+  contents = {
+    'edge.tflite': edge_file,
+    'cloud.tflite': cloud_file,
+    'device.py': pathlib.Path(device.__file__).read_bytes(),
+  }
   if batch > 1:
     name = f'cloud-batch{batch}.tflite'
-    data = half_files.cloud(cut, variant, made, batch)
+    contents[name] = half_files.cloud(cut, variant, made, batch)
     described['cloud_batched'] = manifests.batched(
-      described['cloud'], name, data, batch
+      described['cloud'], name, contents[name], batch
     )
-    files.write_bytes(folder / name, data)
-  files.write_bytes(folder / 'edge.tflite', edge_file)
-  files.write_bytes(folder / 'cloud.tflite', cloud_file)
-  source = pathlib.Path(device.__file__).read_bytes()
-  files.write_bytes(folder / 'device.py', source)
-  files.write_json(folder / 'manifest.json', described)
+  contents['manifest.json'] = files.encode_json(described)
+  files.write_together(folder, contents)
+  for old in folder.glob('cloud-batch*.tflite'):
+    if old.name not in contents:
+      old.unlink()
   return described
 
 

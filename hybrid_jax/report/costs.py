@@ -59,6 +59,9 @@ def terminal(found: dict[str, Any]) -> str:
   console = rich.console.Console(file=stream, width=width)
   console.print(device)
   console.print(answer)
+  console.print(
+    '* of the network as trained; launch.audit --bundle measures the files.'
+  )
   advised = found['advised']
   weights = ', '.join(f'{k} {v:g}' for k, v in found['weights'].items())
   console.print(
@@ -176,12 +179,14 @@ def _device(row):
 
 def _answer(row):
   cloud, advantage = row['cloud_p50_ms'], row['advantage']
+  # As trained, before any quantisation.
+  mark = '' if row['as_deployed'] or row['variant'] == 'float32' else '*'
   return (
     row['cut'],
     row['variant'] if row['one'] else '',
     f'{row["sent_bytes"]:,}',
     f'{cloud:.3f}' if cloud is not None else '',
     *(f'{ms:.1f}' for ms in row['end_to_end'].values()),
-    f'{100 * row["utility"]["value"]:.1f}',
-    f'{100 * advantage:.1f}' if advantage is not None else '',
+    f'{100 * row["utility"]["value"]:.1f}' + mark,
+    f'{100 * advantage:.1f}{mark}' if advantage is not None else '',
   )

@@ -21,6 +21,7 @@ def run(study: base.Study) -> None:
   data = study.data
   augmentation.check(study.config.augment, data.x.shape[1:])
   _check_sizes(study)
+  _check_folds(study)
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {
     name: int(study.rows(i).sum()) for i, name in enumerate(datasets.FOLDS)
@@ -57,6 +58,20 @@ def run(study: base.Study) -> None:
   )
 
 
+def _check_folds(study):
+  """Utility is chosen and told by folds that have every primary class."""
+  data = study.data
+  for i, fold in enumerate(datasets.FOLDS):
+    there = np.unique(data.primary[study.rows(i)])
+    missing = sorted(set(range(len(data.primary_names))) - set(there.tolist()))
+    if missing:
+      named = ', '.join(str(data.primary_names[k]) for k in missing)
+      raise errors.UserError(
+        f'the {fold} fold has no example of the primary class {named}: give the'
+        ' folds so that each has all classes, or leave that class out.'
+      )
+
+
 def _how_read(x, config):
   size = f'{4 * math.prod(x.shape) / 2**30:.3g} GiB'
   if not sources.streams(x):
@@ -81,5 +96,6 @@ def _check_sizes(study):
     size = study.config[group].batch_size
     if size > train:
       raise errors.UserError(
-        f'{group}.batch_size is {size}; the training fold has {train} examples.'
+        f'{group}.batch_size is {size}; the training fold has {train} examples:'
+        f' give --config.{group}.batch_size={train} or less.'
       )
