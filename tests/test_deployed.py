@@ -85,3 +85,32 @@ def test_a_bundle_of_another_study_is_refused(exported, tmp_path):
   (folder / 'edge.tflite').write_bytes(b'nothing')
   with pytest.raises(errors.UserError, match='sha256'):
     deployed.run(study, folder)
+
+
+def test_halves_of_two_bundles_are_refused(exported, tmp_path):
+  workdir, study = exported
+  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
+  path = folder / 'manifest.json'
+  manifest = json.loads(path.read_text())
+  manifest['edge']['paired_with'] = 'f' * 64
+  files.write_json(path, manifest)
+  with pytest.raises(errors.UserError, match='halves of two bundles'):
+    deployed.run(study, folder)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'told'),
+  [
+    ({'variant': '../../there'}, 'variant.*float32, float16, dynamic, int8'),
+    ({'noise': 'inside'}, 'inside, which is not private'),
+  ],
+)
+def test_a_manifest_does_not_choose_where_to_write(
+  exported, tmp_path, changes, told
+):
+  workdir, study = exported
+  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
+  path = folder / 'manifest.json'
+  files.write_json(path, json.loads(path.read_text()) | changes)
+  with pytest.raises(errors.UserError, match=told):
+    deployed.run(study, folder)

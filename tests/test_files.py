@@ -65,6 +65,24 @@ def test_a_disk_that_is_full_at_the_last_moment(tmp_path, monkeypatch):
   assert _names(tmp_path) == ['value.txt']
 
 
+def test_files_are_written_together_or_not_at_all(tmp_path, monkeypatch):
+  files.write_together(tmp_path, {'a': b'1', 'b': b'1'})
+  whole, count = os.fsync, []
+
+  def full_at_the_second(descriptor):
+    count.append(descriptor)
+    if len(count) > 1:
+      raise _FULL
+    whole(descriptor)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(os, 'fsync', full_at_the_second)
+    with pytest.raises(errors.UserError, match='No space left'):
+      files.write_together(tmp_path, {'a': b'2', 'b': b'2'})
+  assert [(tmp_path / n).read_bytes() for n in 'ab'] == [b'1', b'1']
+  assert _names(tmp_path) == ['a', 'b']
+
+
 def test_an_interrupt_keeps_the_old_content(tmp_path):
   path = tmp_path / 'value.txt'
   path.write_text('old')

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from configs import arrays as config_file
-from hybrid_jax import errors, settings
+from hybrid_jax import errors, settings, study
 from hybrid_jax.datasets import arrays
 from hybrid_jax.models import base as models
 
@@ -413,3 +413,21 @@ def test_the_config_takes_a_folder(tmp_path):
   c = _made(tmp_path)
   assert (c.data.name, c.data.folder) == ('recordings', str(tmp_path))
   assert (c.model.name, c.release.prototypes) == ('cnn1d', 2)
+
+
+def test_a_class_that_a_fold_lacks_is_refused_and_nothing_is_left(tmp_path):
+  fold = np.repeat([0, 1, 2], [40, 10, 10])
+  primary = np.where(fold == 2, np.arange(N) % 2, np.arange(N) % 3)
+  np.savez(
+    tmp_path / 'my.npz', **_stored(primary=primary, fold=fold, group=None)
+  )
+  config = config_file.get_config(str(tmp_path / 'my.npz'))
+  with pytest.raises(errors.UserError, match='the test fold has no example.* 2'):
+    study.run(config, tmp_path / 'run', ('data',))
+  assert not (tmp_path / 'run').exists()
+  # Another study's directory is left as it is.
+  (tmp_path / 'run').mkdir()
+  (tmp_path / 'run' / 'notes').write_text('kept')
+  with pytest.raises(errors.UserError, match='the test fold'):
+    study.run(config, tmp_path / 'run', ('data',))
+  assert (tmp_path / 'run' / 'notes').read_text() == 'kept'

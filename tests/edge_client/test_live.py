@@ -135,6 +135,7 @@ def test_runs_with_numpy_and_litert_alone(exported, running, rows_file):
     ({'csv': 'none.csv'}, 'none.csv'),
     ({'hop': '8'}, 'released 4 times'),
     ({'per-hour': '0'}, 'per hour are 0'),
+    ({'timeout': 'inf'}, 'timeout is inf'),
     ({'model': 'edge'}, 'answers 404'),
   ],
 )
@@ -157,7 +158,9 @@ def test_a_mistake_is_one_line(
   ('text', 'told'),
   [
     ('1,2\n3,x\n', 'line 2 of the rows'),
-    ('1,2\n\n3,nan\n', 'NaN'),
+    ('1,2\n\n3,nan\n', 'line 3 of the rows holds NaN'),
+    ('x,y\n1,2\n', 'ended before a window was full'),
+    ('', 'ended before a window was full'),
     ('1,2,3\n', r'shape [3], not [2]'),
   ],
 )
