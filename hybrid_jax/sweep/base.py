@@ -130,6 +130,7 @@ def _train(config, opened, workdir, alone):
   chosen = [round(i) for i in chosen]
   half = len(chosen) // 2
   repeated = [_alone(config, opened[i], i) for i in chosen[:half]]
+  progress.say(f'siamese: training {len(opened)} networks together')
   began = time.perf_counter()
   trained = networks.train_siamese(opened, config.sweep.mapping)
   for study, state in zip(opened, trained.states, strict=True):
