@@ -72,14 +72,19 @@ def choice(found: dict[str, Any]) -> str:
 def saving(compared: dict[str, Any]) -> str:
   """How long all took together and one by one, in sentences."""
   by = 'at once' if compared['mapping'] == 'vmap' else 'one after the other'
+  work = (
+    f' Of processor time it is {compared["work_ratio"]:.2f}.'
+    if compared['backend'] == 'cpu'
+    else ''
+  )
   return (
     f'{compared["trainings"]} trainings in one program, {by}, on'
     f' {compared["backend"]}: {compared["together_seconds"]:.1f} s, which is'
     f' {compared["ratio"]:.2f} of the time one by one'
     f' ({compared["alone_seconds"]:.1f} s each, of {compared["alone"]} of them,'
-    ' scaled), with compilation, validation and checkpoints. Of the steps'
-    f' alone the ratio is {compared["run_ratio"]:.2f}. The largest difference'
-    f' between their parameters: {compared["difference"]:.2g}.'
+    f' scaled), with compilation, validation and checkpoints.{work} Of the'
+    f' steps alone the ratio is {compared["run_ratio"]:.2f}. The largest'
+    f' difference between their parameters: {compared["difference"]:.2g}.'
   )
 
 

@@ -131,16 +131,18 @@ def _train(config, opened, workdir, alone):
   half = len(chosen) // 2
   repeated = [_alone(config, opened[i], i) for i in chosen[:half]]
   progress.say(f'siamese: training {len(opened)} networks together')
-  began = time.perf_counter()
+  began, worked = time.perf_counter(), time.process_time()
   trained = networks.train_siamese(opened, config.sweep.mapping)
   for study, state in zip(opened, trained.states, strict=True):
     networks.save(study, base.SIAMESE, state)
   seconds = time.perf_counter() - began
+  work = time.process_time() - worked
   progress.say(f'siamese: {len(opened)} networks together, {trained}')
   repeated += [_alone(config, opened[i], i) for i in chosen[half:]]
   if not repeated:
     return
   each = float(np.mean([r['loop_seconds'] for r in repeated]))
+  work_each = float(np.mean([r['loop_work'] for r in repeated]))
   run_each = float(np.mean([r['run_seconds'] for r in repeated]))
   count = len(opened)
   files.write_json(
@@ -151,6 +153,8 @@ def _train(config, opened, workdir, alone):
       'together_seconds': seconds,
       'alone_seconds': each,
       'ratio': seconds / (count * each),
+      # Of processor time, which others on the machine hardly change.
+      'work_ratio': work / (count * work_each),
       'run_ratio': trained.run_seconds / (count * run_each),
       'compile_seconds': trained.compile_seconds,
       'mapping': 'vmap' if together.is_vmapped(config.sweep.mapping) else 'map',
@@ -168,13 +172,15 @@ def _alone(config, study, index):
   with tempfile.TemporaryDirectory(dir=study.workdir) as folder:
     own = networks.open_study(config, training, pathlib.Path(folder), study)
     networks.copy_simple(study, own)
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     siamese.run(own)
     seconds = time.perf_counter() - began
+    work = time.process_time() - worked
     lone = networks.train_siamese([own], 'map')
     return {
       'index': index,
       'loop_seconds': seconds,
+      'loop_work': work,
       'run_seconds': lone.run_seconds,
       'params': own.params(base.SIAMESE, config.sweep.split_point),
     }
