@@ -45,7 +45,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.augment.mirror, c.augment.shift = 0.5, 3
   rebuilding = c.attack.measures.reconstruction
   rebuilding.split_points = ('pool4', 'fc7')
-  rebuilding.decoder.batch_size, rebuilding.decoder.steps = 32, 100
+  rebuilding.decoder.batch_size, rebuilding.decoder.steps = 32, 200
   rebuilding.decoder.every = 50
   rebuilding.attacks = ('decoder',)  # Inversion through VGG-16 takes minutes.
   common.shrink(c, arg or 'fast')

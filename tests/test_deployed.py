@@ -101,7 +101,7 @@ def test_halves_of_two_bundles_are_refused(exported, tmp_path):
 @pytest.mark.parametrize(
   ('changes', 'told'),
   [
-    ({'variant': '../../there'}, 'variant.*float32, float16, dynamic, int8'),
+    ({'variant': '../../there'}, r'variant.*float32, float16, dynamic, int8'),
     ({'noise': 'inside'}, 'inside, which is not private'),
   ],
 )
