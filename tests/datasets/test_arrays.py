@@ -422,7 +422,7 @@ def test_a_class_that_a_fold_lacks_is_refused_and_nothing_is_left(tmp_path):
     tmp_path / 'my.npz', **_stored(primary=primary, fold=fold, group=None)
   )
   config = config_file.get_config(str(tmp_path / 'my.npz'))
-  with pytest.raises(errors.UserError, match='test fold has no example .* 2:'):
+  with pytest.raises(errors.UserError, match=r'test fold has no example .* 2:'):
     study.run(config, tmp_path / 'run', ('data',))
   assert not (tmp_path / 'run').exists()
   # Another study's directory is left as it is.
