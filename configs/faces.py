@@ -3,14 +3,13 @@
     python -m launch.study --config=configs/faces.py --workdir=runs/faces
 
 Needs `pip install 'hybrid-jax[faces]'`. On the test fold the largest share has
-no glasses, 66 %; each of 40 people is there twice, 2.5 %. Two cores that did
-other work too took 4 min 55 s. Cut at `fc7`, on 80 test images: simple
-features: utility 100 %, person found 62.5 % [51.2, 72.5]; noisy reduced
-Siamese, six numbers: 100 %, 10.3 % [6.6, 14.4], ceiling 19 % [34]. The same
-people, mostly with the same glasses, are in every fold, which makes the task
-easy. What a decoder rebuilds came in addition, and took 5 min at a load of 5;
-`docs/results.md` shows it. What takes long is left out, as in the `:fast` of
-other configs; `:small` shows that all works, and finds nothing out.
+no glasses, 66 %; each of 40 people is there twice, 2.5 %. Two quiet cores took
+3 min 12 s. Cut at `fc7`, on 80 test images: simple features: utility 100 %,
+person found 62.5 % [51.2, 72.5]; noisy reduced Siamese, six numbers: 100 %,
+10.3 % [6.6, 14.4], ceiling 19 % [34]. The same people, mostly with the same
+glasses, are in every fold, which makes the task easy. `docs/results.md` shows
+what a decoder rebuilds. What takes long is left out, as in the `:fast` of other
+configs; `:small` shows that all works, and finds nothing out.
 """
 
 import ml_collections
@@ -45,7 +44,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.augment.mirror, c.augment.shift = 0.5, 3
   rebuilding = c.attack.measures.reconstruction
   rebuilding.split_points = ('pool4', 'fc7')
-  rebuilding.decoder.batch_size, rebuilding.decoder.steps = 32, 200
+  rebuilding.decoder.batch_size, rebuilding.decoder.steps = 32, 100
   rebuilding.decoder.every = 50
   rebuilding.attacks = ('decoder',)  # Inversion through VGG-16 takes minutes.
   common.shrink(c, arg or 'fast')
