@@ -7,15 +7,15 @@ DIR holds `A_DeviceMotion_data/` and `data_subjects_info.csv`, unpacked from
 https://github.com/mmalekz/motion-sense. 24 people, six activities; long trials
 train, their last part validates, short trials test.
 
-All five split points and 27 released vectors took 16 min on two cores that did
-other work in the first three of them, and 27.7 min of processor time. On the
-test fold, cut at the dense layer, seed 0 (chance: person 5.4 %, gender 58.1 %),
-one window / all windows of a recording: simple features: utility 96.2 % [93.8,
-97.9], person 31.1 / 58.3 %, gender 72.6 / 84.7 %; noisy reduced Siamese, six
-numbers: 95.8 % [93.4, 97.7], 4.8 / 5.9 %, 58.9 / 59.4 %; bounded, four numbers:
-95.6 % [93.2, 97.5], 4.4 / 5.9 %, 58.1 / 59.4 %, and a ceiling of 16 % [32] for
-the person. `docs/results.md` has the other split points and two more seeds. The
-steps were chosen on validation, among 2,400 and 4,800.
+All five split points and 27 released vectors took 13 min 28 s on two quiet
+cores, with a cold compilation cache. On the test fold, cut at the dense layer,
+seed 0 (chance: person 5.4 / 4.2 %, gender 58.1 / 58.3 %), one window / all
+windows of a recording: simple features: utility 96.2 % [93.8, 97.9], person
+31.1 / 58.3 %, gender 72.6 / 84.7 %; noisy reduced Siamese, six numbers: 95.8 %
+[93.4, 97.7], 4.8 / 5.9 %, 58.9 / 59.4 %; bounded, four numbers: 95.6 % [93.2,
+97.5], 4.4 / 5.9 %, 58.1 / 59.4 %, and a ceiling of 16 % [32] for the person.
+`docs/results.md` has the other split points and two more seeds. The steps were
+chosen on validation, among 2,400 and 4,800.
 """
 
 import ml_collections
