@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,6 @@ import numpy as np
 from hybrid_jax import advice, files, progress
 from hybrid_jax.datasets import base as datasets
 from hybrid_jax.export import bundle, cost, halves, tflite, timing, variants
-from hybrid_jax.models import base as models
 from hybrid_jax.report import rows
 from hybrid_jax.stages import base, export
 
@@ -148,8 +148,12 @@ def _measure(study, table, point, cut, variant, seconds):
     'as_deployed': figures is not trained,
     'utility': figures['utility'],
     'validation_utility': figures['validation_utility'],
-    'advantage': None if ends else worst(figures),
-    'validation_advantage': None if ends else rows.worst_advantage(figures),
+    'advantage': None
+    if ends
+    else rows.worst_advantage(figures['leakage'], 'test'),
+    'validation_advantage': None
+    if ends
+    else rows.worst_advantage(figures['leakage']),
   }
 
 
@@ -166,39 +170,31 @@ def _as_deployed(study, names, variant):
   )
 
 
-def worst(row: rows.Row) -> float:
-  """How far the worst label is from chance to certainty, on the test fold."""
-  return max(
-    f['advantage'] / (1 - f['chance']) for f in row['leakage'].values()
-  )
-
-
 def _cut(study, made, cut, embedding, variant, folder):
   manifest = bundle.write(study, cut, embedding, variant, folder)
-  params, _ = models.split_params(made.model, made.params, cut)
-  inputs = [jnp.zeros(shape) for shape in made.edge_inputs().values()]
   wire = manifest.get('wire')
   width = np.dtype(wire['dtype']).itemsize if wire else 4
+  counted = export.count(made)
   return {
     'edge_bytes': manifest['edge']['bytes'],
     'cloud_bytes': manifest['cloud']['bytes'],
-    'edge_parameters': cost.parameters(params),
-    'edge_multiply_adds': cost.multiply_adds(made.edge(), *inputs),
+    'edge_parameters': counted['edge_parameters'],
+    'edge_multiply_adds': counted['edge_multiply_adds'],
     'sent_bytes': width * made.dim,
   }
 
 
 def _end(study, made, cut, variant, folder):
   """The whole network as one file, on the device or in the cloud."""
+  normalized = made.normalized()
 
   def whole(x):
-    mean, std = made.normalizer.mean, made.normalizer.std
-    return made.model.apply({'params': made.params}, (x - mean) / std)
+    return made.model.apply({'params': made.params}, normalized(x))
 
-  inputs = {'x': (1, *made.example_shape)}
+  shape = (1, *made.example_shape)
   data = tflite.convert(
     whole,
-    inputs,
+    {'x': shape},
     'logits',
     variant,
     [(x[None],) for x in bundle.some(study, datasets.TRAIN)],
@@ -206,18 +202,18 @@ def _end(study, made, cut, variant, folder):
   here, there = ('edge', 'cloud') if cut == advice.WHOLE else ('cloud', 'edge')
   files.write_bytes(folder / f'{here}.tflite', data)
   (folder / f'{there}.tflite').unlink(missing_ok=True)
+  if cut == advice.RAW:
+    return {
+      'edge_bytes': 0,
+      'cloud_bytes': len(data),
+      'edge_parameters': 0,
+      'edge_multiply_adds': 0,
+      'sent_bytes': 4 * math.prod(made.example_shape),
+    }
   return {
-    'edge_bytes': len(data) if cut == advice.WHOLE else 0,
-    'cloud_bytes': 0 if cut == advice.WHOLE else len(data),
-    'edge_parameters': cost.parameters(made.params)
-    if cut == advice.WHOLE
-    else 0,
-    'edge_multiply_adds': cost.multiply_adds(
-      whole, np.zeros(inputs['x'], np.float32)
-    )
-    if cut == advice.WHOLE
-    else 0,
-    'sent_bytes': 0
-    if cut == advice.WHOLE
-    else 4 * int(np.prod(made.example_shape)),
+    'edge_bytes': len(data),
+    'cloud_bytes': 0,
+    'edge_parameters': cost.parameters(made.params),
+    'edge_multiply_adds': cost.multiply_adds(whole, jnp.zeros(shape)),
+    'sent_bytes': 0,
   }

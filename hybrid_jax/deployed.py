@@ -13,7 +13,7 @@ from hybrid_jax.datasets import base as datasets
 from hybrid_jax.export import bundle, device, variants
 from hybrid_jax.metrics import utility
 from hybrid_jax.report import rows
-from hybrid_jax.stages import base, problems, release
+from hybrid_jax.stages import base, problems
 
 _MEASURES = (audit.LEAKAGE, 'ceiling')
 _BLOCK = 1024  # examples in memory at once
@@ -68,12 +68,7 @@ def run(study: base.Study, folder: pathlib.Path) -> dict[str, Any]:
     rows.gather(study), {'split_point': split_point, 'embedding': embedding}
   )
   problem = _released(study, edge, trained, name)
-  row = {
-    key: trained[key]
-    for key in ('split_point', 'embedding', 'dim', 'rms', 'sigma')
-  }
-  row |= {
-    'relative_noise': trained['relative_noise'],
+  row = {key: trained[key] for key in rows.RELEASE} | {
     'variant': variant,
     'sha256': hashes,
     'utility': _utility(problem, cloud, datasets.TEST),
@@ -101,18 +96,7 @@ def _released(study, edge, trained, name) -> adversaries.Problem:
   clean = _run(study, edge, everything, 1, noisy=False)[0]
   path = study.workdir / 'deployed' / f'{name}.npz'
   files.write_npz(path, law | {'clean': clean})
-  weights = study.config.release.embeddings[embedding].weights
-  simple = study.features(base.SIMPLE, split_point)
-  problem = problems.of_release(
-    study,
-    path,
-    study.params(weights, split_point),
-    release.fitted(
-      study, split_point, embedding, study.features(weights, split_point)
-    ),
-    split_point,
-    None if embedding == base.SIMPLE else simple.reshape(len(simple), -1),
-  )
+  problem = problems.of_row(study, split_point, embedding, path)
   draws = study.config.attack.draws if 'noise_cov' in law else 1
   copies = study.config.attack.noise_copies if 'noise_cov' in law else 1
   drawn = {

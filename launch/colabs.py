@@ -1,7 +1,6 @@
 """What the notebooks of `colabs` share: tables, and processes beside them."""
 
 import contextlib
-import json
 import pathlib
 import re
 import subprocess
@@ -76,12 +75,6 @@ def _leaks(row):
   for name, found in row['leakage'].items():
     yield tables.percent(found)
     yield tables.ceiling(row.get('ceiling', {}).get(name))
-
-
-def probe(path: pathlib.Path) -> dict[str, Any]:
-  """`hybrid_jax.export.probe` of a TFLite file, in a process of its own."""
-  command = [sys.executable, '-m', 'hybrid_jax.export.probe', str(path)]
-  return json.loads(subprocess.check_output(command, text=True))
 
 
 @contextlib.contextmanager

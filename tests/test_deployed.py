@@ -22,6 +22,14 @@ def _trained(study):
   )
 
 
+def _copied(workdir, tmp_path, **changes):
+  """A copy of the bundle, with changes in its manifest."""
+  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
+  path = folder / 'manifest.json'
+  files.write_json(path, json.loads(path.read_text()) | changes)
+  return folder
+
+
 def test_a_device_s_own_releases_are_what_attackers_get():
   clean = np.arange(12, dtype=np.float32).reshape(6, 2)
   fold = np.array([0, 0, 1, 1, 2, 2])
@@ -63,10 +71,7 @@ def test_a_device_that_forgets_its_noise_is_found_out(
     return np.zeros(size, np.float32)
 
   monkeypatch.setattr(device, 'standard_normal', nothing)
-  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
-  path = folder / 'manifest.json'
-  manifest = json.loads(path.read_text())
-  files.write_json(path, manifest | {'variant': 'dynamic'})
+  folder = _copied(workdir, tmp_path, variant='dynamic')
   row = deployed.run(study, folder)
   study.result('deployed', 'dense1-noisy_reduced_siamese-dynamic').unlink()
   assert set(seen) == {6}
@@ -76,10 +81,7 @@ def test_a_device_that_forgets_its_noise_is_found_out(
 
 def test_a_bundle_of_another_study_is_refused(exported, tmp_path):
   workdir, study = exported
-  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
-  path = folder / 'manifest.json'
-  manifest = json.loads(path.read_text())
-  files.write_json(path, manifest | {'split_point': 'conv7'})
+  folder = _copied(workdir, tmp_path, split_point='conv7')
   with pytest.raises(errors.UserError, match=r'conv7.*dense1-simple'):
     deployed.run(study, folder)
   (folder / 'edge.tflite').write_bytes(b'nothing')
@@ -89,11 +91,8 @@ def test_a_bundle_of_another_study_is_refused(exported, tmp_path):
 
 def test_halves_of_two_bundles_are_refused(exported, tmp_path):
   workdir, study = exported
-  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
-  path = folder / 'manifest.json'
-  manifest = json.loads(path.read_text())
-  manifest['edge']['paired_with'] = 'f' * 64
-  files.write_json(path, manifest)
+  edge = json.loads((workdir / 'bundle/manifest.json').read_text())['edge']
+  folder = _copied(workdir, tmp_path, edge=edge | {'paired_with': 'f' * 64})
   with pytest.raises(errors.UserError, match='halves of two bundles'):
     deployed.run(study, folder)
 
@@ -109,8 +108,6 @@ def test_a_manifest_does_not_choose_where_to_write(
   exported, tmp_path, changes, told
 ):
   workdir, study = exported
-  folder = shutil.copytree(workdir / 'bundle', tmp_path / 'bundle')
-  path = folder / 'manifest.json'
-  files.write_json(path, json.loads(path.read_text()) | changes)
+  folder = _copied(workdir, tmp_path, **changes)
   with pytest.raises(errors.UserError, match=told):
     deployed.run(study, folder)

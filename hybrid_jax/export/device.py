@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +30,16 @@ def standard_normal(size: int) -> np.ndarray:
   angle = 2 * np.pi * uniform[pairs:]
   normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])
   return normal[:size].astype(np.float32)
+
+
+def to_int8(array: np.ndarray, spec: Mapping[str, Any]) -> np.ndarray:
+  """`array` in the 8 bits of an input, by its `scale` and `zero_point`.
+
+  Both may be lists, one number for each channel, and then normalise too.
+  """
+  scale, zero_point = (np.asarray(spec[key]) for key in ('scale', 'zero_point'))
+  steps = array / scale + zero_point
+  return np.clip(np.round(steps), -128, 127).astype(np.int8)
 
 
 class Half:
@@ -73,11 +85,7 @@ class Half:
       if not np.isfinite(array).all():
         raise ValueError(f'{name} holds NaN or infinity')
       if expected[name].get('dtype') == 'int8':
-        scale, zero_point = (
-          np.asarray(expected[name][key]) for key in ('scale', 'zero_point')
-        )
-        steps = array / scale + zero_point  # By channel: normalised, too.
-        array = np.clip(np.round(steps), -128, 127).astype(np.int8)
+        array = to_int8(array, expected[name])
       arrays[name] = array
     (output,) = self._run(**arrays).values()
     return output

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.export import leftovers, variants
+from hybrid_jax.export import device, leftovers, variants
 
 
 def convert(
@@ -112,9 +112,7 @@ def runner(
     for name, value in inputs.items():
       arrays[name] = array = np.asarray(value, np.float32)
       if kinds[name]['dtype'] == 'int8':
-        scale, zero_point = kinds[name]['scale'], kinds[name]['zero_point']
-        steps = array / np.asarray(scale) + np.asarray(zero_point)
-        arrays[name] = np.clip(np.round(steps), -128, 127).astype(np.int8)
+        arrays[name] = device.to_int8(array, kinds[name])
     (output,) = run(**arrays).values()
     return output
 

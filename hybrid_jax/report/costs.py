@@ -118,19 +118,7 @@ def figure(found: dict[str, Any]) -> go.Figure:
       )
     )
   for kind in kinds:
-    out.add_trace(
-      go.Scatter(
-        x=[None],
-        y=[None],
-        mode='markers',
-        name=kind,
-        marker={
-          'color': style.GREY,
-          'symbol': style.SYMBOLS[kinds.index(kind)],
-          'size': 9,
-        },
-      )
-    )
+    style.marker_key(out, kind, style.SYMBOLS[kinds.index(kind)])
   advised = next(
     row for row in cuts if all(row[k] == v for k, v in found['advised'].items())
   )

@@ -30,15 +30,7 @@ def trade_off(
     symbols = [_symbol(cuts, row['split_point']) for row in own]
     _points(figure, own, attribute, colours[embedding], symbols)
   for cut in cuts:
-    figure.add_trace(
-      go.Scatter(
-        x=[None],
-        y=[None],
-        mode='markers',
-        name=f'cut at {cut}',
-        marker={'color': '#777', 'symbol': _symbol(cuts, cut), 'size': 9},
-      )
-    )
+    style.marker_key(figure, f'cut at {cut}', _symbol(cuts, cut))
   _mark(figure, table, point, attribute, colours)
   for value, text in _levels(table, controls, attribute):
     figure.add_vline(

@@ -1,5 +1,6 @@
 """The study's figures, gathered; and the operating point they recommend."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hybrid_jax import files, plugins
@@ -7,6 +8,15 @@ from hybrid_jax.audit import base as audit
 from hybrid_jax.stages import base
 
 Row = dict[str, Any]
+# What a row has of its release.
+RELEASE = (
+  'split_point',
+  'embedding',
+  'dim',
+  'rms',
+  'sigma',
+  'relative_noise',
+)
 
 
 def gather(study: base.Study) -> list[Row]:
@@ -20,17 +30,7 @@ def gather(study: base.Study) -> list[Row]:
   for split_point, name in study.targets:
     target = f'{split_point}-{name}'
     released = study.read('release', target, stage='release')
-    row = {
-      key: released[key]
-      for key in (
-        'split_point',
-        'embedding',
-        'dim',
-        'rms',
-        'sigma',
-        'relative_noise',
-      )
-    }
+    row = {key: released[key] for key in RELEASE}
     rows.append(
       row
       | {
@@ -131,7 +131,9 @@ def recommend(rows: list[Row], utility_loss: float) -> Row:
   useful = [
     row for row in rows if row['validation_utility'] >= whole - utility_loss
   ]
-  chosen = min(useful, key=lambda row: round(worst_advantage(row), 2))
+  chosen = min(
+    useful, key=lambda row: round(worst_advantage(row['leakage']), 2)
+  )
   leaks = ', '.join(
     f'{attribute} {f["value"]:.1%} (chance {f["chance"]:.1%})'
     for attribute, f in chosen['leakage'].items()
@@ -156,12 +158,21 @@ def find(rows: list[Row], point: dict[str, str]) -> Row:
   return next(r for r in rows if all(r[n] == point[n] for n in names))
 
 
-def worst_advantage(row: Row) -> float:
-  """How far the worst label is from chance to certainty, on validation."""
-  return max(
-    (f['validation'] - f['validation_chance']) / (1 - f['validation_chance'])
-    for f in row['leakage'].values()
+def worst_advantage(
+  leakage: Mapping[str, Mapping[str, Any]], fold: str = 'validation'
+) -> float:
+  """How far the worst label is from chance to certainty.
+
+  Args:
+    leakage: of a row or a point.
+    fold: `'validation'`, to choose by, or `'test'`.
+  """
+  value, chance = (
+    ('value', 'chance')
+    if fold == 'test'
+    else ('validation', 'validation_chance')
   )
+  return max((f[value] - f[chance]) / (1 - f[chance]) for f in leakage.values())
 
 
 def read_cost(study: base.Study) -> dict[str, Any]:

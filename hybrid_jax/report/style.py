@@ -98,6 +98,21 @@ def key(figure: go.Figure, name: str, **line: Any) -> None:
   )
 
 
+def marker_key(
+  figure: go.Figure, name: str, symbol: str, size: float = 9
+) -> None:
+  """An entry of the legend for a shape of marker, or a size."""
+  figure.add_trace(
+    go.Scatter(
+      x=[None],
+      y=[None],
+      mode='markers',
+      name=name,
+      marker={'color': GREY, 'symbol': symbol, 'size': size},
+    )
+  )
+
+
 def lay_out(figure: go.Figure, x: str, y: str, height: int = 480) -> None:
   """Axes' names, and the legend above, where it pushes the plot down."""
   figure.update_layout(

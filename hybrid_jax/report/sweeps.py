@@ -160,9 +160,11 @@ def figure(found: dict[str, Any]) -> go.Figure:
       )
     )
   for i, margin in enumerate(margins):
-    _key(out, f'margin {margin:g}', style.SYMBOLS[i % len(style.SYMBOLS)], 9)
+    style.marker_key(
+      out, f'margin {margin:g}', style.SYMBOLS[i % len(style.SYMBOLS)]
+    )
   for noise, size in sizes.items():
-    _key(out, f'noise {noise:g}', 'circle', float(size))
+    style.marker_key(out, f'noise {noise:g}', 'circle', float(size))
   best = sorted(
     (row for row in rows if row['front']),
     key=lambda row: row['advantage']['test'],
@@ -185,18 +187,6 @@ def figure(found: dict[str, Any]) -> go.Figure:
     560,
   )
   return out
-
-
-def _key(figure, name, symbol, size):
-  figure.add_trace(
-    go.Scatter(
-      x=[None],
-      y=[None],
-      mode='markers',
-      name=name,
-      marker={'color': style.GREY, 'symbol': symbol, 'size': size},
-    )
-  )
 
 
 def _hover(row):

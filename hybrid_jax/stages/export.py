@@ -37,7 +37,9 @@ def run(study: base.Study) -> None:
         }
       else:
         size, written = len(half_files.edge(cut, half_files.network(cut))), {}
-      cuts[split_point] = _cost(cut, size) | {'embedding': embedding} | written
+      cuts[split_point] = (
+        count(cut) | {'edge_bytes': size, 'embedding': embedding} | written
+      )
       bar.advance(1, edge_bytes=size)
   files.write_json(
     study.result('export'),
@@ -53,13 +55,13 @@ def embedding_at(
   return point['embedding'] if point['embedding'] in there else there[-1]
 
 
-def _cost(cut, edge_bytes):
+def count(cut: halves.Halves) -> dict[str, int]:
+  """What both halves hold, compute and send, counted in the network."""
   edge_params, cloud_params = models.split_params(
     cut.model, cut.params, cut.split_point
   )
   inputs = [jnp.zeros(shape) for shape in cut.edge_inputs().values()]
   return {
-    'edge_bytes': edge_bytes,
     'edge_parameters': cost.parameters(edge_params),
     'cloud_parameters': cost.parameters(cloud_params),
     'edge_multiply_adds': cost.multiply_adds(cut.edge(), *inputs),

@@ -17,15 +17,27 @@ CONTROLS = ('raw', 'noise', 'decision')
 
 
 def of_row(
-  study: base.Study, split_point: str, embedding: str
+  study: base.Study,
+  split_point: str,
+  embedding: str,
+  path: pathlib.Path | None = None,
 ) -> adversaries.Problem:
-  """A row's released file, and all that an attacker may know besides."""
+  """A row's released file, and all that an attacker may know besides.
+
+  Args:
+    study: with the row's trainings.
+    split_point: where it is cut.
+    embedding: what is released there.
+    path: of another file with what is released, if not the study's own.
+  """
+  if path is None:
+    path = study.needs(study.released_path(split_point, embedding), 'release')
   weights = study.config.release.embeddings[embedding].weights
   features = study.features(weights, split_point)
   simple = study.features(base.SIMPLE, split_point)
   return of_release(
     study,
-    study.needs(study.released_path(split_point, embedding), 'release'),
+    path,
     study.params(weights, split_point),
     release.fitted(study, split_point, embedding, features),
     split_point,

@@ -13,6 +13,7 @@ from hybrid_jax.metrics import ceiling as ceilings
 from hybrid_jax.metrics import front
 from hybrid_jax.release import base as release
 from hybrid_jax.release import noise
+from hybrid_jax.report import rows
 from hybrid_jax.stages import base, defend
 from hybrid_jax.stages import release as releases
 
@@ -112,12 +113,7 @@ def advantage(found: dict, fold: str) -> float:
     found: a point's `leakage`.
     fold: `'test'`, or `'validation'` to choose by.
   """
-  worst = 0.0
-  for figures in found.values():
-    value = figures['value' if fold == 'test' else 'validation']
-    chance = figures['chance' if fold == 'test' else 'validation_chance']
-    worst = max(worst, (value - chance) / (1 - chance))
-  return worst
+  return max(0.0, rows.worst_advantage(found, fold))
 
 
 def summarise(study: base.Study, points: list[Point]) -> dict:

@@ -1,5 +1,7 @@
 """Trains the whole network for the primary task."""
 
+from typing import Any
+
 import jax
 
 from hybrid_jax import progress, sources
@@ -14,13 +16,7 @@ from hybrid_jax.training import state as train_state
 def run(study: base.Study) -> None:
   """Trains, or goes on from the newest checkpoint; nothing once it is done."""
   tx = study.optimizer(study.config.training)
-  params, summary = pretrained.from_config(
-    study.config.model.pretrained,
-    study.initial_params(),
-    study.config.model.name,
-  )
-  if summary:
-    progress.say(summary.line())
+  params = first_params(study)
   fit(
     study,
     study.config.training,
@@ -32,9 +28,30 @@ def run(study: base.Study) -> None:
   )
 
 
+def first_params(study: base.Study) -> dict[str, Any]:
+  """What training starts from: fresh parameters, or weights from a file."""
+  params, summary = pretrained.from_config(
+    study.config.model.pretrained,
+    study.initial_params(),
+    study.config.model.name,
+  )
+  if summary:
+    progress.say(summary.line())
+  return params
+
+
+def data(study: base.Study) -> dict[str, Any]:
+  """The training fold, as the loop takes it."""
+  train = study.rows(datasets.TRAIN)
+  return {
+    'x': sources.take(study.x, train),
+    'primary': study.data.primary[train],
+  }
+
+
 def fit(study, settings, step, state, weights: str, split_point: str = ''):
   """Runs the one loop on the training fold, validating after each chunk."""
-  train, held = study.rows(datasets.TRAIN), study.rows(datasets.VALIDATION)
+  held = study.rows(datasets.VALIDATION)
   held_x, held_y = sources.take(study.x, held), study.data.primary[held]
   whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x).argmax(-1))
 
@@ -46,10 +63,7 @@ def fit(study, settings, step, state, weights: str, split_point: str = ''):
   loop.fit(
     step,
     state,
-    {
-      'x': sources.take(study.x, train),
-      'primary': study.data.primary[train],
-    },
+    data(study),
     total=settings.steps,
     batch_size=settings.batch_size,
     every=settings.every,

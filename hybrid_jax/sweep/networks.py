@@ -9,9 +9,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, progress, settings, sources
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.pretrained import base as pretrained
-from hybrid_jax.stages import base
+from hybrid_jax.stages import base, train
 from hybrid_jax.sweep import grid, together
 from hybrid_jax.training import augmentation, checkpoint, steps
 from hybrid_jax.training import state as train_state
@@ -92,10 +90,10 @@ def train_simple(studies: list[base.Study], mapping: str) -> None:
   if waiting:
     trained = together.fit(
       lambda _: steps.make_task_step(model, tx, augment),
-      [train_state.create(_first_params(s), tx) for s in waiting],
+      [train_state.create(train.first_params(s), tx) for s in waiting],
       [s.key(base.SIMPLE, '') for s in waiting],
       {},
-      training_data(studies[0]),
+      train.data(studies[0]),
       total=config.training.steps,
       batch_size=config.training.batch_size,
       mapping=mapping,
@@ -138,26 +136,8 @@ def train_siamese(studies: list[base.Study], mapping: str) -> together.Trained:
       name: jnp.array([s.config.siamese[name] for s in studies])
       for name in ('weight', 'margin')
     },
-    training_data(first),
+    train.data(first),
     total=config.steps,
     batch_size=config.batch_size,
     mapping=mapping,
   )
-
-
-def training_data(study: base.Study) -> dict[str, Any]:
-  """The training fold, as the loop takes it."""
-  train = study.rows(datasets.TRAIN)
-  return {
-    'x': sources.take(study.x, train),
-    'primary': study.data.primary[train],
-  }
-
-
-def _first_params(study):
-  params, _ = pretrained.from_config(
-    study.config.model.pretrained,
-    study.initial_params(),
-    study.config.model.name,
-  )
-  return params
