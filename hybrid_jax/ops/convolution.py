@@ -1,11 +1,13 @@
 """Two-dimensional convolution with a CPU-friendly gradient.
 
 `lax`'s own gradient of a convolution runs an order of magnitude slower inside
-`lax.scan` on the CPU than outside it, because the transposed convolutions do
-not reach the fast kernels there. Here, wherever a gradient is asked for, the
-convolution, its kernel's gradient and its input's are each one matrix product
-over gathered patches. GPU and TPU keep `lax`'s own: the choice is made when the
-program is lowered.
+`lax.scan` on the CPU than outside it: XLA brings only the convolutions of the
+outermost computation into the order of axes that its fast kernels take. Here
+the gradients are written in that order. A convolution of stride 1 over height
+and width has two more convolutions as its gradients. One over a single axis, or
+with a stride, is, wherever a gradient is asked for, a matrix product over
+gathered patches, and so are its gradients. GPU and TPU keep `lax`'s own: the
+choice is made when the program is lowered.
 """
 
 import functools
@@ -93,7 +95,10 @@ def conv_general_dilated(
   pads = tuple((int(low), int(high)) for low, high in padding)
   if min(min(p) for p in pads) < 0:
     return reference(lhs, rhs)
-  fast = _conv if one_group else depthwise.convolution
+  fast = depthwise.convolution
+  if one_group:
+    over_patches = rhs.shape[0] == 1 or max(strides) > 1
+    fast = _over_patches if over_patches else _conv
   return lax.platform_dependent(
     lhs,
     rhs,
@@ -102,20 +107,53 @@ def conv_general_dilated(
   )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _conv(x, kernel, strides, pads, precision):
-  # Without a gradient it stays a convolution, so that an exported file has one.
+def _canonical(x, kernel, strides, pads, precision):
+  """A convolution in the order of axes of XLA's fast kernels."""
   return lax.conv_general_dilated(
-    x,
-    kernel,
-    strides,
-    pads,
-    dimension_numbers=_NHWC,
-    precision=precision,
+    x, kernel, strides, pads, dimension_numbers=_NHWC, precision=precision
   )
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _conv(x, kernel, strides, pads, precision):
+  return _canonical(x, kernel, strides, pads, precision)
+
+
 def _conv_forward(x, kernel, strides, pads, precision):
+  return _conv(x, kernel, strides, pads, precision), (x, kernel)
+
+
+def _conv_backward(strides, pads, precision, saved, dy):
+  """Both gradients at stride 1, with `dy` as the picture.
+
+  The input's has the kernel turned round, channels for features. The kernel's
+  has `x` for a kernel, and batch for channels.
+  """
+  x, kernel = saved
+  window = kernel.shape[:2]
+  back = tuple(
+    (k - 1 - low, k - 1 - high)
+    for k, (low, high) in zip(window, pads, strict=True)
+  )
+  d_x = _canonical(
+    dy, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), strides, back, precision
+  )
+  turned = _canonical(
+    dy.transpose(3, 1, 2, 0), x.transpose(1, 2, 0, 3), strides, back, precision
+  )
+  return d_x, jnp.flip(turned, (1, 2)).transpose(1, 2, 3, 0)
+
+
+_conv.defvjp(_conv_forward, _conv_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _over_patches(x, kernel, strides, pads, precision):
+  # Without a gradient it stays a convolution, so that an exported file has one.
+  return _canonical(x, kernel, strides, pads, precision)
+
+
+def _patches_forward(x, kernel, strides, pads, precision):
   kh, kw, channels, features = kernel.shape
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   patches = _patches(padded, (kh, kw), strides)
@@ -128,7 +166,7 @@ def _conv_forward(x, kernel, strides, pads, precision):
   return y.reshape(*patches.shape[:3], features), (x, kernel, patches)
 
 
-def _conv_backward(strides, pads, precision, saved, dy):
+def _patches_backward(strides, pads, precision, saved, dy):
   x, kernel, patches = saved
   kh, kw, channels, features = kernel.shape
   # The narrow factor goes first: transposing it is the cheaper half.
@@ -188,4 +226,4 @@ def _patches(padded, window, strides):
   return lax.optimization_barrier(patches)
 
 
-_conv.defvjp(_conv_forward, _conv_backward)
+_over_patches.defvjp(_patches_forward, _patches_backward)

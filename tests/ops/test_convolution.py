@@ -34,6 +34,13 @@ CASES = {
     (2, 1),
     ((4, 1), (0, 3)),
   ),
+  'uneven at stride 1': ((2, 6, 9, 3), (3, 4, 3, 2), (1, 1), ((2, 0), (0, 3))),
+  'more padding than kernel at stride 1': (
+    (2, 4, 5, 2),
+    (2, 3, 2, 3),
+    (1, 1),
+    ((3, 2), (4, 5)),
+  ),
   'padding over the kernel': (
     (2, 4, 5, 2),
     (2, 2, 2, 3),
@@ -197,21 +204,41 @@ def test_preferred_element_type_falls_back_to_lax():
   np.testing.assert_array_equal(got, want)
 
 
-def test_is_a_convolution_forward_and_products_backward_on_the_cpu():
+def _program(conv, x, kernel, backward):
+  def loss(x, kernel):
+    return jnp.sum(jnp.square(conv(x, kernel)))
+
+  f = jax.grad(loss, (0, 1)) if backward else loss
+  return jax.jit(f).lower(x, kernel).as_text()
+
+
+@pytest.mark.parametrize(
+  ('strides', 'height'), [((1, 1), 1), ((2, 1), 3)], ids=['signal', 'stride']
+)
+def test_is_products_where_there_is_a_gradient_on_the_cpu(strides, height):
+  x, kernel = _draw((2, 7, 9, 3), (height, 3, 3, 4))
+  mine, reference = _pair(strides, 'SAME')
+  name = 'stablehlo.convolution'
+  assert name in _program(reference, x, kernel, backward=True)
+  assert name in _program(mine, x, kernel, backward=False)
+  assert name not in _program(mine, x, kernel, backward=True)
+
+
+def test_is_canonical_convolutions_at_stride_1_over_both_axes():
   x, kernel = _draw((2, 7, 9, 3), (3, 3, 3, 4))
   mine, reference = _pair((1, 1), 'SAME')
-
-  def program(conv, backward):
-    def loss(x, kernel):
-      return jnp.sum(jnp.square(conv(x, kernel)))
-
-    f = jax.grad(loss, (0, 1)) if backward else loss
-    return jax.jit(f).lower(x, kernel).as_text()
-
-  name = 'stablehlo.convolution'
-  assert name in program(reference, backward=True)
-  assert name in program(mine, backward=False)
-  assert name not in program(mine, backward=True)
+  canonical = 'dim_numbers = [b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]'
+  found = {
+    conv: [
+      line
+      for line in _program(conv, x, kernel, backward=True).splitlines()
+      if 'stablehlo.convolution' in line
+    ]
+    for conv in (mine, reference)
+  }
+  assert len(found[mine]) == len(found[reference]) == 3
+  assert all(canonical in line for line in found[mine])
+  assert not all(canonical in line for line in found[reference])
 
 
 def test_in_flax_it_is_the_same_layer():
