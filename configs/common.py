@@ -19,6 +19,8 @@ def get_config() -> ml_collections.ConfigDict:
   c.seed = 0
 
   c.model = ml_collections.ConfigDict()
+  # What trainings compute in; 'bfloat16' is for GPU and TPU.
+  c.model.dtype = 'float32'
   # Weights to start from; see `hybrid_jax.pretrained.base.load`.
   c.model.pretrained = ml_collections.ConfigDict(pretrained.DEFAULTS)
   # Name to strength; see `hybrid_jax.training.augmentation`.

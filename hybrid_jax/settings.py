@@ -10,7 +10,7 @@ import ml_collections
 from hybrid_jax import errors, files, plugins
 from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.pretrained import base as pretrained
-from hybrid_jax.training import augmentation
+from hybrid_jax.training import augmentation, precision
 
 # What an embedding may set for itself, in place of `config.release`.
 _OWN = ('noise', 'reduced_dim', 'prototypes', 'sharpness')
@@ -86,6 +86,7 @@ def check(
       errors.check_known(
         'release mechanism', name, plugins.known('release mechanism')
       )
+  precision.check(config.model)
   check_attack(config.attack)
   for names in config.attack.only_at.values():
     for name in names:

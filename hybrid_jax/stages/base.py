@@ -17,7 +17,7 @@ from hybrid_jax import errors, files, plugins, settings, sources
 from hybrid_jax.models import base as models
 from hybrid_jax.release import bottleneck
 from hybrid_jax.stages import inputs
-from hybrid_jax.training import checkpoint
+from hybrid_jax.training import checkpoint, precision
 from hybrid_jax.training import state as train_state
 
 SIMPLE, SIAMESE = 'simple', 'siamese'
@@ -51,6 +51,11 @@ class Study(inputs.Inputs):
   def model(self) -> models.SplitModel:
     """The network, without its parameters."""
     return models.make(self.config.model, len(self.data.primary_names))
+
+  @property
+  def trainable(self) -> models.SplitModel | precision.Mixed:
+    """The network in the precision in which it is trained."""
+    return precision.trainable(self.model, self.config.model)
 
   @property
   def split_points(self) -> tuple[str, ...]:

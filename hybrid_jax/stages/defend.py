@@ -69,7 +69,7 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
   made = plugins.load('defence', name).make(config)
   weight = float(weight or settings.at(config.weight[name], split_point))
   step = steps.make_defence_step(
-    study.model,
+    study.trainable,
     tx,
     split_point,
     made,

@@ -24,7 +24,7 @@ def run(study: base.Study) -> None:
       study,
       config,
       steps.make_siamese_step(
-        study.model,
+        study.trainable,
         tx,
         split_point,
         loss,

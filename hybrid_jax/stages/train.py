@@ -21,7 +21,7 @@ def run(study: base.Study) -> None:
     study,
     study.config.training,
     steps.make_task_step(
-      study.model, tx, augmentation.make(study.config.augment)
+      study.trainable, tx, augmentation.make(study.config.augment)
     ),
     train_state.create(params, tx),
     base.SIMPLE,

@@ -83,7 +83,7 @@ def train_simple(studies: list[base.Study], mapping: str) -> None:
 
   Those that are finished stay. All studies of a seed get its network.
   """
-  config, model = studies[0].config, studies[0].model
+  config, model = studies[0].config, studies[0].trainable
   tx = studies[0].optimizer(config.training)
   augment = augmentation.make(config.augment)
   waiting = [s for s in by_seed(studies) if not is_trained(s, base.SIMPLE)]
@@ -126,7 +126,9 @@ def train_siamese(studies: list[base.Study], mapping: str) -> together.Trained:
     loss = ml_collections.ConfigDict(
       {**own, 'balance_pairs': config.balance_pairs}
     )
-    return steps.make_siamese_step(first.model, tx, split_point, loss, augment)
+    return steps.make_siamese_step(
+      first.trainable, tx, split_point, loss, augment
+    )
 
   return together.fit(
     make_step,

@@ -15,7 +15,7 @@ import optax
 
 from hybrid_jax.defences import base as defences
 from hybrid_jax.models import base
-from hybrid_jax.training import augmentation, losses
+from hybrid_jax.training import augmentation, losses, precision
 from hybrid_jax.training.state import TrainState
 
 Batch = dict[str, jax.Array]
@@ -32,11 +32,11 @@ def make_step(loss: Loss, tx: optax.GradientTransformation) -> Step:
     (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
       state.params, batch, key
     )
-    updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+    with jax.named_scope('optimizer'):
+      updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+      params = optax.apply_updates(state.params, updates)
     state = state.replace(
-      step=state.step + 1,
-      params=optax.apply_updates(state.params, updates),
-      opt_state=opt_state,
+      step=state.step + 1, params=params, opt_state=opt_state
     )
     return state, {'loss': value, **metrics}
 
@@ -44,7 +44,7 @@ def make_step(loss: Loss, tx: optax.GradientTransformation) -> Step:
 
 
 def make_task_step(
-  model: base.SplitModel,
+  model: base.SplitModel | precision.Mixed,
   tx: optax.GradientTransformation,
   augment: augmentation.Augment = augmentation.nothing,
 ) -> Step:
@@ -60,7 +60,7 @@ def make_task_step(
 
 
 def make_siamese_step(
-  model: base.SplitModel,
+  model: base.SplitModel | precision.Mixed,
   tx: optax.GradientTransformation,
   split_point: str,
   config: ml_collections.ConfigDict,
@@ -85,9 +85,10 @@ def make_siamese_step(
     features = model.apply(variables, x, split_point, method='edge')
     logits = model.apply(variables, features, split_point, method='cloud')
     task = losses.cross_entropy(logits, batch['primary'])
-    contrastive = losses.contrastive(
-      features, batch['primary'], config.margin, config.balance_pairs
-    )
+    with jax.named_scope('contrastive'):
+      contrastive = losses.contrastive(
+        features, batch['primary'], config.margin, config.balance_pairs
+      )
     accuracy = (logits.argmax(-1) == batch['primary']).mean()
     return task + 0.5 * config.weight * contrastive, {
       'accuracy': accuracy,
@@ -99,7 +100,7 @@ def make_siamese_step(
 
 
 def make_defence_step(
-  model: base.SplitModel,
+  model: base.SplitModel | precision.Mixed,
   tx: optax.GradientTransformation,
   split_point: str,
   defence: defences.Defence,
@@ -138,22 +139,20 @@ def make_defence_step(
     logits = model.apply(variables, rebuilt, split_point, method='cloud')
     answers = jnp.tile(batch['primary'], config.noise_draws)
     task = losses.cross_entropy(logits, answers)
-    penalty = defence.penalty(
-      params['defence'],
-      defences.Batch(
-        x=x,
-        clean=clean,
-        noisy=noisy,
-        primary=batch['primary'],
-        sensitive={
-          name.removeprefix('sensitive_'): labels
-          for name, labels in batch.items()
-          if name.startswith('sensitive_')
-        },
-        classes=logits.shape[-1],
-      ),
-      weight,
+    seen = defences.Batch(
+      x=x,
+      clean=clean,
+      noisy=noisy,
+      primary=batch['primary'],
+      sensitive={
+        name.removeprefix('sensitive_'): labels
+        for name, labels in batch.items()
+        if name.startswith('sensitive_')
+      },
+      classes=logits.shape[-1],
     )
+    with jax.named_scope('penalty'):
+      penalty = defence.penalty(params['defence'], seen, weight)
     accuracy = (logits.argmax(-1) == answers).mean()
     return task + penalty, {
       'accuracy': accuracy,
