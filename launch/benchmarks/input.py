@@ -1,10 +1,8 @@
-"""Times training on examples that are read, beside training in memory.
-
-    python -m launch.bench_input
+"""Training on examples that are read, beside training on those in memory.
 
 Network and settings are those of `configs/watch.py`. An example is made when it
 is asked for, one by one, so nothing but Python's own time is read: a disk or
-images that are decoded come on top. `launch.bench` takes this in.
+images that are decoded come on top.
 """
 
 import math
@@ -20,9 +18,10 @@ import jax
 import numpy as np
 
 from configs import watch
-from hybrid_jax import sources
+from hybrid_jax import progress, sources
 from hybrid_jax.models import cnn1d
 from hybrid_jax.training import batches, loop, state, steps
+from launch.benchmarks import timing
 
 _CONFIG = watch.get_config()
 _SHAPE, _CLASSES = (1, 128, 6), 7
@@ -76,32 +75,36 @@ class _Training:
     self._runner.close()
 
 
-def measure(rounds: int) -> dict[str, Any]:
-  """Both ways by turns, after a round that does not count.
+def measure(bench: timing.Bench) -> list[timing.Row]:
+  """Both ways by turns: one row.
 
-  Returns:
-    `steps_per_second` and `streamed_steps_per_second`, medians; `ratio`, of the
-    second over the first in the same round, with `ratio_min` and `ratio_max`;
-    `input_wait`, the median share of the time for which a step's batch was
-    awaited; `large_gib`, and `growth_gib`, see `growth`.
+  In `extra` are `input_wait`, the median share of the time for which a step's
+  batch was awaited; `large_gib`, and `growth_gib`, see `growth`.
   """
-  source = Windows(_EXAMPLES)
+  progress.say('training on examples that are read')
+  source, waits = Windows(_EXAMPLES), []
   held, streamed = _Training(source.held), _Training(source)
-  found = [(held.run(), streamed.run()) for _ in range(rounds + 1)][1:]
+
+  def read():
+    found = streamed.run()
+    waits.append(found['input_wait'])
+    return found['seconds'] / _STEPS
+
+  (row,) = bench.compare(
+    'training step, watch CNN, examples one by one',
+    {
+      'read while the steps run': read,
+      'in memory': lambda: held.run()['seconds'] / _STEPS,
+    },
+  )
   held.close()
   streamed.close()
-  first, second = ([_STEPS / r[i]['seconds'] for r in found] for i in range(2))
-  ratios = sorted(b / a for a, b in zip(first, second, strict=True))
-  return {
-    'steps_per_second': statistics.median(first),
-    'streamed_steps_per_second': statistics.median(second),
-    'ratio': statistics.median(ratios),
-    'ratio_min': ratios[0],
-    'ratio_max': ratios[-1],
-    'input_wait': statistics.median(r[1]['input_wait'] for r in found),
+  row['extra'] = {
+    'input_wait': statistics.median(waits[1:]),
     'large_gib': _LARGE,
     'growth_gib': growth(),
   }
+  return [row]
 
 
 def growth() -> float:
@@ -110,24 +113,13 @@ def growth() -> float:
   It takes some steps on `Windows` of 20 GiB; what compiling takes is in it.
   """
   done = subprocess.run(
-    [sys.executable, '-m', 'launch.bench_input', _LARGE_ALONE],
+    [sys.executable, '-m', 'launch.benchmarks.input', _LARGE_ALONE],
+    cwd=timing.ROOT,
     stdout=subprocess.PIPE,
     check=True,
     text=True,
   )
   return float(done.stdout)
-
-
-def told(found: dict[str, Any]) -> str:
-  """What `measure` found, for people."""
-  return (
-    f'training on a source: {found["streamed_steps_per_second"]:.1f} steps/s,'
-    f' {found["ratio"]:.2f} ({found["ratio_min"]:.2f} to'
-    f' {found["ratio_max"]:.2f}) of the {found["steps_per_second"]:.1f} in'
-    f' memory; it waits for its input {found["input_wait"]:.1%} of the time\n'
-    f'training on {found["large_gib"]:g} GiB: the peak of memory grows by'
-    f' {found["growth_gib"]:.2f} GiB'
-  )
 
 
 def _train_on_large():
@@ -149,9 +141,6 @@ def _peak():
   return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**30
 
 
-if __name__ == '__main__':
+if __name__ == '__main__' and sys.argv[1:] == [_LARGE_ALONE]:
   jax.config.update('jax_platforms', 'cpu')
-  if sys.argv[1:] == [_LARGE_ALONE]:
-    print(_train_on_large())
-  else:
-    print(told(measure(rounds=7)))
+  print(_train_on_large())

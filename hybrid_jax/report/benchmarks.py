@@ -1,0 +1,198 @@
+"""Benchmarks as a table, for a terminal and in Markdown, and as a picture.
+
+Rows are those of `launch.benchmarks.timing.row`, each with its `suite`.
+"""
+
+import itertools
+import shutil
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import rich.table
+from plotly import subplots
+
+from hybrid_jax import errors, files
+from hybrid_jax.report import style
+
+Row = dict[str, Any]
+
+_HEADINGS = (
+  *('what', 'A', 'B', 'A, ms', 'B, ms', 'A / B', 'range', 'goal', 'note'),
+)
+_LINE, _HEAD = 22, 60  # pixels: of a row, around each suite's
+_WIDTH = 1000
+_MET, _MISSED, _PLAIN = '#009E73', '#D55E00', '#0072B2'
+_BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
+
+
+def table(rows: list[Row]) -> rich.table.Table:
+  """The rows, for a terminal."""
+  out = rich.table.Table(*_HEADINGS)
+  for line in _lines(rows):
+    out.add_row(*line)
+  return out
+
+
+def markdown(rows: list[Row]) -> str:
+  """The rows as a table of GitHub's Markdown."""
+  lines = [_HEADINGS, ('---',) * len(_HEADINGS), *_lines(rows)]
+  return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+
+
+def _lines(rows):
+  """Cells of text; what is as in the line before is left out."""
+  before = None
+  for r in rows:
+    a, b = (statistics.median(r[f'{k}_seconds']) for k in ('first', 'second'))
+    new, before = r['what'] != before, r['what']
+    goal = f'<= {r["goal"]:.2g}: {"met" if _met(r) else "missed"}'
+    yield (
+      *(r['what'] if new else '', r['first'] if new else '', r['second']),
+      *(f'{1e3 * a:.4g}', f'{1e3 * b:.4g}', f'{r["ratio"]:.2f}'),
+      f'{r["ratio_min"]:.2f} to {r["ratio_max"]:.2f}',
+      goal if r['goal'] else '',
+      note(r) if new else r.get('extra', {}).get('own_note', ''),
+    )
+
+
+def note(row: Row) -> str:
+  """What a row has to say besides its ratio."""
+  parts = []
+  if row.get('flops'):
+    parts.append(f'{row["flops"] / 1e9:.3g} GFLOP')
+  if row.get('peak_share'):
+    parts.append(f'{row["peak_share"]:.0%} of the peak')
+  extra = row.get('extra', {})
+  return '; '.join(
+    parts + [extra[k] for k in ('note', 'own_note') if k in extra]
+  )
+
+
+def _met(row):
+  return row['ratio'] <= row['goal']
+
+
+def plot(rows: list[Row]) -> go.Figure:
+  """Each ratio with its range, on a log axis, by suite; 1 is marked.
+
+  Rows that tell of growth, with an `exponent`, are not in it.
+  """
+  rows = [r for r in rows if 'exponent' not in r.get('extra', {})]
+  if not rows:
+    raise errors.UserError('there is no ratio to draw.')
+  by_suite = {
+    suite: list(found)
+    for suite, found in itertools.groupby(rows, lambda r: r['suite'])
+  }
+  counts = [len(found) for found in by_suite.values()]
+  height = sum(_LINE * n + _HEAD for n in counts) + _HEAD
+  figure = subplots.make_subplots(
+    rows=len(counts),
+    cols=1,
+    shared_xaxes=True,
+    subplot_titles=list(by_suite),
+    row_heights=counts,
+    vertical_spacing=_HEAD / height if len(counts) > 1 else 0,
+  )
+  for place, found in enumerate(by_suite.values(), start=1):
+    _panel(figure, found, place)
+  style.lay_out(figure, '', '', height)
+  figure.update_layout(
+    margin={'l': 12, 'r': 24, 't': 40, 'b': 48}, showlegend=False, width=_WIDTH
+  )
+  figure.update_annotations(x=0, xanchor='left', font={'size': 15})
+  figure.update_xaxes(type='log', showgrid=True, dtick='D2')
+  figure.update_xaxes(
+    title='time of the first over the other; the line is 1, a bar the goal',
+    row=len(counts),
+  )
+  return figure
+
+
+def _panel(figure, found, place):
+  y = list(range(len(found)))
+  colours = [
+    _PLAIN if not r['goal'] else _MET if _met(r) else _MISSED for r in found
+  ]
+  for r, at, colour in zip(found, y, colours, strict=True):
+    ends = {'x': [r['ratio_min'], r['ratio_max']], 'y': [at, at]}
+    line = {'color': colour, 'width': 3}
+    figure.add_scatter(**ends, mode='lines', line=line, row=place, col=1)
+  figure.add_scatter(
+    x=[r['ratio'] for r in found],
+    y=y,
+    mode='markers',
+    marker={'color': colours, 'size': 11},
+    text=[f'{_label(r)}<br>{r["ratio"]:.2f}<br>{note(r)}' for r in found],
+    hovertemplate='%{text}<extra></extra>',
+    row=place,
+    col=1,
+  )
+  goals = [(r['goal'], at) for r, at in zip(found, y, strict=True) if r['goal']]
+  figure.add_scatter(
+    x=[goal for goal, _ in goals],
+    y=[at for _, at in goals],
+    mode='markers',
+    marker={
+      'symbol': 'line-ns',
+      'size': 16,
+      'line': {'width': 2, 'color': style.INK},
+    },
+    hoverinfo='skip',
+    row=place,
+    col=1,
+  )
+  figure.add_vline(1, line={'color': style.GREY, 'width': 1}, row=place, col=1)
+  figure.update_yaxes(
+    tickvals=y,
+    ticktext=[_label(r) for r in found],
+    range=[len(found) - 0.5, -0.5],
+    row=place,
+    col=1,
+  )
+
+
+def _label(row):
+  return f'{row["what"]}: {row["first"]} over {row["second"]}'
+
+
+def check_path(path: Path) -> None:
+  """Raises `UserError` unless `write_plot` can write such a file here."""
+  if path.suffix not in ('.html', '.png'):
+    raise errors.UserError(f'{path} must end in .html or .png.')
+  if path.suffix == '.png' and not _browser():
+    raise errors.UserError(
+      f'{path} needs one of {", ".join(_BROWSERS)}; .html needs none.'
+    )
+
+
+def write_plot(figure: go.Figure, path: Path) -> None:
+  """Writes a page, or a picture of one that a headless browser draws."""
+  page = figure.to_html(include_plotlyjs=True).encode()
+  if path.suffix == '.html':
+    files.write_bytes(path, page)
+    return
+  with tempfile.TemporaryDirectory() as folder:
+    own, picture = Path(folder, 'page.html'), Path(folder, 'page.png')
+    own.write_bytes(page)
+    subprocess.run(
+      [
+        _browser(),
+        *('--headless', '--no-sandbox', '--hide-scrollbars'),
+        f'--user-data-dir={folder}/profile',
+        f'--window-size={_WIDTH + 16},{figure.layout.height + 16}',
+        f'--screenshot={picture}',
+        own.as_uri(),
+      ],
+      check=True,
+      capture_output=True,
+    )
+    files.write_bytes(path, picture.read_bytes())
+
+
+def _browser():
+  return next(filter(None, map(shutil.which, _BROWSERS)), '')

@@ -1,0 +1,1 @@
+"""The suites of `launch.bench`, one file each, and what they share."""

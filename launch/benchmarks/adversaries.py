@@ -1,0 +1,115 @@
+"""Adversaries trained in one program, beside one after the other elsewhere.
+
+Each is a multilayer perceptron of the watch study's larger size, trained for
+500 steps. PyTorch and scikit-learn train a few, whose time is scaled.
+"""
+
+import statistics
+import warnings
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from sklearn import exceptions, neural_network
+
+from configs import watch
+from hybrid_jax import progress
+from hybrid_jax.training import heads
+from launch.benchmarks import timing
+
+COUNTS = (1, 4, 16, 64, 256)
+_GOAL, _GOAL_AT = 1 / 3, 64
+_FEW = 2  # that PyTorch trains; scikit-learn trains one
+_CONFIG = watch.get_config().attack
+SIZES: dict[str, Any] = {
+  **{n: _CONFIG[n] for n in ('batch_size', 'learning_rate', 'weight_decay')},
+  **{'features': 64, 'widths': (128, 64), 'classes': 10},
+  **{'examples': 3555, 'held': 1185, 'chunk': 100, 'max_chunks': 5},
+}
+
+
+def measure(bench: timing.Bench) -> list[timing.Row]:
+  """Rows for each count of adversaries, with adversaries a second."""
+  rows = []
+  for count in COUNTS:
+    progress.say(f'adversaries, {count} together')
+    few = min(_FEW, count)
+    timers = {'JAX, together': timer(count)}
+    for adamw in ('default', 'fused'):
+      name = f'PyTorch one by one, {adamw} AdamW{_scaled(few, count)}'
+      fused = {'fused': adamw == 'fused'}
+      timers[name] = bench.torch.timer(
+        'heads.train', share=few / count, sizes=SIZES, members=few, **fused
+      )
+    timers[f'scikit-learn one by one{_scaled(1, count)}'] = _sklearn(count)
+    goal = _GOAL if count == _GOAL_AT else None
+    for row in bench.compare(f'{count} adversaries', timers, goal):
+      a, b = (
+        count / statistics.median(row[f'{k}_seconds'])
+        for k in ('first', 'second')
+      )
+      row['extra'] = {'first_a_second': a, 'second_a_second': b}
+      rows.append(row)
+  return rows
+
+
+def timer(count: int, chunks: int = SIZES['max_chunks']) -> timing.Timer:
+  """Seconds for training `count` adversaries in one program, without a stop.
+
+  Args:
+    count: how many.
+    chunks: of 100 steps.
+  """
+  settings = _CONFIG.copy_and_resolve_references()
+  settings.update({'chunk': SIZES['chunk'], 'max_chunks': chunks})
+  settings.patience = 10**6
+  n, held, k = (SIZES[a] for a in ('examples', 'held', 'classes'))
+  rng, zeros = np.random.default_rng(0), np.zeros(count, int)
+  x = jnp.asarray(rng.normal(size=(1, n, SIZES['features'])), jnp.float32)
+  y, valid = jnp.asarray(rng.integers(k, size=(1, n))), jnp.ones((1, k), bool)
+  data = heads.Data(x, None, y, x[:, :held], y[:, :held], valid)
+  members = heads.Members(
+    view=zeros,
+    label=zeros,
+    seed=np.arange(count),
+    rate=np.full(count, settings.learning_rate),
+    decay=np.full(count, settings.weight_decay),
+    width=np.ones(count),
+  )
+  widths = SIZES['widths']
+  return lambda: timing.seconds(heads.train, data, members, widths, settings)
+
+
+def _sklearn(count: int) -> timing.Timer:
+  """Seconds for `count` of scikit-learn's, of the same size and steps; one is.
+
+  Its Adam takes whole epochs: the steps nearest to ours, scaled to them.
+  """
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(SIZES['examples'], SIZES['features']))
+  x, y = x.astype(np.float32), rng.integers(SIZES['classes'], size=len(x))
+  per_epoch = -(-len(x) // SIZES['batch_size'])
+  wanted = SIZES['chunk'] * SIZES['max_chunks']
+  epochs = max(1, round(wanted / per_epoch))
+  model = neural_network.MLPClassifier(
+    SIZES['widths'],
+    batch_size=SIZES['batch_size'],
+    learning_rate_init=SIZES['learning_rate'],
+    alpha=SIZES['weight_decay'],
+    max_iter=epochs,
+    n_iter_no_change=epochs + 1,
+    early_stopping=False,
+    random_state=0,
+  )
+  share = epochs * per_epoch / wanted
+
+  def run():
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore', exceptions.ConvergenceWarning)
+      return timing.seconds(model.fit, x, y) * count / share
+
+  return run
+
+
+def _scaled(few, count):
+  return f' ({few}, scaled)' if few < count else ''

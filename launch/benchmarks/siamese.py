@@ -1,0 +1,27 @@
+"""The Siamese step, with all pairs of the batch, beside the plain step."""
+
+import resource
+import sys
+
+from hybrid_jax import progress
+from launch.benchmarks import steps, timing
+
+_GOAL, _GOAL_TO = 1.1, 1024
+BATCHES = (128, 256, 512, 1024, 2048, 4096, 8192)
+
+
+def measure(bench: timing.Bench) -> list[timing.Row]:
+  """A row for each batch; `extra` of the last has the peak of memory."""
+  rows = []
+  for count in BATCHES:
+    progress.say(f'the Siamese step, batch {count}')
+    timers = {
+      f'{name} step': steps.step_timer(steps.WATCH, name, count)
+      for name in ('siamese', 'task')
+    }
+    goal = _GOAL if count <= _GOAL_TO else None
+    rows += bench.compare(f'Siamese step, batch {count}', timers, goal)
+  used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  used /= 2**30 if sys.platform == 'darwin' else 2**20
+  rows[-1]['extra'] = {'peak_gib_of_the_process': used}
+  return rows

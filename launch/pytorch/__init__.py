@@ -1,0 +1,1 @@
+"""The PyTorch side of `launch.bench`; runs in .venv-torch, without JAX."""
