@@ -61,7 +61,7 @@ def chosen(names: list[str]) -> list[str]:
 
 
 def main(argv: list[str]) -> None:
-  """Measures, prints, writes; the JSON file after every suite."""
+  """Measures, prints, writes."""
   command.no_more(argv)
   names, out = chosen(_SUITE.value), pathlib.Path(_OUT.value)
   plot = pathlib.Path(_PLOT.value) if _PLOT.value else out.with_suffix('.html')
@@ -69,7 +69,28 @@ def main(argv: list[str]) -> None:
   if _PLATFORM.value == 'cpu':
     jax.config.update('jax_platforms', 'cpu')
   bench = timing.Bench(_ROUNDS.value, _PLATFORM.value, _TORCH.value)
+  results = measure(names, bench, out)
+  rows = results['rows']
+  width = shutil.get_terminal_size((200, 24)).columns
+  rich.console.Console(width=width).print(report.table(rows))
+  print(report.markdown(rows))
+  print(', '.join(f'{k} {v}' for k, v in results['machine'].items()))
+  if report.drawn(rows):
+    report.write_plot(report.plot(rows), plot)
+    print(f'{out} and {plot}')
+
+
+def measure(
+  names: list[str], bench: timing.Bench, out: pathlib.Path
+) -> dict[str, Any]:
+  """Runs suites, and writes `out` after each.
+
+  Returns:
+    `machine`, `rounds`, `rows`, each with its `suite`, and `suite_seconds`.
+  """
   about, rows, spent = machine(), [], {}
+  results = {'machine': about, 'rounds': bench.rounds, 'rows': rows}
+  results |= {'suite_seconds': spent}
   if about['load'] > 0.5:
     progress.say(f'load {about["load"]:.1f}: other work disturbs the figures')
   for name in names:
@@ -80,15 +101,8 @@ def main(argv: list[str]) -> None:
     spent[name] = time.monotonic() - started
     if 'torch' in vars(bench):  # It was needed.
       about['pytorch'] = bench.torch.about
-    results = {'machine': about, 'rounds': bench.rounds, 'rows': rows}
-    files.write_json(out, results | {'suite_seconds': spent})
-  width = shutil.get_terminal_size((200, 24)).columns
-  rich.console.Console(width=width).print(report.table(rows))
-  print(report.markdown(rows))
-  print(', '.join(f'{k} {v}' for k, v in about.items()))
-  if any('exponent' not in row.get('extra', {}) for row in rows):
-    report.write_plot(report.plot(rows), plot)
-    print(f'{out} and {plot}')
+    files.write_json(out, results)
+  return results
 
 
 def machine() -> dict[str, Any]:

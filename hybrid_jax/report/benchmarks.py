@@ -55,33 +55,42 @@ def _lines(rows):
       *(f'{1e3 * a:.4g}', f'{1e3 * b:.4g}', f'{r["ratio"]:.2f}'),
       f'{r["ratio_min"]:.2f} to {r["ratio_max"]:.2f}',
       goal if r['goal'] else '',
-      note(r) if new else r.get('extra', {}).get('own_note', ''),
+      note(r, whole=new),
     )
 
 
-def note(row: Row) -> str:
-  """What a row has to say besides its ratio."""
+def note(row: Row, whole: bool = True) -> str:
+  """What a row says besides its ratio: the `note` of its `extra`.
+
+  If `whole`, before it what is the same for all rows of one work: operations of
+  the first side's step, and their share of the peak.
+  """
   parts = []
-  if row.get('flops'):
+  if whole and 'flops' in row:
     parts.append(f'{row["flops"] / 1e9:.3g} GFLOP')
-  if row.get('peak_share'):
+  if whole and 'peak_share' in row:
     parts.append(f'{row["peak_share"]:.0%} of the peak')
-  extra = row.get('extra', {})
-  return '; '.join(
-    parts + [extra[k] for k in ('note', 'own_note') if k in extra]
-  )
+  if said := row.get('extra', {}).get('note'):
+    parts.append(said)
+  return '; '.join(parts)
 
 
 def _met(row):
   return row['ratio'] <= row['goal']
 
 
-def plot(rows: list[Row]) -> go.Figure:
-  """Each ratio with its range, on a log axis, by suite; 1 is marked.
+def drawn(rows: list[Row]) -> list[Row]:
+  """The rows that compare two sides: those of growth have an `exponent`."""
+  return [r for r in rows if 'exponent' not in r.get('extra', {})]
 
-  Rows that tell of growth, with an `exponent`, are not in it.
+
+def plot(rows: list[Row]) -> go.Figure:
+  """Each ratio of `drawn` with its range, on a log axis, by suite; 1 is marked.
+
+  Raises:
+    UserError: there is none.
   """
-  rows = [r for r in rows if 'exponent' not in r.get('extra', {})]
+  rows = drawn(rows)
   if not rows:
     raise errors.UserError('there is no ratio to draw.')
   by_suite = {

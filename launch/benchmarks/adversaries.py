@@ -49,6 +49,7 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
         for k in ('first', 'second')
       )
       row['extra'] = {'first_a_second': a, 'second_a_second': b}
+      row['extra']['note'] = f'{a:.3g} a second, {b:.3g}'
       rows.append(row)
   return rows
 

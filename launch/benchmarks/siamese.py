@@ -23,5 +23,5 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
     rows += bench.compare(f'Siamese step, batch {count}', timers, goal)
   used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   used /= 2**30 if sys.platform == 'darwin' else 2**20
-  rows[-1]['extra'] = {'peak_gib_of_the_process': used}
+  rows[-1]['extra'] = {'peak_gib': used, 'note': f'{used:.1f} GiB at most'}
   return rows

@@ -7,6 +7,7 @@ ours are scanned. The floating point operations of one step are XLA's count.
 
 import dataclasses
 import pathlib
+import statistics
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -100,21 +101,22 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
     progress.say(f'a training step: {network.title}')
     difference = check_same(bench, network)
     bench.torch.ask('forget')
-    timers, extra = {'JAX': step_timer(network)}, {'logits_differ': difference}
-    flops, missing = step_flops(network), []
+    timers, notes = {'JAX': step_timer(network)}, {}
+    flops, missing = step_flops(network), ''
     if not bench.torch.call('training.can_compile'):
-      missing = ['no C++ compiler: torch.compile was left out']
+      missing = 'no C++ compiler, so without torch.compile'
     for name, arguments in _variants(network, not missing):
       timers[name] = bench.torch.timer(
         'training.task', network.steps, **arguments
       )
-      if arguments['compiled']:
-        once = bench.torch.timer('training.task', **arguments)
-        extra[f'{name}: first step, seconds'] = once()
-    extra |= {'peak_flops_a_second': top, 'missing': missing}
+      if arguments['compiled']:  # Apart, before anything is timed.
+        once = bench.torch.timer('training.task', **arguments)()
+        notes[name] = f'compiled in {once:.0f} s'
     what = f'training step, {network.title}, batch {network.batch_size}'
     for row in bench.compare(what, timers, _GOAL):
-      share = flops / float(np.median(row['first_seconds'])) / top
+      share = flops / statistics.median(row['first_seconds']) / top
+      extra = {'note': notes.get(row['second'], missing)}
+      extra |= {'logits_differ': difference, 'peak_flops_a_second': top}
       rows.append(row | {'flops': flops, 'peak_share': share, 'extra': extra})
   bench.torch.ask('forget')
   return rows
