@@ -1,0 +1,215 @@
+"""The whole watch study, cold and warm, beside the same written in PyTorch.
+
+`configs/watch.py:fast` from its data to its attacks, each time in a process of
+its own whose start counts: here with an empty and with a filled compilation
+cache, there by `launch.pytorch.study`. Each runs once, whatever `--rounds` is.
+Both attack on all cores: JAX's study several targets at once, the other one by
+one, where forests and neighbours use as many threads.
+"""
+
+import json
+import os
+import pathlib
+import runpy
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+
+from configs import watch
+from hybrid_jax import errors, files, progress, sources
+from hybrid_jax.stages import inputs
+from launch.benchmarks import timing
+
+STAGES = ('data', 'train', 'siamese', 'defend', 'release', 'attack')
+_GOAL = 1 / 3  # of PyTorch's time
+_VARIANT = 'fast'
+_ARRAYS = ('primary', 'recording', 'fold')
+# What is the same code on both sides: scikit-learn and NumPy.
+_SHARED = ('knn', 'trees', 'choice', 'ceiling')
+
+Run = dict[str, Any]
+
+
+def measure(bench: timing.Bench) -> list[timing.Row]:
+  """Three runs, two rows; where the time went is in their `extra`."""
+  with tempfile.TemporaryDirectory() as name:
+    folder = pathlib.Path(name)
+    progress.say('1 of 3: the study in JAX, nothing compiled before')
+    cold = run_jax(folder / 'cold', folder / 'cache', bench.platform)
+    progress.say('2 of 3: the study in PyTorch')
+    other = run_torch(folder / 'torch', bench)
+    progress.say('3 of 3: the study in JAX, compiled before')
+    warm = run_jax(folder / 'warm', folder / 'cache', bench.platform)
+  return [
+    row_of(kind, run, other) for kind, run in (('cold', cold), ('warm', warm))
+  ]
+
+
+def run_jax(workdir: pathlib.Path, cache: pathlib.Path, platform: str) -> Run:
+  """The study in JAX: `seconds` of all, `stages`, `compiling`, `found`."""
+  command = [
+    *(sys.executable, '-m', 'launch.benchmarks.study', f'{workdir}.json'),
+    f'--config=configs/watch.py:{_VARIANT}',
+    f'--workdir={workdir}',
+    f'--compilation_cache={cache}',
+    f'--stages={",".join(STAGES)}',
+  ]
+  own = {'JAX_PLATFORMS': 'cpu'} if platform == 'cpu' else {}
+  seconds = _run(command, own, 'JAX')
+  found = {}
+  for path in sorted((workdir / 'results/leakage').glob('*.json')):
+    leakage = files.read_json(path)
+    found[path.stem] = {k: v['value'] for k, v in leakage.items()}
+    released = workdir / 'results/release' / path.name
+    if released.exists():
+      found[path.stem]['utility'] = files.read_json(released)['test']['value']
+  return {
+    'seconds': seconds,
+    'stages': files.read_json(workdir / 'timings.json'),
+    'compiling': json.loads(pathlib.Path(f'{workdir}.json').read_text()),
+    'found': found,
+  }
+
+
+def run_torch(out: pathlib.Path, bench: timing.Bench) -> Run:
+  """The study in PyTorch: `seconds`, `stages`, `attack` by kind, `found`."""
+  config = watch.get_config(_VARIANT)
+  data, settings = f'{out}.npz', f'{out}.json'
+  write_data(config, pathlib.Path(data))
+  pathlib.Path(settings).write_text(config.to_json_best_effort())
+  command = [
+    *(bench.torch_python, '-m', 'launch.pytorch.study'),
+    *(f'--data={data}', f'--config={settings}', f'--out={out}'),
+    f'--device={"cpu" if bench.platform == "cpu" else "cuda"}',
+  ]
+  seconds = _run(command, {}, 'PyTorch')
+  times = files.read_json(out / 'timings.json')
+  found = {
+    target: {k: v['value'] for k, v in figures['leakage'].items()}
+    | ({'utility': figures['utility']['value']} if 'utility' in figures else {})
+    for target, figures in files.read_json(out / 'metrics.json').items()
+  }
+  return {'seconds': seconds, 'found': found, **times}
+
+
+def write_data(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
+  """The data set of a config as an `.npz`; see `launch.pytorch.study`."""
+  data = inputs.Inputs(config).data
+  arrays = {f'sensitive_{k}': v for k, v in data.sensitive.items()}
+  arrays |= {name: getattr(data, name) for name in _ARRAYS}
+  files.write_npz(path, arrays | {'x': sources.read(data.x)})
+
+
+def row_of(kind: str, run: Run, other: Run) -> timing.Row:
+  """The row of a run in JAX beside that in PyTorch.
+
+  `extra` has each stage's seconds on both sides and their `ratio`; the seconds
+  and share of the time in which something was `compiling`; what PyTorch's
+  attacks took by kind, and the share of its time that is `shared`, code of
+  scikit-learn and NumPy that both run; and `differences`, by how much each
+  target's figures in JAX are above those in PyTorch.
+  """
+  shared = sum(other['attack'].get(k, 0) for k in _SHARED) / other['seconds']
+  share = run['compiling'] / run['seconds']
+  extra = {
+    'note': (
+      f'one run; {share:.0%} of it compiling; {shared:.0%} of that in PyTorch'
+      ' is code of scikit-learn and NumPy that both run'
+    ),
+    'stages': {
+      stage: {
+        'first': run['stages'][stage],
+        'second': other['stages'][stage],
+        'ratio': run['stages'][stage] / other['stages'][stage],
+      }
+      for stage in STAGES
+    },
+    'compiling_seconds': run['compiling'],
+    'compiling_share': share,
+    'attack': other['attack'],
+    'shared': shared,
+    'differences': differences(run['found'], other['found']),
+  }
+  return timing.row(
+    f'watch study, {kind}',
+    'JAX',
+    'PyTorch',
+    [run['seconds']],
+    [other['seconds']],
+    goal=_GOAL,
+    extra=extra,
+  )
+
+
+def differences(
+  found: dict[str, dict[str, float]], others: dict[str, dict[str, float]]
+) -> dict[str, dict[str, float]]:
+  """`found` less `others`, for the targets and figures that both have."""
+  return {
+    target: {
+      name: value - others[target][name]
+      for name, value in figures.items()
+      if name in others[target]
+    }
+    for target, figures in found.items()
+    if target in others
+  }
+
+
+def covered(spans: Iterable[tuple[float, float]]) -> float:
+  """How long at least one of some spans, each a start and an end, lasts."""
+  total, done = 0.0, float('-inf')
+  for start, end in sorted(spans):
+    total += max(0.0, end - max(start, done))
+    done = max(done, end)
+  return total
+
+
+def _run(command: Sequence[str], own: dict[str, str], side: str) -> float:
+  """Seconds of a process; its output goes where ours goes."""
+  started = time.perf_counter()
+  try:
+    done = subprocess.run(
+      command,
+      cwd=timing.ROOT,
+      env=os.environ | own | {'PYTHONPATH': str(timing.ROOT)},
+      stdout=sys.stderr,
+      check=False,
+    )
+  except OSError as e:
+    raise errors.UserError(
+      f'{command[0]}: {e.strerror}. bash launch/bench.sh makes the environment'
+      ' of PyTorch, then measures.'
+    ) from e
+  if done.returncode:
+    raise errors.UserError(
+      f'the study in {side} ended with exit code {done.returncode}; what it'
+      ' said is above.'
+    )
+  return time.perf_counter() - started
+
+
+def _watched(out: pathlib.Path) -> None:
+  """Runs `launch.study`, and writes the seconds in which it compiled."""
+  spans = []
+
+  def listen(event: str, duration_secs: float, **_: Any) -> None:
+    if event.startswith('/jax/core/compile/'):
+      now = time.perf_counter()
+      spans.append((now - duration_secs, now))
+
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    runpy.run_module('launch.study', run_name='__main__')
+  finally:
+    out.write_text(json.dumps(covered(spans)))
+
+
+if __name__ == '__main__':
+  _watched(pathlib.Path(sys.argv.pop(1)))

@@ -1,0 +1,134 @@
+"""The watch study written plainly in PyTorch: the other side of a benchmark.
+
+    python -m launch.pytorch.study --data=D.npz --config=config.json --out=DIR
+
+It trains, releases and attacks as `launch.study` does with the same config, and
+as one would in PyTorch: eagerly, one training after the other, with fused
+AdamW and channels-last, and with scikit-learn where the other side has it. What
+is NumPy alone there (ceiling, bootstrap) is shared. It writes no checkpoint and
+no report, but `metrics.json` and `timings.json`. `D.npz` has
+`x [n, 1, time, channels]` in the sensor's units, `primary`, `sensitive_NAME`,
+`recording` and `fold`. `launch.benchmarks.study` runs it.
+"""
+
+import argparse
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+import torch  # pyrefly: ignore[missing-import]
+
+from launch.pytorch import study_attackers as attackers
+from launch.pytorch import study_leakage as leakage
+from launch.pytorch import study_measures as measures
+from launch.pytorch import study_networks as networks
+from launch.pytorch import study_stages as stages
+from launch.pytorch.study_problem import Problem
+
+Seconds = dict[str, float]
+
+
+@contextlib.contextmanager
+def clock(seconds: Seconds, name: str):
+  """Adds the time of its block to `seconds[name]`."""
+  start = time.monotonic()
+  yield
+  if torch.cuda.is_available():
+    torch.cuda.synchronize()
+  seconds[name] += time.monotonic() - start
+
+
+def targets(study: stages.Study) -> dict[str, tuple[np.ndarray, float]]:
+  """Every released embedding and control: `clean [n, d]`, and its noise."""
+  out = {name: (r.clean, r.sigma) for name, r in study.released.items()}
+  n, least = (
+    len(study.x),
+    min(r.clean.shape[1] for r in study.released.values()),
+  )
+  noise = np.random.default_rng(study.config['seed']).standard_normal(
+    (n, least)
+  )
+  answers = networks.in_blocks(study.simple, study.x).argmax(-1)
+  controls = {
+    'raw': networks.flat(study.x).cpu().numpy(),
+    'noise': noise.astype(np.float32),
+    'decision': np.eye(study.classes, dtype=np.float32)[answers],
+  }
+  return out | {f'control-{name}': (x, 0.0) for name, x in controls.items()}
+
+
+def attack(study: stages.Study, seconds: Seconds, jobs: int) -> dict[str, Any]:
+  """Attacks and measures every target, one after the other.
+
+  Args:
+    study: with everything released.
+    seconds: what each kind of attacker and each measure takes is added here.
+    jobs: of scikit-learn; it may use as many threads.
+  """
+  config, out = study.config['attack'], {}
+  for name, (clean, sigma) in targets(study).items():
+    problem = Problem(
+      clean=clean,
+      sigma=sigma,
+      primary=study.primary,
+      sensitive=study.sensitive,
+      recording=study.recording,
+      fold=study.fold,
+      draws=config['draws'],
+    )
+    found = []
+    for kind in config['adversaries']:
+      with clock(seconds, kind):
+        made = attackers.ALL[kind](problem, config, jobs)
+        found += [(kind, each) for each in made]
+    with clock(seconds, 'choice'):
+      out[name] = {
+        'leakage': leakage.measure(problem, found, config['windows'])
+      }
+    for measure, settings in config['measures'].items():
+      with clock(seconds, measure):
+        out[name][measure] = measures.ALL[measure](problem, settings)
+  return out
+
+
+def run(
+  data: pathlib.Path, config: dict[str, Any], out: pathlib.Path, jobs: int
+) -> None:
+  """The whole study; `jobs` as for `attack`."""
+  timings, attacks = (collections.defaultdict(float) for _ in range(2))
+  with clock(timings, 'data'):
+    study = stages.Study(data, config)
+  for stage in (stages.train, stages.siamese, stages.defend, stages.release):
+    with clock(timings, stage.__name__):
+      stage(study)
+    print(f'{stage.__name__}: {timings[stage.__name__]:.1f} s', flush=True)
+  with clock(timings, 'attack'):
+    rows = attack(study, attacks, jobs)
+  for name, released in study.released.items():
+    rows[name]['utility'] = released.utility['test']
+  out.mkdir(parents=True, exist_ok=True)
+  (out / 'metrics.json').write_text(json.dumps(rows, indent=1))
+  times = {'stages': timings, 'attack': attacks, 'torch': torch.__version__}
+  (out / 'timings.json').write_text(json.dumps(times, indent=1))
+
+
+def main() -> None:
+  """Reads the arguments, and runs."""
+  parser = argparse.ArgumentParser(allow_abbrev=False)
+  for name in ('data', 'config', 'out'):
+    parser.add_argument(f'--{name}', type=pathlib.Path, required=True)
+  parser.add_argument('--device', default='cpu', help='cpu or cuda')
+  parser.add_argument('--jobs', type=int, default=os.cpu_count())
+  asked = parser.parse_args()
+  if asked.device != 'cpu':
+    torch.set_default_device(asked.device)
+  run(asked.data, json.loads(asked.config.read_text()), asked.out, asked.jobs)
+
+
+if __name__ == '__main__':
+  main()

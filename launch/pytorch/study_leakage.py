@@ -1,0 +1,129 @@
+"""The best of all attackers, as `hybrid_jax.audit.leakage` chooses it.
+
+The figures' own code is NumPy alone and that of `launch.study`, so that both
+sides take the same time for it.
+"""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from hybrid_jax.metrics import leakage
+from launch.pytorch.study_problem import TEST, VALIDATION, Attack, Problem
+
+_BEST = 8  # members of a committee
+
+Figures = dict[str, Any]
+
+
+def measure(
+  problem: Problem, attacks: list[tuple[str, Attack]], counts: list[int]
+) -> dict[str, Figures]:
+  """Each label's best attacker by validation, and its figures on test.
+
+  Args:
+    problem: what was attacked.
+    attacks: each with its kind of adversary.
+    counts: numbers of windows that are added up.
+  """
+  out = {}
+  for attribute in problem.sensitive:
+    mine = [pair for pair in attacks if pair[1].attribute == attribute]
+    out[attribute] = _best(problem, attribute, mine, counts)
+  return out
+
+
+def _best(problem, attribute, attacks, counts):
+  labels = problem.sensitive[attribute]
+  held, test = problem.rows(VALIDATION), problem.rows(TEST)
+
+  def scored(kind, attack):
+    right = attack.validation.argmax(-1) == labels[held]
+    over = leakage.over_recordings(
+      attack.validation, labels[held], problem.recording[held]
+    )
+    return {
+      'kind': kind,
+      'attack': attack,
+      'window': float(right.mean()),
+      'recording': over,
+    }
+
+  def measured(f, how=leakage.per_window):
+    figures = how(f['attack'].test, labels[test], problem.recording[test])
+    return figures | {
+      'adversary': f['attack'].adversary,
+      'validation': f['window'],
+    }
+
+  found = [scored(*pair) for pair in attacks]
+  found += [scored('committee', c) for c in _committees(attribute, found)]
+  kinds = _of_kind(found, 'window')
+  best = max(kinds.values(), key=lambda f: f['window'])
+  patient = sorted(found, key=lambda f: -f['recording'])[:_BEST]
+  over_all = measured(patient[0], leakage.measure)
+  return {
+    **measured(best, leakage.measure),
+    'per_recording': over_all['per_recording'],
+    'tried': len(found),
+    'by_kind': {kind: measured(f) for kind, f in kinds.items()},
+    'by_windows': {
+      name: _by_windows(problem, labels, patient, group, counts)
+      for name, group in (('recording', problem.recording), ('class', labels))
+    },
+  }
+
+
+def _of_kind(found, by):
+  """The first of the best of each kind, by its name."""
+  out = {}
+  for f in found:
+    if f['kind'] not in out or f[by] > out[f['kind']][by]:
+      out[f['kind']] = f
+  return out
+
+
+def _committees(attribute, found):
+  members = {}
+  for by in ('window', 'recording'):
+    kinds = _of_kind(found, by)
+    members[f'best of each kind at one {by}'] = list(kinds.values())
+    ranked = sorted(found, key=lambda f: -f[by])
+    members[f'best {_BEST} at one {by}'] = ranked[:_BEST]
+  members['best of every choice'] = list(itertools.chain(*members.values()))
+
+  def mean(some, fold):
+    every = [getattr(f['attack'], fold) for f in some]
+    shares = [scipy.special.softmax(each, axis=-1) for each in every]
+    return np.log(np.mean(shares, axis=0) + 1e-6)
+
+  return [
+    Attack(
+      f'committee of the {name}',
+      attribute,
+      mean(some, 'validation'),
+      mean(some, 'test'),
+    )
+    for name, some in members.items()
+  ]
+
+
+def _by_windows(problem, labels, best, group, counts):
+  """At each number of windows who is best there on validation, on test."""
+  held, test = problem.rows(VALIDATION), problem.rows(TEST)
+  curves = [
+    leakage.by_windows(
+      f['attack'].validation, labels[held], group[held], counts
+    )
+    for f in best
+  ]
+  out = {}
+  for count in counts:
+    last = [k for k in curves[0] if int(k) <= count][-1]
+    first = int(np.argmax([curve[last]['value'] for curve in curves]))
+    out |= leakage.by_windows(
+      best[first]['attack'].test, labels[test], group[test], [count]
+    )
+  return out
