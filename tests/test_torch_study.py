@@ -1,0 +1,170 @@
+"""The study in PyTorch is the study in JAX: same views, choices and losses."""
+
+import json
+import pathlib
+import subprocess
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hybrid_jax.adversaries import base
+from hybrid_jax.audit import leakage
+from hybrid_jax.training import losses
+from launch.benchmarks import study as benchmark
+from launch.pytorch import study_leakage, study_problem
+
+ROOT = pathlib.Path(__file__).parents[1]
+PYTHON = ROOT / '.venv-torch/bin/python'
+
+# Losses and a cut network on given arrays, answered as JSON.
+PROGRAM = """
+import json, sys
+import numpy as np, torch
+from launch.pytorch import study_networks as n
+a = {k: torch.as_tensor(v) for k, v in np.load(sys.argv[1]).items()}
+net = n.Network(
+  torch.zeros(1, 6, 1, 128), 7, {'widths': [8, 8, 4], 'kernel': 3, 'dense': 5}
+)
+x = torch.randn(3, 1, 128, 6).permute(0, 3, 1, 2)
+whole = net(x)
+cuts = [net.cloud(net.edge(x, p), p) - whole for p in n.POINTS]
+print(json.dumps({
+  'balanced': float(n.contrastive(a['z'], a['y'], 4.0, True)),
+  'plain': float(n.contrastive(a['z'], a['y'], 4.0, False)),
+  'bits': float(n.gaussian_bits(a['z'], a['y'], 3)),
+  'cut': float(torch.stack(cuts).abs().max()),
+}))
+"""
+
+
+def problems(d, sigma):
+  rng = np.random.default_rng(0)
+  n = 360
+  primary = rng.integers(3, size=n)
+  arrays = {
+    'clean': (rng.normal(size=(n, d)) + primary[:, None]).astype(np.float32),
+    'primary': primary,
+    'sensitive': {'person': np.arange(n) % 4, 'side': np.arange(n) % 8 // 4},
+    'recording': np.arange(n) % 24,
+    'fold': np.arange(n) // 24 % 3,
+    'draws': 2,
+  }
+  scale = np.eye(d, dtype=np.float32) * np.float32(sigma) if sigma else None
+  return (
+    study_problem.Problem(sigma=sigma, **arrays),
+    base.Problem(noise_scale=scale, **arrays),
+  )
+
+
+@pytest.mark.parametrize(('d', 'sigma'), [(5, 0.0), (5, 0.7), (80, 0.0)])
+def test_attackers_see_the_same(d, sigma):
+  ours, theirs = problems(d, sigma)
+  for fold, expected in theirs.scored.items():
+    np.testing.assert_allclose(ours.scored[fold], expected, rtol=1e-5)
+  for name, view in theirs.views.items():
+    np.testing.assert_allclose(
+      ours.see(name, ours.clean), view(theirs.clean), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_the_same_attacker_is_chosen(monkeypatch):
+  ours, theirs = problems(4, 0.0)
+  rng = np.random.default_rng(1)
+  held, test = (int(ours.rows(f).sum()) for f in (1, 2))
+  attacks = []
+  for kind in ('mlp', 'kde', 'trees'):
+    for trial in range(4):
+      for attribute, k in (('person', 4), ('side', 2)):
+        found = (rng.normal(size=(1, n, k)) for n in (held, test))
+        attacks.append((kind, (f'{kind} {trial}', attribute, *found)))
+
+  class Adversary:
+    def __init__(self, kind):
+      self.kind = kind
+
+    def attack(self, problem, config, seed):
+      return (base.Attack(*a) for kind, a in attacks if kind == self.kind)
+
+  monkeypatch.setattr(
+    leakage.plugins, 'load', lambda what, kind: Adversary(kind)
+  )
+
+  class Config:
+    adversaries = ('mlp', 'kde', 'trees')
+    windows = (1, 2, 4)
+
+  expected = leakage.measure(theirs, Config, 0)
+  made = [(kind, study_problem.Attack(*a)) for kind, a in attacks]
+  found = study_leakage.measure(ours, made, [1, 2, 4])
+  for attribute, figures in expected.items():
+    got = found[attribute]
+    assert got['adversary'] == figures['adversary']
+    assert got['tried'] == figures['tried'] == 12 + 5
+    for name in ('value', 'low', 'high', 'validation'):
+      assert got[name] == pytest.approx(figures[name])
+    assert got['by_windows'] == figures['by_windows']
+    assert got['per_recording']['value'] == figures['per_recording']['value']
+
+
+@pytest.mark.skipif(not PYTHON.exists(), reason='there is no .venv-torch')
+def test_losses_and_cuts_are_the_same(tmp_path):
+  rng = np.random.default_rng(2)
+  z = rng.normal(size=(40, 4)).astype(np.float32)
+  z[1] = z[0]
+  y = rng.integers(3, size=40)
+  np.savez(tmp_path / 'a.npz', z=z, y=y)
+  done = subprocess.run(
+    [PYTHON, '-c', PROGRAM, tmp_path / 'a.npz'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  found = json.loads(done.stdout)
+  z, y = jnp.asarray(z), jnp.asarray(y)
+  for name, balance in (('balanced', True), ('plain', False)):
+    expected = float(losses.contrastive(z, y, 4.0, balance))
+    assert found[name] == pytest.approx(expected, rel=1e-4)
+  bits = float(losses.gaussian_bits(z, y, 3))
+  assert found['bits'] == pytest.approx(bits, rel=1e-4)
+  assert found['cut'] < 1e-5
+
+
+def test_a_row_of_two_runs():
+  stages = dict.fromkeys(benchmark.STAGES, 2.0)
+  run = {'seconds': 20.0, 'stages': stages | {'attack': 9.0}, 'compiling': 5.0}
+  run['found'] = {'dense1-bounded': {'utility': 0.97, 'person': 0.14}}
+  other = {'seconds': 80.0, 'stages': stages | {'attack': 36.0}}
+  other['attack'] = {'mlp': 16.0, 'trees': 12.0, 'ceiling': 8.0}
+  other['found'] = {'dense1-bounded': {'utility': 0.96, 'person': 0.15}}
+  row = benchmark.row_of('cold', run, other)
+  assert row['ratio'] == row['ratio_min'] == row['ratio_max'] == 0.25
+  assert row['ratio'] < row['goal'] == pytest.approx(1 / 3)
+  extra = row['extra']
+  assert extra['stages']['attack'] == {
+    'first': 9.0,
+    'second': 36.0,
+    'ratio': 0.25,
+  }
+  assert extra['compiling_share'] == 0.25
+  assert extra['shared'] == 0.25
+  gap = extra['differences']['dense1-bounded']
+  assert gap == pytest.approx({'utility': 0.01, 'person': -0.01})
+
+
+def test_time_in_which_several_compile_counts_once():
+  assert benchmark.covered([]) == 0
+  assert benchmark.covered([(5, 6), (0, 2), (1, 3), (1, 2)]) == 4
+
+
+def test_the_data_that_both_read(tmp_path):
+  config = benchmark.watch.get_config('fast')
+  benchmark.write_data(config, tmp_path / 'd.npz')
+  with np.load(tmp_path / 'd.npz', allow_pickle=False) as data:
+    assert data['x'].shape == (len(data['fold']), 1, 128, 6)
+    assert (data['fold'] == 0).sum() == 3555
+    assert set(data) == {
+      *('x', 'primary', 'recording', 'fold'),
+      *('sensitive_person', 'sensitive_side'),
+    }
