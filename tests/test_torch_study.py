@@ -1,41 +1,23 @@
 """The study in PyTorch is the study in JAX: same views, choices and losses."""
 
 import json
+import os
 import pathlib
 import subprocess
 
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 
-from hybrid_jax.adversaries import base
-from hybrid_jax.audit import leakage
+from hybrid_jax.adversaries import base, kde
+from hybrid_jax.audit import ceiling, leakage, ranks
 from hybrid_jax.training import losses
 from launch.benchmarks import study as benchmark
 from launch.pytorch import study_leakage, study_problem
 
 ROOT = pathlib.Path(__file__).parents[1]
 PYTHON = ROOT / '.venv-torch/bin/python'
-
-# Losses and a cut network on given arrays, answered as JSON.
-PROGRAM = """
-import json, sys
-import numpy as np, torch
-from launch.pytorch import study_networks as n
-a = {k: torch.as_tensor(v) for k, v in np.load(sys.argv[1]).items()}
-net = n.Network(
-  torch.zeros(1, 6, 1, 128), 7, {'widths': [8, 8, 4], 'kernel': 3, 'dense': 5}
-)
-x = torch.randn(3, 1, 128, 6).permute(0, 3, 1, 2)
-whole = net(x)
-cuts = [net.cloud(net.edge(x, p), p) - whole for p in n.POINTS]
-print(json.dumps({
-  'balanced': float(n.contrastive(a['z'], a['y'], 4.0, True)),
-  'plain': float(n.contrastive(a['z'], a['y'], 4.0, False)),
-  'bits': float(n.gaussian_bits(a['z'], a['y'], 3)),
-  'cut': float(torch.stack(cuts).abs().max()),
-}))
-"""
 
 
 def problems(d, sigma):
@@ -107,28 +89,66 @@ def test_the_same_attacker_is_chosen(monkeypatch):
     assert got['per_recording']['value'] == figures['per_recording']['value']
 
 
-@pytest.mark.skipif(not PYTHON.exists(), reason='there is no .venv-torch')
-def test_losses_and_cuts_are_the_same(tmp_path):
-  rng = np.random.default_rng(2)
-  z = rng.normal(size=(40, 4)).astype(np.float32)
-  z[1] = z[0]
-  y = rng.integers(3, size=40)
-  np.savez(tmp_path / 'a.npz', z=z, y=y)
+@pytest.fixture(scope='module')
+def in_torch(tmp_path_factory):
+  """What `torch_study` gives for the arrays of `problems`."""
+  if not PYTHON.exists():
+    pytest.skip('there is no .venv-torch')
+  path = tmp_path_factory.mktemp('torch') / 'a.npz'
+  problem, _ = problems(4, 0.0)
+  names = ('clean', 'primary', 'recording', 'fold')
+  arrays = {name: getattr(problem, name) for name in names}
+  np.savez(path, **arrays, **problem.sensitive)
   done = subprocess.run(
-    [PYTHON, '-c', PROGRAM, tmp_path / 'a.npz'],
+    [PYTHON, 'tests/torch_study.py', path],
     cwd=ROOT,
+    env=os.environ | {'PYTHONPATH': str(ROOT)},
     capture_output=True,
     text=True,
-    check=True,
+    check=False,
   )
-  found = json.loads(done.stdout)
-  z, y = jnp.asarray(z), jnp.asarray(y)
+  assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout)
+
+
+def test_losses_and_cuts_are_the_same(in_torch):
+  problem, _ = problems(4, 0.0)
+  z, y = jnp.asarray(problem.clean), jnp.asarray(problem.primary)
   for name, balance in (('balanced', True), ('plain', False)):
     expected = float(losses.contrastive(z, y, 4.0, balance))
-    assert found[name] == pytest.approx(expected, rel=1e-4)
+    assert in_torch[name] == pytest.approx(expected, rel=1e-4)
   bits = float(losses.gaussian_bits(z, y, 3))
-  assert found['bits'] == pytest.approx(bits, rel=1e-4)
-  assert found['cut'] < 1e-5
+  assert in_torch['bits'] == pytest.approx(bits, rel=1e-4)
+  assert in_torch['cut'] < 1e-5
+
+
+@pytest.mark.parametrize(('place', 'sigma'), [(0, 0.0), (1, 0.7)])
+def test_measures_are_the_same(in_torch, place, sigma):
+  found = in_torch['problems'][place]
+  _, problem = problems(4, sigma)
+  config = ml_collections.ConfigDict(
+    {
+      'bandwidths': (0.3, 1.0),
+      'measures': {
+        'ranks': {'items': 100},
+        'ceiling': {'releases': (1, 4), 'resamples': 20},
+      },
+    }
+  )
+  expected = ranks.measure(problem, config, 0)
+  everyone = {'linkage': expected['linkage'], **expected['classes']}
+  got = {'linkage': found['ranks']['linkage'], **found['ranks']['classes']}
+  for name, figures in everyone.items():
+    for figure in ('mean_rank', 'log_rank', 'top1'):
+      assert got[name][figure] == pytest.approx(figures[figure], rel=1e-3)
+  for attribute, figures in ceiling.measure(problem, config, 0).items():
+    one = found['ceiling'][attribute]['1']
+    for figure in ('value', 'high', 'bits'):
+      assert one[figure] == pytest.approx(figures[figure], rel=1e-5)
+  attacks = list(kde.attack(problem, config, 0))
+  assert len(found['kde']) == len(attacks)
+  for made, attack in zip(found['kde'], attacks, strict=True):
+    np.testing.assert_allclose(made, attack.test, atol=2e-2)
 
 
 def test_a_row_of_two_runs():

@@ -123,11 +123,18 @@ def main() -> None:
   for name in ('data', 'config', 'out'):
     parser.add_argument(f'--{name}', type=pathlib.Path, required=True)
   parser.add_argument('--device', default='cpu', help='cpu or cuda')
-  parser.add_argument('--jobs', type=int, default=os.cpu_count())
+  parser.add_argument(
+    '--jobs', type=int, default=os.cpu_count(), help='threads of scikit-learn'
+  )
   asked = parser.parse_args()
+  config = json.loads(asked.config.read_text())
+  wanted = {*config['attack']['adversaries'], *config['attack']['measures']}
+  missing = sorted(wanted - attackers.ALL.keys() - measures.ALL.keys())
+  if missing:
+    parser.error(f'{asked.config} asks for {", ".join(missing)}: not written.')
   if asked.device != 'cpu':
     torch.set_default_device(asked.device)
-  run(asked.data, json.loads(asked.config.read_text()), asked.out, asked.jobs)
+  run(asked.data, config, asked.out, asked.jobs)
 
 
 if __name__ == '__main__':

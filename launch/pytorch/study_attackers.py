@@ -23,8 +23,10 @@ def majority(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
   """Always guesses the most common class."""
   del config, jobs
   for attribute, labels in problem.sensitive.items():
-    shares = np.bincount(labels[problem.rows(TRAIN)]) / len(labels)
-    log = np.log(np.maximum(shares, 1e-9))
+    counts = np.bincount(
+      labels[problem.rows(TRAIN)], minlength=int(labels.max()) + 1
+    )
+    log = np.log(np.maximum(counts, 1e-6) / counts.sum())
     found = (
       np.broadcast_to(log, (*x.shape[:2], len(log)))
       for x in problem.scored.values()
@@ -196,7 +198,7 @@ def kde(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
 def _spacing(gallery):
   probes = gallery[:: max(1, len(gallery) // 500)]
   second = torch.cdist(probes, gallery).topk(2, largest=False).values[:, 1]
-  return max(float(second.median()), 1e-6)
+  return max(float(second.quantile(0.5)), 1e-6)
 
 
 @torch.inference_mode()
