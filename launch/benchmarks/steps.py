@@ -6,6 +6,7 @@ ours are scanned. The floating point operations of one step are XLA's count.
 """
 
 import dataclasses
+import itertools
 import pathlib
 import statistics
 import tempfile
@@ -14,11 +15,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 from configs import utkface, watch
 from hybrid_jax import errors, plugins, progress
-from hybrid_jax.training import state, steps
+from hybrid_jax.training import precision, state, steps
 from launch.benchmarks import timing
 
 _GOAL = 0.8
@@ -96,41 +98,57 @@ NETWORKS = (
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
   """Rows of each network; see the module."""
-  rows, top = [], peak()
-  for network in NETWORKS:
-    progress.say(f'a training step: {network.title}')
-    difference = check_same(bench, network)
-    bench.torch.ask('forget')
-    timers, notes = {'JAX': step_timer(network)}, {}
-    flops, missing = step_flops(network), ''
-    if not bench.torch.call('training.can_compile'):
-      missing = 'no C++ compiler, so without torch.compile'
-    for name, arguments in _variants(network, not missing):
-      timers[name] = bench.torch.timer(
-        'training.task', network.steps, **arguments
-      )
-      if arguments['compiled']:  # Apart, before anything is timed.
-        once = bench.torch.timer('training.task', **arguments)()
-        notes[name] = f'compiled in {once:.0f} s'
-    what = f'training step, {network.title}, batch {network.batch_size}'
-    for row in bench.compare(what, timers, _GOAL):
-      share = flops / statistics.median(row['first_seconds']) / top
-      extra = {'note': notes.get(row['second'], missing)}
-      extra |= {'logits_differ': difference, 'peak_flops_a_second': top}
-      rows.append(row | {'flops': flops, 'peak_share': share, 'extra': extra})
+  rows: list[timing.Row] = []
+  dtypes = ('float32',) if bench.platform == 'cpu' else precision.DTYPES
+  tops = {dtype: peak(dtype) for dtype in dtypes}
+  for network, dtype in itertools.product(NETWORKS, dtypes):
+    progress.say(f'a training step: {network.title}, {dtype}')
+    rows += _measured(bench, network, dtype, tops[dtype])
   bench.torch.ask('forget')
   return rows
 
 
+def _measured(bench, network, dtype, top):
+  """The rows of one network in one precision; `top` is the peak's."""
+  difference = check_same(bench, network)
+  bench.torch.ask('forget')
+  timers, notes = {'JAX': step_timer(network, dtype=dtype)}, {}
+  flops, missing = step_flops(network), ''
+  if not bench.torch.call('training.can_compile'):
+    missing = 'no C++ compiler, so without torch.compile'
+  for name, arguments in _variants(bench, network, dtype, not missing):
+    timers[name] = bench.torch.timer(
+      'training.task', network.steps, **arguments
+    )
+    if arguments['compiled']:  # Apart, before anything is timed.
+      once = bench.torch.timer('training.task', **arguments)()
+      notes[name] = f'compiled in {once:.0f} s'
+  what = f'training step, {network.title}, batch {network.batch_size}'
+  if bench.platform != 'cpu':
+    what += f', {dtype}'
+  rows = []
+  for row in bench.compare(what, timers, _GOAL):
+    share = flops / statistics.median(row['first_seconds']) / top
+    extra = {'note': notes.get(row['second'], missing)}
+    extra |= {'logits_differ': difference, 'peak_flops_a_second': top}
+    rows.append(row | {'flops': flops, 'peak_share': share, 'extra': extra})
+  return rows
+
+
 def _variants(
-  network: Network, can_compile: bool
+  bench: timing.Bench, network: Network, dtype: str, can_compile: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
   """PyTorch's ways to take the step: a name, and the maker's arguments."""
   training = {'batch_size': network.batch_size}
   for name in ('learning_rate', 'weight_decay'):
     training[name] = network.config[name]
   for compiled in (False, True) if can_compile else (False,):
-    for layout in ('contiguous', 'channels_last'):
+    # A GPU's convolutions are for the latter; compiling takes long there.
+    for layout in (
+      ('contiguous', 'channels_last')
+      if bench.platform == 'cpu'
+      else ('channels_last',)
+    ):
       # The default AdamW is never the faster one; where it costs little, shown.
       for fused in (
         (False, True) if network is WATCH and not compiled else (True,)
@@ -146,12 +164,17 @@ def _variants(
             'layout': layout,
             'fused': fused,
             'compiled': compiled,
+            'autocast': dtype == 'bfloat16',
           },
         )
 
 
 def scanned(
-  network: Network, objective: str, batch_size: int, length: int
+  network: Network,
+  objective: str,
+  batch_size: int,
+  length: int,
+  dtype: str = 'float32',
 ) -> tuple[Any, ...]:
   """A jitted scan of `length` steps, as in `training.loop`, and its arguments.
 
@@ -160,8 +183,9 @@ def scanned(
     objective: `'task'`, or `'siamese'` at the last split point of the watch's.
     batch_size: examples in a step.
     length: how many steps.
+    dtype: what the network computes in.
   """
-  step, start, data, key = _prepared(network, objective)
+  step, start, data, key = _prepared(network, objective, dtype)
 
   @jax.jit
   def run(start, data, key):
@@ -177,12 +201,15 @@ def scanned(
 
 
 def step_timer(
-  network: Network, objective: str = 'task', batch_size: int = 0
+  network: Network,
+  objective: str = 'task',
+  batch_size: int = 0,
+  dtype: str = 'float32',
 ) -> timing.Timer:
   """Seconds a step; a larger batch has fewer steps timed at once."""
   batch_size = batch_size or network.batch_size
   length = max(1, network.steps * network.batch_size // batch_size)
-  program = scanned(network, objective, batch_size, length)
+  program = scanned(network, objective, batch_size, length, dtype)
   return lambda: timing.seconds(*program) / length
 
 
@@ -194,12 +221,15 @@ def step_flops(network: Network) -> float:
   return float((compiled.cost_analysis() or {})['flops'])
 
 
-def _prepared(network, objective):
+def _prepared(network, objective, dtype='float32'):
   model, tx = network.model(), state.optimizer(network.config)
-  step = steps.make_task_step(model, tx)
+  trained = precision.trainable(
+    model, ml_collections.ConfigDict({'dtype': dtype})
+  )
+  step = steps.make_task_step(trained, tx)
   if objective == 'siamese':
     step = steps.make_siamese_step(
-      model, tx, model.SPLIT_POINTS[-1], _WATCH.siamese
+      trained, tx, model.SPLIT_POINTS[-1], _WATCH.siamese
     )
   n, key = network.examples, jax.random.key(0)
   x = jax.random.normal(key, (n, *network.example))
@@ -208,11 +238,11 @@ def _prepared(network, objective):
   return step, state.create(params, tx), {'x': x, 'primary': y}, key
 
 
-def peak() -> float:
-  """Floating point operations a second of the best square float32 product."""
+def peak(dtype: str) -> float:
+  """Floating point operations a second of the best square product."""
   best = 0.0
   for side in _PEAK_SIDES:
-    a = jax.random.normal(jax.random.key(0), (side, side))
+    a = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype)
     product = jax.jit(jnp.matmul)
     found = [timing.seconds(product, a, a) for _ in range(4)][1:]
     best = max(best, 2 * side**3 / min(found))
@@ -228,7 +258,8 @@ def check_same(bench: timing.Bench, network: Network) -> float:
   model = network.model()
   x = jax.random.normal(jax.random.key(1), (2, *network.example))
   params = jax.jit(model.init)(jax.random.key(0), x)['params']
-  ours = np.asarray(jax.jit(model.apply)({'params': params}, x))
+  with jax.default_matmul_precision('highest'):  # Of a GPU, not TF32.
+    ours = np.asarray(jax.jit(model.apply)({'params': params}, x))
   weights = {f'w{i}': w for i, w in enumerate(torch_weights(model, params))}
   with tempfile.TemporaryDirectory() as folder:
     file = pathlib.Path(folder) / 'weights.npz'

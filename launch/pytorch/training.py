@@ -24,6 +24,7 @@ def task(
   layout: str,
   fused: bool,
   compiled: bool,
+  autocast: bool = False,
 ) -> Step:
   """One step of the primary task on a batch drawn from data in memory.
 
@@ -35,6 +36,7 @@ def task(
     layout: `'contiguous'` or `'channels_last'`.
     fused: whether AdamW is PyTorch's fused one.
     compiled: by `torch.compile`, in its default mode.
+    autocast: to bfloat16.
   """
   channels_last = layout == 'channels_last'
   height, width, channels = network['example']
@@ -47,7 +49,12 @@ def task(
   if channels_last:
     model = model.to(memory_format=torch.channels_last)
   forward = torch.compile(model, dynamic=False) if compiled else model
-  update = updater(model, forward, training, fused)
+
+  def cast(x):
+    with torch.autocast(device, torch.bfloat16):
+      return forward(x).float()
+
+  update = updater(model, cast if autocast else forward, training, fused)
 
   def step():
     rows = torch.randint(examples, (training['batch_size'],), device=device)
@@ -86,8 +93,13 @@ def logits(device: str, network: dict[str, Any], file: str) -> list[Any]:
   if len(arrays) != len(parameters) + 1:
     raise ValueError(f'{len(arrays) - 1} arrays for {len(parameters)}')
   x = torch.from_numpy(arrays['x']).permute(0, 3, 1, 2).to(device)
-  with torch.inference_mode():
-    return model.to(device)(x).tolist()
+  flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+  with torch.inference_mode(), flags:
+    torch.set_float32_matmul_precision('highest')
+    found = model.to(device)(x).tolist()
+  if device == 'cuda':
+    torch.set_float32_matmul_precision('high')
+  return found
 
 
 def updater(
