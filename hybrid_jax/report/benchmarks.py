@@ -49,12 +49,14 @@ def _lines(rows):
   for r in rows:
     a, b = (statistics.median(r[f'{k}_seconds']) for k in ('first', 'second'))
     new, before = r['what'] != before, r['what']
-    goal = f'<= {r["goal"]:.2g}: {"met" if _met(r) else "missed"}'
+    goal = ''
+    if r['goal']:
+      goal = f'<= {r["goal"]:.2g}: {"met" if _met(r) else "missed"}'
     yield (
       *(r['what'] if new else '', r['first'] if new else '', r['second']),
       *(f'{1e3 * a:.4g}', f'{1e3 * b:.4g}', f'{r["ratio"]:.2f}'),
       f'{r["ratio_min"]:.2f} to {r["ratio_max"]:.2f}',
-      goal if r['goal'] else '',
+      goal,
       note(r, whole=new),
     )
 
