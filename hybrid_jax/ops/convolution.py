@@ -6,8 +6,10 @@ outermost computation into the order of axes that its fast kernels take. Here
 the gradients are written in that order. A convolution of stride 1 over height
 and width has two more convolutions as its gradients. One over a single axis, or
 with a stride, is, wherever a gradient is asked for, a matrix product over
-gathered patches, and so are its gradients. GPU and TPU keep `lax`'s own: the
-choice is made when the program is lowered.
+gathered patches, and so are its gradients. On NVIDIA's GPUs the products serve
+for signals, a single axis of height 1: cuDNN's convolutions of few channels in
+float32 are slow, and take gigabytes. All else there, and TPU, keeps `lax`'s
+own: the choice is made when the program is lowered.
 """
 
 import functools
@@ -99,11 +101,13 @@ def conv_general_dilated(
   if one_group:
     over_patches = rhs.shape[0] == 1 or max(strides) > 1
     fast = _over_patches if over_patches else _conv
+
+  def ours(x, k):
+    return fast(x, k, strides, pads, precision)
+
+  is_signal = one_group and rhs.shape[0] == 1 and lhs.shape[1] == 1
   return lax.platform_dependent(
-    lhs,
-    rhs,
-    cpu=lambda x, k: fast(x, k, strides, pads, precision),
-    default=reference,
+    lhs, rhs, cpu=ours, cuda=ours if is_signal else reference, default=reference
   )
 
 

@@ -241,6 +241,17 @@ def test_is_canonical_convolutions_at_stride_1_over_both_axes():
   assert not all(canonical in line for line in found[reference])
 
 
+@pytest.mark.parametrize(
+  ('height', 'own'), [(1, True), (7, False)], ids=['signal', 'picture']
+)
+def test_on_a_gpu_signals_alone_have_products(height, own):
+  x, kernel = _draw((2, height, 9, 3), (1, 3, 3, 4))
+  mine, _ = _pair((1, 1), 'SAME')
+  traced = jax.jit(jax.grad(lambda a, b: jnp.sum(mine(a, b) ** 2), (0, 1)))
+  lowered = traced.trace(x, kernel).lower(lowering_platforms=('cuda',))
+  assert ('stablehlo.convolution' not in lowered.as_text()) == own
+
+
 def test_in_flax_it_is_the_same_layer():
   (x,) = _draw((2, 6, 9, 3))
   layers = [
