@@ -8,7 +8,7 @@ on the devices once for all.
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -53,6 +53,7 @@ def fit(
   total: int,
   batch_size: int,
   mapping: str = 'auto',
+  devices: Sequence[jax.Device] | None = None,
 ) -> Trained:
   """Runs all trainings to their end.
 
@@ -64,16 +65,23 @@ def fit(
     data: the training examples, arrays.
     total: steps of each.
     batch_size: examples in a step.
-    mapping: `'vmap'`, all at once, which shares them out over the devices as
-      far as their number allows; `'map'`, one after the other within the
-      program, whose batches are shared out as in the loop; or `'auto'`, which
-      is the latter on the CPU, where the first was not seen to be faster.
+    mapping: `'vmap'`, all at once, which shares them out over the devices;
+      `'map'`, one after the other within the program, whose batches are shared
+      out as in the loop; or `'auto'`, which is the latter on the CPU, where the
+      first was not seen to be faster.
+    devices: for `'vmap'`; all of them if `None`.
 
   Raises:
     UserError: the loss of a training is no longer finite.
   """
   at_once = is_vmapped(mapping)
-  mesh = _mesh(len(states)) if at_once else loop.data_mesh()
+  count = len(states)
+  if at_once:
+    mesh = _mesh((devices or jax.devices())[:count])
+    # The last one is repeated until all devices have as many.
+    rows = np.minimum(np.arange(count + -count % mesh.size), count - 1)
+  else:
+    mesh, rows = loop.data_mesh(), np.arange(count)
 
   def one(state, key, settings, data):
     runner = batches.OnDevice(make_step(settings), data, batch_size, key, mesh)
@@ -87,9 +95,10 @@ def fit(
     return jax.lax.map(lambda each: one(*each, data), (states, keys, own))
 
   stacked = jax.tree.map(lambda *a: jnp.stack(a), *states)
+  every = jax.tree.map(lambda a: a[rows], (stacked, jnp.stack(keys), own))
   axis = PartitionSpec('trainings') if at_once else PartitionSpec()
   arguments = (
-    *jax.device_put((stacked, jnp.stack(keys), own), NamedSharding(mesh, axis)),
+    *jax.device_put(every, NamedSharding(mesh, axis)),
     jax.device_put(dict(data), NamedSharding(mesh, PartitionSpec())),
   )
   began = time.perf_counter()
@@ -97,7 +106,7 @@ def fit(
   between = time.perf_counter()
   found, metrics = jax.block_until_ready(compiled(*arguments))
   ended = time.perf_counter()
-  for i, value in enumerate(np.asarray(metrics['loss'])):
+  for i, value in enumerate(np.asarray(metrics['loss'])[:count]):
     if not math.isfinite(value):
       raise errors.UserError(
         f'the loss of training {i} is {value}; lower the learning rate.'
@@ -105,8 +114,7 @@ def fit(
   found = jax.device_get(found)
   return Trained(
     [
-      jax.tree.map(lambda a, i=i: np.asarray(a[i]), found)
-      for i in range(len(states))
+      jax.tree.map(lambda a, i=i: np.asarray(a[i]), found) for i in range(count)
     ],
     between - began,
     ended - between,
@@ -120,12 +128,5 @@ def is_vmapped(mapping: str) -> bool:
   return mapping == 'vmap'
 
 
-def _mesh(count: int) -> Mesh:
-  """As many devices as divide `count` trainings evenly."""
-  size = math.gcd(count, jax.device_count())
-  return jax.make_mesh(
-    (size, 1),
-    ('trainings', 'data'),
-    axis_types=(jax.sharding.AxisType.Auto,) * 2,
-    devices=jax.devices()[:size],
-  )
+def _mesh(devices):
+  return Mesh(np.array(devices)[:, None], ('trainings', 'data'))
