@@ -110,10 +110,10 @@ def row_of(kind: str, run: Run, other: Run) -> timing.Row:
   """The row of a run in JAX beside that in PyTorch.
 
   `extra` has each stage's seconds on both sides and their `ratio`; the seconds
-  and share of the time in which something was `compiling`; what PyTorch's
-  attacks took by kind, and the share of its time that is `shared`, code of
-  scikit-learn and NumPy that both run; and `differences`, by how much each
-  target's figures in JAX are above those in PyTorch.
+  and share of the time in which anything was traced, compiled, or fetched from
+  the cache, as `compiling`; what PyTorch's attacks took by kind; the share of
+  its time that is `shared`, code of scikit-learn and NumPy that both run; and
+  `differences`, by how much each target's figures in JAX are above PyTorch's.
   """
   shared = sum(other['attack'].get(k, 0) for k in _SHARED) / other['seconds']
   share = run['compiling'] / run['seconds']

@@ -46,17 +46,12 @@ def clock(seconds: Seconds, name: str):
 def targets(study: stages.Study) -> dict[str, tuple[np.ndarray, float]]:
   """Every released embedding and control: `clean [n, d]`, and its noise."""
   out = {name: (r.clean, r.sigma) for name, r in study.released.items()}
-  n, least = (
-    len(study.x),
-    min(r.clean.shape[1] for r in study.released.values()),
-  )
-  noise = np.random.default_rng(study.config['seed']).standard_normal(
-    (n, least)
-  )
+  size = len(study.x), min(clean.shape[1] for clean, _ in out.values())
+  rng = np.random.default_rng(study.config['seed'])
   answers = networks.in_blocks(study.simple, study.x).argmax(-1)
   controls = {
     'raw': networks.flat(study.x).cpu().numpy(),
-    'noise': noise.astype(np.float32),
+    'noise': rng.standard_normal(size).astype(np.float32),
     'decision': np.eye(study.classes, dtype=np.float32)[answers],
   }
   return out | {f'control-{name}': (x, 0.0) for name, x in controls.items()}
@@ -93,6 +88,7 @@ def attack(study: stages.Study, seconds: Seconds, jobs: int) -> dict[str, Any]:
     for measure, settings in config['measures'].items():
       with clock(seconds, measure):
         out[name][measure] = measures.ALL[measure](problem, settings)
+    print(f'attack: {name}', flush=True)
   return out
 
 
