@@ -2,8 +2,8 @@
 
 `lax` differentiates a max-pool by select-and-scatter, which is slow on the CPU.
 Here each input is compared with the pooled value of its window; the first that
-equals it takes the gradient, as in `lax`. So it is on NVIDIA's GPUs for signals,
-of height 1, where it is faster as well; else GPU and TPU keep `lax`'s gradient.
+equals it takes the gradient, as in `lax`. It is faster for signals, of height
+1, on NVIDIA's GPUs as well; else GPU and TPU keep `lax`'s gradient.
 """
 
 import functools
