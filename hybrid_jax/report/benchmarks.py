@@ -25,6 +25,8 @@ _HEADINGS = (
 )
 _LINE, _HEAD = 22, 60  # pixels: of a row, around each suite's
 _WIDTH = 1000
+_LONG = 70  # letters of a label
+_TICKS = [m * 10.0**e for e in range(-3, 4) for m in (1, 2, 5)]
 _MET, _MISSED, _PLAIN = '#009E73', '#D55E00', '#0072B2'
 _BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
 
@@ -96,10 +98,10 @@ def plot(rows: list[Row]) -> go.Figure:
   if not rows:
     raise errors.UserError('there is no ratio to draw.')
   by_suite = {
-    suite: list(found)
+    suite: _Panel(list(found))
     for suite, found in itertools.groupby(rows, lambda r: r['suite'])
   }
-  counts = [len(found) for found in by_suite.values()]
+  counts = [len(panel.labels) for panel in by_suite.values()]
   height = sum(_LINE * n + _HEAD for n in counts) + _HEAD
   figure = subplots.make_subplots(
     rows=len(counts),
@@ -109,66 +111,70 @@ def plot(rows: list[Row]) -> go.Figure:
     row_heights=counts,
     vertical_spacing=_HEAD / height if len(counts) > 1 else 0,
   )
-  for place, found in enumerate(by_suite.values(), start=1):
-    _panel(figure, found, place)
+  for place, panel in enumerate(by_suite.values(), start=1):
+    panel.draw(figure, {'row': place, 'col': 1})
   style.lay_out(figure, '', '', height)
   figure.update_layout(
     margin={'l': 12, 'r': 24, 't': 40, 'b': 48}, showlegend=False, width=_WIDTH
   )
   figure.update_annotations(x=0, xanchor='left', font={'size': 15})
-  figure.update_xaxes(type='log', showgrid=True, dtick='D2')
-  figure.update_xaxes(
-    title='time of the first over the other; the line is 1, a bar the goal',
-    row=len(counts),
-  )
+  figure.update_xaxes(type='log', showgrid=True, tickvals=_TICKS)
+  figure.update_xaxes(title='A / B', row=len(counts))
   return figure
 
 
-def _panel(figure, found, place):
-  y = list(range(len(found)))
-  colours = [
-    _PLAIN if not r['goal'] else _MET if _met(r) else _MISSED for r in found
-  ]
-  for r, at, colour in zip(found, y, colours, strict=True):
-    ends = {'x': [r['ratio_min'], r['ratio_max']], 'y': [at, at]}
-    line = {'color': colour, 'width': 3}
-    figure.add_scatter(**ends, mode='lines', line=line, row=place, col=1)
-  figure.add_scatter(
-    x=[r['ratio'] for r in found],
-    y=y,
-    mode='markers',
-    marker={'color': colours, 'size': 11},
-    text=[f'{_label(r)}<br>{r["ratio"]:.2f}<br>{note(r)}' for r in found],
-    hovertemplate='%{text}<extra></extra>',
-    row=place,
-    col=1,
-  )
-  goals = [(r['goal'], at) for r, at in zip(found, y, strict=True) if r['goal']]
-  figure.add_scatter(
-    x=[goal for goal, _ in goals],
-    y=[at for _, at in goals],
-    mode='markers',
-    marker={
-      'symbol': 'line-ns',
-      'size': 16,
-      'line': {'width': 2, 'color': style.INK},
-    },
-    hoverinfo='skip',
-    row=place,
-    col=1,
-  )
-  figure.add_vline(1, line={'color': style.GREY, 'width': 1}, row=place, col=1)
-  figure.update_yaxes(
-    tickvals=y,
-    ticktext=[_label(r) for r in found],
-    range=[len(found) - 0.5, -0.5],
-    row=place,
-    col=1,
-  )
+class _Panel:
+  """A suite's lines: where one is not enough for a work, it has a heading."""
 
+  def __init__(self, rows):
+    self.labels, self.rows = [], []  # rows with the line each is at
+    for what, found in itertools.groupby(rows, lambda r: r['what']):
+      found = list(found)
+      head = f'<b>{what}</b>: {found[0]["first"]}'
+      alone = f'{head} over {found[0]["second"]}'
+      if len(found) == 1 and len(alone) < _LONG:
+        self.rows.append((len(self.labels), found[0]))
+        self.labels.append(alone)
+        continue
+      self.labels.append(head)
+      for r in found:
+        self.rows.append((len(self.labels), r))
+        self.labels.append(f'over {r["second"]}')
 
-def _label(row):
-  return f'{row["what"]}: {row["first"]} over {row["second"]}'
+  def draw(self, figure, place):
+    figure.add_vline(1, line={'color': style.GREY, 'width': 1}, **place)
+    colours = [
+      _PLAIN if not r['goal'] else _MET if _met(r) else _MISSED
+      for _, r in self.rows
+    ]
+    for (at, r), colour in zip(self.rows, colours, strict=True):
+      ends = {'x': [r['ratio_min'], r['ratio_max']], 'y': [at, at]}
+      line = {'color': colour, 'width': 3}
+      figure.add_scatter(**ends, mode='lines', line=line, **place)
+    figure.add_scatter(
+      x=[r['ratio'] for _, r in self.rows],
+      y=[at for at, _ in self.rows],
+      mode='markers',
+      marker={'color': colours, 'size': 11},
+      text=[f'{r["ratio"]:.2f}<br>{note(r)}' for _, r in self.rows],
+      hovertemplate='%{text}<extra></extra>',
+      **place,
+    )
+    bar = {'width': 2, 'color': style.INK}
+    figure.add_scatter(
+      x=[r['goal'] for _, r in self.rows if r['goal']],
+      y=[at for at, r in self.rows if r['goal']],
+      mode='markers',
+      marker={'symbol': 'line-ns', 'size': 16, 'line': bar},
+      hoverinfo='skip',
+      **place,
+    )
+    figure.update_yaxes(
+      tickvals=list(range(len(self.labels))),
+      ticktext=self.labels,
+      range=[len(self.labels) - 0.5, -0.5],
+      **place,
+    )
 
 
 def check_path(path: Path) -> None:
@@ -183,7 +189,7 @@ def check_path(path: Path) -> None:
 
 def write_plot(figure: go.Figure, path: Path) -> None:
   """Writes a page, or a picture of one that a headless browser draws."""
-  page = figure.to_html(include_plotlyjs=True).encode()
+  page = figure.to_html(config={'displayModeBar': False}).encode()
   if path.suffix == '.html':
     files.write_bytes(path, page)
     return

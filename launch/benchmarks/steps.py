@@ -2,11 +2,13 @@
 
 Both sides have the same networks, which is checked: with the same weights they
 give the same logits. Steps draw batches from data in memory, as training does;
-ours are scanned. The floating point operations of one step are XLA's count.
+ours are scanned. AdamW is fused where nothing else is said. What compiling
+takes PyTorch, before anything is timed, stands apart: the first step's seconds,
+fewer where its own cache has the network. The floating point operations of one
+step are XLA's count.
 """
 
 import dataclasses
-import itertools
 import pathlib
 import statistics
 import tempfile
@@ -15,12 +17,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from configs import utkface, watch
 from hybrid_jax import errors, plugins, progress
-from hybrid_jax.training import precision, state, steps
+from hybrid_jax.training import state, steps
 from launch.benchmarks import timing
 
 _GOAL = 0.8
@@ -68,27 +69,28 @@ class Network:
 
 _WATCH, _FACES = watch.get_config(), utkface.get_config()
 WATCH = Network(
-  '1-D CNN of configs/watch.py, 128 x 6',
+  '1-D CNN, 128 x 6',
   'cnn1d',
   _WATCH.model.options.to_dict(),
   *((1, 128, 6), 7, _WATCH.training.batch_size, _WATCH.training, 8192, 50),
 )
+# Those of configs/watch.py and configs/utkface.py, and two more.
 NETWORKS = (
   WATCH,
   Network(
-    'VGG-16 of configs/utkface.py, 48 x 48 grey',
+    'VGG-16, 48 x 48 grey, a quarter as wide',
     'vgg16',
     _FACES.model.options.to_dict(),
     *((48, 48, 1), 2, _FACES.training.batch_size, _FACES.training, 1024, 4),
   ),
   Network(
-    'VGG-16 at a quarter of its width, 224 x 224 RGB',
+    'VGG-16, 224 x 224 RGB, a quarter as wide',
     'vgg16',
     {'width': 0.25, 'dense': 1024},
     *((224, 224, 3), 2, 8, _FACES.training, 64, 2),
   ),
   Network(
-    'ResNet-18 at half its width, 32 x 32 RGB',
+    'ResNet-18, 32 x 32 RGB, half as wide',
     'resnet',
     {'depths': (2, 2, 2, 2), 'width': 32, 'small': True},
     *((32, 32, 3), 10, 64, _FACES.training, 1024, 3),
@@ -98,65 +100,49 @@ NETWORKS = (
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
   """Rows of each network; see the module."""
-  rows: list[timing.Row] = []
-  dtypes = ('float32',) if bench.platform == 'cpu' else precision.DTYPES
-  tops = {dtype: peak(dtype) for dtype in dtypes}
-  for network, dtype in itertools.product(NETWORKS, dtypes):
-    progress.say(f'a training step: {network.title}, {dtype}')
-    rows += _measured(bench, network, dtype, tops[dtype])
+  rows, top = [], peak()
+  for network in NETWORKS:
+    progress.say(f'a training step: {network.title}')
+    difference = check_same(bench, network)
+    bench.torch.ask('forget')
+    timers, notes = {'JAX': step_timer(network)}, {}
+    flops, missing = step_flops(network), ''
+    if not bench.torch.call('training.can_compile'):
+      missing = 'no C++ compiler, so without torch.compile'
+    for name, arguments in _variants(network, not missing):
+      timers[name] = bench.torch.timer(
+        'training.task', network.steps, **arguments
+      )
+      if arguments['compiled']:  # Apart, before anything is timed.
+        once = bench.torch.timer('training.task', **arguments)()
+        notes[name] = f'first step in {once:.0f} s'
+    what = f'training step, {network.title}, batch {network.batch_size}'
+    for row in bench.compare(what, timers, _GOAL):
+      share = flops / statistics.median(row['first_seconds']) / top
+      extra = {'note': notes.get(row['second'], missing)}
+      extra |= {'logits_differ': difference, 'peak_flops_a_second': top}
+      rows.append(row | {'flops': flops, 'peak_share': share, 'extra': extra})
   bench.torch.ask('forget')
-  return rows
-
-
-def _measured(bench, network, dtype, top):
-  """The rows of one network in one precision; `top` is the peak's."""
-  difference = check_same(bench, network)
-  bench.torch.ask('forget')
-  timers, notes = {'JAX': step_timer(network, dtype=dtype)}, {}
-  flops, missing = step_flops(network), ''
-  if not bench.torch.call('training.can_compile'):
-    missing = 'no C++ compiler, so without torch.compile'
-  for name, arguments in _variants(bench, network, dtype, not missing):
-    timers[name] = bench.torch.timer(
-      'training.task', network.steps, **arguments
-    )
-    if arguments['compiled']:  # Apart, before anything is timed.
-      once = bench.torch.timer('training.task', **arguments)()
-      notes[name] = f'compiled in {once:.0f} s'
-  what = f'training step, {network.title}, batch {network.batch_size}'
-  if bench.platform != 'cpu':
-    what += f', {dtype}'
-  rows = []
-  for row in bench.compare(what, timers, _GOAL):
-    share = flops / statistics.median(row['first_seconds']) / top
-    extra = {'note': notes.get(row['second'], missing)}
-    extra |= {'logits_differ': difference, 'peak_flops_a_second': top}
-    rows.append(row | {'flops': flops, 'peak_share': share, 'extra': extra})
   return rows
 
 
 def _variants(
-  bench: timing.Bench, network: Network, dtype: str, can_compile: bool
+  network: Network, can_compile: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
   """PyTorch's ways to take the step: a name, and the maker's arguments."""
   training = {'batch_size': network.batch_size}
   for name in ('learning_rate', 'weight_decay'):
     training[name] = network.config[name]
   for compiled in (False, True) if can_compile else (False,):
-    # A GPU's convolutions are for the latter; compiling takes long there.
-    for layout in (
-      ('contiguous', 'channels_last')
-      if bench.platform == 'cpu'
-      else ('channels_last',)
-    ):
+    for layout in ('contiguous', 'channels_last'):
       # The default AdamW is never the faster one; where it costs little, shown.
       for fused in (
         (False, True) if network is WATCH and not compiled else (True,)
       ):
         how = 'torch.compile' if compiled else 'eager'
-        adamw = 'fused' if fused else 'default'
+        adamw = '' if fused else ', default AdamW'
         yield (
-          f'PyTorch {how}, {layout}, {adamw} AdamW',
+          f'PyTorch {how}, {layout.replace("_", "-")}{adamw}',
           {
             'network': network.torch(),
             'training': training,
@@ -164,17 +150,12 @@ def _variants(
             'layout': layout,
             'fused': fused,
             'compiled': compiled,
-            'autocast': dtype == 'bfloat16',
           },
         )
 
 
 def scanned(
-  network: Network,
-  objective: str,
-  batch_size: int,
-  length: int,
-  dtype: str = 'float32',
+  network: Network, objective: str, batch_size: int, length: int
 ) -> tuple[Any, ...]:
   """A jitted scan of `length` steps, as in `training.loop`, and its arguments.
 
@@ -183,9 +164,8 @@ def scanned(
     objective: `'task'`, or `'siamese'` at the last split point of the watch's.
     batch_size: examples in a step.
     length: how many steps.
-    dtype: what the network computes in.
   """
-  step, start, data, key = _prepared(network, objective, dtype)
+  step, start, data, key = _prepared(network, objective)
 
   @jax.jit
   def run(start, data, key):
@@ -201,15 +181,12 @@ def scanned(
 
 
 def step_timer(
-  network: Network,
-  objective: str = 'task',
-  batch_size: int = 0,
-  dtype: str = 'float32',
+  network: Network, objective: str = 'task', batch_size: int = 0
 ) -> timing.Timer:
   """Seconds a step; a larger batch has fewer steps timed at once."""
   batch_size = batch_size or network.batch_size
   length = max(1, network.steps * network.batch_size // batch_size)
-  program = scanned(network, objective, batch_size, length, dtype)
+  program = scanned(network, objective, batch_size, length)
   return lambda: timing.seconds(*program) / length
 
 
@@ -221,15 +198,12 @@ def step_flops(network: Network) -> float:
   return float((compiled.cost_analysis() or {})['flops'])
 
 
-def _prepared(network, objective, dtype='float32'):
+def _prepared(network, objective):
   model, tx = network.model(), state.optimizer(network.config)
-  trained = precision.trainable(
-    model, ml_collections.ConfigDict({'dtype': dtype})
-  )
-  step = steps.make_task_step(trained, tx)
+  step = steps.make_task_step(model, tx)
   if objective == 'siamese':
     step = steps.make_siamese_step(
-      trained, tx, model.SPLIT_POINTS[-1], _WATCH.siamese
+      model, tx, model.SPLIT_POINTS[-1], _WATCH.siamese
     )
   n, key = network.examples, jax.random.key(0)
   x = jax.random.normal(key, (n, *network.example))
@@ -238,11 +212,11 @@ def _prepared(network, objective, dtype='float32'):
   return step, state.create(params, tx), {'x': x, 'primary': y}, key
 
 
-def peak(dtype: str) -> float:
-  """Floating point operations a second of the best square product."""
+def peak() -> float:
+  """Floating point operations a second of the best square float32 product."""
   best = 0.0
   for side in _PEAK_SIDES:
-    a = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype)
+    a = jax.random.normal(jax.random.key(0), (side, side))
     product = jax.jit(jnp.matmul)
     found = [timing.seconds(product, a, a) for _ in range(4)][1:]
     best = max(best, 2 * side**3 / min(found))
@@ -258,8 +232,7 @@ def check_same(bench: timing.Bench, network: Network) -> float:
   model = network.model()
   x = jax.random.normal(jax.random.key(1), (2, *network.example))
   params = jax.jit(model.init)(jax.random.key(0), x)['params']
-  with jax.default_matmul_precision('highest'):  # Of a GPU, not TF32.
-    ours = np.asarray(jax.jit(model.apply)({'params': params}, x))
+  ours = np.asarray(jax.jit(model.apply)({'params': params}, x))
   weights = {f'w{i}': w for i, w in enumerate(torch_weights(model, params))}
   with tempfile.TemporaryDirectory() as folder:
     file = pathlib.Path(folder) / 'weights.npz'
