@@ -15,7 +15,7 @@ from hybrid_jax import errors
 from hybrid_jax.metrics import ranks
 from hybrid_jax.report import benchmarks as report
 from launch import bench
-from launch.benchmarks import growth, steps, timing
+from launch.benchmarks import growth, networks, timing
 from launch.benchmarks import ranks as ranks_suite
 from tests import studies
 
@@ -144,7 +144,7 @@ def test_a_missing_pytorch_is_told():
 
 def _small():
   """The networks of the suite, so small that they compile fast."""
-  cnn, vgg, _, resnet = steps.NETWORKS
+  cnn, vgg, _, resnet = networks.NETWORKS
   return (
     cnn,
     dataclasses.replace(
@@ -161,7 +161,7 @@ def test_weights_go_over_in_pytorchs_order_and_shapes():
   model = network.model()
   x = np.zeros((1, *network.example), np.float32)
   params = jax.jit(model.init)(jax.random.key(0), x)['params']
-  found = steps.torch_weights(model, params)
+  found = networks.torch_weights(model, params)
   # The stem; two blocks; then one that starts the next stage.
   conv, norm = (8, 8, 3, 3), [(8,), (8,)]
   shapes = [(8, 3, 3, 3), *norm, *[conv, *norm] * 4]
@@ -190,7 +190,7 @@ def test_scikit_learn_gives_the_same_ranks():
 def test_both_sides_have_the_same_networks_and_ranks():
   own = timing.Bench(torch_python=str(_TORCH))
   for network in _small():
-    assert steps.check_same(own, network) < 1e-5
+    assert networks.check_same(own, network) < 1e-5
   ranks_suite.check_same(own)
 
 
@@ -203,10 +203,10 @@ def test_another_network_is_refused():
     model=cnn.model, example=cnn.example, title='it', torch=lambda: other
   )
   with pytest.raises(errors.UserError, match='PyTorch process failed'):
-    steps.check_same(own, network)
+    networks.check_same(own, network)
 
 
 def test_every_suite_is_a_file():
   folder = pathlib.Path(bench.__file__).parent / 'benchmarks'
   found = {path.stem for path in folder.glob('*.py')}
-  assert found - {'__init__', 'timing'} <= set(bench.SUITES)
+  assert found - {'__init__', 'networks', 'timing'} <= set(bench.SUITES)

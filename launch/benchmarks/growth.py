@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from hybrid_jax import progress
 from hybrid_jax.training import batches, loop, state
 from hybrid_jax.training import steps as training
-from launch.benchmarks import adversaries, siamese, steps, timing
+from launch.benchmarks import adversaries, networks, siamese, steps, timing
 
 _WINDOWS = 5924  # that the watch study has
 _TIMES = (1, 10, 100)
@@ -27,7 +27,7 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
     bench,
     'step of the watch CNN, batch',
     siamese.BATCHES,
-    lambda size: steps.step_timer(steps.WATCH, 'task', size),
+    lambda size: steps.step_timer(networks.WATCH, 'task', size),
   )
   progress.say('how an epoch grows with its windows')
   found += grown(
@@ -71,7 +71,7 @@ def epoch_timer(windows: int) -> timing.Timer:
   They are the study's number of windows, so many times. No more steps are timed
   than the study takes between two checkpoints; they are scaled to the epoch.
   """
-  network = steps.WATCH
+  network = networks.WATCH
   model, tx = network.model(), state.optimizer(network.config)
   key = jax.random.key(0)
   few = jax.random.normal(key, (_WINDOWS, *network.example))

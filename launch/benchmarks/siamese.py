@@ -4,7 +4,7 @@ import resource
 import sys
 
 from hybrid_jax import progress
-from launch.benchmarks import steps, timing
+from launch.benchmarks import networks, steps, timing
 
 _GOAL, _GOAL_TO = 1.1, 1024
 BATCHES = (128, 256, 512, 1024, 2048, 4096, 8192)
@@ -16,7 +16,7 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
   for count in BATCHES:
     progress.say(f'the Siamese step, batch {count}')
     timers = {
-      f'{name} step': steps.step_timer(steps.WATCH, name, count)
+      f'{name} step': steps.step_timer(networks.WATCH, name, count)
       for name in ('siamese', 'task')
     }
     goal = _GOAL if count <= _GOAL_TO else None

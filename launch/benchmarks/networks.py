@@ -1,0 +1,134 @@
+"""The networks that are timed, and the proof that PyTorch's are the same."""
+
+import dataclasses
+import pathlib
+import tempfile
+from typing import Any
+
+import jax
+import numpy as np
+
+from configs import utkface, watch
+from hybrid_jax import errors, plugins
+from launch.benchmarks import timing
+
+_MOST_DIFFERENCE = 1e-4  # between the two sides' logits
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+  """A network and how it is trained.
+
+  Attributes:
+    title: what the table calls it.
+    name: of the model, in `hybrid_jax.models` and `launch.pytorch.networks`.
+    options: the model's fields, but for `classes`.
+    example: its shape `[height, width, channels]`.
+    classes: how many logits.
+    batch_size: examples in a step.
+    config: the settings of the training.
+    examples: in memory.
+    steps: timed at once.
+  """
+
+  title: str
+  name: str
+  options: dict[str, Any]
+  example: tuple[int, int, int]
+  classes: int
+  batch_size: int
+  config: Any
+  examples: int
+  steps: int
+
+  def model(self) -> Any:
+    """The Flax module."""
+    module = plugins.load('model', self.name)
+    return module.Model(classes=self.classes, **self.options)
+
+  def torch(self) -> dict[str, Any]:
+    """The arguments of `launch.pytorch.networks.make`, but for the layout."""
+    named = {k: v for k, v in self.options.items() if k != 'small'}
+    named = {'name': self.name, 'options': named, 'example': self.example}
+    return named | {'classes': self.classes}
+
+
+_WATCH, _FACES = watch.get_config(), utkface.get_config()
+SIAMESE = _WATCH.siamese  # the settings of its fine-tuning
+WATCH = Network(
+  '1-D CNN, 128 x 6',
+  'cnn1d',
+  _WATCH.model.options.to_dict(),
+  *((1, 128, 6), 7, _WATCH.training.batch_size, _WATCH.training, 8192, 50),
+)
+# Those of configs/watch.py and configs/utkface.py, and two more.
+NETWORKS = (
+  WATCH,
+  Network(
+    'VGG-16, 48 x 48 grey, a quarter as wide',
+    'vgg16',
+    _FACES.model.options.to_dict(),
+    *((48, 48, 1), 2, _FACES.training.batch_size, _FACES.training, 1024, 4),
+  ),
+  Network(
+    'VGG-16, 224 x 224 RGB, a quarter as wide',
+    'vgg16',
+    {'width': 0.25, 'dense': 1024},
+    *((224, 224, 3), 2, 8, _FACES.training, 64, 2),
+  ),
+  Network(
+    'ResNet-18, 32 x 32 RGB, half as wide',
+    'resnet',
+    {'depths': (2, 2, 2, 2), 'width': 32, 'small': True},
+    *((32, 32, 3), 10, 64, _FACES.training, 1024, 3),
+  ),
+)
+
+
+def check_same(bench: timing.Bench, network: Network) -> float:
+  """How far the two sides' logits differ with the same weights.
+
+  Raises:
+    UserError: by more than rounding; then there is nothing to compare.
+  """
+  model = network.model()
+  x = jax.random.normal(jax.random.key(1), (2, *network.example))
+  params = jax.jit(model.init)(jax.random.key(0), x)['params']
+  ours = np.asarray(jax.jit(model.apply)({'params': params}, x))
+  weights = {f'w{i}': w for i, w in enumerate(torch_weights(model, params))}
+  with tempfile.TemporaryDirectory() as folder:
+    file = pathlib.Path(folder) / 'weights.npz'
+    np.savez(file, x=np.asarray(x), allow_pickle=False, **weights)
+    arguments = {'network': network.torch(), 'file': str(file)}
+    theirs = bench.torch.call('training.logits', **arguments)
+  difference = float(np.abs(ours - np.asarray(theirs)).max())
+  if not difference < _MOST_DIFFERENCE:
+    raise errors.UserError(
+      f'{network.title}: the logits of the two sides differ by'
+      f' {difference:.2g}.'
+    )
+  return difference
+
+
+def torch_weights(model: Any, params: Any) -> list[np.ndarray]:
+  """The parameters in the order and with the axes of PyTorch's layers.
+
+  Of each layer the kernel, or a norm's scale, and then the bias; kernels
+  `[out, in, height, width]` or `[out, in]`.
+  """
+  found: list[np.ndarray] = []
+
+  def add(layer):
+    for name in ('kernel', 'scale', 'bias'):
+      if name in layer:
+        a = np.asarray(layer[name])
+        axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[a.ndim]
+        found.append(np.ascontiguousarray(a.transpose(axes)))
+    for name in sorted(layer):  # `conv1`, `conv1_norm`, `conv2`, ...
+      if isinstance(layer[name], dict):
+        add(layer[name])
+
+  for block in (*model.SPLIT_POINTS, 'head'):
+    if block in params:  # A pool has none.
+      add(params[block])
+  return found
