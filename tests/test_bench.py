@@ -151,7 +151,9 @@ def _small():
       vgg, options=vgg.options | {'width': 0.125}, example=(32, 32, 1)
     ),
     dataclasses.replace(
-      resnet, options=resnet.options | {'width': 8}, example=(16, 16, 3)
+      resnet,
+      options=resnet.options | {'width': 8, 'depths': (2, 1, 1, 1)},
+      example=(16, 16, 3),
     ),
   )
 
@@ -160,7 +162,9 @@ def test_weights_go_over_in_pytorchs_order_and_shapes():
   network = _small()[2]
   model = network.model()
   x = np.zeros((1, *network.example), np.float32)
-  params = jax.jit(model.init)(jax.random.key(0), x)['params']
+  shapes = jax.eval_shape(model.init, jax.random.key(0), x)['params']
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(lambda a: rng.standard_normal(a.shape), shapes)
   found = networks.torch_weights(model, params)
   # The stem; two blocks; then one that starts the next stage.
   conv, norm = (8, 8, 3, 3), [(8,), (8,)]

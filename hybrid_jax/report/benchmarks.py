@@ -119,7 +119,7 @@ def plot(rows: list[Row]) -> go.Figure:
   )
   figure.update_annotations(x=0, xanchor='left', font={'size': 15})
   figure.update_xaxes(type='log', showgrid=True, tickvals=_TICKS)
-  figure.update_xaxes(title='A / B', row=len(counts))
+  figure.update_xaxes(title='time of A over B (bars: goals)', row=len(counts))
   return figure
 
 
@@ -142,7 +142,6 @@ class _Panel:
         self.labels.append(f'over {r["second"]}')
 
   def draw(self, figure, place):
-    figure.add_vline(1, line={'color': style.GREY, 'width': 1}, **place)
     colours = [
       _PLAIN if not r['goal'] else _MET if _met(r) else _MISSED
       for _, r in self.rows
@@ -169,6 +168,8 @@ class _Panel:
       hoverinfo='skip',
       **place,
     )
+    # Last: a panel without traces would be left out.
+    figure.add_vline(1, line={'color': style.INK, 'width': 1}, **place)
     figure.update_yaxes(
       tickvals=list(range(len(self.labels))),
       ticktext=self.labels,

@@ -1,6 +1,7 @@
 """The networks that are timed, and the proof that PyTorch's are the same."""
 
 import dataclasses
+import math
 import pathlib
 import tempfile
 from typing import Any
@@ -93,7 +94,7 @@ def check_same(bench: timing.Bench, network: Network) -> float:
   """
   model = network.model()
   x = jax.random.normal(jax.random.key(1), (2, *network.example))
-  params = jax.jit(model.init)(jax.random.key(0), x)['params']
+  params = _random(jax.eval_shape(model.init, jax.random.key(0), x)['params'])
   ours = np.asarray(jax.jit(model.apply)({'params': params}, x))
   weights = {f'w{i}': w for i, w in enumerate(torch_weights(model, params))}
   with tempfile.TemporaryDirectory() as folder:
@@ -132,3 +133,16 @@ def torch_weights(model: Any, params: Any) -> list[np.ndarray]:
     if block in params:  # A pool has none.
       add(params[block])
   return found
+
+
+def _random(shapes):
+  """Weights of which none is like another, also where they start as 0 or 1."""
+  rng = np.random.default_rng(0)
+
+  def draw(path, a):
+    drawn = rng.standard_normal(a.shape).astype(np.float32)
+    if path[-1].key == 'kernel':
+      return drawn * np.sqrt(2 / math.prod(a.shape[:-1]), dtype=np.float32)
+    return 0.1 * drawn + (path[-1].key == 'scale')
+
+  return jax.tree_util.tree_map_with_path(draw, shapes)

@@ -16,8 +16,8 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
   for count in BATCHES:
     progress.say(f'the Siamese step, batch {count}')
     timers = {
-      f'{name} step': steps.step_timer(networks.WATCH, name, count)
-      for name in ('siamese', 'task')
+      who: steps.step_timer(networks.WATCH, objective, count)
+      for who, objective in (('all pairs', 'siamese'), ('plain', 'task'))
     }
     goal = _GOAL if count <= _GOAL_TO else None
     rows += bench.compare(f'Siamese step, batch {count}', timers, goal)
