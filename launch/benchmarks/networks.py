@@ -95,7 +95,8 @@ def check_same(bench: timing.Bench, network: Network) -> float:
   model = network.model()
   x = jax.random.normal(jax.random.key(1), (2, *network.example))
   params = _random(jax.eval_shape(model.init, jax.random.key(0), x)['params'])
-  ours = np.asarray(jax.jit(model.apply)({'params': params}, x))
+  with jax.default_matmul_precision('highest'):  # Of a GPU, not TF32.
+    ours = np.asarray(jax.jit(model.apply)({'params': params}, x))
   weights = {f'w{i}': w for i, w in enumerate(torch_weights(model, params))}
   with tempfile.TemporaryDirectory() as folder:
     file = pathlib.Path(folder) / 'weights.npz'

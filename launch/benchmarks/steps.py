@@ -8,15 +8,17 @@ fewer where its own cache has the network. The floating point operations of one
 step are XLA's count.
 """
 
+import itertools
 import statistics
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 
 from hybrid_jax import progress
-from hybrid_jax.training import state, steps
+from hybrid_jax.training import precision, state, steps
 from launch.benchmarks import networks, timing
 
 _GOAL = 0.8
@@ -25,41 +27,55 @@ _PEAK_SIDES = (1024, 2048, 4096)
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
   """Rows of each network; see the module."""
-  rows, top = [], peak()
-  for network in networks.NETWORKS:
-    progress.say(f'a training step: {network.title}')
-    difference = networks.check_same(bench, network)
-    bench.torch.ask('forget')
-    timers, notes = {'JAX': step_timer(network)}, {}
-    flops, missing = step_flops(network), ''
-    if not bench.torch.call('training.can_compile'):
-      missing = 'no C++ compiler, so without torch.compile'
-    for name, arguments in _variants(network, not missing):
-      timers[name] = bench.torch.timer(
-        'training.task', network.steps, **arguments
-      )
-      if arguments['compiled']:  # Apart, before anything is timed.
-        once = bench.torch.timer('training.task', **arguments)()
-        notes[name] = f'first step in {once:.0f} s'
-    what = f'training step, {network.title}, batch {network.batch_size}'
-    for row in bench.compare(what, timers, _GOAL):
-      share = flops / statistics.median(row['first_seconds']) / top
-      extra = {'note': notes.get(row['second'], missing)}
-      extra |= {'logits_differ': difference, 'peak_flops_a_second': top}
-      rows.append(row | {'flops': flops, 'peak_share': share, 'extra': extra})
+  rows: list[timing.Row] = []
+  dtypes = ('float32',) if bench.platform == 'cpu' else precision.DTYPES
+  tops = {dtype: peak(dtype) for dtype in dtypes}
+  for network, dtype in itertools.product(networks.NETWORKS, dtypes):
+    progress.say(f'a training step: {network.title}, {dtype}')
+    rows += _measured(bench, network, dtype, tops[dtype])
   bench.torch.ask('forget')
   return rows
 
 
+def _measured(bench, network, dtype, top):
+  """The rows of one network in one precision; `top` is the peak's."""
+  difference = networks.check_same(bench, network)
+  bench.torch.ask('forget')
+  timers, notes = {'JAX': step_timer(network, dtype=dtype)}, {}
+  flops, missing = step_flops(network), ''
+  if not bench.torch.call('training.can_compile'):
+    missing = 'no C++ compiler, so without torch.compile'
+  for name, arguments in _variants(bench, network, dtype, not missing):
+    timers[name] = bench.torch.timer(
+      'training.task', network.steps, **arguments
+    )
+    if arguments['compiled']:  # Apart, before anything is timed.
+      once = bench.torch.timer('training.task', **arguments)()
+      notes[name] = f'first step in {once:.0f} s'
+  what = f'training step, {network.title}, batch {network.batch_size}'
+  if bench.platform != 'cpu':
+    what += f', {dtype}'
+  rows = []
+  for row in bench.compare(what, timers, _GOAL):
+    share = flops / statistics.median(row['first_seconds']) / top
+    extra = {'note': notes.get(row['second'], missing)}
+    extra |= {'logits_differ': difference, 'peak_flops_a_second': top}
+    rows.append(row | {'flops': flops, 'peak_share': share, 'extra': extra})
+  return rows
+
+
 def _variants(
-  network: networks.Network, can_compile: bool
+  bench: timing.Bench, network: networks.Network, dtype: str, can_compile: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
   """PyTorch's ways to take the step: a name, and the maker's arguments."""
+  layouts = ['contiguous', 'channels_last']
+  if bench.platform != 'cpu':
+    del layouts[0]  # The other is for a GPU's convolutions; compiling is slow.
   training = {'batch_size': network.batch_size}
   for name in ('learning_rate', 'weight_decay'):
     training[name] = network.config[name]
   for compiled in (False, True) if can_compile else (False,):
-    for layout in ('contiguous', 'channels_last'):
+    for layout in layouts:
       # The default AdamW is the slower one; it is shown where it costs little.
       both = network is networks.WATCH and not compiled
       for fused in (False, True) if both else (True,):
@@ -67,12 +83,17 @@ def _variants(
         adamw = '' if fused else ', default AdamW'
         name = f'PyTorch {how}, {layout.replace("_", "-")}{adamw}'
         way = {'layout': layout, 'fused': fused, 'compiled': compiled}
+        way['autocast'] = dtype == 'bfloat16'
         work = {'network': network.torch(), 'training': training}
         yield name, work | way | {'examples': network.examples}
 
 
 def scanned(
-  network: networks.Network, objective: str, batch_size: int, length: int
+  network: networks.Network,
+  objective: str,
+  batch_size: int,
+  length: int,
+  dtype: str = 'float32',
 ) -> tuple[Any, ...]:
   """A jitted scan of `length` steps, as in `training.loop`, and its arguments.
 
@@ -81,8 +102,9 @@ def scanned(
     objective: `'task'`, or `'siamese'` at the last split point of the watch's.
     batch_size: examples in a step.
     length: how many steps.
+    dtype: what the network computes in.
   """
-  step, start, data, key = _prepared(network, objective)
+  step, start, data, key = _prepared(network, objective, dtype)
 
   @jax.jit
   def run(start, data, key):
@@ -98,12 +120,15 @@ def scanned(
 
 
 def step_timer(
-  network: networks.Network, objective: str = 'task', batch_size: int = 0
+  network: networks.Network,
+  objective: str = 'task',
+  batch_size: int = 0,
+  dtype: str = 'float32',
 ) -> timing.Timer:
   """Seconds a step; a larger batch has fewer steps timed at once."""
   batch_size = batch_size or network.batch_size
   length = max(1, network.steps * network.batch_size // batch_size)
-  program = scanned(network, objective, batch_size, length)
+  program = scanned(network, objective, batch_size, length, dtype)
   return lambda: timing.seconds(*program) / length
 
 
@@ -115,12 +140,15 @@ def step_flops(network: networks.Network) -> float:
   return float((compiled.cost_analysis() or {})['flops'])
 
 
-def _prepared(network, objective):
+def _prepared(network, objective, dtype='float32'):
   model, tx = network.model(), state.optimizer(network.config)
-  step = steps.make_task_step(model, tx)
+  trained = precision.trainable(
+    model, ml_collections.ConfigDict({'dtype': dtype})
+  )
+  step = steps.make_task_step(trained, tx)
   if objective == 'siamese':
     step = steps.make_siamese_step(
-      model, tx, model.SPLIT_POINTS[-1], networks.SIAMESE
+      trained, tx, model.SPLIT_POINTS[-1], networks.SIAMESE
     )
   n, key = network.examples, jax.random.key(0)
   x = jax.random.normal(key, (n, *network.example))
@@ -129,11 +157,11 @@ def _prepared(network, objective):
   return step, state.create(params, tx), {'x': x, 'primary': y}, key
 
 
-def peak() -> float:
-  """Floating point operations a second of the best square float32 product."""
+def peak(dtype: str) -> float:
+  """Floating point operations a second of the best square product."""
   best = 0.0
   for side in _PEAK_SIDES:
-    a = jax.random.normal(jax.random.key(0), (side, side))
+    a = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype)
     product = jax.jit(jnp.matmul)
     found = [timing.seconds(product, a, a) for _ in range(4)][1:]
     best = max(best, 2 * side**3 / min(found))
