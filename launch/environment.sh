@@ -1,23 +1,27 @@
-# Sourced by the other scripts: makes .venv once, and again when its inputs
-# change. Afterwards $PYTHON is its interpreter. PYTHON3 names the base Python.
+# Sourced by the other scripts. `make_environment` makes .venv once, and again
+# when its inputs change, with the versions of constraints.txt, the newest;
+# `make_environment oldest` makes .venv-oldest by constraints-oldest.txt.
+# Afterwards $PYTHON is its interpreter. PYTHON3 names the base Python.
 
 make_environment() {
-  local root base stamp
+  local root base folder limits stamp
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   base=${PYTHON3:-python3}
-  PYTHON=$root/.venv/bin/python
-  stamp=$(cat "$root/pyproject.toml" "$root/constraints.txt" | sha256sum)
-  if [ "$(cat "$root/.venv/stamp" 2>/dev/null)" = "$stamp" ]; then
+  folder=$root/.venv${1:+-$1}
+  limits=$root/constraints${1:+-$1}.txt
+  PYTHON=$folder/bin/python
+  stamp=$(cat "$root/pyproject.toml" "$limits" | sha256sum)
+  if [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ]; then
     return
   fi
   "$base" -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14)' || {
     echo "error: $base is not Python 3.11 to 3.13; set PYTHON3" >&2
     return 1
   }
-  echo "making $root/.venv (some minutes, once)" >&2
-  "$base" -m venv "$root/.venv" &&
+  echo "making $folder (some minutes, once)" >&2
+  "$base" -m venv "$folder" &&
     "$PYTHON" -m pip install --quiet --disable-pip-version-check \
-      --constraint "$root/constraints.txt" \
+      --constraint "$limits" \
       --editable "$root[watch,faces,digits,images,pretrained,export,serve,test]" &&
-    echo "$stamp" > "$root/.venv/stamp"
+    echo "$stamp" > "$folder/stamp"
 }

@@ -1,17 +1,36 @@
 #!/usr/bin/env bash
 # Lint, format, types, tests: bash launch/test.sh [pytest arguments]
+# Without arguments the oldest versions that are allowed are tested after the
+# newest; `JAX=oldest bash launch/test.sh [pytest arguments]` does that alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/environment.sh
-make_environment
-# The page's tests need LiteRT.js and Chromium, and are skipped without either.
-if command -v npm > /dev/null; then
-  bash hybrid_jax/serving/page/vendor.sh || echo 'the page is not tested' >&2
-fi
-"$PYTHON" -m ruff check .
-"$PYTHON" -m ruff format --check .
-"$PYTHON" -m pyrefly check --python-interpreter-path "$PYTHON"
+
 # A file's tests stay together, since they share what they train; files go in
 # their order, in which those that take long are not the last.
-"$PYTHON" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-  --no-loadscope-reorder "$@"
+run_pytest() {
+  "$PYTHON" -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+    --no-loadscope-reorder "$@"
+}
+
+# What depends on the versions of JAX, Flax, Optax, Orbax, Plotly and uvicorn.
+OLDEST=(tests/test_colabs.py tests/models tests/training tests/release
+  tests/adversaries tests/audit tests/metrics tests/test_sweep.py
+  tests/serving/test_server.py)
+
+if [ "${JAX:-newest}" = newest ]; then
+  make_environment
+  # The page's tests need LiteRT.js and Chromium, and are skipped without either.
+  if command -v npm > /dev/null; then
+    bash hybrid_jax/serving/page/vendor.sh || echo 'the page is not tested' >&2
+  fi
+  "$PYTHON" -m ruff check .
+  "$PYTHON" -m ruff format --check .
+  "$PYTHON" -m pyrefly check --python-interpreter-path "$PYTHON"
+  run_pytest "$@"
+fi
+if [ "${JAX:-}" = oldest ] || [ $# -eq 0 ]; then
+  make_environment oldest
+  if [ $# -eq 0 ]; then set -- "${OLDEST[@]}"; fi
+  run_pytest "$@"
+fi
