@@ -1,6 +1,7 @@
 """What all commands share: flags, compiled programs, and one-line errors."""
 
 import difflib
+import functools
 import itertools
 import os
 import pathlib
@@ -18,6 +19,13 @@ _CACHE = flags.DEFINE_string(
   'compilation_cache',
   str(pathlib.Path.home() / '.cache' / 'hybrid_jax'),
   'Where compiled programs are kept from run to run; empty for nowhere.',
+)
+
+_PROFILE = flags.DEFINE_string(
+  'profile',
+  None,
+  'A folder for a trace of the whole run, which Perfetto and XProf open: for'
+  ' few steps and one stage.',
 )
 
 # What wrong code raises; other errors tell of what it was given.
@@ -126,10 +134,19 @@ def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
   logging.set_verbosity(logging.ERROR)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # Its chatter at export.
   try:
-    app.run(main, flags_parser=_parse)
+    app.run(functools.partial(_traced, main), flags_parser=_parse)
   except errors.UserError as e:
     print(f'error: {e}', file=sys.stderr)
     sys.exit(mistake)
+
+
+def _traced(main, argv):
+  if not _PROFILE.value:
+    return main(argv)
+  import jax
+
+  with jax.profiler.trace(_PROFILE.value, create_perfetto_trace=True):
+    return main(argv)
 
 
 def _parse(argv):

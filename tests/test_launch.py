@@ -1,5 +1,7 @@
 """A user's mistake is one clear line, before any work."""
 
+import gzip
+import json
 import subprocess
 import sys
 import time
@@ -92,3 +94,20 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
   assert 'error: could not' in done.stderr
   assert 'Traceback' not in done.stderr
   assert not list((tmp_path / 'run').rglob('*.tmp'))
+
+
+def test_a_profile_opens_in_perfetto_and_xprof(tmp_path):
+  profile = tmp_path / 'profile'
+  done = studies.run(
+    tmp_path / 'run',
+    '--stages=data,train',
+    '--config.training.steps=2',
+    f'--profile={profile}',
+  )
+  assert done.returncode == 0, done.stderr
+  (trace,) = profile.rglob('perfetto_trace.json.gz')
+  events = json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
+  assert any(event.get('dur', 0) > 0 for event in events)
+  (planes,) = profile.rglob('*.xplane.pb')
+  # The scopes of the step are in its program's metadata, which XProf shows.
+  assert b'optimizer' in planes.read_bytes()
