@@ -17,6 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Training, release, attack and rivals, without data and model."""
   c = ml_collections.ConfigDict()
   c.seed = 0
+  c.distributed = False  # over several processes; see docs/scaling.md
 
   c.model = ml_collections.ConfigDict()
   # What trainings compute in; 'bfloat16' is for GPU and TPU.

@@ -7,6 +7,8 @@ from typing import Any, TextIO
 import tqdm
 
 _LINE_EVERY_SECONDS = 10.0
+# Set by `silence`.
+_silent = False
 
 
 class Progress:
@@ -34,7 +36,7 @@ class Progress:
         file=stream,
         dynamic_ncols=True,
       )
-      if stream.isatty()
+      if stream.isatty() and not _silent
       else None
     )
 
@@ -48,6 +50,8 @@ class Progress:
   def advance(self, units: int, **values: float | str) -> None:
     """Adds `units` done, and shows `values` beside them."""
     self._done += units
+    if _silent:
+      return
     if self._bar is not None:
       self._bar.set_postfix(values, refresh=False)
       self._bar.update(units)
@@ -73,5 +77,13 @@ class Progress:
 
 def say(message: str) -> None:
   """One plain line on standard error, between bars."""
+  if _silent:
+    return
   tqdm.tqdm.write(message, file=sys.stderr)
   sys.stderr.flush()
+
+
+def silence() -> None:
+  """Shows nothing more: another process speaks for this one."""
+  global _silent
+  _silent = True

@@ -135,11 +135,14 @@ def check_attack(config: ml_collections.ConfigDict) -> None:
 def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Makes `workdir` this config's own, or finds that it already is.
 
+  In how many processes a study runs is not part of what it is.
+
   Raises:
     UserError: it belongs to another config; the differing keys are named.
   """
   path = workdir / 'config.json'
   wanted = json.loads(config.to_json_best_effort())
+  wanted.pop('distributed', None)
   if not path.exists():
     files.write_json(path, wanted)
     return

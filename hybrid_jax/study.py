@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import ml_collections
 
 from hybrid_jax import errors, files, plugins, progress, settings
+from hybrid_jax.distributed import processes
 from hybrid_jax.models import base as models
 from hybrid_jax.stages import base
 
@@ -23,6 +24,8 @@ STAGES = (
   'export',
   'report',
 )
+# Those in which every process of a distributed run has a part.
+_TOGETHER = ('train', 'siamese', 'defend', 'attack', 'rivals')
 
 
 def run(
@@ -31,6 +34,9 @@ def run(
   stages: Sequence[str] = STAGES,
 ) -> base.Study:
   """Runs the named stages in order; what an earlier run finished is kept.
+
+  Several processes of one distributed run all call this alike. They train as
+  one program and share out what is attacked; the first does all else.
 
   Args:
     config: see `configs/watch.py`.
@@ -46,16 +52,23 @@ def run(
   settings.check(config, model.SPLIT_POINTS)
   models.make(config.model, 2)
   study = base.Study(ml_collections.FrozenConfigDict(config), workdir)
-  fresh = not workdir.exists()
+  fresh = processes.is_first() and not workdir.exists()
+  if processes.is_first():
+    settings.claim(workdir, config)
+  processes.check_shared(workdir)
   settings.claim(workdir, config)
   for stage in (s for s in STAGES if s in stages):
     started = time.monotonic()
     try:
-      importlib.import_module(f'hybrid_jax.stages.{stage}').run(study)
+      if stage in _TOGETHER or processes.is_first():
+        importlib.import_module(f'hybrid_jax.stages.{stage}').run(study)
     except errors.UserError:
       if fresh and stage == STAGES[0]:  # Nothing was begun with these data.
         shutil.rmtree(workdir)
       raise
+    processes.barrier(stage)
+    if not processes.is_first():
+      continue
     seconds = time.monotonic() - started
     # Times differ from run to run, so they live apart from the figures.
     path = workdir / 'timings.json'

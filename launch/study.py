@@ -1,6 +1,8 @@
 """Runs a study: from recordings to a private, deployable split with evidence.
 
 python -m launch.study --config=configs/watch.py --workdir=runs/watch
+
+With --config.distributed=true, over several processes; see docs/scaling.md.
 """
 
 import pathlib
@@ -10,7 +12,7 @@ from ml_collections import config_flags
 
 from hybrid_jax import errors, plugins
 from hybrid_jax import study as studies
-from launch import command
+from launch import command, processes
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'What to study.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where all results go.')
@@ -34,7 +36,14 @@ def main(argv: list[str]) -> None:
   if config is None or workdir is None:
     raise errors.UserError('--config and --workdir are needed; see --help.')
   command.set_up_jax()
-  studies.run(config, pathlib.Path(workdir), tuple(_STAGES.value))
+
+  def work() -> None:
+    studies.run(config, pathlib.Path(workdir), tuple(_STAGES.value))
+
+  if config.get('distributed'):
+    processes.run(work)
+  else:
+    work()
 
 
 if __name__ == '__main__':

@@ -7,16 +7,22 @@ import threadpoolctl
 
 from hybrid_jax import files, progress
 from hybrid_jax.audit import base as audit
+from hybrid_jax.distributed import processes
 from hybrid_jax.stages import base, problems
 
 
 def run(study: base.Study) -> None:
-  """Writes `results/MEASURE/TARGET.json`; those that are done are kept."""
-  tasks = [
-    (measure, target)
+  """Writes `results/MEASURE/TARGET.json`; those that are done are kept.
+
+  The processes of a distributed run share out the targets, by all of them
+  rather than by those that are left, which they would see at other times.
+  """
+  asked = {
+    target: audit.asked(study.config.attack, split_point)
     for target, split_point in _targets(study)
-    for measure in audit.asked(study.config.attack, split_point)
-  ]
+  }
+  shared = processes.share(sorted(asked, key=lambda t: -len(asked[t])))
+  tasks = [(m, t) for t in asked if t in shared for m in asked[t]]
   left = [t for t in tasks if not study.result(*t).exists()]
   if not left:
     return

@@ -8,6 +8,7 @@ import numpy as np
 
 from hybrid_jax import plugins, settings, sources
 from hybrid_jax.datasets import base as datasets
+from hybrid_jax.distributed import processes
 from hybrid_jax.models import base as models
 from hybrid_jax.release import bottleneck
 from hybrid_jax.stages import base
@@ -36,7 +37,8 @@ def defend(
   """
   config = study.config.defend
   folder = study.run_folder(defence, split_point, seed)
-  if (folder / 'checkpoints' / f'{config.steps:08d}.json').exists():
+  done = folder / 'checkpoints' / f'{config.steps:08d}.json'
+  if processes.agreed(done.exists()):
     return
   start = study.undefended(defence, split_point)
   warm = _warm(study, split_point, seed)

@@ -9,6 +9,7 @@ from hybrid_jax import files, progress
 from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.audit import leakage
 from hybrid_jax.datasets import base as datasets
+from hybrid_jax.distributed import processes
 from hybrid_jax.metrics import ceiling as ceilings
 from hybrid_jax.metrics import front
 from hybrid_jax.release import base as release
@@ -28,7 +29,7 @@ def run(study: base.Study) -> None:
   which gives every method its own curve of utility against leakage.
   """
   config = study.config.get('rivals')
-  if not config or study.result('rivals').exists():
+  if not config or processes.agreed(study.result('rivals').exists()):
     return
   if config.split_point not in study.split_points:
     progress.say(f'rivals: the study does not cut at {config.split_point}')
@@ -36,15 +37,19 @@ def run(study: base.Study) -> None:
   tasks = [(m, seed) for seed in range(config.seeds) for m in methods(study)]
   for method, seed in tasks:
     defend.defend(study, method, config.split_point, seed)
+  shared = processes.share(tasks)
   with (
-    progress.Progress('rivals', len(tasks), unit='method') as bar,
+    progress.Progress('rivals', len(shared), unit='method') as bar,
     futures.ThreadPoolExecutor(study.config.attack.workers) as pool,
   ):
-    waiting = [pool.submit(_audit, study, *task) for task in tasks]
+    waiting = [pool.submit(_audit, study, *task) for task in shared]
     for future in futures.as_completed(waiting):
       found = future.result()
       bar.advance(1, last=f'{found[0]["method"]}, seed {found[0]["seed"]}')
-  points = [p for future in waiting for p in future.result()]
+  processes.barrier('audited')
+  if not processes.is_first():
+    return
+  points = [p for task in tasks for p in _audit(study, *task)]
   files.write_json(study.result('rivals'), summarise(study, points))
 
 

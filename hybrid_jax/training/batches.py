@@ -1,12 +1,12 @@
-"""Where a step's batch comes from: arrays on the devices, or a stream.
+"""Where a step's batch comes from: arrays, or a stream.
 
-Both take a chunk of steps by `run`, and differ in where the examples are:
-`OnDevice` scans over arrays, `Streamed` reads each batch while the step before
-it runs.
+All take a chunk of steps by `run`, and differ in where the examples are:
+`OnDevice` scans over arrays on the devices, `Shared` has them in the memory of
+several processes, and `Streamed` reads each batch while the step before it
+runs.
 """
 
 import functools
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,11 +16,11 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hybrid_jax import sources
-from hybrid_jax.training import reading, steps
+from hybrid_jax.training import reading, steps, stepwise
 from hybrid_jax.training.state import TrainState
 
 Data = Mapping[str, Any]
-Means = dict[str, Any]
+Means = stepwise.Means
 
 
 class OnDevice:
@@ -37,7 +37,7 @@ class OnDevice:
     """`data` and `batch_size` as for `loop.fit`; `key` draws all batches."""
     replicated = NamedSharding(mesh, PartitionSpec())
     self._data = jax.device_put(dict(data), replicated)
-    self._key = _key_on(key, replicated)
+    self._key = stepwise.key_on(key, replicated)
     examples = len(jax.tree.leaves(self._data)[0])
     self._run = _make_chunk(step, examples, batch_size, mesh)
 
@@ -56,7 +56,63 @@ class OnDevice:
     """Nothing to stop."""
 
 
-class Streamed:
+class Shared(stepwise.Stepwise):
+  """Examples in the memory of every process, which feeds its own devices.
+
+  The steps are those of `OnDevice`: their batches, in its order, and their
+  keys.
+  """
+
+  def __init__(
+    self,
+    step: steps.Step,
+    data: Data,
+    batch_size: int,
+    key: jax.Array,
+    mesh: Mesh,
+  ):
+    """`data` and `batch_size` as for `loop.fit`; `key` draws all batches."""
+    order_key, step_key = jax.random.split(key)
+    super().__init__(step, step_key, mesh)
+    self._data = {name: np.asarray(x) for name, x in data.items()}
+    examples = len(next(iter(self._data.values())))
+    self._per_epoch = examples // batch_size
+    order = jax.jit(lambda e: _order(order_key, e, examples, batch_size))
+    # Kept while it is used: an epoch's order, not a step's.
+    self._rows = functools.lru_cache(maxsize=1)(lambda e: np.asarray(order(e)))
+    self._next = 0
+
+  def begin(self, done: int, position: Any) -> None:
+    """Goes on after step `done`."""
+    self._next = done
+
+  def read(self) -> np.ndarray:
+    """The next batch's rows `[batch]`, which need not be waited for."""
+    epoch, number = divmod(self._next, self._per_epoch)
+    self._next += 1
+    return self._rows(epoch)[number]
+
+  def put(self, local: np.ndarray) -> steps.Batch:
+    """The examples of those rows that this process's devices hold."""
+
+    def sharded(x):
+      return jax.make_array_from_callback(
+        (len(local), *x.shape[1:]),
+        self._sharded,
+        lambda at: x[local[at[0]]],
+      )
+
+    return {name: sharded(x) for name, x in self._data.items()}
+
+  def position(self) -> dict[str, Any]:
+    """What `checkpoint.save` keeps beside the state: nothing."""
+    return {}
+
+  def close(self) -> None:
+    """Nothing to stop."""
+
+
+class Streamed(stepwise.Stepwise):
   """Examples are read, by Grain, batch by batch while the devices compute.
 
   Each epoch has another order, which the key fixes and neither the number of
@@ -87,6 +143,7 @@ class Streamed:
       UserError: `workers` is negative; or a source cannot be sent to them.
     """
     order_key, step_key = jax.random.split(key)
+    super().__init__(step, step_key, mesh)
     self._stored = {
       k: np.asarray(x) for k, x in data.items() if not sources.streams(x)
     }
@@ -99,14 +156,9 @@ class Streamed:
       'batch_size': batch_size,
       'seed': int(jax.random.bits(order_key)),
       'workers': workers,
+      'processes': jax.process_count(),
     }
     reading.check_workers(workers, self._read)
-    self._replicated = NamedSharding(mesh, PartitionSpec())
-    self._sharded = NamedSharding(mesh, PartitionSpec('data'))
-    self._key = _key_on(step_key, self._replicated)
-    self._step = step
-    self._advance = _make_advance(step, self._replicated, self._sharded)
-    self._zeros = None
     self._start = 0
     self._iterator: Any = None
 
@@ -134,32 +186,9 @@ class Streamed:
     if same:
       self._iterator.set_state(position['iterator'])
 
-  def run(self, state: TrainState, size: int) -> tuple[TrainState, Means]:
-    """Takes `size` steps; `state` is given up to them.
-
-    Returns:
-      The state after them; and each metric's mean, with `input_wait`, the share
-      of the time in which the devices had nothing to do but wait for a batch.
-      It is never too small: where a step ended while its successor's batch was
-      awaited, all of that wait counts.
-    """
-    began = time.perf_counter()
-    waited, sums = 0.0, None
-    for _ in range(size):
-      before = time.perf_counter()
-      local = next(self._iterator)
-      if sums is None or _is_ready(sums):
-        waited += time.perf_counter() - before
-      batch = self._put(local)
-      last = self._no_sums(state, batch) if sums is None else sums
-      state, sums = self._advance(state, last, batch, self._key)
-      # One step runs and one batch is read: memory for no more is taken.
-      jax.block_until_ready(last)
-    means = {k: v / size for k, v in jax.block_until_ready(sums).items()}
-    return state, {
-      **means,
-      'input_wait': waited / (time.perf_counter() - began),
-    }
+  def read(self) -> Any:
+    """This process's part of the next batch."""
+    return next(self._iterator)
 
   def position(self) -> dict[str, Any]:
     """What `checkpoint.save` keeps beside the state: `{'position': ...}`."""
@@ -177,47 +206,20 @@ class Streamed:
       self._iterator.close()
       self._iterator = None
 
-  def _put(self, local):
-    """This process's part of a batch, onto the devices."""
+  def put(self, local: Any) -> steps.Batch:
+    """This process's part of a batch, onto its devices."""
     stored = {k: x[local['index']] for k, x in self._stored.items()}
     return {
       k: jax.make_array_from_process_local_data(self._sharded, x)
       for k, x in (stored | local['read']).items()
     }
 
-  def _no_sums(self, state, batch):
-    if self._zeros is None:
-      _, metrics = jax.eval_shape(self._step, state, batch, self._key)
-      self._zeros = jax.device_put(
-        {name: jnp.zeros(()) for name in metrics}, self._replicated
-      )
-    return self._zeros
 
-
-def _key_on(key, sharding):
-  # By its data: `device_put` sends no key to the devices of other processes.
-  data = jax.device_put(jax.random.key_data(key), sharding)
-  return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
-
-
-def _is_ready(sums):
-  return all(x.is_ready() for x in sums.values())
-
-
-def _make_advance(step, replicated, sharded):
-  # The state goes out as it came in: its memory is used again, and the second
-  # call is not compiled anew.
-  @functools.partial(
-    jax.jit,
-    donate_argnums=0,
-    in_shardings=(replicated, replicated, sharded, replicated),
-    out_shardings=replicated,
-  )
-  def advance(state, sums, batch, key):
-    state, metrics = step(state, batch, jax.random.fold_in(key, state.step))
-    return state, {name: sums[name] + x.mean() for name, x in metrics.items()}
-
-  return advance
+def _order(key, epoch, examples, batch_size):
+  """The rows of an epoch's batches `[batches, batch_size]`."""
+  order = jax.random.permutation(jax.random.fold_in(key, epoch), examples)
+  kept = examples // batch_size * batch_size
+  return order[:kept].reshape(-1, batch_size)
 
 
 def _make_chunk(step, examples, batch_size, mesh):
@@ -230,11 +232,9 @@ def _make_chunk(step, examples, batch_size, mesh):
     first = state.step // per_epoch
     epochs = first + jnp.arange((size - 1) // per_epoch + 2)
     # Sorting is dear on the CPU: an epoch's order once, not once a step.
-    orders = jax.vmap(
-      lambda e: jax.random.permutation(
-        jax.random.fold_in(order_key, e), examples
-      )
-    )(epochs)[:, : per_epoch * batch_size]
+    orders = jax.vmap(lambda e: _order(order_key, e, examples, batch_size))(
+      epochs
+    )
     rows = orders.reshape(-1, batch_size)
 
     def body(state, _):

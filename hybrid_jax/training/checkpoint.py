@@ -11,6 +11,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from hybrid_jax import errors, files, progress
+from hybrid_jax.distributed import processes
 
 _KEEP = 2
 
@@ -19,6 +20,8 @@ def save(
   folder: pathlib.Path, step: int, state: Any, position: Any = None
 ) -> None:
   """Saves `state` as `folder/STEP`; the newest two are kept.
+
+  Of several processes all call this alike, and the first one writes.
 
   Args:
     folder: of this run's checkpoints.
@@ -31,13 +34,17 @@ def save(
   """
   path = folder.absolute() / f'{step:08d}'
   try:
-    folder.mkdir(parents=True, exist_ok=True)
-    # Later ones can only be damaged: the run went back behind them.
-    for stale in (p for p in _steps(folder) if p.name >= path.name):
-      _remove(stale)
-    _make_sure_of_room(folder, state)
+    if processes.is_first():
+      folder.mkdir(parents=True, exist_ok=True)
+      # Later ones can only be damaged: the run went back behind them.
+      for stale in (p for p in _steps(folder) if p.name >= path.name):
+        _remove(stale)
+      _make_sure_of_room(folder, state)
+    processes.barrier('save')
     ocp.save(path, state, overwrite=True)
   except Exception as e:  # Orbax and TensorStore each raise their own.
+    if not processes.is_first():  # Then it tells of another process.
+      raise
     for leftover in folder.glob(f'{path.name}*'):
       shutil.rmtree(leftover, ignore_errors=True)
     raise errors.UserError(
@@ -48,9 +55,11 @@ def save(
   written = {'sha256': _digest(state, position)}
   if position is not None:
     written['position'] = position
-  files.write_json(_digest_path(path), written)
-  for old in _steps(folder)[:-_KEEP]:
-    _remove(old)
+  if processes.is_first():
+    files.write_json(_digest_path(path), written)
+    for old in _steps(folder)[:-_KEEP]:
+      _remove(old)
+  processes.barrier('saved')
 
 
 def restore(folder: pathlib.Path, like: Any) -> Any | None:
@@ -73,7 +82,8 @@ def restore_with_position(
   """As `restore`, with the position that was saved beside it, or `None`."""
   for path in reversed(_steps(folder)):
     try:
-      state = ocp.load(path.absolute(), like)
+      with _alone():
+        state = ocp.load(path.absolute(), like)
       written = files.read_json(_digest_path(path))
       position = written.get('position')
       if written['sha256'] != _digest(state, position):
@@ -86,6 +96,17 @@ def restore_with_position(
       continue
     return state, position
   return None
+
+
+def _alone():
+  """Each of several processes reads for itself, and waits for no other."""
+  context = ocp.Context()
+  if processes.several():
+    mine = jax.process_index()
+    context.multiprocessing.primary_host = mine
+    context.multiprocessing.active_processes = {mine}
+    context.multiprocessing.barrier_sync_key_prefix = f'process{mine}'
+  return context
 
 
 def _make_sure_of_room(folder, state):

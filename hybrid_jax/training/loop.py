@@ -13,6 +13,7 @@ import tensorboardX
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hybrid_jax import errors, files, progress, sources
+from hybrid_jax.distributed import processes
 from hybrid_jax.training import batches, checkpoint, steps
 from hybrid_jax.training.state import TrainState
 
@@ -48,6 +49,9 @@ def fit(
   Batches are drawn without replacement, epoch by epoch, by a key folded from
   the epoch; the step's own key is folded from its number. So a resumed run
   takes the same steps as an unbroken one.
+
+  Of several processes all call this alike, with the same data. The first's
+  state and checkpoint count; it alone validates, and writes the curve.
 
   Args:
     step: from a step maker.
@@ -89,19 +93,12 @@ def fit(
       f'batch_size is {batch_size}; it must divide over {mesh.size} devices.'
     )
   checkpoints = folder / 'checkpoints'
-  position = None
-  if found := checkpoint.restore_with_position(checkpoints, state):
-    state, position = found
-  # A stream's steps take the state's memory, which may be the caller's; and
-  # what is put on several devices may be one of them itself (JAX 0.10).
-  state = jax.device_put(
-    jax.tree.map(jnp.copy, state), NamedSharding(mesh, PartitionSpec())
-  )
+  state, position = _start(checkpoints, state, mesh)
   done = int(state.step)
   if done >= total:
-    return state
+    return processes.local(state)
   runner = _make_runner(step, data, batch_size, key, mesh, workers)
-  curve = _Curve(folder, done)
+  curve = _Curve(folder, done) if processes.is_first() else None
   with (
     contextlib.closing(runner),
     progress.Progress(label, total, initial=done) as bar,
@@ -118,18 +115,36 @@ def fit(
           f'the loss of {label!r} is {figures["loss"]} at step {done}; lower'
           ' the learning rate.'
         )
-      figures |= evaluate(state.params)
-      curve.add(done, figures)
+      if curve is not None:
+        figures |= evaluate(processes.local(state.params))
+        curve.add(done, figures)
       checkpoint.save(
         checkpoints, done, jax.device_get(state), **runner.position()
       )
       bar.advance(size, **figures)
-  return state
+  return processes.local(state)
+
+
+def _start(checkpoints, state, mesh):
+  """The newest checkpoint's state, or `state`, on all devices; a position."""
+  position = None
+  if processes.is_first():
+    found = checkpoint.restore_with_position(checkpoints, state)
+    if found is not None:
+      state, position = found
+  replicated = NamedSharding(mesh, PartitionSpec())
+  if processes.several():
+    return processes.put(processes.from_first(state), replicated), position
+  # A stream's steps take the state's memory, which may be the caller's; and
+  # what is put on several devices may be one of them itself (JAX 0.10).
+  return jax.device_put(jax.tree.map(jnp.copy, state), replicated), position
 
 
 def _make_runner(step, data, batch_size, key, mesh, workers):
   if any(sources.streams(x) for x in data.values()):
     return batches.Streamed(step, data, batch_size, key, mesh, workers)
+  if processes.several():
+    return batches.Shared(step, data, batch_size, key, mesh)
   return batches.OnDevice(step, data, batch_size, key, mesh)
 
 

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# A study over all hosts of a TPU slice, from your own machine:
+#
+#   gcloud compute tpus tpu-vm create NAME --zone=ZONE \
+#     --accelerator-type=v5litepod-16 --version=v2-alpha-tpuv5-lite
+#   bash launch/tpu_vm.sh NAME ZONE setup    # once: clones, and installs JAX
+#   bash launch/tpu_vm.sh NAME ZONE \
+#     --config=configs/watch.py --workdir=/mnt/shared/run
+#
+# The work directory must be in a file system that all hosts have mounted, such
+# as Filestore. After a failure give the same command again: it goes on.
+# REPOSITORY is what `setup` clones.
+set -euo pipefail
+if [ $# -lt 3 ]; then
+  sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
+name=$1 zone=$2
+shift 2
+if [ "$1" = setup ]; then
+  url=${REPOSITORY:-$(git -C "$(dirname "$0")" remote get-url origin)}
+  command="git clone $(printf '%q' "$url") hybrid_jax && cd hybrid_jax \
+&& python3 -m venv .venv && .venv/bin/pip install -q -e '.[watch]' 'jax[tpu]'"
+else
+  command="cd hybrid_jax && .venv/bin/python -m launch.study \
+--config.distributed=true$(printf ' %q' "$@")"
+fi
+gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --worker=all \
+  --command="$command"
