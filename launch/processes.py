@@ -87,6 +87,19 @@ def run(work: Callable[[], Any]) -> None:
   jax.distributed.shutdown()
 
 
+def check_alone() -> None:
+  """Refuses the flags of several processes in a run of one.
+
+  Raises:
+    UserError: one of them is given.
+  """
+  if _COORDINATOR.value or (_PROCESSES.value, _PROCESS.value) != (None, None):
+    raise errors.UserError(
+      '--coordinator, --processes and --process are for a run of several'
+      ' processes: give --config.distributed=true too.'
+    )
+
+
 def _check():
   given = (_COORDINATOR.value or None, _PROCESSES.value, _PROCESS.value)
   if all(value is None for value in given):

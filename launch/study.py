@@ -43,6 +43,7 @@ def main(argv: list[str]) -> None:
   if config.get('distributed'):
     processes.run(work)
   else:
+    processes.check_alone()
     work()
 
 

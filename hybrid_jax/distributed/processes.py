@@ -25,7 +25,7 @@ _Item = TypeVar('_Item')
 # A process may have much to do while the others wait; dead ones are found out
 # by their heartbeat.
 _FOREVER = datetime.timedelta(days=30)
-_SEEN_SECONDS = 60.0  # what a file may take to be seen on other hosts
+_SEEN_SECONDS = 30.0  # what a file may take to be seen on other hosts
 _numbers = itertools.count()
 
 
@@ -98,6 +98,16 @@ def local(tree: Any) -> Any:
   return jax.tree.map(lambda a: a.addressable_data(0), tree)
 
 
+def wait_for(path: pathlib.Path) -> None:
+  """Waits for what another host has written, a while at most.
+
+  A network's file system may show a file late; in one process nothing is late.
+  """
+  until = time.monotonic() + _SEEN_SECONDS
+  while several() and not path.exists() and time.monotonic() < until:
+    time.sleep(0.2)
+
+
 def check_shared(workdir: pathlib.Path) -> None:
   """Makes sure that all processes see the same `workdir`.
 
@@ -112,14 +122,12 @@ def check_shared(workdir: pathlib.Path) -> None:
   if is_first():
     path.write_bytes(token)
   barrier('written')
-  until = time.monotonic() + _SEEN_SECONDS
-  while not _holds(path, token):
-    if time.monotonic() > until or not workdir.exists():
-      raise errors.UserError(
-        f'process {jax.process_index()} does not see {path}, which process 0'
-        ' has written: --workdir must be in a file system that all hosts share.'
-      )
-    time.sleep(0.5)
+  wait_for(path)
+  if not _holds(path, token):
+    raise errors.UserError(
+      f'process {jax.process_index()} does not see {path}, which process 0'
+      ' has written: --workdir must be in a file system that all hosts share.'
+    )
   barrier('seen')
   if is_first():
     path.unlink()

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 from hybrid_jax import errors, files, plugins, settings, sources
+from hybrid_jax.distributed import processes
 from hybrid_jax.models import base as models
 from hybrid_jax.release import bottleneck
 from hybrid_jax.stages import inputs
@@ -169,6 +170,7 @@ class Study(inputs.Inputs):
 
   def _restored(self, folder, like, steps, stage):
     if folder not in self._params:
+      processes.wait_for(folder / 'checkpoints' / f'{steps:08d}.json')
       found = checkpoint.restore(folder / 'checkpoints', like)
       if found is None or int(found.step) < steps:
         raise errors.UserError(
@@ -233,11 +235,8 @@ class Study(inputs.Inputs):
     return self.workdir.joinpath('results', *folders, f'{name}.json')
 
   def needs(self, path: pathlib.Path, stage: str) -> pathlib.Path:
-    """Returns `path` if it is there.
-
-    Raises:
-      UserError: it is not; the message names the stage that writes it.
-    """
+    """Returns `path`; raises `UserError` with its stage if it is not there."""
+    processes.wait_for(path)
     if not path.exists():
       raise errors.UserError(
         f'{path} is not there; run --stages={stage} first.'

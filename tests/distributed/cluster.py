@@ -27,7 +27,9 @@ def environment(devices: int) -> dict[str, str]:
 class Cluster:
   """Processes of one run; use it as a context manager."""
 
-  def __init__(self, module: str, count: int, *arguments: str, devices=1):
+  def __init__(
+    self, module: str, count: int, *arguments: str, devices=1, folders=None
+  ):
     address = f'127.0.0.1:{free_port()}'
     # Closed in the end, and not before.
     self._texts = [
@@ -47,7 +49,7 @@ class Cluster:
           '--heartbeat_timeout=5',
           '--join_timeout=120',
         ],
-        cwd=ROOT,
+        cwd=folders[i] if folders else ROOT,
         env=environment(devices),
         stdout=self._texts[2 * i],
         stderr=self._texts[2 * i + 1],

@@ -48,6 +48,16 @@ def test_what_is_no_place_in_a_run(given, told):
   assert told in str(caught.value)
 
 
+@pytest.mark.parametrize('given', [{'process': 0}, {'coordinator': 'here:1'}])
+def test_a_place_in_a_run_of_one_process(given):
+  processes.check_alone()
+  with (
+    flagsaver.flagsaver(**given),
+    pytest.raises(errors.UserError, match=r'--config\.distributed=true'),
+  ):
+    processes.check_alone()
+
+
 def test_a_coordinator_that_does_not_answer():
   address = f'127.0.0.1:{cluster.free_port()}'
   with (

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -51,6 +52,12 @@ def four(tmp_path_factory):
   """A run of four processes, as far as step 10."""
   folder = tmp_path_factory.mktemp('four')
   return folder, cluster.run(_WORKER, 4, f'--folder={folder}', '--total=10')
+
+
+def test_eight_devices_give_what_one_gives(single, mesh8, tmp_path):
+  state = worker.fit(tmp_path, 50, mesh=mesh8)
+  assert len(jax.tree.leaves(state.params)[0].sharding.device_set) == 8
+  _assert_near(state.params, single)
 
 
 def test_only_the_first_process_speaks(four):

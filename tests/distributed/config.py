@@ -1,0 +1,27 @@
+"""A study of a few steps, on real data, with one of everything."""
+
+import ml_collections
+
+from configs import watch
+
+
+def get_config() -> ml_collections.ConfigDict:
+  c = watch.get_config('small')
+  c.data.hop = 128
+  for stage in (c.training, c.siamese, c.defend):
+    stage.steps = 6
+    stage.every = 3
+  c.defend.warm_steps = 3
+  c.defend.noise_draws = c.attack.draws = 1
+  for name in set(c.release.embeddings) - {'simple', 'siamese', 'bounded'}:
+    del c.release.embeddings[name]
+  c.attack.adversaries = ('majority', 'knn')
+  c.attack.neighbours = (1,)
+  c.attack.windows = (1,)
+  for name in set(c.attack.measures) - {'ranks'}:
+    del c.attack.measures[name]
+  c.attack.measures.ranks.items = 50
+  c.rivals.seeds = 1
+  c.rivals.methods = ml_collections.ConfigDict({'noise_alone': ()})
+  c.rivals.adversaries = ('knn',)
+  return c

@@ -1,0 +1,114 @@
+"""The same study by one process and by two."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hybrid_jax import files, study
+from hybrid_jax.stages import base
+from tests import studies
+from tests.distributed import cluster
+
+pytestmark = pytest.mark.distributed
+_CONFIG = '--config=tests/distributed/config.py'
+_STAGES = f'--stages={studies.QUICK}'
+
+
+@pytest.fixture(scope='module')
+def one(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('one') / 'run'
+  done = studies.run(workdir, _CONFIG, _STAGES)
+  assert done.returncode == 0, done.stderr
+  return workdir
+
+
+@pytest.fixture(scope='module')
+def two(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('two') / 'run'
+  arguments = (
+    _CONFIG,
+    _STAGES,
+    f'--workdir={workdir}',
+    '--config.distributed=true',
+  )
+  return workdir, cluster.run('launch.study', 2, *arguments)
+
+
+def test_the_parameters_are_the_same(one, two):
+  a, b = study.open_study(one), study.open_study(two[0])
+  for weights in (base.SIMPLE, base.SIAMESE, 'bounded'):
+    wanted, found = (
+      _flat(s.params(weights, s.split_points[-1])) for s in (a, b)
+    )
+    assert wanted.keys() == found.keys()
+    for name, value in wanted.items():
+      np.testing.assert_allclose(found[name], value, atol=1e-5, rtol=0)
+
+
+def _flat(params):
+  return {
+    f'{block}/{name}': np.asarray(value)
+    for block, inner in params.items()
+    for name, value in inner.items()
+  }
+
+
+def test_all_is_there_and_only_the_first_process_speaks(one, two):
+  workdir, (first, second) = two
+
+  def names(folder):
+    return {
+      str(p.relative_to(folder))
+      for p in folder.rglob('*')
+      if p.suffix in ('.json', '.npz', '.html', '.jsonl')
+    }
+
+  assert names(workdir) == names(one)
+  assert files.read_json(workdir / 'config.json') == files.read_json(
+    one / 'config.json'
+  )
+  assert 'Recommended: ' in first[1]
+  assert 'report: ' in first[2]
+  assert second[1:] == ('', '')
+
+
+def test_what_is_attacked_is_the_same(one, two):
+  a, b = (json.loads((w / 'metrics.json').read_text()) for w in (one, two[0]))
+  assert len(a['rows']) == len(b['rows']) == 3
+  for wanted, found in zip(a['rows'], b['rows'], strict=True):
+    assert wanted['embedding'] == found['embedding']
+    assert found['rms'] == pytest.approx(wanted['rms'], rel=1e-4)
+    for label, figures in wanted['leakage'].items():
+      # A neighbour that is as near as another may be told otherwise.
+      assert found['leakage'][label]['value'] == pytest.approx(
+        figures['value'], abs=0.02
+      )
+
+
+def test_one_process_goes_on_with_the_work_of_two(two):
+  workdir, _ = two
+  before = (workdir / 'metrics.json').read_bytes()
+  for path in (workdir / 'results' / 'leakage').glob('*simple*'):
+    path.unlink()
+  done = studies.run(workdir, _CONFIG, '--stages=attack,report')
+  assert done.returncode == 0, done.stderr
+  assert (
+    json.loads(before)['recommended']
+    == (json.loads((workdir / 'metrics.json').read_text())['recommended'])
+  )
+
+
+def test_a_workdir_that_is_not_shared(tmp_path):
+  """Each process is in a directory of its own, and the path is relative."""
+  arguments = (_CONFIG, '--workdir=run', '--config.distributed=true')
+  roots = [tmp_path / 'a', tmp_path / 'b']
+  for root in roots:
+    root.mkdir()
+    for name in ('launch', 'tests', 'hybrid_jax', 'configs'):
+      (root / name).symlink_to(cluster.ROOT / name)
+  with cluster.Cluster('launch.study', 2, *arguments, folders=roots) as running:
+    first, second = running.wait(90)
+  assert (first[0], second[0]) == (1, 1)
+  assert 'error: process 1 does not see run/.shared' in first[2]
+  assert 'must be in a file system that all hosts share' in first[2]
