@@ -71,6 +71,14 @@ def agreed(value: bool) -> bool:
   return bool(from_first(np.int32(value)))
 
 
+def most(value: int) -> int:
+  """The largest value of all processes."""
+  if not several():
+    return value
+  barrier('most')
+  return int(multihost_utils.process_allgather(np.int32(value)).max())
+
+
 def share(items: Sequence[_Item]) -> list[_Item]:
   """This process's part of what is independent of each other."""
   return list(items[jax.process_index() :: jax.process_count()])

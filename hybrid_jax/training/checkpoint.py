@@ -40,7 +40,7 @@ def save(
       for stale in (p for p in _steps(folder) if p.name >= path.name):
         _remove(stale)
       _make_sure_of_room(folder, state)
-    processes.barrier('save')
+    _meet()
     ocp.save(path, state, overwrite=True)
   except Exception as e:  # Orbax and TensorStore each raise their own.
     if not processes.is_first():  # Then it tells of another process.
@@ -96,6 +96,22 @@ def restore_with_position(
       continue
     return state, position
   return None
+
+
+def _meet():
+  """All processes are here, and Orbax counts alike in each.
+
+  It names its barriers by how much it did in a process, and a process that has
+  read alone would wait at another one than the rest, forever.
+  """
+  if not processes.several():
+    return
+  from orbax.checkpoint._src.futures import synchronization  # Not public.
+
+  counter = synchronization.OperationIdGenerator
+  done = np.int32(counter.get_current_operation_id())
+  for _ in range(processes.most(done) - done):
+    counter.next_operation_id()
 
 
 def _alone():

@@ -76,7 +76,7 @@ class Cluster:
     return list(zip(codes, read[::2], read[1::2], strict=True))
 
 
-def run(module: str, count: int, *arguments: str, devices=1, timeout=180):
+def run(module: str, count: int, *arguments: str, devices=1, timeout=400):
   with Cluster(module, count, *arguments, devices=devices) as cluster:
     ended = cluster.wait(timeout)
   assert [code for code, _, _ in ended] == [0] * count, ended

@@ -21,7 +21,5 @@ def get_config() -> ml_collections.ConfigDict:
   for name in set(c.attack.measures) - {'ranks'}:
     del c.attack.measures[name]
   c.attack.measures.ranks.items = 50
-  c.rivals.seeds = 1
-  c.rivals.methods = ml_collections.ConfigDict({'noise_alone': ()})
-  c.rivals.adversaries = ('knn',)
+  del c.rivals
   return c

@@ -12,7 +12,7 @@ from tests.distributed import cluster
 
 pytestmark = pytest.mark.distributed
 _CONFIG = '--config=tests/distributed/config.py'
-_STAGES = f'--stages={studies.QUICK}'
+_STAGES = '--stages=data,train,siamese,defend,release,attack,report'
 
 
 @pytest.fixture(scope='module')
@@ -84,19 +84,6 @@ def test_what_is_attacked_is_the_same(one, two):
       assert found['leakage'][label]['value'] == pytest.approx(
         figures['value'], abs=0.02
       )
-
-
-def test_one_process_goes_on_with_the_work_of_two(two):
-  workdir, _ = two
-  before = (workdir / 'metrics.json').read_bytes()
-  for path in (workdir / 'results' / 'leakage').glob('*simple*'):
-    path.unlink()
-  done = studies.run(workdir, _CONFIG, '--stages=attack,report')
-  assert done.returncode == 0, done.stderr
-  assert (
-    json.loads(before)['recommended']
-    == (json.loads((workdir / 'metrics.json').read_text())['recommended'])
-  )
 
 
 def test_a_workdir_that_is_not_shared(tmp_path):

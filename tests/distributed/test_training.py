@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax.training import checkpoint
-from tests.distributed import cluster, worker
+from tests.distributed import cluster, small
 
 pytestmark = pytest.mark.distributed
 _WORKER = 'tests.distributed.worker'
@@ -19,7 +19,7 @@ _AGAIN = 'Give the same command on all hosts again'
 
 def _params(folder, step):
   """What a run has saved, without its optimizer."""
-  found = checkpoint.restore(folder / 'checkpoints', worker.start())
+  found = checkpoint.restore(folder / 'checkpoints', small.start())
   assert int(found.step) == step
   return found.params
 
@@ -43,7 +43,7 @@ def _flat(tree, prefix=''):
 def single(mesh1, tmp_path_factory):
   """Parameters after 50 steps of one process on one device."""
   folder = tmp_path_factory.mktemp('single')
-  state = worker.fit(folder, 50, mesh=mesh1)
+  state = small.fit(folder, 50, mesh=mesh1)
   return state.params
 
 
@@ -55,7 +55,7 @@ def four(tmp_path_factory):
 
 
 def test_eight_devices_give_what_one_gives(single, mesh8, tmp_path):
-  state = worker.fit(tmp_path, 50, mesh=mesh8)
+  state = small.fit(tmp_path, 50, mesh=mesh8)
   assert len(jax.tree.leaves(state.params)[0].sharding.device_set) == 8
   _assert_near(state.params, single)
 
@@ -70,7 +70,7 @@ def test_only_the_first_process_speaks(four):
 
 def test_from_four_to_one_to_two_is_as_unbroken(four, single, mesh1):
   folder, _ = four
-  worker.fit(folder, 20, mesh=mesh1)
+  small.fit(folder, 20, mesh=mesh1)
   cluster.run(_WORKER, 2, f'--folder={folder}', '--total=50', devices=2)
   _assert_near(_params(folder, 50), single)
   lines = (folder / 'curve.jsonl').read_text().splitlines()
@@ -79,7 +79,7 @@ def test_from_four_to_one_to_two_is_as_unbroken(four, single, mesh1):
 
 def test_a_stream_is_read_by_part_and_the_same(mesh1, tmp_path):
   cluster.run(_WORKER, 2, f'--folder={tmp_path}/2', '--total=10', '--stream')
-  state = worker.fit(tmp_path / '1', 10, stream=True, mesh=mesh1)
+  state = small.fit(tmp_path / '1', 10, stream=True, mesh=mesh1)
   _assert_near(_params(tmp_path / '2', 10), state.params)
 
 

@@ -1,0 +1,65 @@
+"""A small Siamese training by the one loop."""
+
+import pathlib
+import time
+
+import jax
+import ml_collections
+import numpy as np
+import optax
+
+from hybrid_jax import sources
+from hybrid_jax.models import cnn1d
+from hybrid_jax.training import loop, steps
+from hybrid_jax.training import state as train_state
+
+_MODEL = cnn1d.Model(classes=2, widths=(8, 8, 8), kernel=3, dense=8)
+_TX = optax.adam(2e-3)
+
+
+class _Rows(sources.Source):
+  """Examples that are read as they are needed."""
+
+  def __init__(self, x):
+    self.shape, self.dtype, self._x = x.shape, x.dtype, x
+
+  def __getitem__(self, index):
+    return self._x[index]
+
+
+def _data(stream=False):
+  # Three batches of 16 to an epoch, and a rest of two.
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal((50, 1, 32, 3)).astype(np.float32)
+  primary = (x.mean(axis=(1, 2, 3)) > 0).astype(np.int32)
+  return {'x': _Rows(x) if stream else x, 'primary': primary}
+
+
+def start() -> train_state.TrainState:
+  params = _MODEL.init(jax.random.key(1), _data()['x'][:1])['params']
+  return train_state.create(params, _TX)
+
+
+def fit(folder, total, stream=False, mesh=None, pause=0.0, batch=16):
+  """Five steps to a chunk, each of which ends with a `pause`, in seconds."""
+  loss = ml_collections.ConfigDict(
+    {'weight': 0.1, 'margin': 10.0, 'balance_pairs': True}
+  )
+
+  def evaluate(params):
+    time.sleep(pause)
+    return {'norm': float(optax.global_norm(params))}
+
+  return loop.fit(
+    steps.make_siamese_step(_MODEL, _TX, 'dense1', loss),
+    start(),
+    _data(stream),
+    total=total,
+    batch_size=batch,
+    every=5,
+    key=jax.random.key(3),
+    folder=pathlib.Path(folder),
+    evaluate=evaluate,
+    label='a run',
+    mesh=mesh,
+  )
