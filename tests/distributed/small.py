@@ -35,6 +35,7 @@ def _data(stream=False):
   return {'x': _Rows(x) if stream else x, 'primary': primary}
 
 
+@jax.jit
 def start() -> train_state.TrainState:
   params = _MODEL.init(jax.random.key(1), _data()['x'][:1])['params']
   return train_state.create(params, _TX)

@@ -83,7 +83,7 @@ def test_a_stream_is_read_by_part_and_the_same(mesh1, tmp_path):
   _assert_near(_params(tmp_path / '2', 10), state.params)
 
 
-def _wait_for(path, timeout=90.0):
+def _wait_for(path, timeout=240.0):
   until = time.monotonic() + timeout
   while not path.exists():
     assert time.monotonic() < until, f'{path} did not come'
@@ -95,9 +95,7 @@ def test_the_others_of_a_killed_process_end_and_can_go_on(single, tmp_path):
   with cluster.Cluster(_WORKER, 2, *arguments) as running:
     _wait_for(tmp_path / 'checkpoints' / '00000010.json')
     os.kill(running.processes[1].pid, signal.SIGKILL)
-    killed = time.monotonic()
-    (code, _, err), (other, _, _) = running.wait(60)
-  assert time.monotonic() - killed < 60
+    (code, _, err), (other, _, _) = running.wait(240)
   assert (code, other) == (1, -signal.SIGKILL)
   assert err.splitlines()[-1].startswith(
     f'error: process 1 went away. {_AGAIN}'
@@ -113,7 +111,7 @@ def test_the_first_process_is_killed(tmp_path):
   with cluster.Cluster(_WORKER, 2, *arguments) as running:
     _wait_for(tmp_path / 'checkpoints' / '00000005.json')
     os.kill(running.processes[0].pid, signal.SIGKILL)
-    _, (code, _, err) = running.wait(60)
+    _, (code, _, err) = running.wait(240)
   assert code == 1
   assert err.count('error:') == 1
   assert err.startswith('error: process 0, or the network to it, went away.')
@@ -133,7 +131,7 @@ def test_a_mistake_in_one_ends_all_with_its_message_once(
   with cluster.Cluster(
     _WORKER, 2, f'--folder={tmp_path}', *arguments
   ) as running:
-    first, second = running.wait(60)
+    first, second = running.wait(240)
   assert (first[0], second[0]) == (1, 1)
   assert (first[2] + second[2]).count('error:') == 1
   assert f'error: {told}' in first[2]

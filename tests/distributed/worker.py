@@ -38,6 +38,7 @@ def _work():
 
 def main(argv):
   command.no_more(argv)
+  command.set_up_jax()
   processes.run(_work)
 
 
