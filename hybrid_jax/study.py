@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import ml_collections
 
-from hybrid_jax import errors, files, plugins, progress, settings
+from hybrid_jax import compiling, errors, files, plugins, progress, settings
 from hybrid_jax.distributed import processes
 from hybrid_jax.models import base as models
 from hybrid_jax.stages import base
@@ -57,6 +57,7 @@ def run(
     settings.claim(workdir, config)
   processes.check_shared(workdir)
   settings.claim(workdir, config)
+  watch, compiled = compiling.Watch(), 0.0
   for stage in (s for s in STAGES if s in stages):
     started = time.monotonic()
     try:
@@ -73,7 +74,10 @@ def run(
     # Times differ from run to run, so they live apart from the figures.
     path = workdir / 'timings.json'
     timings = files.read_json(path) if path.exists() else {}
-    files.write_json(path, timings | {stage: round(seconds, 1)})
+    before, compiled = compiled, watch.seconds()
+    timings[stage] = round(seconds, 1)
+    timings.setdefault('compiling', {})[stage] = round(compiled - before, 1)
+    files.write_json(path, timings)
     progress.say(f'{stage}: {seconds:.1f} s')
   return study
 

@@ -89,6 +89,13 @@ def test_a_grid_that_cannot_be_is_refused(config, name, value, told):
     grid.check(wrong)
 
 
+def test_a_distributed_sweep_is_refused(config):
+  wrong = config.copy_and_resolve_references()
+  wrong.distributed = True
+  with pytest.raises(errors.UserError, match='a sweep is one process'):
+    grid.check(wrong)
+
+
 def test_a_config_without_a_grid_is_refused():
   with pytest.raises(errors.UserError, match=r'watch\.py:sweep'):
     grid.check(watch.get_config())

@@ -173,11 +173,6 @@ def test_a_row_of_two_runs():
   assert gap == pytest.approx({'utility': 0.01, 'person': -0.01})
 
 
-def test_time_in_which_several_compile_counts_once():
-  assert benchmark.covered([]) == 0
-  assert benchmark.covered([(5, 6), (0, 2), (1, 3), (1, 2)]) == 4
-
-
 def test_the_data_that_both_read(tmp_path):
   config = benchmark.watch.get_config('fast')
   benchmark.write_data(config, tmp_path / 'd.npz')

@@ -181,12 +181,10 @@ class Study(inputs.Inputs):
 
   def feature_shape(self, split_point: str) -> tuple[int, ...]:
     """One example's features at a split point, without its batch."""
+    made = functools.partial(self.model.init_with_output, method='edge')
+    key = jax.random.key(0)
     features, _ = jax.eval_shape(
-      functools.partial(
-        self.model.init_with_output, split_point=split_point, method='edge'
-      ),
-      jax.random.key(0),
-      self.example,
+      lambda x: made(key, x, split_point), self.example
     )
     return features.shape[1:]
 
@@ -199,10 +197,8 @@ class Study(inputs.Inputs):
       UserError: this is more than fits in memory; see `check_memory`.
     """
     self.check_memory(split_point)
-    apply = functools.partial(
-      self.model.apply, split_point=split_point, method='edge'
-    )
-    edge = jax.jit(lambda params, x: apply({'params': params}, x))
+    apply = functools.partial(self.model.apply, method='edge')
+    edge = jax.jit(lambda params, x: apply({'params': params}, x, split_point))
     asked = (weights, split_point, seed)
     with self._lock:
       if asked not in self._features:
@@ -227,7 +223,7 @@ class Study(inputs.Inputs):
 
   def released_path(self, split_point: str, embedding: str) -> pathlib.Path:
     """Where the released vectors lie."""
-    return self.workdir / 'released' / f'{split_point}-{embedding}.npz'
+    return self.workdir / f'released/{split_point}-{embedding}.npz'
 
   def result(self, *names: str) -> pathlib.Path:
     """Where a stage keeps a result."""

@@ -79,6 +79,11 @@ def check(config: ml_collections.ConfigDict) -> None:
       "the config has no 'sweep'; take a config's variant, as in"
       ' configs/watch.py:sweep.'
     )
+  if config.get('distributed'):
+    raise errors.UserError(
+      'config.distributed is true: a sweep is one process, which uses all of'
+      ' its devices; give each host a part of the grid.'
+    )
   asked = config.sweep
   if asked.seeds < 1:
     raise errors.UserError(

@@ -7,18 +7,15 @@ Both attack on all cores: JAX's study several targets at once, the other one by
 one, where forests and neighbours use as many threads.
 """
 
-import json
 import os
 import pathlib
-import runpy
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 import ml_collections
 
 from configs import watch
@@ -54,7 +51,7 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
 def run_jax(workdir: pathlib.Path, cache: pathlib.Path, platform: str) -> Run:
   """The study in JAX: `seconds` of all, `stages`, `compiling`, `found`."""
   command = [
-    *(sys.executable, '-m', 'launch.benchmarks.study', f'{workdir}.json'),
+    *(sys.executable, '-m', 'launch.study'),
     f'--config=configs/watch.py:{_VARIANT}',
     f'--workdir={workdir}',
     f'--compilation_cache={cache}',
@@ -69,10 +66,11 @@ def run_jax(workdir: pathlib.Path, cache: pathlib.Path, platform: str) -> Run:
     released = workdir / 'results/release' / path.name
     if released.exists():
       found[path.stem]['utility'] = files.read_json(released)['test']['value']
+  times = files.read_json(workdir / 'timings.json')
   return {
     'seconds': seconds,
-    'stages': files.read_json(workdir / 'timings.json'),
-    'compiling': json.loads(pathlib.Path(f'{workdir}.json').read_text()),
+    'stages': times,
+    'compiling': sum(times['compiling'].values()),
     'found': found,
   }
 
@@ -162,15 +160,6 @@ def differences(
   }
 
 
-def covered(spans: Iterable[tuple[float, float]]) -> float:
-  """How long at least one of some spans, each a start and an end, lasts."""
-  total, done = 0.0, float('-inf')
-  for start, end in sorted(spans):
-    total += max(0.0, end - max(start, done))
-    done = max(done, end)
-  return total
-
-
 def _run(command: Sequence[str], own: dict[str, str], side: str) -> float:
   """Seconds of a process; its output goes where ours goes."""
   started = time.perf_counter()
@@ -193,23 +182,3 @@ def _run(command: Sequence[str], own: dict[str, str], side: str) -> float:
       ' said is above.'
     )
   return time.perf_counter() - started
-
-
-def _watched(out: pathlib.Path) -> None:
-  """Runs `launch.study`, and writes the seconds in which it compiled."""
-  spans = []
-
-  def listen(event: str, duration_secs: float, **_: Any) -> None:
-    if event.startswith('/jax/core/compile/'):
-      now = time.perf_counter()
-      spans.append((now - duration_secs, now))
-
-  jax.monitoring.register_event_duration_secs_listener(listen)
-  try:
-    runpy.run_module('launch.study', run_name='__main__')
-  finally:
-    out.write_text(json.dumps(covered(spans)))
-
-
-if __name__ == '__main__':
-  _watched(pathlib.Path(sys.argv.pop(1)))
