@@ -12,6 +12,7 @@ from jax.sharding import Mesh, PartitionSpec
 AXIS = 'heads'
 ALL, OWN = PartitionSpec(), PartitionSpec(AXIS)
 _TX = optax.scale_by_adam()
+_CACHED = 16  # heads that a CPU trains at once
 
 # Of each head, `[m]`: what `heads.Members` has, and its patience in chunks.
 Index = tuple[jax.Array, ...]
@@ -67,6 +68,8 @@ def run(
     mesh: the devices, along `AXIS`.
   """
 
+  groups = groups_on(mesh.devices.flat[0].platform, len(index[0]) // mesh.size)
+
   def own(data, index, loop, least):
     new = (loop.done == 0).all()
     loop = jax.tree.map(
@@ -79,7 +82,7 @@ def run(
       return (done < settings[-1]) & wanted
 
     return jax.lax.while_loop(
-      going, functools.partial(_chunk, settings, data, index), loop
+      going, functools.partial(_chunk, settings, groups, data, index), loop
     )
 
   # Unchecked, since there is nothing that the devices would have to agree on.
@@ -92,7 +95,28 @@ def run(
   )(data, index, loop, least)
 
 
-def _chunk(settings, data, index, loop):
+def groups_on(platform: str, heads: int) -> int:
+  """Into how many groups a device's heads are put, one after the other.
+
+  A CPU's cache holds few of them: there, 64 in groups of 16 take four fifths
+  of the time of 64 at once.
+  """
+  return -(-heads // _CACHED) if platform == 'cpu' else 1
+
+
+def _in_groups(function, tree, groups):
+  """`function` of each group of a tree of `[heads, ...]`, put together."""
+  if groups == 1:
+    return function(tree)
+  parts = jax.tree.map(
+    lambda a: a.reshape(groups, len(a) // groups, *a.shape[1:]), tree
+  )
+  return jax.tree.map(
+    lambda a: a.reshape(-1, *a.shape[2:]), jax.lax.map(function, parts)
+  )
+
+
+def _chunk(settings, groups, data, index, loop):
   """A chunk of steps of all heads, and a look at validation."""
   batch_size, chunk, _ = settings
   n = data.train.shape[1]
@@ -126,14 +150,18 @@ def _chunk(settings, data, index, loop):
     return (found.argmax(-1) == truth).mean() - 1e-3 * loss.mean()
 
   over = jax.vmap(step, (0, None, 0, 0, 0, 0, 0))
-
-  def body(carry, number):
-    return over(carry, number, *index[:5]), None
-
   numbers = loop.done[0] * chunk + jnp.arange(chunk)
-  (params, opt_state), _ = jax.lax.scan(
-    body, (loop.params, loop.opt_state), numbers
-  )
+
+  def together(group):
+    carry, own = group
+
+    def body(carry, number):
+      return over(carry, number, *own), None
+
+    return jax.lax.scan(body, carry, numbers)[0]
+
+  carry = loop.params, loop.opt_state
+  params, opt_state = _in_groups(together, (carry, index[:5]), groups)
   now = jax.vmap(score)(params, index[0], index[1])
   better = now > loop.best_score
 

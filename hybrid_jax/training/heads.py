@@ -108,8 +108,11 @@ def train(
   devices = (devices or jax.local_devices())[:count]
   mesh = Mesh(np.array(devices), (head_loop.AXIS,))
   own = NamedSharding(mesh, head_loop.OWN)
-  # The last one is repeated until all devices have as many.
-  rows = np.minimum(np.arange(count + -count % mesh.size), count - 1)
+  # The last one is repeated until all devices, and their groups, have as many.
+  parts = mesh.size * head_loop.groups_on(
+    devices[0].platform, -(-count // mesh.size)
+  )
+  rows = np.minimum(np.arange(count + -count % parts), count - 1)
   index = jax.device_put(
     (
       members.view[rows],

@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hybrid_jax.training import heads
+from hybrid_jax.training import head_loop, heads
 
 _N, _HELD, _TEST = 600, 400, 3000
 
@@ -159,6 +159,21 @@ def test_eight_devices_are_one():
   assert one[0][0].shape == (11, 8, 3)
   for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+def test_groups_of_heads_are_all_at_once():
+  # 37 heads are three groups on one CPU, and 13 of them are one.
+  data, config = _data(leak=False), _config(max_chunks=1)
+  device = jax.local_devices()[:1]
+  many, few = (
+    heads.train(data, _members([0] * n, range(n)), (), config, device)
+    for n in (37, 13)
+  )
+  assert head_loop.groups_on('cpu', 37) == 3
+  assert head_loop.groups_on('cpu', 13) == head_loop.groups_on('gpu', 37) == 1
+  for a, b in zip(jax.tree.leaves(many), jax.tree.leaves(few), strict=True):
+    assert len(a) == 37
+    np.testing.assert_allclose(a[:13], b, rtol=0, atol=1e-5)
 
 
 def _validation_scores(data, members, chunks):
