@@ -33,7 +33,7 @@ def starts(sizes: tuple[int, ...]) -> Callable[[Index], Loop]:
   """All heads before the first chunk, of these sizes from input to output."""
 
   def start(_view, _label, seed, _rate, _decay, width, _patience):
-    params = _init(jax.random.fold_in(jax.random.key(0), seed), sizes, width)
+    params = init(jax.random.fold_in(jax.random.key(0), seed), sizes, width)
     return Loop(
       done=jnp.zeros((), jnp.int32),
       params=params,
@@ -187,8 +187,19 @@ def logits(params: Any, x: jax.Array, valid: jax.Array) -> jax.Array:
   return jnp.where(valid, x, -1e9)
 
 
-def _init(key, sizes, width):
-  """Weights whose silenced units neither give anything nor learn anything."""
+def init(
+  key: jax.Array, sizes: tuple[int, ...], width: jax.Array | float
+) -> list[tuple[jax.Array, jax.Array]]:
+  """Weights whose silenced units neither give anything nor learn anything.
+
+  Args:
+    key: draws the weights.
+    sizes: of the layers, from input to output.
+    width: the share of hidden units that speak, 0 to 1.
+
+  Returns:
+    Of each layer the weights `[in, out]` and the bias `[out]`.
+  """
   keys = jax.random.split(key, len(sizes) - 1)
   layers, used = [], sizes[0]
   for i, (k, a, b) in enumerate(

@@ -12,7 +12,7 @@ from hybrid_jax.adversaries import base as adversaries
 from hybrid_jax.adversaries import decensor, mlp, transfer
 from hybrid_jax.audit import attacker_data, base, reconstruction
 from hybrid_jax.metrics import leakage
-from hybrid_jax.training import heads
+from hybrid_jax.training import head_loop, heads
 from tests.audit import problems
 
 
@@ -136,7 +136,7 @@ def _check_silence(params, members):
 def test_silenced_units_stay_silent():
   start = jax.jit(
     jax.vmap(
-      lambda width: heads._init(jax.random.key(0), (4, 16, 8, 10), width)
+      lambda width: head_loop.init(jax.random.key(0), (4, 16, 8, 10), width)
     )
   )(jnp.array([0.5, 1.0, 0.25]))
   list(_check_silence(start, 3))
@@ -149,7 +149,7 @@ def test_silenced_units_stay_silent():
 
 def test_weights_are_scaled_to_the_units_that_speak():
   half, whole = (
-    np.asarray(heads._init(jax.random.key(1), (4, 64, 64, 3), width)[1][0])
+    np.asarray(head_loop.init(jax.random.key(1), (4, 64, 64, 3), width)[1][0])
     for width in (0.5, 1.0)
   )
   assert half[:32, :32].std() == pytest.approx(np.sqrt(2 / 32), rel=0.1)
