@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 
+import jax
 import ml_collections
 
 from hybrid_jax import compiling, errors, files, plugins, progress, settings
@@ -52,6 +53,8 @@ def run(
   settings.check(config, model.SPLIT_POINTS)
   models.make(config.model, 2)
   study = base.Study(ml_collections.FrozenConfigDict(config), workdir)
+  check_batches(config)
+  processes.check_same('--stages', ','.join(stages))
   fresh = processes.is_first() and not workdir.exists()
   if processes.is_first():
     settings.claim(workdir, config)
@@ -80,6 +83,21 @@ def run(
     files.write_json(path, timings)
     progress.say(f'{stage}: {seconds:.1f} s')
   return study
+
+
+def check_batches(config: ml_collections.ConfigDict) -> None:
+  """Refuses batches that do not divide over all devices, before any work.
+
+  Raises:
+    UserError: there is one.
+  """
+  devices = jax.device_count()
+  for group in ('training', 'siamese', 'defend'):
+    size = config[group].batch_size
+    if size % devices:
+      raise errors.UserError(
+        f'{group}.batch_size is {size}; it must divide over {devices} devices.'
+      )
 
 
 def open_study(workdir: pathlib.Path) -> base.Study:

@@ -1,5 +1,6 @@
 """What all commands share: flags, compiled programs, and one-line errors."""
 
+import contextlib
 import difflib
 import functools
 import itertools
@@ -39,9 +40,11 @@ def no_more(argv: list[str]) -> None:
 
 
 def set_up_jax() -> None:
-  """Turns the persistent compilation cache on."""
+  """Turns the persistent compilation cache on, and a trace if one is wanted."""
   import jax  # After the flags: a mistake in them is told at once.
 
+  if _PROFILE.value:
+    jax.profiler.start_trace(_PROFILE.value, create_perfetto_trace=True)
   if _CACHE.value:
     jax.config.update('jax_compilation_cache_dir', _CACHE.value)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.02)
@@ -140,13 +143,24 @@ def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
     sys.exit(mistake)
 
 
-def _traced(main, argv):
-  if not _PROFILE.value:
-    return main(argv)
-  import jax
+def no_profile(why: str) -> None:
+  """Refuses --profile where it cannot be.
 
-  with jax.profiler.trace(_PROFILE.value, create_perfetto_trace=True):
+  Raises:
+    UserError: it is given; `why` says why not.
+  """
+  if _PROFILE.value:
+    raise errors.UserError(f'--profile={_PROFILE.value}: {why}')
+
+
+def _traced(main, argv):
+  try:
     return main(argv)
+  finally:
+    jax = sys.modules.get('jax')
+    if _PROFILE.value and jax:
+      with contextlib.suppress(RuntimeError):  # It was not begun.
+        jax.profiler.stop_trace()
 
 
 def _parse(argv):

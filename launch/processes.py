@@ -206,6 +206,8 @@ def _supervise():
   for relay in relays:
     relay.join()
   if code >= 0:
+    if code:  # What was held back as JAX's may be the reason.
+      print(''.join(native), end='', file=sys.stderr)
     return code
   print(f'error: {_what_happened(-code, native)}', file=sys.stderr)
   return 1
@@ -232,6 +234,12 @@ def _what_happened(number, native):
     return f'process {", ".join(gone)} went away. {_AGAIN}'
   if 'Failed to send RPC' in text or 'Socket closed' in text:
     return f'process 0, or the network to it, went away. {_AGAIN}'
+  if 'DEADLINE_EXCEEDED' in text:
+    return (
+      f'not all of {_PROCESSES.value or "the"} processes came within'
+      f' --join_timeout={_JOIN.value} s. Start them all, on hosts that reach'
+      ' each other.'
+    )
   reason = text.partition('absl::Status: ')[2] or text
   return f'the processes lost each other: {reason.splitlines()[0]} {_AGAIN}'
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # A study over the nodes of a SLURM job, one process a node:
 #
-#   bash launch/quickstart.sh /tmp/try    # once: makes .venv, where all see it
-#   sbatch --nodes=4 launch/slurm.sh --config=configs/watch.py --workdir=/shared/run
+#   bash -c 'source launch/environment.sh; make_environment'   # once: .venv
+#   .venv/bin/pip install "jax[cuda13]==$(.venv/bin/python -c \
+#     'import jax; print(jax.__version__)')"                   # once, for GPUs
+#   sbatch --nodes=4 [--gpus-per-node=8] launch/slurm.sh \
+#     --config=configs/watch.py --workdir=/shared/run
 #
 # The repository and the work directory must be in a file system that all nodes
 # share. After a node failed, give the same sbatch command again: the study goes
@@ -19,4 +22,4 @@ if [ "${gpus:-0}" -gt 0 ]; then
 fi
 cd "${SLURM_SUBMIT_DIR:-.}"
 srun --kill-on-bad-exit=0 .venv/bin/python -m launch.study \
-  --config.distributed=true "$@"
+  "$@" --config.distributed=true

@@ -35,6 +35,8 @@ def main(argv: list[str]) -> None:
   workdir = _WORKDIR.value
   if config is None or workdir is None:
     raise errors.UserError('--config and --workdir are needed; see --help.')
+  if config.get('distributed'):
+    command.no_profile('it is for a run of one process.')
   command.set_up_jax()
 
   def work() -> None:

@@ -3,7 +3,7 @@
 #
 #   gcloud compute tpus tpu-vm create NAME --zone=ZONE \
 #     --accelerator-type=v5litepod-16 --version=v2-alpha-tpuv5-lite
-#   bash launch/tpu_vm.sh NAME ZONE setup    # once: clones, and installs JAX
+#   bash launch/tpu_vm.sh NAME ZONE setup    # Python 3.11, a clone, JAX for TPU
 #   bash launch/tpu_vm.sh NAME ZONE \
 #     --config=configs/watch.py --workdir=/mnt/shared/run
 #
@@ -19,11 +19,13 @@ name=$1 zone=$2
 shift 2
 if [ "$1" = setup ]; then
   url=${REPOSITORY:-$(git -C "$(dirname "$0")" remote get-url origin)}
-  command="git clone $(printf '%q' "$url") hybrid_jax && cd hybrid_jax \
-&& python3 -m venv .venv && .venv/bin/pip install -q -e '.[watch]' 'jax[tpu]'"
+  command="sudo apt-get install -y -q python3.11-venv \
+&& { test -d hybrid_jax || git clone $(printf '%q' "$url") hybrid_jax; } \
+&& cd hybrid_jax && git pull -q && python3.11 -m venv .venv \
+&& .venv/bin/pip install -q -e '.[watch]' 'jax[tpu]'"
 else
-  command="cd hybrid_jax && .venv/bin/python -m launch.study \
---config.distributed=true$(printf ' %q' "$@")"
+  command="cd hybrid_jax && .venv/bin/python -m launch.study\
+$(printf ' %q' "$@") --config.distributed=true"
 fi
 gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --worker=all \
   --command="$command"

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from configs import watch
+from hybrid_jax import errors, study
 from tests import studies
 
 
@@ -57,6 +59,14 @@ def test_a_wrong_size_is_refused_before_training(tmp_path, argument, expected):
   assert expected in done.stderr
   assert 'Traceback' not in done.stderr
   assert not (tmp_path / 'run/training').exists()
+
+
+def test_a_batch_that_does_not_divide_over_the_devices(tmp_path):
+  config = watch.get_config('small')
+  config.siamese.batch_size = 127
+  with pytest.raises(errors.UserError, match=r'siamese.*127.* 8 devices'):
+    study.run(config, tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()
 
 
 def test_list_names_every_plug_in():

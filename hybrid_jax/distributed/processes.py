@@ -5,6 +5,7 @@ everywhere, the first process decides.
 """
 
 import datetime
+import hashlib
 import itertools
 import pathlib
 import secrets
@@ -139,6 +140,27 @@ def check_shared(workdir: pathlib.Path) -> None:
   barrier('seen')
   if is_first():
     path.unlink()
+
+
+def check_same(what: str, value: str) -> None:
+  """Makes sure that all processes were given the same.
+
+  Args:
+    what: is compared, for the message.
+    value: this process's.
+
+  Raises:
+    UserError: in all processes, if one was given other than the first.
+  """
+  if not several():
+    return
+  digest = np.frombuffer(hashlib.sha256(value.encode()).digest(), np.uint8)
+  same = bytes(from_first(digest)) == digest.tobytes()
+  if other := most(0 if same else jax.process_index()):
+    raise errors.UserError(
+      f'process {other} has other {what} than process 0: give all processes the'
+      ' same command.'
+    )
 
 
 def _holds(path, token):

@@ -28,8 +28,15 @@ class Cluster:
   """Processes of one run; use it as a context manager."""
 
   def __init__(
-    self, module: str, count: int, *arguments: str, devices=1, folders=None
+    self,
+    module: str,
+    count: int,
+    *arguments: str,
+    devices=1,
+    folders=None,
+    own=None,
   ):
+    """`folders` and `own`, more arguments, are of each process."""
     address = f'127.0.0.1:{free_port()}'
     # Closed in the end, and not before.
     self._texts = [
@@ -43,6 +50,7 @@ class Cluster:
           '-m',
           module,
           *arguments,
+          *(own[i] if own else ()),
           f'--coordinator={address}',
           f'--processes={count}',
           f'--process={i}',

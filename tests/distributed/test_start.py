@@ -1,5 +1,6 @@
 """What is refused before the processes meet; the scripts that start them."""
 
+import os
 import subprocess
 
 import pytest
@@ -71,9 +72,44 @@ def test_a_coordinator_that_does_not_answer():
     processes.join()
 
 
-@pytest.mark.parametrize('name', ['slurm.sh', 'tpu_vm.sh'])
-def test_the_scripts_are_bash_and_start_the_study(name):
-  path = cluster.ROOT / 'launch' / name
-  subprocess.run(['bash', '-n', path], check=True)
-  assert 'launch.study' in path.read_text()
-  assert '--config.distributed=true' in path.read_text()
+_STUBS = {
+  'srun': 'shift\nexec "$@"',
+  'gcloud': 'last="${@: -1}"\nexec bash -c "${last#--command=}"',
+}
+
+
+@pytest.mark.skipif(
+  not (cluster.ROOT / '.venv').exists(), reason='they start .venv'
+)
+@pytest.mark.parametrize(
+  ('name', 'stub', 'place'),
+  [('slurm.sh', 'srun', []), ('tpu_vm.sh', 'gcloud', ['slice', 'zone'])],
+)
+def test_the_scripts_start_the_study(tmp_path, name, stub, place):
+  """With a stub that runs here what is to run elsewhere."""
+  (tmp_path / 'hybrid_jax').symlink_to(cluster.ROOT)  # As on a TPU's host.
+  path = tmp_path / 'bin' / stub
+  path.parent.mkdir()
+  path.write_text(f'#!/bin/bash\n{_STUBS[stub]}\n')
+  path.chmod(0o755)
+  done = subprocess.run(
+    [
+      *('bash', str(cluster.ROOT / 'launch' / name), *place),
+      *('--config=configs/watch.py:small', f'--workdir={tmp_path / "run"}'),
+      # A mistake that shows that the study began, and in several processes.
+      *('--coordinator=here', '--processes=1', '--process=0'),
+    ],
+    cwd=tmp_path,
+    env=os.environ
+    | {
+      'PATH': f'{path.parent}:{os.environ["PATH"]}',
+      'SLURM_SUBMIT_DIR': str(cluster.ROOT),
+    },
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert done.stderr.splitlines()[-1] == (
+    "error: coordinator is 'here'; it must be HOST:PORT of process 0."
+  )

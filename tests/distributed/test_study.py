@@ -104,3 +104,14 @@ def test_a_workdir_that_is_not_shared(tmp_path):
   assert (first[0], second[0]) == (1, 1)
   assert 'error: process 1 does not see run/.shared' in first[2]
   assert 'must be in a file system that all hosts share' in first[2]
+
+
+def test_processes_that_have_other_stages(tmp_path):
+  workdir = tmp_path / 'run'
+  arguments = (_CONFIG, f'--workdir={workdir}', '--config.distributed=true')
+  own = ['--stages=data'], ['--stages=data,train']
+  with cluster.Cluster('launch.study', 2, *arguments, own=own) as running:
+    first, second = running.wait(240)
+  assert (first[0], second[0]) == (1, 1)
+  assert 'error: process 1 has other --stages than process 0' in first[2]
+  assert not workdir.exists()
