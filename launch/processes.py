@@ -6,6 +6,7 @@ process goes away, with a native stack trace; the parent says in its place what
 happened, and what to do.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -134,8 +135,9 @@ def join() -> None:
   if address and _PROCESS.value:
     _reach(address)
   jax.config.update('jax_cpu_collectives_implementation', 'gloo')
-  # It would catch SIGTERM, and leave it at that.
-  jax.config.update('jax_enable_preemption_service', False)
+  # It would catch SIGTERM, and leave it at that. JAX 0.7 has no such switch.
+  if hasattr(jax.config, 'jax_enable_preemption_service'):
+    jax.config.update('jax_enable_preemption_service', False)
   try:
     jax.distributed.initialize(
       address,
@@ -190,33 +192,33 @@ def _supervise():
     text=True,
     errors='replace',
   )
-  native = []
+  native, told = [], []
   relays = [
-    threading.Thread(target=_relay, args=(child.stdout, sys.stdout, [])),
-    threading.Thread(target=_relay, args=(child.stderr, sys.stderr, native)),
+    threading.Thread(target=_relay, args=streams)
+    for streams in (
+      (child.stdout, sys.stdout, [], []),
+      (child.stderr, sys.stderr, native, told),
+    )
   ]
   for relay in relays:
     relay.start()
-  while True:
-    try:
+  code = None
+  while code is None:
+    with contextlib.suppress(KeyboardInterrupt):  # The child has it too.
       code = child.wait()
-      break
-    except KeyboardInterrupt:  # The child has it too, and ends by it.
-      continue
   for relay in relays:
     relay.join()
-  if code >= 0:
-    if code:  # What was held back as JAX's may be the reason.
-      print(''.join(native), end='', file=sys.stderr)
+  if code == 0 or (code > 0 and (told or not native)):  # JAX 0.7 ends by 1.
     return code
-  print(f'error: {_what_happened(-code, native)}', file=sys.stderr)
+  print(f'error: {_what_happened(max(-code, 0), native)}', file=sys.stderr)
   return 1
 
 
-def _relay(stream, out, native):
+def _relay(stream, out, native, told):
   for line in stream:
     if line.startswith('[Gloo]'):
       continue
+    told += [line] if line.startswith('error: ') else []
     if native or _ABORTS.match(line):
       native.append(line)
     else:
@@ -225,8 +227,9 @@ def _relay(stream, out, native):
 
 
 def _what_happened(number, native):
-  name, text = signal.Signals(number).name, ''.join(native)
+  text = ''.join(native)
   if not native:
+    name = signal.Signals(number).name
     return f'this process was ended by {name}. {_AGAIN}'
   found = _UNHEALTHY.search(text)
   gone = re.findall(r'(\d+)\s*$', found[1], re.MULTILINE) if found else []

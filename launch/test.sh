@@ -14,9 +14,9 @@ run_pytest() {
 }
 
 # What depends on the versions of JAX, Flax, Optax, Orbax, Plotly and uvicorn.
-OLDEST=(tests/test_colabs.py tests/models tests/training tests/release
-  tests/adversaries tests/audit tests/metrics tests/test_sweep.py
-  tests/serving/test_server.py)
+OLDEST=(tests/test_colabs.py tests/models/test_split.py tests/training tests/release
+  tests/adversaries tests/audit/test_audit.py tests/test_sweep.py
+  tests/serving/test_server.py tests/distributed/test_training.py)
 
 if [ "${JAX:-newest}" = newest ]; then
   make_environment
