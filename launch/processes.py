@@ -44,8 +44,7 @@ _HEARTBEAT = flags.DEFINE_integer(
   lower_bound=5,
 )
 
-# Set in the process that computes.
-_CHILD = 'HYBRID_JAX_CHILD'
+_CHILD = 'HYBRID_JAX_CHILD'  # set in the process that computes
 # Lines by which JAX's native code announces its abort, and who is missed.
 _ABORTS = re.compile(r'^[EF]\d{4} .*(coordination_service|client\.h)')
 _UNHEALTHY = re.compile(r'heartbeats?\):(.*?)The tasks have', re.DOTALL)
@@ -148,8 +147,8 @@ def join() -> None:
     )
   except ValueError as e:
     raise errors.UserError(
-      'neither SLURM nor a TPU slice nor MPI tells who takes part'
-      f' ({e}) give --coordinator=HOST:PORT, --processes=N and --process=I.'
+      'neither SLURM nor a TPU slice nor MPI tells who takes part: give'
+      f' --coordinator=HOST:PORT, --processes=N and --process=I. ({e})'
     ) from e
   except RuntimeError as e:
     raise errors.UserError(
@@ -229,8 +228,7 @@ def _relay(stream, out, native, told):
 def _what_happened(number, native):
   text = ''.join(native)
   if not native:
-    name = signal.Signals(number).name
-    return f'this process was ended by {name}. {_AGAIN}'
+    return f'{signal.Signals(number).name} ended this process. {_AGAIN}'
   found = _UNHEALTHY.search(text)
   gone = re.findall(r'(\d+)\s*$', found[1], re.MULTILINE) if found else []
   if gone:
