@@ -16,7 +16,7 @@ from hybrid_jax.training import batches, loop, state
 from hybrid_jax.training import steps as training
 from launch.benchmarks import adversaries, networks, siamese, steps, timing
 
-_WINDOWS = 5924  # that the watch study has
+_WINDOWS = 5924  # about as many as the watch study has
 _TIMES = (1, 10, 100)
 
 
@@ -68,7 +68,7 @@ def grown(
 def epoch_timer(windows: int) -> timing.Timer:
   """Seconds of an epoch over `windows` in memory, by the loop's own runner.
 
-  They are the study's number of windows, so many times. No more steps are timed
+  They are `_WINDOWS`, so many times. No more steps are timed
   than the study takes between two checkpoints; they are scaled to the epoch.
   """
   network = networks.WATCH
