@@ -13,6 +13,7 @@ from hybrid_jax import compiling, errors, files, plugins, progress, settings
 from hybrid_jax.distributed import processes
 from hybrid_jax.models import base as models
 from hybrid_jax.stages import base
+from hybrid_jax.training import loop
 
 STAGES = (
   'data',
@@ -59,7 +60,8 @@ def run(
   if processes.is_first():
     settings.claim(workdir, config)
   processes.check_shared(workdir)
-  settings.claim(workdir, config)
+  if not processes.is_first():
+    settings.claim(workdir, config)
   watch, compiled = compiling.Watch(), 0.0
   for stage in (s for s in STAGES if s in stages):
     started = time.monotonic()
@@ -93,11 +95,7 @@ def check_batches(config: ml_collections.ConfigDict) -> None:
   """
   devices = jax.device_count()
   for group in ('training', 'siamese', 'defend'):
-    size = config[group].batch_size
-    if size % devices:
-      raise errors.UserError(
-        f'{group}.batch_size is {size}; it must divide over {devices} devices.'
-      )
+    loop.check_divides(config[group].batch_size, devices, f'{group}.batch_size')
 
 
 def open_study(workdir: pathlib.Path) -> base.Study:

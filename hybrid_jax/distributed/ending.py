@@ -6,7 +6,6 @@ for each other; the first of them says what happened.
 """
 
 import contextlib
-import datetime
 import os
 import sys
 import threading
@@ -21,7 +20,6 @@ from hybrid_jax.distributed import processes
 
 _FAILED = 'hybrid_jax/failed'
 _ENDED = 'hybrid_jax/ended'
-_WAIT = datetime.timedelta(days=30)
 _GRACE_SECONDS = 10.0  # for the others to end
 
 
@@ -55,7 +53,7 @@ def fail(error: BaseException, patience: float) -> NoReturn:
 def _end_with_others():
   try:
     message = processes.client().blocking_key_value_get(
-      _FAILED, int(_WAIT.total_seconds() * 1000)
+      _FAILED, processes.FOREVER_MS
     )
   except Exception:  # The run is over.
     return

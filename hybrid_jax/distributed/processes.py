@@ -4,7 +4,6 @@ In a run of one process nothing here does anything. What is to be the same
 everywhere, the first process decides.
 """
 
-import datetime
 import hashlib
 import itertools
 import pathlib
@@ -25,7 +24,7 @@ _Item = TypeVar('_Item')
 
 # A process may have much to do while the others wait; dead ones are found out
 # by their heartbeat.
-_FOREVER = datetime.timedelta(days=30)
+FOREVER_MS = 30 * 24 * 3600 * 1000
 _SEEN_SECONDS = 30.0  # what a file may take to be seen on other hosts
 _numbers = itertools.count()
 
@@ -50,7 +49,7 @@ def barrier(name: str) -> None:
   if several():
     client().wait_at_barrier(
       f'hybrid_jax/{name}/{next(_numbers)}',
-      int(_FOREVER.total_seconds() * 1000),
+      FOREVER_MS,
     )
 
 

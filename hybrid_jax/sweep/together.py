@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hybrid_jax import errors
-from hybrid_jax.training import batches, loop, steps
+from hybrid_jax.training import batches, heads, loop, steps
 from hybrid_jax.training.state import TrainState
 
 MakeStep = Callable[[Any], steps.Step]
@@ -79,7 +79,7 @@ def fit(
   if at_once:
     mesh = _mesh((devices or jax.devices())[:count])
     # The last one is repeated until all devices have as many.
-    rows = np.minimum(np.arange(count + -count % mesh.size), count - 1)
+    rows = heads.even_shares(count, mesh.size)
   else:
     mesh, rows = loop.data_mesh(), np.arange(count)
 

@@ -23,7 +23,18 @@ Data = Mapping[str, Any]
 Means = stepwise.Means
 
 
-class OnDevice:
+class _InMemory:
+  """What needs nothing kept beside the state's number, and nothing stopped."""
+
+  def position(self) -> dict[str, Any]:
+    """What `checkpoint.save` keeps beside the state: nothing."""
+    return {}
+
+  def close(self) -> None:
+    """Nothing to stop."""
+
+
+class OnDevice(_InMemory):
   """All examples lie on the devices; a chunk is one program that scans."""
 
   def __init__(
@@ -48,15 +59,8 @@ class OnDevice:
     """Takes `size` steps; the state after them, and each metric's mean."""
     return self._run(state, self._data, self._key, size)
 
-  def position(self) -> dict[str, Any]:
-    """What `checkpoint.save` keeps beside the state: nothing."""
-    return {}
 
-  def close(self) -> None:
-    """Nothing to stop."""
-
-
-class Shared(stepwise.Stepwise):
+class Shared(_InMemory, stepwise.Stepwise):
   """Examples in the memory of every process, which feeds its own devices.
 
   The steps are those of `OnDevice`: their batches, in its order, and their
@@ -103,13 +107,6 @@ class Shared(stepwise.Stepwise):
       )
 
     return {name: sharded(x) for name, x in self._data.items()}
-
-  def position(self) -> dict[str, Any]:
-    """What `checkpoint.save` keeps beside the state: nothing."""
-    return {}
-
-  def close(self) -> None:
-    """Nothing to stop."""
 
 
 class Streamed(stepwise.Stepwise):

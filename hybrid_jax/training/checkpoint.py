@@ -51,11 +51,11 @@ def save(
       f'could not save the checkpoint {path}: {_first_line(e)}. The last good'
       ' one is kept.'
     ) from e
-  # Written last: a checkpoint without its digest counts as unfinished.
-  written = {'sha256': _digest(state, position)}
-  if position is not None:
-    written['position'] = position
   if processes.is_first():
+    # Written last: a checkpoint without its digest counts as unfinished.
+    written = {'sha256': _digest(state, position)}
+    if position is not None:
+      written['position'] = position
     files.write_json(_digest_path(path), written)
     for old in _steps(folder)[:-_KEEP]:
       _remove(old)

@@ -112,7 +112,7 @@ def train(
   parts = mesh.size * head_loop.groups_on(
     devices[0].platform, -(-count // mesh.size)
   )
-  rows = np.minimum(np.arange(count + -count % parts), count - 1)
+  rows = even_shares(count, parts)
   index = jax.device_put(
     (
       members.view[rows],
@@ -143,6 +143,11 @@ def train(
     if (done == done.max()).all():
       return jax.tree.map(lambda a: np.asarray(a)[:count], loop.best)
     least = done.max()
+
+
+def even_shares(count: int, parts: int) -> np.ndarray:
+  """0 to `count - 1`, the last repeated until `parts` divide their number."""
+  return np.minimum(np.arange(count + -count % parts), count - 1)
 
 
 @jax.jit

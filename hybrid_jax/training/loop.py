@@ -88,10 +88,7 @@ def fit(
     raise errors.UserError(
       f'batch_size is {batch_size}; the training fold allows 1 to {examples}.'
     )
-  if batch_size % mesh.size:
-    raise errors.UserError(
-      f'batch_size is {batch_size}; it must divide over {mesh.size} devices.'
-    )
+  check_divides(batch_size, mesh.size)
   checkpoints = folder / 'checkpoints'
   state, position = _start(checkpoints, state, mesh)
   done = int(state.step)
@@ -123,6 +120,14 @@ def fit(
       )
       bar.advance(size, **figures)
   return processes.local(state)
+
+
+def check_divides(size: int, devices: int, name: str = 'batch_size') -> None:
+  """Raises `UserError` if a batch of `size` does not divide over `devices`."""
+  if size % devices:
+    raise errors.UserError(
+      f'{name} is {size}; it must divide over {devices} devices.'
+    )
 
 
 def _start(checkpoints, state, mesh):
