@@ -64,7 +64,7 @@ def main(argv: list[str]) -> None:
     opened, _VARIANTS.value, _SECONDS.value, links, weights, profile
   )
   page = workdir / 'cost.html'
-  files.write_bytes(page, costs.page(found, opened.config.data.name).encode())
+  files.write_bytes(page, costs.render(found, opened.config.data.name).encode())
   print(costs.terminal(found))
   print(f'The picture: {page}')
 

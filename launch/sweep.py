@@ -44,7 +44,7 @@ def main(argv: list[str]) -> None:
     return
   found = base.run(config, workdir, _ALONE.value)
   page = workdir / 'sweep.html'
-  files.write_bytes(page, sweeps.page(found, config.data.name).encode())
+  files.write_bytes(page, sweeps.render(found, config.data.name).encode())
   print(sweeps.terminal(found))
   print(f'The picture: {page}')
 

@@ -73,7 +73,7 @@ def test_files_are_measured(exported):
   )
   assert found['advised']['cut'] == 'dense1'
   assert 'dense1' in costs.terminal(found)
-  assert 'cut at dense1' in costs.page(found, 'watch')
+  assert 'cut at dense1' in costs.render(found, 'watch')
 
 
 def test_a_profile_of_another_device(tmp_path):

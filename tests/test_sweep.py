@@ -219,7 +219,7 @@ def test_the_page_and_what_it_tells(config, swept):
   text = sweeps.terminal(found)
   assert '4 trainings in one program' in text
   assert 'Hypervolume' in text
-  page = sweeps.page(found, 'signals')
+  page = sweeps.render(found, 'signals')
   assert 'A sweep of the signals study' in page
   assert page.count('found</th>') == 1
   # Nothing is trained again, and the figures stay.

@@ -72,7 +72,7 @@ def terminal(found: dict[str, Any]) -> str:
   return stream.getvalue()
 
 
-def page(found: dict[str, Any], title: str) -> str:
+def render(found: dict[str, Any], title: str) -> str:
   """The page's HTML, which needs no network."""
   return pages.template('cost.html').render(
     title=title,

@@ -110,7 +110,7 @@ def one(found: dict[str, Any]) -> str:
   )
 
 
-def page(found: dict[str, Any], title: str) -> str:
+def render(found: dict[str, Any], title: str) -> str:
   """The page's HTML, which needs no network."""
   return pages.template('sweep.html').render(
     title=title,

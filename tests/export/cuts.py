@@ -21,20 +21,20 @@ def make(noisy: bool = True) -> halves.Halves:
   model = cnn1d.Model(classes=3, widths=(16, 32, 32), dense=16)
   params = model.init(jax.random.key(0), jnp.zeros((1, *WINDOW)))['params']
   rows = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 16)))[0]
-  mechanisms = [
+  chain = [
     pca.Pca(
       mean=jnp.linspace(-1, 1, 16),
       components=jnp.asarray(rows[:DIM], jnp.float32),
     )
   ]
   if noisy:
-    mechanisms.append(noise.Noise(scale=scale()))
+    chain.append(noise.Noise(scale=scale()))
   return halves.Halves(
     model=model,
     params=params,
     split_point='dense1',
     normalizer=datasets.Normalizer(MEAN, STD),
-    release=release.Release(tuple(mechanisms)),
+    release=release.Release(tuple(chain)),
     example_shape=WINDOW,
     feature_shape=(16,),
   )

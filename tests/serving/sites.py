@@ -124,11 +124,11 @@ def _cuts():
       params=params,
       split_point='dense1',
       normalizer=datasets.Normalizer(np.zeros(6), np.ones(6)),
-      release=release.Release(mechanisms),
+      release=release.Release(chain),
       example_shape=(1, TIME, 6),
       feature_shape=(8,),
     )
-    for mechanisms in ((mechanism, added), ())
+    for chain in ((mechanism, added), ())
   )
 
 
