@@ -1,1 +1,0 @@
-"""Who rebuilds the input: each file one attack on released vectors."""
