@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn import exceptions, neural_network
 
+from benchmarks import timing
 from configs import watch
 from hybrid_jax import progress
 from hybrid_jax.training import heads
-from launch.benchmarks import timing
 
 COUNTS = (1, 4, 16, 64, 256)
 _GOAL, _GOAL_AT = 1 / 3, 64

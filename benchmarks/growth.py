@@ -11,10 +11,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from benchmarks import adversaries, networks, siamese, step_time, timing
 from hybrid_jax import progress
-from hybrid_jax.training import batches, loop, state
-from hybrid_jax.training import steps as training
-from launch.benchmarks import adversaries, networks, siamese, steps, timing
+from hybrid_jax.training import loop, runners, steps, train_state
 
 _WINDOWS = 5924  # about as many as the watch study has
 _TIMES = (1, 10, 100)
@@ -27,7 +26,7 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
     bench,
     'step of the watch CNN, batch',
     siamese.BATCHES,
-    lambda size: steps.step_timer(networks.WATCH, 'task', size),
+    lambda size: step_time.step_timer(networks.WATCH, 'task', size),
   )
   progress.say('how an epoch grows with its windows')
   found += grown(
@@ -72,14 +71,14 @@ def epoch_timer(windows: int) -> timing.Timer:
   than the study takes between two checkpoints; they are scaled to the epoch.
   """
   network = networks.WATCH
-  model, tx = network.model(), state.optimizer(network.config)
+  model, tx = network.model(), train_state.optimizer(network.config)
   key = jax.random.key(0)
   few = jax.random.normal(key, (_WINDOWS, *network.example))
   x = jnp.tile(few, (windows // _WINDOWS, 1, 1, 1))
   y = jnp.arange(windows) % network.classes
-  start = state.create(jax.jit(model.init)(key, x[:1])['params'], tx)
-  runner = batches.OnDevice(
-    training.make_task_step(model, tx),
+  start = train_state.create(jax.jit(model.init)(key, x[:1])['params'], tx)
+  runner = runners.OnDevice(
+    steps.make_task_step(model, tx),
     {'x': x, 'primary': y},
     network.batch_size,
     key,

@@ -17,11 +17,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks import timing
 from configs import watch
-from hybrid_jax import progress, sources
+from hybrid_jax import progress
+from hybrid_jax.datasets import sources
 from hybrid_jax.models import cnn1d
-from hybrid_jax.training import batches, loop, state, steps
-from launch.benchmarks import timing
+from hybrid_jax.training import loop, runners, steps, train_state
 
 _CONFIG = watch.get_config()
 _SHAPE, _CLASSES = (1, 128, 6), 7
@@ -49,8 +50,8 @@ class _Training:
 
   def __init__(self, x: np.ndarray | sources.Source):
     model = cnn1d.Model(classes=_CLASSES, **_CONFIG.model.options)
-    tx = state.optimizer(_CONFIG.training)
-    make = batches.Streamed if sources.streams(x) else batches.OnDevice
+    tx = train_state.optimizer(_CONFIG.training)
+    make = runners.Streamed if sources.streams(x) else runners.OnDevice
     key = jax.random.key(0)
     self._runner = make(
       steps.make_task_step(model, tx),
@@ -60,7 +61,7 @@ class _Training:
       loop.data_mesh(),
     )
     first = np.zeros((1, *_SHAPE), np.float32)
-    self._state = state.create(model.init(key, first)['params'], tx)
+    self._state = train_state.create(model.init(key, first)['params'], tx)
     self._runner.begin(0, None)
 
   def run(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def growth() -> float:
   It takes some steps on `Windows` of 20 GiB; what compiling takes is in it.
   """
   done = subprocess.run(
-    [sys.executable, '-m', 'launch.benchmarks.input', _LARGE_ALONE],
+    [sys.executable, '-m', 'benchmarks.input', _LARGE_ALONE],
     cwd=timing.ROOT,
     stdout=subprocess.PIPE,
     check=True,

@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks import timing
 from configs import utkface, watch
 from hybrid_jax import errors, plugins
-from launch.benchmarks import timing
 
 _MOST_DIFFERENCE = 1e-4  # between the two sides' logits
 
@@ -22,7 +22,8 @@ class Network:
 
   Attributes:
     title: what the table calls it.
-    name: of the model, in `hybrid_jax.models` and `launch.pytorch.networks`.
+    name: of the model, in `hybrid_jax.models` and in
+      `benchmarks.pytorch.networks`.
     options: the model's fields, but for `classes`.
     example: its shape `[height, width, channels]`.
     classes: how many logits.
@@ -48,7 +49,7 @@ class Network:
     return module.Model(classes=self.classes, **self.options)
 
   def torch(self) -> dict[str, Any]:
-    """The arguments of `launch.pytorch.networks.make`, but for the layout."""
+    """Arguments of `benchmarks.pytorch.networks.make`, without the layout."""
     named = {k: v for k, v in self.options.items() if k != 'small'}
     named = {'name': self.name, 'options': named, 'example': self.example}
     return named | {'classes': self.classes}

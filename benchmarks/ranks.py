@@ -10,9 +10,9 @@ whole numbers, of which a matrix product makes exact distances.
 import numpy as np
 from sklearn import metrics
 
+from benchmarks import timing
 from hybrid_jax import errors, progress
-from hybrid_jax.metrics import ranks
-from launch.benchmarks import timing
+from hybrid_jax.metrics import ranking
 
 SIDE = 20_000
 DIM = 6  # as many numbers as the watch study sends
@@ -26,7 +26,7 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
   progress.say(f'ranks, {SIDE} x {SIDE}')
   probes, candidates, truth = _vectors(SIDE)
   timers = {
-    'JAX': lambda: timing.seconds(ranks.linkage, probes, candidates, truth)
+    'JAX': lambda: timing.seconds(ranking.linkage, probes, candidates, truth)
   }
   for way, count in (('count', SIDE), ('sort', _FEW)):
     timers[f'PyTorch cdist, {way}{_scaled(count)}'] = bench.torch.timer(
@@ -74,7 +74,7 @@ def check_same(bench: timing.Bench, side: int = 300) -> None:
   probes, candidates, truth = (
     np.round(a * 256) if a.ndim == 2 else a for a in _vectors(side)
   )
-  ours = ranks.linkage(probes, candidates, truth)
+  ours = ranking.linkage(probes, candidates, truth)
   found = {'scikit-learn': sklearn_ranks(probes, candidates, truth)}
   for way in ('count', 'sort'):
     given = {

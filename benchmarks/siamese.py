@@ -3,8 +3,8 @@
 import resource
 import sys
 
+from benchmarks import networks, step_time, timing
 from hybrid_jax import progress
-from launch.benchmarks import networks, steps, timing
 
 _GOAL, _GOAL_TO = 1.1, 1024
 BATCHES = (128, 256, 512, 1024, 2048, 4096, 8192)
@@ -16,7 +16,7 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
   for count in BATCHES:
     progress.say(f'the Siamese step, batch {count}')
     timers = {
-      who: steps.step_timer(networks.WATCH, objective, count)
+      who: step_time.step_timer(networks.WATCH, objective, count)
       for who, objective in (('all pairs', 'siamese'), ('plain', 'task'))
     }
     goal = _GOAL if count <= _GOAL_TO else None

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from benchmarks import networks, timing
 from hybrid_jax import progress
-from hybrid_jax.training import precision, state, steps
-from launch.benchmarks import networks, timing
+from hybrid_jax.training import precision, steps, train_state
 
 _GOAL = 0.8
 _PEAK_SIDES = (1024, 2048, 4096)
@@ -141,7 +141,7 @@ def step_flops(network: networks.Network) -> float:
 
 
 def _prepared(network, objective, dtype='float32'):
-  model, tx = network.model(), state.optimizer(network.config)
+  model, tx = network.model(), train_state.optimizer(network.config)
   trained = precision.trainable(
     model, ml_collections.ConfigDict({'dtype': dtype})
   )
@@ -154,7 +154,7 @@ def _prepared(network, objective, dtype='float32'):
   x = jax.random.normal(key, (n, *network.example))
   y = jax.random.randint(key, (n,), 0, network.classes)
   params = jax.jit(model.init)(key, x[:1])['params']
-  return step, state.create(params, tx), {'x': x, 'primary': y}, key
+  return step, train_state.create(params, tx), {'x': x, 'primary': y}, key
 
 
 def peak(dtype: str) -> float:

@@ -2,9 +2,9 @@
 
 `configs/watch.py:fast` from its data to its attacks, each time in a process of
 its own whose start counts: here with an empty and with a filled compilation
-cache, there by `launch.pytorch.study`. Each runs once, whatever `--rounds` is.
-Both attack on all cores: JAX's study several targets at once, the other one by
-one, where forests and neighbours use as many threads.
+cache, there by `benchmarks.pytorch.study`. Each runs once, whatever `--rounds`
+is. Both attack on all cores: JAX's study several targets at once, the other one
+by one, where forests and neighbours use as many threads.
 """
 
 import os
@@ -18,10 +18,11 @@ from typing import Any
 
 import ml_collections
 
+from benchmarks import timing
 from configs import watch
-from hybrid_jax import errors, files, progress, sources
-from hybrid_jax.stages import inputs
-from launch.benchmarks import timing
+from hybrid_jax import errors, files, progress
+from hybrid_jax.datasets import sources
+from hybrid_jax.study import examples
 
 STAGES = ('data', 'train', 'siamese', 'defend', 'release', 'attack')
 _GOAL = 1 / 3  # of PyTorch's time
@@ -82,7 +83,7 @@ def run_torch(out: pathlib.Path, bench: timing.Bench) -> Run:
   write_data(config, pathlib.Path(data))
   pathlib.Path(settings).write_text(config.to_json_best_effort())
   command = [
-    *(bench.torch_python, '-m', 'launch.pytorch.study'),
+    *(bench.torch_python, '-m', 'benchmarks.pytorch.study'),
     *(f'--data={data}', f'--config={settings}', f'--out={out}'),
     f'--device={"cpu" if bench.platform == "cpu" else "cuda"}',
   ]
@@ -97,8 +98,8 @@ def run_torch(out: pathlib.Path, bench: timing.Bench) -> Run:
 
 
 def write_data(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
-  """The data set of a config as an `.npz`; see `launch.pytorch.study`."""
-  data = inputs.Inputs(config).data
+  """The data set of a config as an `.npz`; see `benchmarks.pytorch.study`."""
+  data = examples.Inputs(config).data
   arrays = {f'sensitive_{k}': v for k, v in data.sensitive.items()}
   arrays |= {name: getattr(data, name) for name in _ARRAYS}
   files.write_npz(path, arrays | {'x': sources.read(data.x)})

@@ -18,14 +18,14 @@ import jax
 
 from hybrid_jax import errors
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[1]
 
 Timer = Callable[[], float]
 Row = dict[str, Any]
 
 
 class Torch:
-  """The PyTorch process, see `launch.pytorch.worker`; it ends with this one.
+  """The PyTorch process (`benchmarks.pytorch.worker`); it ends with this one.
 
   Attributes:
     about: its versions, device and threads.
@@ -38,7 +38,7 @@ class Torch:
     pipe = subprocess.PIPE
     try:
       self._process = subprocess.Popen(
-        [python, '-m', 'launch.pytorch.worker', platform],
+        [python, '-m', 'benchmarks.pytorch.worker', platform],
         stdin=pipe,
         stdout=pipe,
         text=True,
@@ -67,7 +67,7 @@ class Torch:
       ) from e
 
   def call(self, function: str, **arguments: Any) -> Any:
-    """What a function of `launch.pytorch`, as `'ranks.ranks'`, returns."""
+    """What a function of `benchmarks.pytorch`, as `'ranks.ranks'`, returns."""
     return self.ask('call', function=function, arguments=arguments)
 
   def timer(

@@ -20,7 +20,7 @@ import ml_collections
 
 from configs import common
 from hybrid_jax import errors
-from hybrid_jax.datasets import arrays, base, recordings
+from hybrid_jax.datasets import arrays, dataset, recordings
 
 _PATH = 'configs/arrays.py'
 _POOLED = 8  # samples that three pools by two need
@@ -52,7 +52,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     )
     data, _ = arrays.read(c.data)
     shape, classes = data.x.shape[1:], data.primary_names
-    train = int((data.fold == base.TRAIN).sum())
+    train = int((data.fold == dataset.TRAIN).sum())
   _choose(c, shape)
   c.release.prototypes = len(classes)
   # No batch is larger than what there is to train on.

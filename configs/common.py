@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import ml_collections
 
-from hybrid_jax.pretrained import base as pretrained
+from hybrid_jax.models.pretrained import weights
 
 VARIANTS = ('', 'fast', 'small', 'tune', 'sweep')
 
@@ -22,8 +22,8 @@ def get_config() -> ml_collections.ConfigDict:
   c.model = ml_collections.ConfigDict()
   # What trainings compute in; 'bfloat16' is for GPU and TPU.
   c.model.dtype = 'float32'
-  # Weights to start from; see `hybrid_jax.pretrained.base.load`.
-  c.model.pretrained = ml_collections.ConfigDict(pretrained.DEFAULTS)
+  # Weights to start from; see `hybrid_jax.models.pretrained.weights.load`.
+  c.model.pretrained = ml_collections.ConfigDict(weights.DEFAULTS)
   # Name to strength; see `hybrid_jax.training.augmentation`.
   c.augment = ml_collections.ConfigDict(
     {
@@ -333,7 +333,7 @@ def _sweep(split_point):
       'weight': (0.03, 0.1, 0.3),  # lambda
       'margin': (5.0, 10.0),
       'noise': (0.3, 0.6),
-      'mapping': 'auto',  # see `hybrid_jax.sweep.together.fit`
+      'mapping': 'auto',  # see `hybrid_jax.training.vmapped_training.fit`
       'adversaries': ('kde', 'trees'),
       'least_utility': 0.8,  # corner of the hypervolume; advantage 1
     }

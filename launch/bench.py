@@ -1,12 +1,12 @@
 """Times training, attacks and measures, beside PyTorch and scikit-learn.
 
     bash launch/bench.sh --suite=all --out=bench.json
-    bash launch/bench.sh --suite=steps,ranks --rounds=3 --plot=bench.png
+    bash launch/bench.sh --suite=step_time,ranks --rounds=3 --plot=bench.png
 
 All is timed in one run and by turns, A B A B, while the other side is idle. A
 ratio is the median over the rounds of A's time over B's of the same round, and
 stands with the least and the greatest; below 1 A is faster. The data are
-random, in memory, but for the suite `study`. The modules in `launch/benchmarks`
+random, in memory, but for the suite `study`. The modules in `benchmarks`
 say what each suite does. With `--platform=gpu` both sides use their own device.
 """
 
@@ -22,13 +22,13 @@ import jax
 import rich.console
 from absl import flags
 
+from benchmarks import timing
 from hybrid_jax import errors, files, progress
-from hybrid_jax.report import benchmarks as report
-from launch import command
-from launch.benchmarks import timing
+from hybrid_jax.cli import command
+from hybrid_jax.report import bench_plots
 
 SUITES = (
-  'steps',
+  'step_time',
   'siamese',
   'adversaries',
   'ranks',
@@ -65,18 +65,18 @@ def main(argv: list[str]) -> None:
   command.no_more(argv)
   names, out = chosen(_SUITE.value), pathlib.Path(_OUT.value)
   plot = pathlib.Path(_PLOT.value) if _PLOT.value else out.with_suffix('.html')
-  report.check_path(plot)
+  bench_plots.check_path(plot)
   if _PLATFORM.value == 'cpu':
     jax.config.update('jax_platforms', 'cpu')
   bench = timing.Bench(_ROUNDS.value, _PLATFORM.value, _TORCH.value)
   results = measure(names, bench, out)
   rows = results['rows']
   width = shutil.get_terminal_size((200, 24)).columns
-  rich.console.Console(width=width).print(report.table(rows))
-  print(report.markdown(rows))
+  rich.console.Console(width=width).print(bench_plots.table(rows))
+  print(bench_plots.markdown(rows))
   print(', '.join(f'{k} {v}' for k, v in results['machine'].items()))
-  if report.drawn(rows):
-    report.write_plot(report.plot(rows), plot)
+  if bench_plots.drawn(rows):
+    bench_plots.write_plot(bench_plots.plot(rows), plot)
     print(f'{out} and {plot}')
 
 
@@ -96,7 +96,7 @@ def measure(
   for name in names:
     progress.say(f'suite {name}')
     started = time.monotonic()
-    suite = importlib.import_module(f'launch.benchmarks.{name}')
+    suite = importlib.import_module(f'benchmarks.{name}')
     rows += [row | {'suite': name} for row in suite.measure(bench)]
     spent[name] = time.monotonic() - started
     if 'torch' in vars(bench):  # It was needed.

@@ -20,9 +20,9 @@ from absl import flags
 
 from configs import motionsense, watch
 from hybrid_jax import errors, files
-from hybrid_jax.export import tflite
-from hybrid_jax.models import base
-from launch import command
+from hybrid_jax.cli import command
+from hybrid_jax.deploy.export import tflite
+from hybrid_jax.models import split_model
 
 _ROUNDS = flags.DEFINE_integer('rounds', 15, 'Times each is timed.', 1)
 _CALLS = flags.DEFINE_integer('calls', 1000, 'Calls timed at once.', 1)
@@ -58,7 +58,7 @@ def keras_twin(model: Any, params: Any) -> bytes:
 
 def compare(name: str, rounds: int, calls: int) -> dict[str, Any]:
   """Our file's time over Keras', of the network of a config."""
-  model = base.make(_CONFIGS[name].get_config().model, _CLASSES)
+  model = split_model.make(_CONFIGS[name].get_config().model, _CLASSES)
   params = model.init(jax.random.key(0), jnp.zeros(_SHAPE))['params']
 
   def network(x: jax.Array) -> Any:

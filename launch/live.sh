@@ -11,7 +11,7 @@ if [ ! -f "$workdir/bundle/manifest.json" ]; then
  runs/watch" >&2
   exit 1
 fi
-bash hybrid_jax/serving/page/vendor.sh
+bash hybrid_jax/deploy/page/vendor.sh
 source launch/environment.sh
 make_environment
 "$PYTHON" -m launch.live --workdir="$workdir"

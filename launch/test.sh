@@ -15,14 +15,14 @@ run_pytest() {
 
 # What depends on the versions of JAX, Flax, Optax, Orbax, Plotly and uvicorn.
 OLDEST=(tests/test_colabs.py tests/models/test_split.py tests/training tests/release
-  tests/adversaries tests/audit/test_audit.py tests/test_sweep.py
-  tests/serving/test_server.py tests/distributed/test_training.py)
+  tests/attacks tests/audit/test_audit.py tests/study/test_sweep.py
+  tests/deploy/server/test_server.py tests/training/distributed/test_distributed_training.py)
 
 if [ "${JAX:-newest}" = newest ]; then
   make_environment
   # The page's tests need LiteRT.js and Chromium, and are skipped without either.
   if command -v npm > /dev/null; then
-    bash hybrid_jax/serving/page/vendor.sh || echo 'the page is not tested' >&2
+    bash hybrid_jax/deploy/page/vendor.sh || echo 'the page is not tested' >&2
   fi
   "$PYTHON" -m ruff check .
   "$PYTHON" -m ruff format --check .

@@ -37,7 +37,7 @@ def mesh8() -> jax.sharding.Mesh:
 def exported(tmp_path_factory):
   """A bundle of the noisy point, whatever the small study recommends."""
   # Here, since TensorFlow is not everywhere and the rest is slow to import.
-  from hybrid_jax import study
+  from hybrid_jax.study import runner
   from tests import studies
 
   # Made by the first of several test processes; see launch/test.sh.
@@ -56,4 +56,4 @@ def exported(tmp_path_factory):
         '--config.release.embeddings.snapped.split_points=()',
       )
       assert done.returncode == 0, done.stderr
-  return workdir, study.open_study(workdir)
+  return workdir, runner.open_study(workdir)

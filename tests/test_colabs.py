@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from launch import colabs
+from hybrid_jax.cli import notebook
 from tests import studies
 
 nbformat = pytest.importorskip('nbformat')
@@ -200,7 +200,7 @@ def _chance(place):
 
 
 def test_a_table_in_markdown():
-  table = colabs.Table(['a', 'b'], [1, 'x'], (2, ''))
+  table = notebook.Table(['a', 'b'], [1, 'x'], (2, ''))
   assert table._repr_markdown_() == (
     '| a | b |\n| --- | --- |\n| 1 | x |\n| 2 |  |'
   )

@@ -9,8 +9,8 @@ import zipfile
 import ml_collections
 import pytest
 
-from hybrid_jax import settings
-from hybrid_jax.models import base
+from hybrid_jax.models import split_model
+from hybrid_jax.study import validate
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -22,14 +22,15 @@ ROOT = pathlib.Path(__file__).parent.parent
 def test_every_config_builds(path, arg):
   config = importlib.import_module(f'configs.{path}').get_config(arg)
   assert isinstance(config, ml_collections.ConfigDict)
-  model = base.make(config.model, 3)
-  settings.check(config, model.SPLIT_POINTS)
+  model = split_model.make(config.model, 3)
+  validate.check(config, model.SPLIT_POINTS)
 
 
 def test_training_imports_no_tensorflow():
   script = (
-    'import sys, hybrid_jax.study\n'
-    'from hybrid_jax.stages import attack, release, siamese, train, report\n'
+    'import sys, hybrid_jax.study.runner\n'
+    'from hybrid_jax.study.stages import attack, release, siamese\n'
+    'from hybrid_jax.study.stages import train, report\n'
     "assert 'tensorflow' not in sys.modules\n"
     "assert 'seglearn' not in sys.modules\n"
   )
@@ -38,7 +39,7 @@ def test_training_imports_no_tensorflow():
 
 def test_the_device_side_imports_numpy_alone():
   script = (
-    'import sys, hybrid_jax.export.device\n'
+    'import sys, hybrid_jax.deploy.export.device\n'
     "found = {'jax', 'flax', 'scipy', 'tensorflow'} & set(sys.modules)\n"
     'assert not found, found\n'
   )

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import rich.table
 
-from hybrid_jax.load import clients, questions
-from hybrid_jax.serving import protocol
+from benchmarks.load import clients, questions
+from hybrid_jax.deploy.server import protocol
 
 _BUSY = 0.9  # Of the client, above which it is the client that is measured.
 

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 
+from benchmarks.load import bare, clients
 from hybrid_jax import errors
-from hybrid_jax.load import bare, clients
 
 _END_SECONDS = 40  # More than the server drains for.
 

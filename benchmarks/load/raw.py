@@ -5,8 +5,8 @@ import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator, Mapping
 
-from hybrid_jax.load import clients, questions
-from hybrid_jax.serving import protocol
+from benchmarks.load import clients, questions
+from hybrid_jax.deploy.server import protocol
 
 GONE = 'gone'  # The client left before an answer.
 CLOSED = 'closed'  # The server closed the connection without an answer.

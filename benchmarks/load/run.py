@@ -1,7 +1,7 @@
 """Measures a server of the cloud half, and tries it for as long as you like.
 
-python -m launch.load --bundle=runs/watch/bundle
-python -m launch.load --bundle=runs/watch/bundle --soak=600
+python -m benchmarks.load.run --bundle=runs/watch/bundle
+python -m benchmarks.load.run --bundle=runs/watch/bundle --soak=600
 
 It starts launch.serve on this machine, or with --url asks one that runs. Each
 count of connections is measured by turns with a bare handler: one route of
@@ -38,7 +38,7 @@ import rich.table
 from absl import flags
 
 from hybrid_jax import errors, files
-from launch import command
+from hybrid_jax.cli import command
 
 MISTAKE = 2
 _QUESTIONS = 256
@@ -88,8 +88,11 @@ def main(argv: list[str]) -> int:
   if _RATE.value is not None and not _SOAK.value:
     raise errors.UserError('--rate is that of the soak: give --soak too.')
   try:
-    from hybrid_jax.load import clients, questions
-    from hybrid_jax.load import soak as _  # noqa: F401  # Needs extras too.
+    from benchmarks.load import (
+      clients,
+      questions,
+      soak,  # noqa: F401  # Needs extras too.
+    )
   except ImportError as e:
     raise errors.UserError(
       f"this needs {e.name}: pip install 'hybrid-jax[serve,load]'."
@@ -120,8 +123,8 @@ def main(argv: list[str]) -> int:
 @contextlib.contextmanager
 def _server():
   """The place, and what was started here."""
-  from hybrid_jax.load import clients, processes
-  from hybrid_jax.serving import addresses
+  from benchmarks.load import clients, processes
+  from hybrid_jax.deploy.server import addresses
 
   if _URL.value:
     parts = urllib.parse.urlsplit(_URL.value)
@@ -148,7 +151,7 @@ def _server():
 
 
 def _measure(place, tensors, asked, counts):
-  from hybrid_jax.load import peak, processes
+  from benchmarks.load import peak, processes
 
   host = urllib.parse.urlsplit(place.url).hostname
   with contextlib.ExitStack() as stack:
@@ -164,7 +167,7 @@ def _measure(place, tensors, asked, counts):
 
 
 def _soak(place, running, tensors, asked, rate):
-  from hybrid_jax.load import soak, unruly
+  from benchmarks.load import soak, unruly
 
   limits = unruly.Limits(_MAX_BODY.value, _BODY_SECONDS.value)
   found = asyncio.run(

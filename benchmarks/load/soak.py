@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import rich.table
 
-from hybrid_jax.load import clients, questions, unruly
+from benchmarks.load import clients, questions, unruly
 
 _MIB = 1 << 20
 _WARM_UP = 0.1  # The share of the time after which memory is looked at.

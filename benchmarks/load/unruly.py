@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 
-from hybrid_jax.load import clients, questions, raw
-from hybrid_jax.serving import protocol
+from benchmarks.load import clients, questions, raw
+from hybrid_jax.deploy.server import protocol
 
 _PAUSE = 0.25  # Seconds between two requests of one client.
 

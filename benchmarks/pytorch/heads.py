@@ -7,7 +7,7 @@ from typing import Any
 import torch  # pyrefly: ignore[missing-import]
 from torch import nn  # pyrefly: ignore[missing-import]
 
-from launch.pytorch import training
+from benchmarks.pytorch import training
 
 
 def train(

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn  # pyrefly: ignore[missing-import]
 
-_GROUP = 8  # channels, as in `hybrid_jax.ops.normalization`
+_GROUP = 8  # channels, as in `hybrid_jax.models.ops.normalization`
 _EPSILON = 1e-6  # that of Flax
 _VGG = (
   *(64, 64, 'pool', 128, 128, 'pool', 256, 256, 256, 'pool'),

@@ -1,6 +1,7 @@
 """The watch study written plainly in PyTorch: the other side of a benchmark.
 
-    python -m launch.pytorch.study --data=D.npz --config=config.json --out=DIR
+    python -m benchmarks.pytorch.study --data=D.npz --config=config.json \\
+      --out=DIR
 
 It trains, releases and attacks as `launch.study` does with the same config, and
 as one would in PyTorch: eagerly, one training after the other, with fused
@@ -8,7 +9,7 @@ AdamW and channels-last, and with scikit-learn where the other side has it. What
 is NumPy alone there (ceiling, bootstrap) is shared. It writes no checkpoint and
 no report, but `metrics.json` and `timings.json`. `D.npz` has
 `x [n, 1, time, channels]` in the sensor's units, `primary`, `sensitive_NAME`,
-`recording` and `fold`. `launch.benchmarks.study` runs it.
+`recording` and `fold`. `benchmarks.study` runs it.
 """
 
 import argparse
@@ -23,12 +24,14 @@ from typing import Any
 import numpy as np
 import torch  # pyrefly: ignore[missing-import]
 
-from launch.pytorch import study_attackers as attackers
-from launch.pytorch import study_leakage as leakage
-from launch.pytorch import study_measures as measures
-from launch.pytorch import study_networks as networks
-from launch.pytorch import study_stages as stages
-from launch.pytorch.study_problem import Problem
+from benchmarks.pytorch import (
+  study_attackers,
+  study_leakage,
+  study_measures,
+  study_networks,
+  study_stages,
+)
+from benchmarks.pytorch.study_problem import Problem
 
 Seconds = dict[str, float]
 
@@ -43,21 +46,23 @@ def clock(seconds: Seconds, name: str):
   seconds[name] += time.monotonic() - start
 
 
-def targets(study: stages.Study) -> dict[str, tuple[np.ndarray, float]]:
+def targets(study: study_stages.Study) -> dict[str, tuple[np.ndarray, float]]:
   """Every released embedding and control: `clean [n, d]`, and its noise."""
   out = {name: (r.clean, r.sigma) for name, r in study.released.items()}
   size = len(study.x), min(clean.shape[1] for clean, _ in out.values())
   rng = np.random.default_rng(study.config['seed'])
-  answers = networks.in_blocks(study.simple, study.x).argmax(-1)
+  answers = study_networks.in_blocks(study.simple, study.x).argmax(-1)
   controls = {
-    'raw': networks.flat(study.x).cpu().numpy(),
+    'raw': study_networks.flat(study.x).cpu().numpy(),
     'noise': rng.standard_normal(size).astype(np.float32),
     'decision': np.eye(study.classes, dtype=np.float32)[answers],
   }
   return out | {f'control-{name}': (x, 0.0) for name, x in controls.items()}
 
 
-def attack(study: stages.Study, seconds: Seconds, jobs: int) -> dict[str, Any]:
+def attack(
+  study: study_stages.Study, seconds: Seconds, jobs: int
+) -> dict[str, Any]:
   """Attacks and measures every target, one after the other.
 
   Args:
@@ -79,15 +84,15 @@ def attack(study: stages.Study, seconds: Seconds, jobs: int) -> dict[str, Any]:
     found = []
     for kind in config['adversaries']:
       with clock(seconds, kind):
-        made = attackers.ALL[kind](problem, config, jobs)
+        made = study_attackers.ALL[kind](problem, config, jobs)
         found += [(kind, each) for each in made]
     with clock(seconds, 'choice'):
       out[name] = {
-        'leakage': leakage.measure(problem, found, config['windows'])
+        'leakage': study_leakage.measure(problem, found, config['windows'])
       }
     for measure, settings in config['measures'].items():
       with clock(seconds, measure):
-        out[name][measure] = measures.ALL[measure](problem, settings)
+        out[name][measure] = study_measures.ALL[measure](problem, settings)
     print(f'attack: {name}', flush=True)
   return out
 
@@ -98,8 +103,13 @@ def run(
   """The whole study; `jobs` as for `attack`."""
   timings, attacks = (collections.defaultdict(float) for _ in range(2))
   with clock(timings, 'data'):
-    study = stages.Study(data, config)
-  for stage in (stages.train, stages.siamese, stages.defend, stages.release):
+    study = study_stages.Study(data, config)
+  for stage in (
+    study_stages.train,
+    study_stages.siamese,
+    study_stages.defend,
+    study_stages.release,
+  ):
     with clock(timings, stage.__name__):
       stage(study)
     print(f'{stage.__name__}: {timings[stage.__name__]:.1f} s', flush=True)
@@ -125,7 +135,9 @@ def main() -> None:
   asked = parser.parse_args()
   config = json.loads(asked.config.read_text())
   wanted = {*config['attack']['adversaries'], *config['attack']['measures']}
-  missing = sorted(wanted - attackers.ALL.keys() - measures.ALL.keys())
+  missing = sorted(
+    wanted - study_attackers.ALL.keys() - study_measures.ALL.keys()
+  )
   if missing:
     parser.error(f'{asked.config} asks for {", ".join(missing)}: not written.')
   if asked.device != 'cpu':

@@ -1,4 +1,4 @@
-"""The attackers of `launch.pytorch.study`: networks one after the other."""
+"""The attackers of `benchmarks.pytorch.study`: networks one after the other."""
 
 import copy
 import functools
@@ -12,7 +12,7 @@ import torch  # pyrefly: ignore[missing-import]
 from torch import nn  # pyrefly: ignore[missing-import]
 from torch.nn import functional  # pyrefly: ignore[missing-import]
 
-from launch.pytorch.study_problem import TRAIN, VALIDATION, Attack, Problem
+from benchmarks.pytorch.study_problem import TRAIN, VALIDATION, Attack, Problem
 
 _BLOCK = 512  # vectors whose distances are in memory at once
 

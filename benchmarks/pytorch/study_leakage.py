@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from hybrid_jax.metrics import leakage
-from launch.pytorch.study_problem import TEST, VALIDATION, Attack, Problem
+from benchmarks.pytorch.study_problem import TEST, VALIDATION, Attack, Problem
+from hybrid_jax.metrics import attack_accuracy
 
 _BEST = 8  # members of a committee
 
@@ -41,7 +41,7 @@ def _best(problem, attribute, attacks, counts):
 
   def scored(kind, attack):
     right = attack.validation.argmax(-1) == labels[held]
-    over = leakage.over_recordings(
+    over = attack_accuracy.over_recordings(
       attack.validation, labels[held], problem.recording[held]
     )
     return {
@@ -51,7 +51,7 @@ def _best(problem, attribute, attacks, counts):
       'recording': over,
     }
 
-  def measured(f, how=leakage.per_window):
+  def measured(f, how=attack_accuracy.per_window):
     figures = how(f['attack'].test, labels[test], problem.recording[test])
     return figures | {
       'adversary': f['attack'].adversary,
@@ -63,9 +63,9 @@ def _best(problem, attribute, attacks, counts):
   kinds = _of_kind(found, 'window')
   best = max(kinds.values(), key=lambda f: f['window'])
   patient = sorted(found, key=lambda f: -f['recording'])[:_BEST]
-  over_all = measured(patient[0], leakage.measure)
+  over_all = measured(patient[0], attack_accuracy.measure)
   return {
-    **measured(best, leakage.measure),
+    **measured(best, attack_accuracy.measure),
     'per_recording': over_all['per_recording'],
     'tried': len(found),
     'by_kind': {kind: measured(f) for kind, f in kinds.items()},
@@ -114,7 +114,7 @@ def _by_windows(problem, labels, best, group, counts):
   """At each number of windows who is best there on validation, on test."""
   held, test = problem.rows(VALIDATION), problem.rows(TEST)
   curves = [
-    leakage.by_windows(
+    attack_accuracy.by_windows(
       f['attack'].validation, labels[held], group[held], counts
     )
     for f in best
@@ -123,7 +123,7 @@ def _by_windows(problem, labels, best, group, counts):
   for count in counts:
     last = [k for k in curves[0] if int(k) <= count][-1]
     first = int(np.argmax([curve[last]['value'] for curve in curves]))
-    out |= leakage.by_windows(
+    out |= attack_accuracy.by_windows(
       best[first]['attack'].test, labels[test], group[test], [count]
     )
   return out

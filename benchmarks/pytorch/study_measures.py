@@ -1,4 +1,4 @@
-"""What `launch.pytorch.study` measures besides leakage: ceiling and ranks.
+"""What `benchmarks.pytorch.study` measures besides leakage: ceiling and ranks.
 
 The ceiling's own code is NumPy alone and that of `launch.study`, so that both
 sides take the same time for it.
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch  # pyrefly: ignore[missing-import]
 
-from hybrid_jax.metrics import bootstrap, ceiling
-from launch.pytorch import study_problem
-from launch.pytorch.study_problem import TEST, TRAIN, VALIDATION
+from benchmarks.pytorch import study_problem
+from benchmarks.pytorch.study_problem import TEST, TRAIN, VALIDATION
+from hybrid_jax.metrics import bayes_ceiling, bootstrap
 
 _QUANTILES = (0.5, 0.7, 0.8, 0.9, 0.98)
 _WIDTHS = (0.03, 0.1, 0.3, 1.0)  # of Scott's
@@ -40,12 +40,12 @@ def ceilings(problem: Problem, settings: dict[str, Any]) -> Figures:
       cell = (
         _cells(problem, released, centres, labels, count)
         if noisy
-        else ceiling.distinct(released)
+        else bayes_ceiling.distinct(released)
       )
-      people = ceiling.Population(
+      people = bayes_ceiling.Population(
         released, problem.primary, labels, problem.recording, cell, noisy
       )
-      out[attribute][str(count)] = ceiling.measure(
+      out[attribute][str(count)] = bayes_ceiling.measure(
         people.take(problem.rows(TEST)), count, settings['resamples']
       )
   return out
@@ -58,17 +58,17 @@ def _cells(problem, released, centres, labels, releases):
   best, least = (), np.inf
   for count in range(3):
     for option in itertools.combinations(radii, count):
-      people = ceiling.Population(
+      people = bayes_ceiling.Population(
         released[held],
         problem.primary[held],
         labels[held],
         problem.recording[held],
-        ceiling.cells(released[held], centres, option),
+        bayes_ceiling.cells(released[held], centres, option),
       )
-      value = ceiling.bounds(people, releases)['cells'][0]
+      value = bayes_ceiling.bounds(people, releases)['cells'][0]
       if value < least:
         best, least = option, value
-  return ceiling.cells(released, centres, best)
+  return bayes_ceiling.cells(released, centres, best)
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Networks, losses and training of `launch.pytorch.study`, in PyTorch alone."""
+"""Networks, losses and training of the PyTorch study."""
 
 import math
 from collections.abc import Callable, Iterable

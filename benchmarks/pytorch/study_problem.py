@@ -1,4 +1,4 @@
-"""What attackers of `launch.pytorch.study` are given, and how they see it."""
+"""The attack problem of the PyTorch study, and its affine views."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Training and release of `launch.pytorch.study`, in the stages of a study."""
+"""Training and release of the PyTorch study, in the stages of a study."""
 
 import copy
 import dataclasses
@@ -11,9 +11,9 @@ import sklearn.cluster
 import torch  # pyrefly: ignore[missing-import]
 from torch.nn import functional  # pyrefly: ignore[missing-import]
 
+from benchmarks.pytorch import study_networks
+from benchmarks.pytorch.study_problem import TEST, TRAIN, VALIDATION
 from hybrid_jax.metrics import utility
-from launch.pytorch import study_networks as networks
-from launch.pytorch.study_problem import TEST, TRAIN, VALIDATION
 
 
 @dataclasses.dataclass
@@ -23,7 +23,7 @@ class Released:
   clean: np.ndarray
   sigma: float  # the noise's deviation; 0 without any
   inverse: Any
-  network: networks.Network
+  network: study_networks.Network
   split_point: str
   utility: dict[str, float] = dataclasses.field(default_factory=dict)
 
@@ -67,12 +67,12 @@ class Study:
 
   def accuracy(self, network: Any) -> float:
     """Of the primary task, on validation."""
-    answers = networks.in_blocks(network, self.x[self.held]).argmax(-1)
+    answers = study_networks.in_blocks(network, self.x[self.held]).argmax(-1)
     return float((answers == self.primary[self.fold == VALIDATION]).mean())
 
   def features(self, network: Any, split_point: str) -> np.ndarray:
     """`[n, size]`, of all examples."""
-    return networks.in_blocks(
+    return study_networks.in_blocks(
       functools.partial(network.edge, split_point=split_point), self.x
     )
 
@@ -80,10 +80,10 @@ class Study:
 def train(study: Study) -> None:
   """The whole network, for the primary task."""
   torch.manual_seed(study.config['seed'])
-  study.simple = networks.Network(
+  study.simple = study_networks.Network(
     study.x[:1], study.classes, study.config['model']['options']
   )
-  networks.fit(
+  study_networks.fit(
     lambda x, y: functional.cross_entropy(study.simple(x), y),
     study.simple.parameters(),
     study.batches,
@@ -101,7 +101,7 @@ def siamese(study: Study) -> None:
       study.at(settings[name], point)
       for name in ('weight', 'margin', 'balance_pairs')
     )
-    networks.fit(
+    study_networks.fit(
       functools.partial(_siamese, network, point, weight, margin, balance),
       network.parameters(),
       study.batches,
@@ -113,7 +113,7 @@ def siamese(study: Study) -> None:
 def _siamese(network, point, weight, margin, balance, x, y):
   features = network.edge(x, point)
   task = functional.cross_entropy(network.cloud(features, point), y)
-  pairs = networks.contrastive(features, y, margin, balance)
+  pairs = study_networks.contrastive(features, y, margin, balance)
   return task + 0.5 * weight * pairs
 
 
@@ -128,7 +128,7 @@ def defend(study: Study) -> None:
   }
   for point in sorted(points):
     network = copy.deepcopy(study.simple)
-    bottleneck = networks.Bottleneck(
+    bottleneck = study_networks.Bottleneck(
       study.features(network, point)[study.fold == TRAIN],
       study.at(config['release']['bottleneck_dim'], point),
       study.at(config['release']['limit'], point),
@@ -152,7 +152,7 @@ def _defend(study, network, bottleneck, point, weight, steps):
     logits = network.cloud(bottleneck.inverse(noisy.flatten(0, 1)), point)
     value = functional.cross_entropy(logits, y.repeat(draws))
     if weight:
-      bits = networks.gaussian_bits(clean, y, study.classes)
+      bits = study_networks.gaussian_bits(clean, y, study.classes)
       value = value + weight * bits
     return value
 
@@ -162,11 +162,11 @@ def _defend(study, network, bottleneck, point, weight, steps):
     return network.cloud(bottleneck.inverse(noisy), point)
 
   def evaluate():
-    answers = networks.in_blocks(answer, study.x[study.held]).argmax(-1)
+    answers = study_networks.in_blocks(answer, study.x[study.held]).argmax(-1)
     truth = study.primary[study.fold == VALIDATION]
     return float((answers == truth).mean())
 
-  networks.fit(
+  study_networks.fit(
     loss,
     [*network.parameters(), *bottleneck.parameters()],
     study.batches,
@@ -198,11 +198,11 @@ def _release(study, point, embedding):
   fitted = study.fold == TRAIN
   sigma, inverse = 0.0, _as_it_is
   if bottleneck is not None:
-    z = networks.in_blocks(bottleneck, torch.as_tensor(z))
+    z = study_networks.in_blocks(bottleneck, torch.as_tensor(z))
     inverse = bottleneck.inverse
   if 'pca' in asked:
     dim = study.at(settings['reduced_dim'], point)
-    mean, components = networks.principal_components(z[fitted], dim)
+    mean, components = study_networks.principal_components(z[fitted], dim)
     z = (z - mean) @ components.T
     inverse = functools.partial(
       torch.addmm, torch.as_tensor(mean), mat2=torch.as_tensor(components)
@@ -236,7 +236,7 @@ def _utility(study, released):
     rows = study.fold == fold
     clean = torch.as_tensor(released.clean[rows])
     noisy = clean + released.sigma * torch.randn(draws, *clean.shape)
-    logits = networks.in_blocks(
+    logits = study_networks.in_blocks(
       lambda x: released.network.cloud(
         released.inverse(x), released.split_point
       ),

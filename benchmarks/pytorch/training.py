@@ -11,7 +11,7 @@ import numpy as np
 import torch  # pyrefly: ignore[missing-import]
 from torch import nn  # pyrefly: ignore[missing-import]
 
-from launch.pytorch import networks
+from benchmarks.pytorch import networks
 
 Step = Callable[[], None]
 

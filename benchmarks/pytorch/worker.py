@@ -1,6 +1,6 @@
 """The PyTorch process of `launch.bench`: driven over pipes, a JSON line each.
 
-    python -m launch.pytorch.worker cpu|gpu
+    python -m benchmarks.pytorch.worker cpu|gpu
 
 A line `{"ask": NAME, "arguments": {...}}` is answered by the function of that
 name. Between two lines this process does nothing.
@@ -33,7 +33,7 @@ def about() -> dict[str, Any]:
 def call(function: str, arguments: dict[str, Any]) -> Any:
   """`MODULE.FUNCTION` of this folder, on its arguments."""
   module, _, name = function.partition('.')
-  module = importlib.import_module(f'launch.pytorch.{module}')
+  module = importlib.import_module(f'benchmarks.pytorch.{module}')
   return getattr(module, name)(DEVICE, **arguments)
 
 

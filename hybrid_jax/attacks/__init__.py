@@ -1,1 +1,1 @@
-"""Who attacks: each file one kind of attacker on released vectors."""
+"""Attackers: each file is one kind, for a sensitive label or for the input."""

@@ -15,8 +15,8 @@ import jax
 import numpy as np
 import sklearn.decomposition
 
-from hybrid_jax import errors, sources
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax import errors
+from hybrid_jax.datasets import dataset, sources
 
 VIEWS = ('standardised', 'whitened', 'within')
 _LARGEST_VIEW = 64
@@ -87,7 +87,7 @@ class Problem:
     """Fold to `[draws, n, d]`: what every attacker is scored on."""
     return {
       fold: self.copies(fold, self.draws, seed=1)
-      for fold in (datasets.VALIDATION, datasets.TEST)
+      for fold in (dataset.VALIDATION, dataset.TEST)
     }
 
   @functools.cached_property
@@ -146,7 +146,7 @@ def fit_views(problem: Problem) -> dict[str, View]:
   identity, which undoes a collapse of each class to a point. Wide features are
   first projected on their leading principal components.
   """
-  train = problem.rows(datasets.TRAIN)
+  train = problem.rows(dataset.TRAIN)
   x = problem.clean[train].astype(np.float64)
   d = x.shape[1]
   noise = np.zeros((d, d))

@@ -16,8 +16,8 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from hybrid_jax.adversaries import base, mlp
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.attacks import adversary, mlp
+from hybrid_jax.datasets import dataset
 from hybrid_jax.training import heads
 
 _VIEWS = ('trained on uncensored', 'trained on mapped')
@@ -37,8 +37,8 @@ class _Map(nn.Module):
 
 
 def attack(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
-) -> Iterator[base.Attack]:
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[adversary.Attack]:
   """One attack for each adversary, trial and label; none without `uncensored`.
 
   The map is trained on fresh noise. One adversary is trained on uncensored
@@ -54,20 +54,20 @@ def attack(
   if problem.uncensored is None:
     return
   settings = config.decensor
-  train, held = (problem.rows(f) for f in (datasets.TRAIN, datasets.VALIDATION))
-  uncensored = base.fit_views(
+  train, held = (problem.rows(f) for f in (dataset.TRAIN, dataset.VALIDATION))
+  uncensored = adversary.fit_views(
     dataclasses.replace(problem, clean=problem.uncensored, noise_scale=None)
   )['standardised'](problem.uncensored)
   view = problem.views['standardised']
   run = _fit(problem, view, uncensored, settings, seed)
-  copies = problem.copies(datasets.TRAIN, config.noise_copies, 300 + seed)
+  copies = problem.copies(dataset.TRAIN, config.noise_copies, 300 + seed)
   mapped = run(view(copies)).reshape(-1, uncensored.shape[1])
   clear = np.tile(uncensored[train], (len(copies), 1))
   seen = {
     fold: run(view(x)).reshape(-1, uncensored.shape[1])
     for fold, x in problem.scored.items()
   }
-  draws = len(problem.scored[datasets.TEST])
+  draws = len(problem.scored[dataset.TEST])
   names = list(problem.sensitive)
   labels = np.stack(list(problem.sensitive.values()))
   counts = labels.max(axis=1) + 1
@@ -79,7 +79,7 @@ def attack(
     train=jnp.asarray(heads.pad(np.stack([clear, mapped]))),
     noise=None,
     train_label=jnp.asarray(np.tile(labels[:, train], len(copies))),
-    held=both(seen[datasets.VALIDATION]),
+    held=both(seen[dataset.VALIDATION]),
     held_label=jnp.asarray(np.tile(labels[:, held], draws)),
     valid=jnp.asarray(np.arange(counts.max()) < counts[:, None]),
   )
@@ -88,11 +88,11 @@ def attack(
   valid = data.valid[crowd.label]
   found = [
     np.asarray(heads.log_probs(params, x, crowd.view, valid))
-    for x in (data.held, both(seen[datasets.TEST]))
+    for x in (data.held, both(seen[dataset.TEST]))
   ]
   for i in range(len(crowd.seed)):
     k = int(counts[crowd.label[i]])
-    yield base.Attack(
+    yield adversary.Attack(
       f'de-censoring, {_VIEWS[crowd.view[i]]}, trial {crowd.seed[i] % 1000}',
       names[crowd.label[i]],
       *(f[i].reshape(draws, -1, f.shape[-1])[..., :k] for f in found),
@@ -101,7 +101,7 @@ def attack(
 
 def _fit(problem, view, target, settings, seed):
   """The trained map, as a function of standardised vectors `[..., d]`."""
-  train = problem.rows(datasets.TRAIN)
+  train = problem.rows(dataset.TRAIN)
   x = jnp.asarray(view(problem.clean[train]))
   y = jnp.asarray(target[train])
   scale = None

@@ -15,9 +15,9 @@ import optax
 from flax import linen as nn
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.ops import convolution
-from hybrid_jax.reconstruction import base
+from hybrid_jax.attacks import inputs_problem
+from hybrid_jax.datasets import dataset
+from hybrid_jax.models.ops import convolution
 
 _CLIP = 10.0
 _SMALLEST = 7  # pixels, the longest side of the first map at most
@@ -71,7 +71,7 @@ class UpConvolution(nn.Module):
 
 
 def reconstruct(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: inputs_problem.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
   """Rebuilds every test item with the decoder that is best on validation.
 
@@ -98,19 +98,19 @@ def reconstruct(
       )
   shape = problem.x.shape
   flat = problem.x.reshape(len(problem.x), -1).astype(np.float32)
-  mean = flat[problem.rows(datasets.TRAIN)].mean(axis=0)
+  mean = flat[problem.rows(dataset.TRAIN)].mean(axis=0)
   module = (
     UpConvolution(*shape[1:])
-    if base.is_image(shape)
+    if inputs_problem.is_image(shape)
     else Perceptron(tuple(c.widths), flat.shape[1])
   )
   scaled = functools.partial(_standardise, problem)
   noise = problem.noise_scale
   data = {
-    'train': scaled(problem.clean[problem.rows(datasets.TRAIN)]),
-    'train_x': flat[problem.rows(datasets.TRAIN)] - mean,
+    'train': scaled(problem.clean[problem.rows(dataset.TRAIN)]),
+    'train_x': flat[problem.rows(dataset.TRAIN)] - mean,
     'held': scaled(problem.held),
-    'held_x': flat[problem.rows(datasets.VALIDATION)] - mean,
+    'held_x': flat[problem.rows(dataset.VALIDATION)] - mean,
     'noise': None if noise is None else noise / problem.spread[:, None],
   }
   every = min(c.every, c.steps)

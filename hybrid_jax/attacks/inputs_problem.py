@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.datasets import dataset
 
 _FLOOR = 1e-3
 _SEED = 1
@@ -58,7 +58,7 @@ class Problem:
     ):
       if not np.isfinite(values).all():
         raise errors.UserError(f'the {what} hold NaN or infinity.')
-    for fold, name in enumerate(datasets.FOLDS):
+    for fold, name in enumerate(dataset.FOLDS):
       if not self.rows(fold).any():
         raise errors.UserError(f'the {name} fold is empty.')
 
@@ -69,17 +69,17 @@ class Problem:
   @functools.cached_property
   def released(self) -> np.ndarray:
     """`[n_test, d]`: one fresh draw, the same for every attack."""
-    return self._draw(datasets.TEST)
+    return self._draw(dataset.TEST)
 
   @functools.cached_property
   def held(self) -> np.ndarray:
     """`[n_validation, d]`: one fresh draw to choose on."""
-    return self._draw(datasets.VALIDATION)
+    return self._draw(dataset.VALIDATION)
 
   @functools.cached_property
   def center(self) -> np.ndarray:
     """`[d]`: the mean of the training fold's released vectors."""
-    train = self.clean[self.rows(datasets.TRAIN)]
+    train = self.clean[self.rows(dataset.TRAIN)]
     return train.mean(axis=0, dtype=np.float64).astype(np.float32)
 
   @functools.cached_property
@@ -88,7 +88,7 @@ class Problem:
 
     What never moves gets a thousandth of the widest, so as not to be blown up.
     """
-    train = self.clean[self.rows(datasets.TRAIN)]
+    train = self.clean[self.rows(dataset.TRAIN)]
     variance = train.var(axis=0, dtype=np.float64)
     if self.noise_scale is not None:
       variance += np.square(self.noise_scale, dtype=np.float64).sum(axis=1)

@@ -15,14 +15,14 @@ import optax
 import scipy.linalg
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.reconstruction import base
+from hybrid_jax.attacks import inputs_problem
+from hybrid_jax.datasets import dataset
 
 _START = 0.1  # standard deviation of the random starts, in normalized units
 
 
 def reconstruct(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: inputs_problem.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
   """Minimises, over x, for each released vector r of dimension d,
 
@@ -75,7 +75,7 @@ def spread(n: int, most: int | None) -> np.ndarray:
   return np.linspace(0, n - 1, min(most or n, n)).round().astype(int)
 
 
-def whitening(problem: base.Problem) -> np.ndarray:
+def whitening(problem: inputs_problem.Problem) -> np.ndarray:
   """`L^-1`: its diagonal `[d]` where it has no more, or all of it `[d, d]`."""
   scale = problem.noise_scale
   if scale is None:
@@ -90,7 +90,7 @@ def whitening(problem: base.Problem) -> np.ndarray:
 
 
 def nearest(
-  problem: base.Problem, released: np.ndarray, whiten: np.ndarray
+  problem: inputs_problem.Problem, released: np.ndarray, whiten: np.ndarray
 ) -> np.ndarray:
   """The training inputs `[m, ...]` whose clean vectors are nearest.
 
@@ -99,7 +99,7 @@ def nearest(
     released: `[m, d]`.
     whiten: see `whitening`; distances are taken after it.
   """
-  train = problem.rows(datasets.TRAIN)
+  train = problem.rows(dataset.TRAIN)
   # About the mean, since large values cancel badly in single precision.
   gallery = np.asarray(_whiten(problem.clean[train] - problem.center, whiten))
   sought = np.asarray(_whiten(released - problem.center, whiten))

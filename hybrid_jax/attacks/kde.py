@@ -12,15 +12,15 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from hybrid_jax.adversaries import base
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
 
 _BLOCK = 512
 
 
 def attack(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
-) -> Iterator[base.Attack]:
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[adversary.Attack]:
   """One attack for each view, bandwidth and label.
 
   Bandwidths are multiples of the median distance to the nearest training
@@ -38,12 +38,12 @@ def attack(
     for name, view in problem.views.items()
   }
   if problem.noise_scale is not None:
-    in_noise = base.View(
+    in_noise = adversary.View(
       np.zeros(len(problem.noise_scale)),
       np.linalg.inv(problem.noise_scale).T,
     )
     views['in units of noise'] = (in_noise, np.array([1, 1.1, 1.25, 1.5]), True)
-  train = problem.rows(datasets.TRAIN)
+  train = problem.rows(dataset.TRAIN)
   labels = list(problem.sensitive)
   classes = [int(problem.sensitive[a].max()) + 1 for a in labels]
   onehot = np.concatenate(
@@ -66,11 +66,11 @@ def attack(
     for j, bandwidth in enumerate(bandwidths):
       for i, attribute in enumerate(labels):
         own = slice(borders[i], borders[i + 1])
-        yield base.Attack(
+        yield adversary.Attack(
           f'kernel density {bandwidth:g}, {name}',
           attribute,
-          found[datasets.VALIDATION][j][..., own],
-          found[datasets.TEST][j][..., own],
+          found[dataset.VALIDATION][j][..., own],
+          found[dataset.TEST][j][..., own],
         )
 
 

@@ -6,13 +6,13 @@ import ml_collections
 import numpy as np
 import sklearn.neighbors
 
-from hybrid_jax.adversaries import base
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
 
 
 def attack(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
-) -> Iterator[base.Attack]:
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[adversary.Attack]:
   """One attack for each view, number of neighbours and label.
 
   Args:
@@ -21,8 +21,8 @@ def attack(
       noisy copies of each training vector to keep.
     seed: of the copies' noise.
   """
-  copies = problem.copies(datasets.TRAIN, config.noise_copies, 100 + seed)
-  rows = np.tile(np.flatnonzero(problem.rows(datasets.TRAIN)), len(copies))
+  copies = problem.copies(dataset.TRAIN, config.noise_copies, 100 + seed)
+  rows = np.tile(np.flatnonzero(problem.rows(dataset.TRAIN)), len(copies))
   gallery = copies.reshape(-1, copies.shape[-1])
   for name, view in problem.views.items():
     index = sklearn.neighbors.NearestNeighbors(
@@ -42,11 +42,11 @@ def attack(
           fold: _log_votes(labels[found[..., :k]], int(labels.max()) + 1)
           for fold, found in near.items()
         }
-        yield base.Attack(
+        yield adversary.Attack(
           f'{k} nearest neighbours, {name}',
           attribute,
-          votes[datasets.VALIDATION],
-          votes[datasets.TEST],
+          votes[dataset.VALIDATION],
+          votes[dataset.TEST],
         )
 
 

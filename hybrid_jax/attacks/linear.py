@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import ml_collections
 
-from hybrid_jax.adversaries import base, mlp
+from hybrid_jax.attacks import adversary, mlp
 
 
 def attack(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
-) -> Iterator[base.Attack]:
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[adversary.Attack]:
   """One attack for each view, seed and label; see `mlp.attack`."""
   yield from mlp.attack_with(problem, config, seed, (), 'linear probe')

@@ -5,22 +5,22 @@ from collections.abc import Iterator
 import ml_collections
 import numpy as np
 
-from hybrid_jax.adversaries import base
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
 
 
 def attack(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
-) -> Iterator[base.Attack]:
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[adversary.Attack]:
   """One attack for each label: the training fold's class shares."""
   del config, seed
   for attribute, labels in problem.sensitive.items():
     counts = np.bincount(
-      labels[problem.rows(datasets.TRAIN)], minlength=int(labels.max()) + 1
+      labels[problem.rows(dataset.TRAIN)], minlength=int(labels.max()) + 1
     )
     # Never quite nothing: a class may be absent from a part of the data.
     shares = np.log(np.maximum(counts, 1e-6) / counts.sum())
-    yield base.Attack(
+    yield adversary.Attack(
       'majority guess',
       attribute,
       *(

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from hybrid_jax.adversaries import base
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
 from hybrid_jax.training import heads
 
 
 def attack(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
-) -> Iterator[base.Attack]:
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[adversary.Attack]:
   """One attack for each of `config.mlp_widths`, view, trial and label.
 
   Args:
@@ -29,12 +29,12 @@ def attack(
 
 
 def attack_with(
-  problem: base.Problem,
+  problem: adversary.Problem,
   config: ml_collections.ConfigDict,
   seed: int,
   widths: tuple[int, ...],
   name: str,
-) -> Iterator[base.Attack]:
+) -> Iterator[adversary.Attack]:
   """The same for one shape of network; without `widths`, a linear one."""
   views, labels = list(config.mlp_views), list(problem.sensitive)
   data, test = _arrays(problem, [problem.views[v] for v in views])
@@ -47,7 +47,7 @@ def attack_with(
   on_test = _by_draw(heads.log_probs(params, test, crowd.view, valid), problem)
   for i in range(len(crowd.seed)):
     k = int(valid[i].sum())
-    yield base.Attack(
+    yield adversary.Attack(
       f'{name}, {views[crowd.view[i]]}, trial {crowd.seed[i] % 1000}',
       labels[crowd.label[i]],
       on_validation[i][..., :k],
@@ -85,10 +85,10 @@ def members(
 
 
 def _arrays(problem, views):
-  train = problem.rows(datasets.TRAIN)
-  held = problem.rows(datasets.VALIDATION)
+  train = problem.rows(dataset.TRAIN)
+  held = problem.rows(dataset.VALIDATION)
   noise = problem.noise_scale
-  draws = len(problem.scored[datasets.VALIDATION])
+  draws = len(problem.scored[dataset.VALIDATION])
 
   def seen(fold):
     flat = problem.scored[fold].reshape(-1, problem.clean.shape[1])
@@ -109,13 +109,13 @@ def _arrays(problem, views):
       )
     ),
     train_label=jnp.asarray(labels[:, train]),
-    held=seen(datasets.VALIDATION),
+    held=seen(dataset.VALIDATION),
     held_label=jnp.asarray(np.tile(labels[:, held], draws)),
     valid=jnp.asarray(np.arange(counts.max()) < counts[:, None]),
-  ), seen(datasets.TEST)
+  ), seen(dataset.TEST)
 
 
 def _by_draw(flat, problem):
-  draws = len(problem.scored[datasets.TEST])
+  draws = len(problem.scored[dataset.TEST])
   array = np.asarray(flat)
   return array.reshape(len(array), draws, -1, array.shape[-1])

@@ -6,16 +6,14 @@ from typing import Any
 import numpy as np
 
 from hybrid_jax import errors, files
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
 
 # The least deviation of noise that single precision can work with.
 _LEAST = 1e-12
 
 
-def read(
-  path: pathlib.Path, draws: int, **knowledge: Any
-) -> adversaries.Problem:
+def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
   """The problem in a file with the layout of `released/*.npz`.
 
   Args:
@@ -38,7 +36,7 @@ def read(
     if name.startswith('sensitive_')
   }
   _check(path, arrays, sensitive)
-  return adversaries.Problem(
+  return adversary.Problem(
     clean=arrays['clean'].astype(np.float32),
     noise_scale=_scale(path, arrays),
     primary=arrays['primary'],
@@ -83,17 +81,17 @@ def _check(path, arrays, sensitive):
       raise errors.UserError(
         f'{path}: {name!r} is {values.dtype}; it must be integers.'
       )
-  if not np.isin(arrays['fold'], range(len(datasets.FOLDS))).all():
+  if not np.isin(arrays['fold'], range(len(dataset.FOLDS))).all():
     raise errors.UserError(
       f"{path}: 'fold' holds {sorted(set(arrays['fold'].tolist()))[:8]}; 0 is"
       ' train, 1 validation, 2 test.'
     )
-  for fold, fold_name in enumerate(datasets.FOLDS):
+  for fold, fold_name in enumerate(dataset.FOLDS):
     if not (arrays['fold'] == fold).any():
       raise errors.UserError(
         f"{path}: the {fold_name} fold is empty: no 'fold' is {fold}."
       )
-  train = arrays['fold'] == datasets.TRAIN
+  train = arrays['fold'] == dataset.TRAIN
   for name, values in labels.items():
     if values.min() < 0 or values.max() >= len(values):
       raise errors.UserError(

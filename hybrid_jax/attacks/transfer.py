@@ -14,17 +14,16 @@ import ml_collections
 import numpy as np
 import optax
 
-from hybrid_jax.adversaries import base
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.training import state as train_state
-from hybrid_jax.training import steps
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
+from hybrid_jax.training import steps, train_state
 
 _BLOCK = 1024
 
 
 def attack(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
-) -> Iterator[base.Attack]:
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[adversary.Attack]:
   """One attack for each start and sensitive label; none without `behind`.
 
   One network answers for all labels at once. Each label keeps the parameters
@@ -46,12 +45,12 @@ def attack(
       problem, behind.apply, init, labels, borders, config.transfer, seed
     )
     for i, attribute in enumerate(problem.sensitive):
-      yield base.Attack(f'transfer, {start}', attribute, *best[i])
+      yield adversary.Attack(f'transfer, {start}', attribute, *best[i])
 
 
 def _train(problem, apply, init, labels, borders, config, seed):
   """For each label the log-probabilities on validation and test."""
-  train, held = (problem.rows(f) for f in (datasets.TRAIN, datasets.VALIDATION))
+  train, held = (problem.rows(f) for f in (dataset.TRAIN, dataset.VALIDATION))
   data = {'x': jnp.asarray(problem.clean[train]), 'y': labels[train]}
   heads = [slice(a, b) for a, b in itertools.pairwise(borders)]
   tx = train_state.optimizer(config)
@@ -83,7 +82,7 @@ def _train(problem, apply, init, labels, borders, config, seed):
   stale = 0
   for _ in range(config.steps // config.every):
     state = run(state)
-    found = _logits(predict, state.params, problem, datasets.VALIDATION)
+    found = _logits(predict, state.params, problem, dataset.VALIDATION)
     stale += 1
     for i, head in enumerate(heads):
       score = float((found[..., head].argmax(-1) == labels[held, i]).mean())
@@ -98,7 +97,7 @@ def _train(problem, apply, init, labels, borders, config, seed):
           _logits(predict, params, problem, fold)[..., head], axis=-1
         )
       )
-      for fold in (datasets.VALIDATION, datasets.TEST)
+      for fold in (dataset.VALIDATION, dataset.TEST)
     ]
     for (params, _), head in zip(best, heads, strict=True)
   ]

@@ -6,13 +6,13 @@ import ml_collections
 import numpy as np
 import sklearn.ensemble
 
-from hybrid_jax.adversaries import base
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
 
 
 def attack(
-  problem: base.Problem, config: ml_collections.ConfigDict, seed: int
-) -> Iterator[base.Attack]:
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> Iterator[adversary.Attack]:
   """One attack for each size of leaf and label, on standardised vectors.
 
   Args:
@@ -21,10 +21,10 @@ def attack(
       `noise_copies`, noisy copies of each training vector.
     seed: of the forest, and of the copies' noise.
   """
-  copies = problem.copies(datasets.TRAIN, config.noise_copies, 200 + seed)
+  copies = problem.copies(dataset.TRAIN, config.noise_copies, 200 + seed)
   view = problem.views['standardised']
   x = view(copies.reshape(-1, copies.shape[-1]))
-  train = problem.rows(datasets.TRAIN)
+  train = problem.rows(dataset.TRAIN)
   for attribute, labels in problem.sensitive.items():
     y = np.tile(labels[train], len(copies))
     for leaf in config.leaves:
@@ -38,11 +38,11 @@ def attack(
         fold: _log_shares(forest, view(scored), int(labels.max()) + 1)
         for fold, scored in problem.scored.items()
       }
-      yield base.Attack(
+      yield adversary.Attack(
         f'extra trees, leaf {leaf}',
         attribute,
-        found[datasets.VALIDATION],
-        found[datasets.TEST],
+        found[dataset.VALIDATION],
+        found[dataset.TEST],
       )
 
 

@@ -5,13 +5,13 @@ import dataclasses
 import ml_collections
 import numpy as np
 
-from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.attacks import adversary
 from hybrid_jax.audit import leakage
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.datasets import dataset
 
 
 def measure(
-  problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict]:
   """Leakage against the share of the training fold that an attacker has.
 
@@ -35,7 +35,7 @@ def measure(
     found = leakage.quick(part, settings.adversaries, config, seed)
     for attribute, figures in found.items():
       curves[attribute][f'{share:g}'] = figures | {
-        'examples': int(part.rows(datasets.TRAIN).sum())
+        'examples': int(part.rows(dataset.TRAIN).sum())
       }
   return {name: {'by_share': curve} for name, curve in curves.items()}
 
@@ -49,6 +49,6 @@ def first_part(
   """
   out = fold.copy()
   for one in np.unique(recording):
-    rows = np.flatnonzero((recording == one) & (fold == datasets.TRAIN))
+    rows = np.flatnonzero((recording == one) & (fold == dataset.TRAIN))
     out[rows[max(1, round(share * len(rows))) :]] = -1
   return out

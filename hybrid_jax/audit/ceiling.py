@@ -5,16 +5,16 @@ import itertools
 import ml_collections
 import numpy as np
 
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.metrics import ceiling
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import bayes_ceiling
 
 # Of the validation examples' distances to their nearest centre.
 _QUANTILES = (0.5, 0.7, 0.8, 0.9, 0.98)
 
 
 def measure(
-  problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict]:
   """`ceiling.measure` on the test fold, for one release and for several.
 
@@ -36,7 +36,7 @@ def measure(
   del seed
   settings = config.measures.ceiling
   released = _in_units_of_noise(problem)
-  train = problem.rows(datasets.TRAIN)
+  train = problem.rows(dataset.TRAIN)
   centres = np.stack(
     [
       released[train & (problem.primary == y)].mean(axis=0)
@@ -50,18 +50,18 @@ def measure(
       if problem.noise_scale is None and curve:
         curve[count] = curve[1]  # One release tells all there is.
         continue
-      whole = ceiling.Population(
+      whole = bayes_ceiling.Population(
         released,
         problem.primary,
         labels,
         problem.recording,
-        ceiling.distinct(released)
+        bayes_ceiling.distinct(released)
         if problem.noise_scale is None
         else _choose_cells(problem, released, centres, labels, count),
         noisy=problem.noise_scale is not None,
       )
-      test = whole.take(problem.rows(datasets.TEST))
-      curve[count] = ceiling.measure(test, count, settings.resamples)
+      test = whole.take(problem.rows(dataset.TEST))
+      curve[count] = bayes_ceiling.measure(test, count, settings.resamples)
     out[attribute] = curve[1] | {'by_releases': _monotone(curve)}
   return out
 
@@ -84,7 +84,7 @@ def _in_units_of_noise(problem):
 
 
 def _choose_cells(problem, released, centres, labels, releases):
-  held = problem.rows(datasets.VALIDATION)
+  held = problem.rows(dataset.VALIDATION)
   squared = np.square(released[held][:, None] - centres).sum(axis=-1)
   radii = np.quantile(np.sqrt(squared.min(axis=1)), _QUANTILES)
   options = [
@@ -94,16 +94,16 @@ def _choose_cells(problem, released, centres, labels, releases):
   ]
 
   def score(option):
-    found = ceiling.bounds(
-      ceiling.Population(
+    found = bayes_ceiling.bounds(
+      bayes_ceiling.Population(
         released[held],
         problem.primary[held],
         labels[held],
         problem.recording[held],
-        ceiling.cells(released[held], centres, option),
+        bayes_ceiling.cells(released[held], centres, option),
       ),
       releases,
     )
     return found['cells'][0]
 
-  return ceiling.cells(released, centres, min(options, key=score))
+  return bayes_ceiling.cells(released, centres, min(options, key=score))

@@ -5,13 +5,13 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import plugins
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.metrics import leakage
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import attack_accuracy
 
 
 def measure(
-  problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict]:
   """All adversaries against one problem; the best by validation is reported.
 
@@ -31,7 +31,7 @@ def measure(
     `by_windows`, see `leakage.by_windows`, of who was best on validation at
     each number of windows.
   """
-  held, test = (problem.rows(f) for f in (datasets.VALIDATION, datasets.TEST))
+  held, test = (problem.rows(f) for f in (dataset.VALIDATION, dataset.TEST))
   recording = problem.recording[test]
   out = {}
   for attribute, found in run(
@@ -40,7 +40,7 @@ def measure(
     labels = problem.sensitive[attribute][test]
     by_kind = {
       kind: {
-        **leakage.per_window(attack.test, labels, recording),
+        **attack_accuracy.per_window(attack.test, labels, recording),
         'validation': score,
         'adversary': attack.adversary,
       }
@@ -48,16 +48,20 @@ def measure(
     }
     # The first of equals, in the config's order.
     winner = max(by_kind, key=lambda kind: by_kind[kind]['validation'])
-    figures = leakage.measure(found.by_kind[winner][1].test, labels, recording)
+    figures = attack_accuracy.measure(
+      found.by_kind[winner][1].test, labels, recording
+    )
     score, patient = found.best['recording'][0]
-    over_all = leakage.measure(patient.test, labels, recording)
+    over_all = attack_accuracy.measure(patient.test, labels, recording)
     out[attribute] = {
       **figures,
       'per_recording': over_all['per_recording']
       | {'adversary': patient.adversary, 'validation': score},
       'adversary': by_kind[winner]['adversary'],
       'validation': by_kind[winner]['validation'],
-      'validation_chance': leakage.chance(problem.sensitive[attribute][held]),
+      'validation_chance': attack_accuracy.chance(
+        problem.sensitive[attribute][held]
+      ),
       'tried': found.tried,
       'by_kind': by_kind,
       'by_windows': {
@@ -75,8 +79,8 @@ def _by_windows(found, problem, attribute, group, counts):
   """For each count, of who is best at that many windows on validation."""
 
   def curve(attack, fold, counts):
-    rows = problem.rows(datasets.FOLDS.index(fold))
-    return leakage.by_windows(
+    rows = problem.rows(dataset.FOLDS.index(fold))
+    return attack_accuracy.by_windows(
       getattr(attack, fold),
       problem.sensitive[attribute][rows],
       group[rows],
@@ -116,7 +120,7 @@ class Found:
     self.tried = 0
 
   @property
-  def by_kind(self) -> dict[str, tuple[float, adversaries.Attack]]:
+  def by_kind(self) -> dict[str, tuple[float, adversary.Attack]]:
     """The best of each kind for one window, with its accuracy there."""
     return self.of_kind['window']
 
@@ -125,7 +129,7 @@ class Found:
     self.tried += 1
     scores = {
       'window': float((attack.validation.argmax(-1) == labels).mean()),
-      'recording': leakage.over_recordings(
+      'recording': attack_accuracy.over_recordings(
         attack.validation, labels, recording
       ),
     }
@@ -138,7 +142,7 @@ class Found:
       ranked.sort(key=lambda pair: -pair[0])
       self.best[name] = ranked[:_COMMITTEE]
 
-  def committees(self) -> list[adversaries.Attack]:
+  def committees(self) -> list[adversary.Attack]:
     """The mean of the probabilities of the best, chosen in five ways."""
     out, everybody = [], []
     for name in self.best:
@@ -153,13 +157,13 @@ class Found:
 
 
 def run(
-  problem: adversaries.Problem,
+  problem: adversary.Problem,
   kinds: tuple[str, ...],
   config: ml_collections.ConfigDict,
   seed: int,
 ) -> dict[str, Found]:
   """Runs the adversaries, and committees of the best of them."""
-  held = problem.rows(datasets.VALIDATION)
+  held = problem.rows(dataset.VALIDATION)
   out = {attribute: Found() for attribute in problem.sensitive}
 
   def consider(kind, attack):
@@ -180,25 +184,25 @@ def run(
 
 
 def quick(
-  problem: adversaries.Problem,
+  problem: adversary.Problem,
   kinds: tuple[str, ...],
   config: ml_collections.ConfigDict,
   seed: int,
 ) -> dict[str, dict]:
   """`leakage.measure` of the best of some kinds, for points of a curve."""
-  test = problem.rows(datasets.TEST)
+  test = problem.rows(dataset.TEST)
   out = {}
   for attribute, found in run(problem, kinds, config, seed).items():
     score, attack = max(found.by_kind.values(), key=lambda pair: pair[0])
-    figures = leakage.measure(
+    figures = attack_accuracy.measure(
       attack.test, problem.sensitive[attribute][test], problem.recording[test]
     )
     figures.pop('per_recording')
-    held = problem.sensitive[attribute][problem.rows(datasets.VALIDATION)]
+    held = problem.sensitive[attribute][problem.rows(dataset.VALIDATION)]
     out[attribute] = figures | {
       'adversary': attack.adversary,
       'validation': score,
-      'validation_chance': leakage.chance(held),
+      'validation_chance': attack_accuracy.chance(held),
     }
   return out
 
@@ -209,7 +213,7 @@ def _committee(who, members):
     every = [jax.nn.softmax(getattr(m, fold), axis=-1) for m in members]
     return np.log(np.mean(every, axis=0) + 1e-6)
 
-  return adversaries.Attack(
+  return adversary.Attack(
     f'committee of the {who}',
     members[0].attribute,
     mean('validation'),

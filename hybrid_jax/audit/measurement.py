@@ -9,7 +9,7 @@ where it does not suit the problem. `config` is the study's `attack`, in which
 import ml_collections
 
 from hybrid_jax import plugins
-from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.attacks import adversary
 
 # Every audit has it: the best attacker for each sensitive label.
 LEAKAGE = 'leakage'
@@ -62,9 +62,9 @@ def at(
   return ml_collections.FrozenConfigDict(own)
 
 
-def measure(
+def take(
   name: str,
-  problem: adversaries.Problem,
+  problem: adversary.Problem,
   config: ml_collections.ConfigDict,
   seed: int,
 ) -> dict | None:

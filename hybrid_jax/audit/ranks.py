@@ -3,9 +3,9 @@
 import ml_collections
 import numpy as np
 
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.metrics import ranks
+from hybrid_jax.attacks import adversary
+from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import ranking
 
 _WIDTHS = (0.03, 0.1, 0.3, 1.0)  # of Scott's
 _EVERY = 2  # validation examples
@@ -13,7 +13,7 @@ _FLOOR = 1e-4  # of the largest variance within classes
 
 
 def measure(
-  problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict]:
   """The linkage form, the class form, and DPFE's measures.
 
@@ -35,16 +35,16 @@ def measure(
     `chance_mean_rank`, `(K + 1) / 2K`, and `nearest_error`, of 1-NN.
   """
   del seed
-  test = np.flatnonzero(problem.rows(datasets.TEST))
+  test = np.flatnonzero(problem.rows(dataset.TEST))
   most = min(config.measures.ranks['items'], len(test))
   chosen = np.linspace(0, len(test) - 1, most).round().astype(int)
-  probes = problem.scored[datasets.TEST][0][chosen]
+  probes = problem.scored[dataset.TEST][0][chosen]
   rows = test[chosen]
   recording = problem.recording[rows]
-  found = ranks.linkage(
+  found = ranking.linkage(
     probes, problem.clean[rows], np.arange(most), problem.noise_scale
   )
-  train = problem.rows(datasets.TRAIN)
+  train = problem.rows(dataset.TRAIN)
   view = problem.views['standardised']
   gallery = view(problem.clean[train])
   classes = {}
@@ -53,17 +53,17 @@ def measure(
     if problem.noise_scale is None:
       scores = _by_kernel(problem, labels, k, view(probes))
     else:
-      scores = ranks.class_form(
+      scores = ranking.class_form(
         probes, problem.clean[train], labels[train], k, problem.noise_scale
       )
-    by_class = ranks.from_scores(scores, labels[rows])
-    near = ranks.nearest(view(probes), gallery, labels[train])
-    classes[attribute] = ranks.summarise(by_class, k, recording) | {
+    by_class = ranking.from_scores(scores, labels[rows])
+    near = ranking.nearest(view(probes), gallery, labels[train])
+    classes[attribute] = ranking.summarise(by_class, k, recording) | {
       'chance_mean_rank': (k + 1) / (2 * k),
       'nearest_error': float((near != labels[rows]).mean()),
     }
   return {
-    'linkage': ranks.summarise(found, most, recording)
+    'linkage': ranking.summarise(found, most, recording)
     | {'candidates': most, 'chance_mean_rank': (most + 1) / (2 * most)},
     'classes': classes,
   }
@@ -75,19 +75,19 @@ def _by_kernel(problem, labels, k, probes):
   No noise gives a unit. It is that of standardised features, or that in which
   each class has unit covariance, as in DPFE; and a share of Scott's width.
   """
-  train = problem.rows(datasets.TRAIN)
-  held = np.flatnonzero(problem.rows(datasets.VALIDATION))[::_EVERY]
+  train = problem.rows(dataset.TRAIN)
+  held = np.flatnonzero(problem.rows(dataset.VALIDATION))[::_EVERY]
   view = problem.views['standardised']
   gallery, own = view(problem.clean[train]), labels[train]
 
   def scored(x, matrix, width):
     known = gallery @ matrix
-    scott = max(ranks.bandwidth(known), 1e-6)  # Of equal vectors it is 0.
-    return ranks.class_form(x @ matrix, known, own, k, width * scott)
+    scott = max(ranking.bandwidth(known), 1e-6)  # Of equal vectors it is 0.
+    return ranking.class_form(x @ matrix, known, own, k, width * scott)
 
   def mean_rank(option):
     scores = scored(view(problem.clean[held]), *option)
-    return ranks.from_scores(scores, labels[held]).mean()
+    return ranking.from_scores(scores, labels[held]).mean()
 
   matrices = (np.eye(gallery.shape[1], dtype=np.float32), _within(gallery, own))
   options = [(m, w) for m in matrices for w in _WIDTHS]
@@ -96,6 +96,6 @@ def _by_kernel(problem, labels, k, probes):
 
 def _within(x, labels):
   """The matrix that makes the covariance within classes the identity."""
-  centred = adversaries.about_class_means(x.astype(np.float64), labels)
+  centred = adversary.about_class_means(x.astype(np.float64), labels)
   covariance = centred.T @ centred / len(x)
-  return adversaries.whitening(covariance, _FLOOR).astype(np.float32)
+  return adversary.whitening(covariance, _FLOOR).astype(np.float32)

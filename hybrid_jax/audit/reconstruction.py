@@ -3,17 +3,16 @@
 import ml_collections
 import numpy as np
 
-from hybrid_jax import plugins, sources
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.metrics import reconstruction as metrics
-from hybrid_jax.reconstruction import base
+from hybrid_jax import plugins
+from hybrid_jax.attacks import adversary, inputs_problem
+from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.metrics import similarity
 
 CLASS_MEAN = 'class mean'
 
 
 def measure(
-  problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict | None:
   """Every asked reconstruction, beside the mean of the input's class.
 
@@ -36,7 +35,7 @@ def measure(
     return None
   settings = config.measures.reconstruction
   rows = sources.spread(problem.x, problem.fold, problem.recording)
-  given = base.Problem(
+  given = inputs_problem.Problem(
     x=sources.read(sources.take(problem.x, rows)),
     clean=problem.clean[rows],
     noise_scale=problem.noise_scale,
@@ -44,13 +43,13 @@ def measure(
     primary=problem.primary[rows],
     edge=problem.edge,
   )
-  test = given.rows(datasets.TEST)
+  test = given.rows(dataset.TEST)
   original, recording = given.x[test], problem.recording[rows][test]
   every = np.arange(len(original))
   rebuilt = {
     CLASS_MEAN: (
       every,
-      metrics.class_mean(given.x, given.primary, given.fold),
+      similarity.class_mean(given.x, given.primary, given.fold),
     )
   }
   for name in settings.attacks:
@@ -62,7 +61,7 @@ def measure(
   return {
     'examples': len(rows),
     'attacks': {
-      name: metrics.measure(original[items], found, recording[items])
+      name: similarity.measure(original[items], found, recording[items])
       for name, (items, found) in rebuilt.items()
     },
     'pictures': {'original': _listed(original[shown])}

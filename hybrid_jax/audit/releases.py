@@ -5,12 +5,12 @@ import dataclasses
 import ml_collections
 import numpy as np
 
-from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.attacks import adversary
 from hybrid_jax.audit import leakage
 
 
 def measure(
-  problem: adversaries.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict] | None:
   """Leakage against k, where an attacker averages k releases of one input.
 

@@ -9,10 +9,11 @@ import pathlib
 from absl import flags
 from ml_collections import config_flags
 
-from hybrid_jax import deployed, errors, released, study
+from hybrid_jax import errors
+from hybrid_jax.cli import command
 from hybrid_jax.report import rows, tables
-from hybrid_jax.stages import report
-from launch import command
+from hybrid_jax.study import audit_bundle, audit_released, runner
+from hybrid_jax.study.stages import report
 
 _RELEASED = flags.DEFINE_string(
   'released', None, 'The .npz file, in the layout that the README describes.'
@@ -28,7 +29,7 @@ _WORKDIR = flags.DEFINE_string(
 )
 _CONFIG = config_flags.DEFINE_config_file(
   'config',
-  str(pathlib.Path(__file__).parent.parent / 'configs' / 'audit.py'),
+  str(pathlib.Path(__file__).parents[2] / 'configs' / 'audit.py'),
   'How to attack released vectors; a bundle is attacked as its study was.',
 )
 
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> None:
   command.set_up_jax()
   config = command.read(_CONFIG)
   out = pathlib.Path(_OUT.value)
-  row = released.run(pathlib.Path(_RELEASED.value), out, config)
+  row = audit_released.run(pathlib.Path(_RELEASED.value), out, config)
   print(tables.terminal([row], {}))
   for sentence in row['failed_controls']:
     print(f'FAILED CONTROL: {sentence}')
@@ -65,8 +66,8 @@ def _audit_bundle(folder):
         f'{folder} lies in no work directory of a study; name it by --workdir.'
       )
     workdir = around[0]
-  opened = study.open_study(workdir)
-  row = deployed.run(opened, folder)
+  opened = runner.open_study(workdir)
+  row = audit_bundle.run(opened, folder)
   trained = rows.find(rows.gather(opened), row)
   report.run(opened)
   print(
@@ -79,7 +80,3 @@ def _audit_bundle(folder):
       {},
     )
   )
-
-
-if __name__ == '__main__':
-  command.run(main)

@@ -9,8 +9,9 @@ folds, or a channel never changes.
 
 from ml_collections import config_flags
 
-from hybrid_jax import check_data, errors, plugins
-from launch import command
+from hybrid_jax import errors, plugins
+from hybrid_jax.cli import command
+from hybrid_jax.datasets import check
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The study whose data are looked at.'
@@ -26,10 +27,6 @@ def main(argv: list[str]) -> int:
   module = plugins.load('data set', config.data.name)
   for name in config.data:
     errors.check_known('data setting', name, ['name', *module.DEFAULTS])
-  found = check_data.examine(module.load(config.data))
-  print(check_data.terminal(found), end='')
+  found = check.examine(module.load(config.data))
+  print(check.terminal(found), end='')
   return 1 if found.faults else 0
-
-
-if __name__ == '__main__':
-  command.run(main)

@@ -225,7 +225,7 @@ def _check_keys(argv):
 
 def _files():
   """The config files of studies that come with the program."""
-  folder = pathlib.Path(__file__).parent.parent / 'configs'
+  folder = pathlib.Path(__file__).parents[2] / 'configs'
   return sorted(
     f'configs/{path.name}'
     for path in folder.glob('*.py')

@@ -8,10 +8,11 @@ import pathlib
 
 from absl import flags
 
-from hybrid_jax import advice, cost, errors, files, study
-from hybrid_jax.export import timing, variants
-from hybrid_jax.report import costs
-from launch import command
+from hybrid_jax import errors, files
+from hybrid_jax.cli import command
+from hybrid_jax.deploy.export import latency, variants
+from hybrid_jax.report import cost_page
+from hybrid_jax.study import cost, cut_recommendation, runner
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Of a finished study.')
 _VARIANTS = flags.DEFINE_list(
@@ -27,7 +28,7 @@ _LINKS = flags.DEFINE_list(
 )
 _WEIGHTS = flags.DEFINE_list(
   'weights',
-  [f'{name}={value:g}' for name, value in advice.WEIGHTS.items()],
+  [f'{name}={value:g}' for name, value in cut_recommendation.WEIGHTS.items()],
   "What counts for the advised cut: leak, the best attacker's advantage; time,"
   " over the whole network's on the device; bytes, over the raw input's.",
 )
@@ -56,16 +57,18 @@ def main(argv: list[str]) -> None:
   links, weights = _links(), _weights()
   profile = None
   if _PROFILE.value:
-    profile = timing.read_profile(pathlib.Path(_PROFILE.value))
+    profile = latency.read_profile(pathlib.Path(_PROFILE.value))
   command.set_up_jax()
   workdir = pathlib.Path(_WORKDIR.value)
-  opened = study.open_study(workdir)
+  opened = runner.open_study(workdir)
   found = cost.run(
     opened, _VARIANTS.value, _SECONDS.value, links, weights, profile
   )
   page = workdir / 'cost.html'
-  files.write_bytes(page, costs.render(found, opened.config.data.name).encode())
-  print(costs.terminal(found))
+  files.write_bytes(
+    page, cost_page.render(found, opened.config.data.name).encode()
+  )
+  print(cost_page.terminal(found))
   print(f'The picture: {page}')
 
 
@@ -91,7 +94,7 @@ def _links():
 
 
 def _weights():
-  out = dict(advice.WEIGHTS)
+  out = dict(cut_recommendation.WEIGHTS)
   for text in _WEIGHTS.value:
     name, _, value = text.partition('=')
     errors.check_known('weight', name, out)
@@ -104,7 +107,3 @@ def _weights():
     if not 0 <= out[name] < math.inf:
       raise errors.UserError(f'--weights has {text!r}; it must be 0 or more.')
   return out
-
-
-if __name__ == '__main__':
-  command.run(main)

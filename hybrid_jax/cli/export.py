@@ -11,7 +11,7 @@ import pathlib
 from absl import flags
 
 from hybrid_jax import errors
-from launch import command
+from hybrid_jax.cli import command
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Of a finished study.')
 _SPLIT_POINT = flags.DEFINE_string('split_point', None, 'Where it is cut.')
@@ -43,11 +43,11 @@ def main(argv: list[str]) -> None:
   if not (_WORKDIR.value and _OUT.value):
     raise errors.UserError('--workdir and --out are needed; see --help.')
   command.set_up_jax()
-  from hybrid_jax import study  # After the flags: it takes seconds.
-  from hybrid_jax.export import bundle, cloud_models, halves
+  from hybrid_jax.deploy.export import bundle, cloud_models, split_functions
   from hybrid_jax.report import rows
+  from hybrid_jax.study import runner  # After the flags: it takes seconds.
 
-  opened = study.open_study(pathlib.Path(_WORKDIR.value))
+  opened = runner.open_study(pathlib.Path(_WORKDIR.value))
   split_point, embedding = _SPLIT_POINT.value, _EMBEDDING.value
   if not (split_point and embedding):
     if split_point or embedding:
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
   )
   print(_told(folder, manifest))
   if _SAVED_MODEL.value or _JAX_EXPORT.value:
-    cut = halves.make(opened, split_point, embedding)
+    cut = split_functions.make(opened, split_point, embedding)
     if _SAVED_MODEL.value:
       cloud_models.write_saved_model(cut, pathlib.Path(_SAVED_MODEL.value))
       print(f'{_SAVED_MODEL.value}: the cloud half for TensorFlow Serving')
@@ -105,7 +105,3 @@ def _told(folder, manifest):
       ' what is released',
     ]
   )
-
-
-if __name__ == '__main__':
-  command.run(main)

@@ -10,8 +10,9 @@ import pathlib
 
 from absl import flags
 
-from hybrid_jax import errors, gate
-from launch import command
+from hybrid_jax import errors
+from hybrid_jax.cli import command
+from hybrid_jax.report import gate
 
 MISTAKE = 2
 
@@ -50,7 +51,3 @@ def main(argv: list[str]) -> int:
     gate.write_junit(pathlib.Path(_JUNIT.value), row, checks)
   print(gate.terminal(row, checks), end='')
   return 0 if all(c.passed for c in checks) else 1
-
-
-if __name__ == '__main__':
-  command.run(main, MISTAKE)

@@ -1,7 +1,7 @@
 """Prepares the page that runs a study's edge half in a browser.
 
     python -m launch.live --workdir=runs/watch
-    bash hybrid_jax/serving/page/vendor.sh
+    bash hybrid_jax/deploy/page/vendor.sh
     python -m launch.serve --bundle=runs/watch/live/bundle
       --page=runs/watch/live
 
@@ -13,7 +13,7 @@ import pathlib
 from absl import flags
 
 from hybrid_jax import errors
-from launch import command
+from hybrid_jax.cli import command
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Of a finished study.')
 _OUT = flags.DEFINE_string(
@@ -28,12 +28,10 @@ def main(argv: list[str]) -> None:
     raise errors.UserError('--workdir is needed; see --help.')
   workdir = pathlib.Path(_WORKDIR.value)
   command.set_up_jax()
-  from hybrid_jax import live  # Slow to import; mistakes are told at once.
+  from hybrid_jax.study import (
+    live,  # Slow to import; mistakes are told at once.
+  )
 
   out = pathlib.Path(_OUT.value) if _OUT.value else workdir / 'live'
   prepared = live.prepare(workdir, out)
   print(f'{out}: {len(prepared["windows"])} windows and two attackers.')
-
-
-if __name__ == '__main__':
-  command.run(main)

@@ -68,22 +68,22 @@ def run(work: Callable[[], Any]) -> None:
   import jax  # After its flags.
 
   from hybrid_jax import progress
-  from hybrid_jax.distributed import ending, processes
+  from hybrid_jax.training import distributed, failure_broadcast
 
-  ending.watch()
+  failure_broadcast.watch()
   try:
-    if not processes.is_first():
+    if not distributed.is_first():
       progress.silence()
     progress.say(
       f'distributed: {jax.process_count()} processes, {jax.device_count()}'
       ' devices'
     )
     work()
-    processes.barrier('end')
+    distributed.barrier('end')
   except KeyboardInterrupt:
     os._exit(130)
   except BaseException as e:
-    ending.fail(e, patience=_HEARTBEAT.value + 15)
+    failure_broadcast.fail(e, patience=_HEARTBEAT.value + 15)
   jax.distributed.shutdown()
 
 

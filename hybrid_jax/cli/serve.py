@@ -14,7 +14,7 @@ With --page, the same server has a page that runs the edge half in a browser;
 from absl import flags
 
 from hybrid_jax import errors
-from launch import command
+from hybrid_jax.cli import command
 
 _BUNDLE = flags.DEFINE_string('bundle', None, 'The bundle: a folder.')
 _NAME = flags.DEFINE_string('name', 'cloud', "The model's name in addresses.")
@@ -70,13 +70,13 @@ def main(argv: list[str]) -> None:
     raise errors.UserError('--bundle is needed; see --help.')
   _check_numbers()
   try:
-    from hybrid_jax.serving import (
+    from hybrid_jax.deploy.server import (
       addresses,
       app,
-      half,
-      pages,
-      server,
-    )  # Needs an extra.
+      http_server,  # Needs an extra.
+      loaded_half,
+      page_files,
+    )
   except ImportError as e:
     raise errors.UserError(
       f"serving needs {e.name}: pip install 'hybrid-jax[serve]'."
@@ -102,12 +102,14 @@ def main(argv: list[str]) -> None:
     body_seconds=_BODY_SECONDS.value,
     grid_only=_GRID_ONLY.value,
   )
-  cloud = half.CloudHalf(_BUNDLE.value, limits.max_batch)
+  cloud = loaded_half.CloudHalf(_BUNDLE.value, limits.max_batch)
   token = addresses.read_token(address.token_file)
   page = (
-    pages.load(_PAGE.value, _BUNDLE.value, _NAME.value) if _PAGE.value else None
+    page_files.load(_PAGE.value, _BUNDLE.value, _NAME.value)
+    if _PAGE.value
+    else None
   )
-  server.run(app.Service(cloud, _NAME.value, limits, token, page), address)
+  http_server.run(app.Service(cloud, _NAME.value, limits, token, page), address)
 
 
 def _check_numbers():
@@ -128,7 +130,3 @@ def _check_numbers():
       raise errors.UserError(
         f'--{holder.name} is {holder.value}; it must be 0 or more.'
       )
-
-
-if __name__ == '__main__':
-  command.run(main)

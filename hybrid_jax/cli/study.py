@@ -11,13 +11,13 @@ from absl import flags
 from ml_collections import config_flags
 
 from hybrid_jax import errors, plugins
-from hybrid_jax import study as studies
-from launch import command, processes
+from hybrid_jax.cli import command, process_group
+from hybrid_jax.study import runner
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'What to study.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where all results go.')
 _STAGES = flags.DEFINE_list(
-  'stages', list(studies.STAGES), 'Which stages to run, in their order.'
+  'stages', list(runner.STAGES), 'Which stages to run, in their order.'
 )
 _LIST = flags.DEFINE_bool('list', False, 'List the known plug-ins and leave.')
 
@@ -40,14 +40,10 @@ def main(argv: list[str]) -> None:
   command.set_up_jax()
 
   def work() -> None:
-    studies.run(config, pathlib.Path(workdir), tuple(_STAGES.value))
+    runner.run(config, pathlib.Path(workdir), tuple(_STAGES.value))
 
   if config.get('distributed'):
-    processes.run(work)
+    process_group.run(work)
   else:
-    processes.check_alone()
+    process_group.check_alone()
     work()
-
-
-if __name__ == '__main__':
-  command.run(main)

@@ -9,9 +9,9 @@ from absl import flags
 from ml_collections import config_flags
 
 from hybrid_jax import errors, files
-from hybrid_jax.report import sweeps
-from hybrid_jax.sweep import base
-from launch import command
+from hybrid_jax.cli import command
+from hybrid_jax.report import sweep_page
+from hybrid_jax.study.sweep import run
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'Of a study, with a group sweep.'
@@ -40,14 +40,10 @@ def main(argv: list[str]) -> None:
   command.set_up_jax()
   workdir = pathlib.Path(_WORKDIR.value)
   if _ONLY.value is not None:
-    print(sweeps.one(base.run_one(config, workdir, _ONLY.value)))
+    print(sweep_page.one(run.run_one(config, workdir, _ONLY.value)))
     return
-  found = base.run(config, workdir, _ALONE.value)
+  found = run.run(config, workdir, _ALONE.value)
   page = workdir / 'sweep.html'
-  files.write_bytes(page, sweeps.render(found, config.data.name).encode())
-  print(sweeps.terminal(found))
+  files.write_bytes(page, sweep_page.render(found, config.data.name).encode())
+  print(sweep_page.terminal(found))
   print(f'The picture: {page}')
-
-
-if __name__ == '__main__':
-  command.run(main)

@@ -14,8 +14,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, progress
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import checking, folds, labelling
+from hybrid_jax.datasets import dataset, folds, label_encoding, value_checks
 
 DEFAULTS = {
   'path': '',
@@ -29,7 +28,7 @@ _ARRAYS = ('x', 'primary', 'group', 'fold', 'channels', 'primary_names')
 _SENSITIVE, _NAMES = 'sensitive_', '_names'
 
 
-def load(config: ml_collections.ConfigDict) -> base.Dataset:
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """The examples as `read` gives them; how they were understood is said.
 
   Args:
@@ -44,7 +43,9 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   return data
 
 
-def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
+def read(
+  config: ml_collections.ConfigDict,
+) -> tuple[dataset.Dataset, list[str]]:
   """The data set, and what was chosen for it, a line each.
 
   Labels are whole numbers or text. Without `fold`, whole groups are split, so
@@ -58,13 +59,13 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
   stored = _stored(path)
   sensitive = _names_of_labels(path, stored)
   x, remark = arrange(
-    checking.numbers(stored['x'], f'{path}: {"x"!r}'), config.layout
+    value_checks.numbers(stored['x'], f'{path}: {"x"!r}'), config.layout
   )
   remarks = [remark]
   labels, names = {}, {}
   for label in ('primary', *(_SENSITIVE + name for name in sensitive)):
     short = label.removeprefix(_SENSITIVE)
-    labels[short], names[short] = labelling.encode(
+    labels[short], names[short] = label_encoding.encode(
       _one_each(path, label, stored[label], len(x)),
       f'{path}: {label!r}',
       stored.get(label + _NAMES),
@@ -72,7 +73,7 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
   recording = np.arange(len(x), dtype=np.int32)
   if 'group' in stored:
     group = _one_each(path, 'group', stored['group'], len(x))
-    recording, groups = labelling.encode(group, f'{path}: {"group"!r}')
+    recording, groups = label_encoding.encode(group, f'{path}: {"group"!r}')
   else:
     remarks.append(
       "there is no 'group', so intervals take the examples as independent."
@@ -91,7 +92,7 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
     )
     what = 'groups' if 'group' in stored else 'examples'
     remarks.append(f"there is no 'fold', so whole {what} are split by chance.")
-  data = base.Dataset(
+  data = dataset.Dataset(
     x=x,
     primary=labels.pop('primary'),
     primary_names=names.pop('primary'),
@@ -101,8 +102,8 @@ def read(config: ml_collections.ConfigDict) -> tuple[base.Dataset, list[str]]:
     fold=fold,
     channels=_channels(path, stored, x.shape[-1]),
   )
-  with checking.naming(path):
-    return base.check(data), remarks
+  with value_checks.naming(path):
+    return dataset.check(data), remarks
 
 
 def arrange(x: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
@@ -176,7 +177,7 @@ def _channels(path, stored, count):
   """The channels' names, if there are any: one for each."""
   if 'channels' not in stored:
     return []
-  channels = labelling.texts(stored['channels'], f'{path}: {"channels"!r}')
+  channels = label_encoding.texts(stored['channels'], f'{path}: {"channels"!r}')
   if len(channels) not in (0, count):
     raise errors.UserError(
       f"{path}: 'channels' has {len(channels)} names, and the last axis of 'x'"

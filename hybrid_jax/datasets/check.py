@@ -12,8 +12,7 @@ import rich.console
 import rich.table
 from rich import markup
 
-from hybrid_jax import data_remarks, sources
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.datasets import dataset, remarks, sources
 
 _BLOCK = 1024  # examples in memory at once
 _MANY = 12  # classes that a table shows
@@ -56,7 +55,7 @@ def chance(counts: np.ndarray) -> list[float]:
   return (counts.max(axis=1) / np.maximum(counts.sum(axis=1), 1)).tolist()
 
 
-def examine(data: datasets.Dataset) -> Found:
+def examine(data: dataset.Dataset) -> Found:
   """Looks through what a data set's `load` gives, read once in blocks."""
   names = {'primary': data.primary_names, **data.sensitive_names}
   counts = {
@@ -92,11 +91,11 @@ def examine(data: datasets.Dataset) -> Found:
       *_constant(channels, values),
     ],
     remarks=[
-      *data_remarks.axes(data.x.shape, bool(data.channels)),
-      *data_remarks.scales(data.x.shape, values),
-      *data_remarks.outliers(channels, values, where, quartiles),
-      *(r for n in names for r in data_remarks.names_alike(n, names[n])),
-      *data_remarks.recordings(data, recordings, shared),
+      *remarks.axes(data.x.shape, bool(data.channels)),
+      *remarks.scales(data.x.shape, values),
+      *remarks.outliers(channels, values, where, quartiles),
+      *(r for n in names for r in remarks.names_alike(n, names[n])),
+      *remarks.recordings(data, recordings, shared),
     ],
   )
 
@@ -147,7 +146,7 @@ def _read(data):
 
 def _missing(names, counts):
   for label, table in counts.items():
-    for fold, name in enumerate(datasets.FOLDS):
+    for fold, name in enumerate(dataset.FOLDS):
       lacking = [names[label][i] for i in np.flatnonzero(table[fold] == 0)]
       if lacking:
         yield (
@@ -158,7 +157,7 @@ def _missing(names, counts):
 
 def _copied(data, copies):
   if copies:
-    where = [f'{row} ({datasets.FOLDS[data.fold[row]]})' for row in copies[0]]
+    where = [f'{row} ({dataset.FOLDS[data.fold[row]]})' for row in copies[0]]
     yield (
       f'{len(copies)} examples have equal copies in another fold; the first are'
       f' the examples {_some(where)}.'
@@ -190,7 +189,7 @@ def terminal(found: Found) -> str:
 
 
 def _folds(found):
-  table = _table('Folds', 'fold', *datasets.FOLDS)
+  table = _table('Folds', 'fold', *dataset.FOLDS)
   sizes = next(iter(found.counts.values())).sum(axis=1)
   table.add_row('examples', *map(str, sizes))
   table.add_row('recordings', *map(str, found.recordings))
@@ -202,7 +201,7 @@ def _folds(found):
 
 def _classes(found, label):
   counts, names = found.counts[label], found.names[label]
-  table = _table(f'{label}: {len(names)} classes', 'class', *datasets.FOLDS)
+  table = _table(f'{label}: {len(names)} classes', 'class', *dataset.FOLDS)
   # Of many classes the largest.
   order = np.argsort(-counts.sum(axis=0), kind='stable')[:_MANY]
   for i in sorted(order):

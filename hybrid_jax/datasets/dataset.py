@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybrid_jax import errors, progress, sources
-from hybrid_jax.datasets.builders import checking
+from hybrid_jax import errors, progress
+from hybrid_jax.datasets import sources, value_checks
 
 _BLOCK = 256  # examples in memory at once
 
@@ -63,7 +63,7 @@ def check(data: Dataset) -> Dataset:
   n = len(data.x)
   if not n:
     raise errors.UserError('the data set holds no example.')
-  checking.check(data)
+  value_checks.check(data)
   finite = (
     np.ones(n, bool)
     if isinstance(data.x, sources.Source)

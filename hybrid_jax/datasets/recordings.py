@@ -13,8 +13,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import checking, folds, labelling
+from hybrid_jax.datasets import dataset, folds, label_encoding, value_checks
 
 DEFAULTS = {
   'folder': '',
@@ -32,7 +31,7 @@ _SENSITIVE = 'sensitive_'
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def load(config: ml_collections.ConfigDict) -> base.Dataset:
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """Windows of the recordings: `x [n, 1, window, channels]`, in their units.
 
   With a `fold` column each recording is in one fold as a whole; without, each
@@ -62,7 +61,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   ]
   names = {name: classes for name, (_, classes) in labels.items()}
   labels = {name: codes[recording] for name, (codes, _) in labels.items()}
-  data = base.Dataset(
+  data = dataset.Dataset(
     x=np.stack(windows)[:, None],
     primary=labels.pop('primary'),
     primary_names=names.pop('primary'),
@@ -72,8 +71,8 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
     fold=fold,
     channels=_listed(config.channels) or header,
   )
-  with checking.naming(folder):
-    return base.check(data)
+  with value_checks.naming(folder):
+    return dataset.check(data)
 
 
 def read_labels(
@@ -114,7 +113,7 @@ def read_labels(
     short = name.removeprefix(_SENSITIVE) if labels else 'primary'
     if short in labels:
       raise errors.UserError(f'{path}: two labels are called {short!r}.')
-    labels[short] = labelling.encode(
+    labels[short] = label_encoding.encode(
       np.array(columns[name]), f'{path}: {name!r}'
     )
   return columns['file'], np.array(fold, np.int8) if fold else None, labels
@@ -157,7 +156,7 @@ def _windows(config, files, samples, fold):
   lengths = [len(values) for values in samples]
   if fold is None or min(config.window, config.hop) < 1:
     try:
-      return base.cut_windows(
+      return dataset.cut_windows(
         lengths, config.window, config.hop, config.fractions, config.gap
       )
     except errors.UserError as e:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.datasets.builders import labelling
+from hybrid_jax.datasets import dataset, label_encoding
 
 _FAR = 20  # interquartile ranges from the median to an outlier
 _RARE = 100  # deviations from the mean, of a channel that hardly changes
@@ -107,7 +106,7 @@ def axes(shape: Sequence[int], named: bool) -> Iterator[str]:
 
 def names_alike(label: str, names: Sequence[str]) -> Iterator[str]:
   """Classes of a label whose names differ in blanks or in case alone."""
-  for same in labelling.alike(names):
+  for same in label_encoding.alike(names):
     yield (
       f'{label!r} has the classes {" and ".join(map(repr, same))}, which differ'
       ' in blanks or case alone.'
@@ -115,7 +114,7 @@ def names_alike(label: str, names: Sequence[str]) -> Iterator[str]:
 
 
 def recordings(
-  data: datasets.Dataset, counts: Sequence[int], shared: Sequence[int]
+  data: dataset.Dataset, counts: Sequence[int], shared: Sequence[int]
 ) -> Iterator[str]:
   """How recordings lie in the folds, and labels in the recordings.
 
@@ -130,12 +129,12 @@ def recordings(
   elif any(shared):
     yield (
       'recordings are in more than one fold:'
-      f' {shared[datasets.TEST]} of the {counts[datasets.TEST]} of the test'
+      f' {shared[dataset.TEST]} of the {counts[dataset.TEST]} of the test'
       ' fold. That is right only where they were cut in time.'
     )
-  if counts[datasets.TEST] < _FEW:
+  if counts[dataset.TEST] < _FEW:
     yield (
-      f'the test fold has {counts[datasets.TEST]} recordings, so intervals'
+      f'the test fold has {counts[dataset.TEST]} recordings, so intervals'
       ' over them are wide.'
     )
   for label, values in data.labels().items():

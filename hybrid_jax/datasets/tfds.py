@@ -11,8 +11,8 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, progress
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import examples, features, named, preparing
+from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets._tfds import examples, features, prepare, tfds_builder
 
 DEFAULTS = {
   'dataset': '',  # as in TFDS, 'celeb_a' or 'name/config:version'
@@ -31,7 +31,7 @@ DEFAULTS = {
 }
 
 
-def load(config: ml_collections.ConfigDict) -> base.Dataset:
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """Images `[n, h, w, c]` from 0 to 1, or series `[n, 1, time, channels]`.
 
   Labels are read here, inputs when they are needed.
@@ -45,11 +45,13 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
       are read; or the data cannot be had. An input of another shape than the
       first raises it when it is read.
   """
-  builder = named.make(config)
-  library = preparing.library()
+  builder = tfds_builder.make(config)
+  library = prepare.library()
   known = features.leaves(library, builder.info.features)
   leaf, labels, group = _chosen(config, known)
-  labelled = named.sources(config, builder, features.skip(library, known))
+  labelled = tfds_builder.sources(
+    config, builder, features.skip(library, known)
+  )
   values, groups, fold, place = _read(config, labelled, labels, group)
   keep = np.ones(len(fold), bool)
   if config.min_examples and len(fold):
@@ -69,7 +71,9 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   }
   x = examples.source(
     examples.Get(
-      named.sources(config, builder, features.skip(library, known, leaf.key)),
+      tfds_builder.sources(
+        config, builder, features.skip(library, known, leaf.key)
+      ),
       fold,
       place[rows],
       leaf,
@@ -77,11 +81,11 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
       config.grey,
       config.length,
     ),
-    np.flatnonzero(fold == base.TRAIN),
+    np.flatnonzero(fold == dataset.TRAIN),
   )
   primary, *sensitive = labels
-  return base.check(
-    base.Dataset(
+  return dataset.check(
+    dataset.Dataset(
       x=x,
       primary=coded[primary][0],
       sensitive={name: coded[name][0] for name in sensitive},
@@ -102,7 +106,9 @@ def kind(config: ml_collections.ConfigDict) -> str:
   Raises:
     UserError: see `named.make`; or a key or setting is not right.
   """
-  known = features.leaves(preparing.library(), named.make(config).info.features)
+  known = features.leaves(
+    prepare.library(), tfds_builder.make(config).info.features
+  )
   leaf, _, _ = _chosen(config, known)
   return 'image' if len(leaf.connector.shape) > 2 else 'series'
 

@@ -12,8 +12,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, progress
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import checking, folds, pictures
+from hybrid_jax.datasets import dataset, folds, image_files, value_checks
 
 DEFAULTS = {
   'path': '',  # a folder of the published images, or an .npz of them
@@ -29,7 +28,7 @@ _AGES = (10, 25, 40, 60)
 _AGE_GROUPS = ('under 10', '10 to 24', '25 to 39', '40 to 59', '60 and over')
 
 
-def load(config: ml_collections.ConfigDict) -> base.Dataset:
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """The faces `x [n, size, size, 1 or 3]`, 0 (black) to 1 (white).
 
   Every image is a recording of its own. Folds are by chance, with each class's
@@ -70,7 +69,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
     config.seed,
     folds.duplicates(pixels),
   )
-  data = base.Dataset(
+  data = dataset.Dataset(
     x=pixels.astype(np.float32) / 255,
     primary=labels.pop('gender'),
     primary_names=names.pop('gender'),
@@ -82,8 +81,8 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
     if config.grey
     else ('red (0 to 1)', 'green (0 to 1)', 'blue (0 to 1)'),
   )
-  with checking.naming(path):
-    return base.check(data)
+  with value_checks.naming(path):
+    return dataset.check(data)
 
 
 def _present(values, names):
@@ -115,7 +114,8 @@ def _from_folder(path, config):
   labels = _labels(*numbers.T, [str(file) for file, _ in named])
   mode, size = 'L' if config.grey else 'RGB', (config.size, config.size)
   pixels = [
-    pictures.resize(pictures.open_image(file, mode), size) for file, _ in named
+    image_files.resize(image_files.open_image(file, mode), size)
+    for file, _ in named
   ]
   return np.stack(pixels).reshape(len(pixels), *size, -1), labels
 
@@ -147,7 +147,7 @@ def _from_file(path, config):
       )
   labels = _labels(*numbers, [f'{path}, row {i}' for i in range(len(pixels))])
   if pixels.shape[1:] != size:
-    pixels = np.stack([pictures.resize(one, size) for one in pixels])
+    pixels = np.stack([image_files.resize(one, size) for one in pixels])
   return pixels[..., None], labels
 
 

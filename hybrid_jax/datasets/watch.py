@@ -10,8 +10,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import shipped
+from hybrid_jax.datasets import dataset, package_files
 
 DEFAULTS = {
   'window': 128,
@@ -40,7 +39,7 @@ _EXERCISES = {
 }
 
 
-def load(config: ml_collections.ConfigDict) -> base.Dataset:
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """Windows of the recordings: `x [n, 1, window, 6]`, in g and rad/s.
 
   Args:
@@ -52,7 +51,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   """
   stored = _read()
   recordings = [np.asarray(x, np.float32) for x in stored['X']]
-  recording, start, fold = base.cut_windows(
+  recording, start, fold = dataset.cut_windows(
     [len(x) for x in recordings],
     config.window,
     config.hop,
@@ -67,8 +66,8 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
   )
   people = np.unique(stored['subject'])
   person = np.searchsorted(people, stored['subject'])
-  return base.check(
-    base.Dataset(
+  return dataset.check(
+    dataset.Dataset(
       x=x[:, None],
       primary=np.asarray(stored['y'], np.int32)[recording],
       sensitive={
@@ -88,7 +87,7 @@ def load(config: ml_collections.ConfigDict) -> base.Dataset:
 
 
 def _read():
-  folder = shipped.folder('seglearn', data_set='watch')
+  folder = package_files.folder('seglearn', data_set='watch')
   path = folder / 'data' / 'watch_dataset.npy'
   found = files.sha256(path) if path.is_file() else 'no file'
   if found != _SHA256:

@@ -10,14 +10,13 @@ density for it; here the noise is given, and a covariance is enough.
 
 import ml_collections
 
-from hybrid_jax.defences import base
-from hybrid_jax.training import losses
+from hybrid_jax.defences import losses, penalties
 
 
-def make(config: ml_collections.ConfigDict) -> base.Defence:
+def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """The bound over each batch, in bits."""
   del config
-  return base.Defence(
+  return penalties.Defence(
     lambda params, batch, weight: (
       weight * losses.gaussian_bits(batch.clean, batch.primary, batch.classes)
     )

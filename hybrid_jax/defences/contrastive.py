@@ -2,17 +2,16 @@
 
 import ml_collections
 
-from hybrid_jax.defences import base
-from hybrid_jax.training import losses
+from hybrid_jax.defences import losses, penalties
 
 
-def make(config: ml_collections.ConfigDict) -> base.Defence:
+def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """All pairs of the batch.
 
   Args:
     config: `margin`, in units of the noise.
   """
-  return base.Defence(
+  return penalties.Defence(
     lambda params, batch, weight: (
       0.5
       * weight

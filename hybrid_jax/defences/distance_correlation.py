@@ -7,14 +7,13 @@ Szekely, Rizzo and Bakirov (Annals of Statistics 35, 2007).
 
 import ml_collections
 
-from hybrid_jax.defences import base
-from hybrid_jax.training import losses
+from hybrid_jax.defences import losses, penalties
 
 
-def make(config: ml_collections.ConfigDict) -> base.Defence:
+def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """The distance correlation over each batch."""
   del config
-  return base.Defence(
+  return penalties.Defence(
     lambda params, batch, weight: (
       weight * losses.distance_correlation(batch.x, batch.clean)
     )

@@ -7,11 +7,10 @@ the information about the sensitive label through pairs.
 import jax.numpy as jnp
 import ml_collections
 
-from hybrid_jax.defences import base
-from hybrid_jax.training import pairs
+from hybrid_jax.defences import pairs, penalties
 
 
-def make(config: ml_collections.ConfigDict) -> base.Defence:
+def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """Pairs of one primary class, for each sensitive label, averaged.
 
   Args:
@@ -35,4 +34,4 @@ def make(config: ml_collections.ConfigDict) -> base.Defence:
       total += (repel * apart).sum() / jnp.maximum(repel.sum(), 1)
     return 0.5 * weight * total / len(batch.sensitive)
 
-  return base.Defence(penalty)
+  return penalties.Defence(penalty)

@@ -9,7 +9,7 @@ import functools
 import jax
 import ml_collections
 
-from hybrid_jax.defences import base
+from hybrid_jax.defences import penalties
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -25,12 +25,12 @@ reverse.defvjp(
 )
 
 
-def make(config: ml_collections.ConfigDict) -> base.Defence:
+def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """One adversary for each sensitive label, trained at the same time."""
   del config
 
   def penalty(params, batch, weight):
     released = reverse(batch.noisy, weight)
-    return base.adversary_loss(params, released, batch.sensitive)
+    return penalties.adversary_loss(params, released, batch.sensitive)
 
-  return base.Defence(penalty, base.init_adversary)
+  return penalties.Defence(penalty, penalties.init_adversary)

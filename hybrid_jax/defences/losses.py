@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hybrid_jax.training import pairs
+from hybrid_jax.defences import pairs
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -9,24 +9,26 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from hybrid_jax.defences import base
+from hybrid_jax.defences import penalties
 
 
-def make(config: ml_collections.ConfigDict) -> base.Defence:
+def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """One adversary for each sensitive label, trained at the same time."""
   del config
 
   def penalty(params, batch, weight):
     # The adversary learns from what the edge cannot feel, and the edge from an
     # adversary that cannot move.
-    total = base.adversary_loss(
+    total = penalties.adversary_loss(
       params, jax.lax.stop_gradient(batch.noisy), batch.sensitive
     )
     for name in batch.sensitive:
       frozen = jax.lax.stop_gradient(params[name])
-      log_probs = jax.nn.log_softmax(base.adversary_logits(frozen, batch.noisy))
+      log_probs = jax.nn.log_softmax(
+        penalties.adversary_logits(frozen, batch.noisy)
+      )
       entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1).mean()
       total += weight * (jnp.log(log_probs.shape[-1]) - entropy)
     return total
 
-  return base.Defence(penalty, base.init_adversary)
+  return penalties.Defence(penalty, penalties.init_adversary)

@@ -3,10 +3,10 @@
 import jax.numpy as jnp
 import ml_collections
 
-from hybrid_jax.defences import base
+from hybrid_jax.defences import penalties
 
 
-def make(config: ml_collections.ConfigDict) -> base.Defence:
+def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """Nothing to weigh."""
   del config
-  return base.Defence(lambda params, batch, weight: jnp.zeros(()))
+  return penalties.Defence(lambda params, batch, weight: jnp.zeros(()))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.attacks import inputs_problem
+from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import bootstrap
-from hybrid_jax.reconstruction import base
 
 _WINDOW = 7  # pixels, of SSIM; smaller images get a smaller one
 _MOST_PSNR = 100.0  # dB; equal images would have infinity
@@ -32,7 +32,7 @@ def measure(
   Raises:
     UserError: see `signal` and `image`.
   """
-  if base.is_image(original.shape):
+  if inputs_problem.is_image(original.shape):
     return image(original, rebuilt, group)
   _check(original, rebuilt)
   channels = original.shape[-1] if original.ndim > 2 else 1
@@ -138,8 +138,8 @@ def class_mean(
   Returns:
     `[n_test, ...]`; a class without training examples has the mean of all.
   """
-  train = fold == datasets.TRAIN
-  labels = primary[fold == datasets.TEST]
+  train = fold == dataset.TRAIN
+  labels = primary[fold == dataset.TEST]
   out = np.empty((len(labels), *x.shape[1:]), x.dtype)
   for label in np.unique(labels):
     members = train & (primary == label)

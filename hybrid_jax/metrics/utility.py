@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hybrid_jax.metrics import leakage
+from hybrid_jax.metrics import attack_accuracy
 
 
 def measure(
@@ -18,5 +18,5 @@ def measure(
   Returns:
     `value`, `low`, `high`, and `chance`, the majority share.
   """
-  figures = leakage.measure(logits, labels, recording)
+  figures = attack_accuracy.measure(logits, labels, recording)
   return {name: figures[name] for name in ('value', 'low', 'high', 'chance')}

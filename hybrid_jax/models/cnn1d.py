@@ -10,8 +10,8 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from hybrid_jax.models import base
-from hybrid_jax.ops import convolution, pooling
+from hybrid_jax.models import split_model
+from hybrid_jax.models.ops import convolution, pooling
 
 
 class ConvBlock(nn.Module):
@@ -43,7 +43,7 @@ class DenseBlock(nn.Module):
     return nn.relu(nn.Dense(self.width)(x.reshape(x.shape[0], -1)))
 
 
-class Model(base.SplitModel):
+class Model(split_model.SplitModel):
   """See the module. `widths` has one entry for each block of convolution."""
 
   classes: int

@@ -9,8 +9,8 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from hybrid_jax.models import base, resnet
-from hybrid_jax.ops import convolution, normalization
+from hybrid_jax.models import resnet, split_model
+from hybrid_jax.models.ops import convolution, normalization
 
 # Kernel, expanded width, width, squeeze-and-excite, hard-swish, stride.
 _BLOCKS: tuple[tuple[int, int, int, bool, bool, int], ...] = (
@@ -155,7 +155,7 @@ class DenseBlock(nn.Module):
     return nn.hard_swish(nn.Dense(self.width, name='dense')(x))
 
 
-class Model(base.SplitModel):
+class Model(split_model.SplitModel):
   """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
 
   Attributes:

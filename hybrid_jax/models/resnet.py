@@ -10,8 +10,8 @@ import jax
 from flax import linen as nn
 
 from hybrid_jax import errors
-from hybrid_jax.models import base
-from hybrid_jax.ops import convolution, normalization, pooling
+from hybrid_jax.models import split_model
+from hybrid_jax.models.ops import convolution, normalization, pooling
 
 _STAGES = 4
 
@@ -88,7 +88,7 @@ class MeanBlock(nn.Module):
     return x.mean(axis=(1, 2))
 
 
-class Model(base.SplitModel):
+class Model(split_model.SplitModel):
   """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
 
   Attributes:

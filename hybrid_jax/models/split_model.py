@@ -14,7 +14,8 @@ import ml_collections
 import numpy as np
 from flax import linen as nn
 
-from hybrid_jax import errors, plugins, sources
+from hybrid_jax import errors, plugins
+from hybrid_jax.datasets import sources
 
 _LARGEST = 2**26  # bytes of a block
 

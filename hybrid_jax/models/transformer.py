@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hybrid_jax import errors
-from hybrid_jax.models import base
+from hybrid_jax.models import split_model
 
 
 class Embed(nn.Module):
@@ -87,7 +87,7 @@ class Pool(nn.Module):
     return jnp.mean(nn.LayerNorm(name='norm')(x), axis=1)
 
 
-class Model(base.SplitModel):
+class Model(split_model.SplitModel):
   """Four blocks over the patches of `x [b, 1, time, channels]`.
 
   Attributes:

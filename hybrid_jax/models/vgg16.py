@@ -10,8 +10,8 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from hybrid_jax.models import base
-from hybrid_jax.ops import convolution, normalization, pooling
+from hybrid_jax.models import split_model
+from hybrid_jax.models.ops import convolution, normalization, pooling
 
 # A plain network this deep does not start to learn from smaller weights.
 _HE = nn.initializers.he_normal()
@@ -69,7 +69,7 @@ def scaled(size: int, width: float) -> int:
   return max(1, round(size * width))
 
 
-class Model(base.SplitModel):
+class Model(split_model.SplitModel):
   """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
 
   Attributes:

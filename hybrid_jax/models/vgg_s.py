@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from hybrid_jax import errors
-from hybrid_jax.models import base, vgg16
-from hybrid_jax.ops import convolution, pooling
+from hybrid_jax.models import split_model, vgg16
+from hybrid_jax.models.ops import convolution, pooling
 
 # Features, kernel, stride, padding.
 _CONVOLUTIONS: dict[str, tuple[int, int, int, int | None]] = {
@@ -97,7 +97,7 @@ class PoolBlock(nn.Module):
     return pooling.max_pool(x, (self.size, self.size))
 
 
-class Model(base.SplitModel):
+class Model(split_model.SplitModel):
   """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
 
   Attributes:

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import ml_collections
 from flax import struct
 
-from hybrid_jax import settings
-from hybrid_jax.release import base, pca
+from hybrid_jax.release import mechanisms, pca
+from hybrid_jax.study import validate
 
 # Root mean square of what is sent before training, in units of the noise.
 _START = 3.3
 
 
-class Bottleneck(base.Mechanism):
+class Bottleneck(mechanisms.Mechanism):
   """`encode [d_in, d]`, `shift [d]`, `decode [d, d_in]`, `mean [d_in]`.
 
   Attributes:
@@ -53,7 +53,7 @@ def fit(
   Raises:
     UserError: see `pca.check_dim`.
   """
-  dim = settings.at(config.bottleneck_dim, split_point)
+  dim = validate.at(config.bottleneck_dim, split_point)
   pca.check_dim(dim, min(features.shape), split_point, 'bottleneck_dim')
   start = pca.fit(
     features, ml_collections.ConfigDict({'reduced_dim': dim}), split_point
@@ -65,5 +65,5 @@ def fit(
     shift=-gain * (start.components @ start.mean),
     decode=start.components / gain,
     mean=start.mean,
-    limit=float(settings.at(config.limit, split_point)),
+    limit=float(validate.at(config.limit, split_point)),
   )

@@ -3,12 +3,12 @@
 import jax
 import ml_collections
 
-from hybrid_jax.release import base
+from hybrid_jax.release import mechanisms
 
 
 def fit(
   features: jax.Array, config: ml_collections.ConfigDict, split_point: str
-) -> base.Mechanism:
+) -> mechanisms.Mechanism:
   """Nothing to fit."""
   del features, config, split_point
-  return base.Mechanism()
+  return mechanisms.Mechanism()

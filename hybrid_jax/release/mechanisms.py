@@ -64,7 +64,7 @@ class Release(struct.PyTreeNode):
     return released + noise @ scale.T
 
 
-def fit(
+def fit_release(
   names: Sequence[str],
   features: np.ndarray,
   config: ml_collections.ConfigDict,

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from hybrid_jax import errors, settings
-from hybrid_jax.release import base
+from hybrid_jax import errors
+from hybrid_jax.release import mechanisms
+from hybrid_jax.study import validate
 
 
-class Noise(base.Mechanism):
+class Noise(mechanisms.Mechanism):
   """`scale [d, d]`, lower triangular: the noise is `scale @ normal`."""
 
   scale: jax.Array
@@ -29,7 +30,7 @@ def fit(
   Raises:
     UserError: `noise` is not positive.
   """
-  relative = settings.at(config.noise, split_point)
+  relative = validate.at(config.noise, split_point)
   if not relative > 0:
     raise errors.UserError(
       f'noise is {relative}; it must be positive. Leave the mechanism out for'

@@ -10,11 +10,12 @@ import ml_collections
 import numpy as np
 import sklearn.decomposition
 
-from hybrid_jax import errors, settings
-from hybrid_jax.release import base
+from hybrid_jax import errors
+from hybrid_jax.release import mechanisms
+from hybrid_jax.study import validate
 
 
-class Pca(base.Mechanism):
+class Pca(mechanisms.Mechanism):
   """`mean [d_in]`, `components [d_out, d_in]` with orthonormal rows."""
 
   mean: jax.Array
@@ -35,7 +36,7 @@ def fit(
   Raises:
     UserError: see `check_dim`.
   """
-  dim = settings.at(config.reduced_dim, split_point)
+  dim = validate.at(config.reduced_dim, split_point)
   z = np.asarray(features)
   check_dim(dim, min(z.shape), split_point)
   # Both are exact; the first is quick where few of many are wanted.

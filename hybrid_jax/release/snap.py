@@ -13,11 +13,12 @@ import ml_collections
 import numpy as np
 import sklearn.cluster
 
-from hybrid_jax import errors, settings
-from hybrid_jax.release import base
+from hybrid_jax import errors
+from hybrid_jax.release import mechanisms
+from hybrid_jax.study import validate
 
 
-class Snap(base.Mechanism):
+class Snap(mechanisms.Mechanism):
   """`prototypes [k, d]`, and how sharply one of them is chosen."""
 
   prototypes: jax.Array
@@ -45,7 +46,7 @@ def fit(
   Raises:
     UserError: `prototypes` is not between 2 and n.
   """
-  count = settings.at(config.prototypes, split_point)
+  count = validate.at(config.prototypes, split_point)
   if not 2 <= count <= len(features):
     raise errors.UserError(
       f'prototypes is {count} at {split_point!r}; {len(features)} training'
@@ -58,5 +59,5 @@ def fit(
   )
   return Snap(
     prototypes=jnp.asarray(centres, jnp.float32),
-    sharpness=jnp.asarray(settings.at(config.sharpness, split_point)),
+    sharpness=jnp.asarray(validate.at(config.sharpness, split_point)),
   )

@@ -1,6 +1,6 @@
 """Benchmarks as a table, for a terminal and in Markdown, and as a picture.
 
-Rows are those of `launch.benchmarks.timing.row`, each with its `suite`.
+Rows are those of `benchmarks.timing.row`, each with its `suite`.
 """
 
 import itertools

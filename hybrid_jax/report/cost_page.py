@@ -9,8 +9,7 @@ import plotly.offline
 import rich.console
 import rich.table
 
-from hybrid_jax.report import page as pages
-from hybrid_jax.report import style
+from hybrid_jax.report import page, style
 
 
 def terminal(found: dict[str, Any]) -> str:
@@ -74,7 +73,7 @@ def terminal(found: dict[str, Any]) -> str:
 
 def render(found: dict[str, Any], title: str) -> str:
   """The page's HTML, which needs no network."""
-  return pages.template('cost.html').render(
+  return page.template('cost.html').render(
     title=title,
     plotly=plotly.offline.get_plotlyjs(),
     figure=style.html(figure(found), 'cost'),

@@ -8,22 +8,22 @@ import jinja2
 import plotly.offline
 
 from hybrid_jax.report import (
-  comparison,
   curves,
-  pictures,
+  front_plot,
   plots,
+  reconstructions,
   rows,
   style,
   tables,
 )
-from hybrid_jax.stages import base
+from hybrid_jax.study import context
 
 # The reading of each bound of `metrics.ceiling`.
 BOUNDS = {'fano': 'information', 'people': 'densities', 'cells': 'cells'}
 
 
 def render(
-  study: base.Study,
+  study: context.Study,
   table: list[rows.Row],
   controls: dict[str, Any],
   failed: list[str],
@@ -50,7 +50,7 @@ def render(
       f'trade_off-{attribute}',
     )
   if rivals:
-    context['figures']['front'] = style.html(comparison.front(rivals), 'front')
+    context['figures']['front'] = style.html(front_plot.front(rivals), 'front')
   return template('report.html').render(
     context,
     title=study.config.data.name,
@@ -59,7 +59,7 @@ def render(
     chosen=rows.find(table, point),
     cost=rows.read_cost(study),
     rivals=rivals,
-    methods=comparison.listed(rivals) if rivals else [],
+    methods=front_plot.listed(rivals) if rivals else [],
     chance=table[0]['leakage'],
     deployed=[(rows.find(table, row), row) for row in deployed],
   )
@@ -131,12 +131,12 @@ def _context(table, controls, failed, channels):
     'figures': drawn,
     'kinds': _kinds(every, attributes),
     'bounds': BOUNDS,
-    'attacks': pictures.attacks(table),
-    'pictures': pictures.draw(table, channels)
+    'attacks': reconstructions.attacks(table),
+    'pictures': reconstructions.draw(table, channels)
     if 'reconstruction' in has
     else None,
     'few': curves.FEW,
-    'box': (pictures.WIDTH, pictures.HEIGHT),
+    'box': (reconstructions.WIDTH, reconstructions.HEIGHT),
   }
 
 

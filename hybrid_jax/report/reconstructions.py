@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.audit import reconstruction as audit
-from hybrid_jax.reconstruction import base
+from hybrid_jax.attacks import inputs_problem
+from hybrid_jax.audit import reconstruction
 from hybrid_jax.report import rows, style
 
 ORIGINAL = 'original'
@@ -26,7 +26,7 @@ def attacks(table: list[rows.Row]) -> list[str]:
     for row in table
     for name in row.get('reconstruction', {}).get('attacks', {})
   }
-  return sorted(found, key=lambda name: name != audit.CLASS_MEAN)
+  return sorted(found, key=lambda name: name != reconstruction.CLASS_MEAN)
 
 
 def draw(
@@ -49,7 +49,7 @@ def draw(
   own = [row for row in table if 'reconstruction' in row]
   names = style.titles(own)
   shape = np.shape(own[0]['reconstruction']['pictures'][ORIGINAL])
-  if base.is_image(shape):
+  if inputs_problem.is_image(shape):
     return {
       'kind': 'image',
       'rows': [
@@ -104,7 +104,7 @@ def _strips(pictures):
 
 
 def _signals(own, names, channels):
-  order = [audit.CLASS_MEAN, ORIGINAL, *attacks(own)[1:]]
+  order = [reconstruction.CLASS_MEAN, ORIGINAL, *attacks(own)[1:]]
   taken = [_as_signals(row['reconstruction']['pictures']) for row in own]
   # Of the one that varies most within the windows shown, all are drawn.
   which = int(taken[0][ORIGINAL].var(axis=1).mean(axis=0).argmax())
@@ -121,7 +121,7 @@ def _signals(own, names, channels):
   every = np.concatenate([x.ravel() for t in lines for x in t.values()])
   low, high = _round(every.min(), every.max())
   styles = {
-    audit.CLASS_MEAN: (_GREY, '2 3', 1.2),
+    reconstruction.CLASS_MEAN: (_GREY, '2 3', 1.2),
     ORIGINAL: ('#c4c4ca', '', 2.6),
   }
   for i, name in enumerate(attacks(own)[1:]):
@@ -129,7 +129,7 @@ def _signals(own, names, channels):
   return {
     'key': {
       name: dict(zip(('colour', 'dash', 'width'), styles[name], strict=True))
-      for name in (ORIGINAL, *attacks(own)[1:], audit.CLASS_MEAN)
+      for name in (ORIGINAL, *attacks(own)[1:], reconstruction.CLASS_MEAN)
       if any(name in t for t in lines)
     },
     'channel': about['name'],

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hybrid_jax import files, plugins
-from hybrid_jax.audit import base as audit
-from hybrid_jax.stages import base
+from hybrid_jax.audit import measurement
+from hybrid_jax.study import context
 
 Row = dict[str, Any]
 # What a row has of its release.
@@ -19,7 +19,7 @@ RELEASE = (
 )
 
 
-def gather(study: base.Study) -> list[Row]:
+def gather(study: context.Study) -> list[Row]:
   """One row for each split point and embedding, in the study's order.
 
   A row has the release's figures, `utility`, `validation_utility`, and every
@@ -42,17 +42,18 @@ def gather(study: base.Study) -> list[Row]:
   return rows
 
 
-def controls(study: base.Study, names: tuple[str, ...]) -> dict[str, Any]:
+def controls(study: context.Study, names: tuple[str, ...]) -> dict[str, Any]:
   """The named controls' measures, by control and measure."""
   return {
-    name: _measures(study, f'control-{name}', audit.NOWHERE) for name in names
+    name: _measures(study, f'control-{name}', measurement.NOWHERE)
+    for name in names
   }
 
 
 def _measures(study, target, split_point):
   found = {
     measure: study.read(measure, target, stage='attack')
-    for measure in audit.asked(study.config.attack, split_point)
+    for measure in measurement.asked(study.config.attack, split_point)
   }
   return {name: value for name, value in found.items() if value is not None}
 
@@ -126,7 +127,9 @@ def recommend(rows: list[Row], utility_loss: float) -> Row:
   the way from chance to certainty; to a hundredth, then the earliest cut.
   """
   whole = max(
-    row['validation_utility'] for row in rows if row['embedding'] == base.SIMPLE
+    row['validation_utility']
+    for row in rows
+    if row['embedding'] == context.SIMPLE
   )
   useful = [
     row for row in rows if row['validation_utility'] >= whole - utility_loss
@@ -175,19 +178,19 @@ def worst_advantage(
   return max((f[value] - f[chance]) / (1 - f[chance]) for f in leakage.values())
 
 
-def read_cost(study: base.Study) -> dict[str, Any]:
+def read_cost(study: context.Study) -> dict[str, Any]:
   """What each cut costs; empty before the export."""
   path = study.result('export')
   return files.read_json(path) if path.exists() else {}
 
 
-def read_deployed(study: base.Study) -> list[Row]:
-  """The rows of the bundles that were audited; see `hybrid_jax.deployed`."""
+def read_deployed(study: context.Study) -> list[Row]:
+  """Returns the rows of the audited bundles; see `study.audit_bundle`."""
   folder = study.result('deployed', 'any').parent
   return [files.read_json(path) for path in sorted(folder.glob('*.json'))]
 
 
-def read_rivals(study: base.Study) -> dict[str, Any]:
+def read_rivals(study: context.Study) -> dict[str, Any]:
   """The comparison with other defences; empty where there was none."""
   path = study.result('rivals')
   return files.read_json(path) if path.exists() else {}

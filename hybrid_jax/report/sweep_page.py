@@ -10,8 +10,7 @@ import plotly.offline
 import rich.console
 import rich.table
 
-from hybrid_jax.report import page as pages
-from hybrid_jax.report import style, tables
+from hybrid_jax.report import page, style, tables
 
 
 def terminal(found: dict[str, Any]) -> str:
@@ -112,7 +111,7 @@ def one(found: dict[str, Any]) -> str:
 
 def render(found: dict[str, Any], title: str) -> str:
   """The page's HTML, which needs no network."""
-  return pages.template('sweep.html').render(
+  return page.template('sweep.html').render(
     title=title,
     plotly=plotly.offline.get_plotlyjs(),
     figure=style.html(figure(found), 'sweep'),

@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax import errors, files, progress, sources
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.audit import base as audit
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import bundle, device, variants
+from hybrid_jax import errors, files, progress
+from hybrid_jax.attacks import adversary
+from hybrid_jax.audit import measurement
+from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.deploy.export import bundle, device, variants
 from hybrid_jax.metrics import utility
 from hybrid_jax.report import rows
-from hybrid_jax.stages import base, problems
+from hybrid_jax.study import context, problems
 
-_MEASURES = (audit.LEAKAGE, 'ceiling')
+_MEASURES = (measurement.LEAKAGE, 'ceiling')
 _BLOCK = 1024  # examples in memory at once
 
 
-def run(study: base.Study, folder: pathlib.Path) -> dict[str, Any]:
+def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
   """Audits a bundle; what is done already is kept.
 
   The edge file runs over every example: once without noise, which with the
@@ -71,22 +71,22 @@ def run(study: base.Study, folder: pathlib.Path) -> dict[str, Any]:
   row = {key: trained[key] for key in rows.RELEASE} | {
     'variant': variant,
     'sha256': hashes,
-    'utility': _utility(problem, cloud, datasets.TEST),
-    'validation_utility': _utility(problem, cloud, datasets.VALIDATION)[
-      'value'
-    ],
+    'utility': _utility(problem, cloud, dataset.TEST),
+    'validation_utility': _utility(problem, cloud, dataset.VALIDATION)['value'],
   }
-  config = audit.at(study.config.attack, split_point)
-  asked = [m for m in audit.asked(config, split_point) if m in _MEASURES]
+  config = measurement.at(study.config.attack, split_point)
+  asked = [m for m in measurement.asked(config, split_point) if m in _MEASURES]
   with progress.Progress('deployed', len(asked), unit='measure') as bar:
     for measure in asked:
-      row[measure] = audit.measure(measure, problem, config, study.config.seed)
+      row[measure] = measurement.take(
+        measure, problem, config, study.config.seed
+      )
       bar.advance(1, last=measure)
   files.write_json(result, row)
   return row
 
 
-def _released(study, edge, trained, name) -> adversaries.Problem:
+def _released(study, edge, trained, name) -> adversary.Problem:
   """The problem that the edge file poses, its own draws with it."""
   split_point, embedding = trained['split_point'], trained['embedding']
   law = files.read_npz(
@@ -104,9 +104,9 @@ def _released(study, edge, trained, name) -> adversaries.Problem:
       study,
       edge,
       everything[study.rows(fold)],
-      copies if fold == datasets.TRAIN else draws,
+      copies if fold == dataset.TRAIN else draws,
     )
-    for fold in range(len(datasets.FOLDS))
+    for fold in range(len(dataset.FOLDS))
   }
   return dataclasses.replace(problem, drawn=drawn)
 

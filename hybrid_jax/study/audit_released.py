@@ -7,9 +7,11 @@ import pathlib
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, plugins, progress, settings, vectors
-from hybrid_jax.audit import base as audit
+from hybrid_jax import errors, files, plugins, progress
+from hybrid_jax.attacks import released_vectors
+from hybrid_jax.audit import measurement
 from hybrid_jax.report import page, rows
+from hybrid_jax.study import validate
 
 
 def run(
@@ -30,15 +32,15 @@ def run(
   Raises:
     UserError: the file cannot be audited, or `out` belongs to another one.
   """
-  settings.check_attack(config.attack)
-  problem = vectors.read(path, config.attack.draws)
+  validate.check_attack(config.attack)
+  problem = released_vectors.read(path, config.attack.draws)
   _claim(out, path, config)
   rng = np.random.default_rng(config.seed)
   random = rng.standard_normal(problem.clean.shape).astype(np.float32)
   noise = dataclasses.replace(problem, clean=random, noise_scale=None)
   asked = {
-    'released': (problem, audit.asked(config.attack)),
-    'noise': (noise, (audit.LEAKAGE,)),
+    'released': (problem, measurement.asked(config.attack)),
+    'noise': (noise, (measurement.LEAKAGE,)),
   }
   found = {name: {} for name in asked}
   total = sum(len(measures) for _, measures in asked.values())
@@ -47,7 +49,7 @@ def run(
       for measure in measures:
         result = out / 'results' / measure / f'{target}.json'
         if not result.exists():
-          figures = audit.measure(measure, given, config.attack, config.seed)
+          figures = measurement.take(measure, given, config.attack, config.seed)
           files.write_json(result, figures)
         figures = files.read_json(result)
         if figures is not None:

@@ -13,13 +13,12 @@ import ml_collections
 import numpy as np
 import optax
 
-from hybrid_jax import errors, files, plugins, settings, sources
-from hybrid_jax.distributed import processes
-from hybrid_jax.models import base as models
+from hybrid_jax import errors, files, plugins
+from hybrid_jax.datasets import sources
+from hybrid_jax.models import split_model
 from hybrid_jax.release import bottleneck
-from hybrid_jax.stages import inputs
-from hybrid_jax.training import checkpoint, precision
-from hybrid_jax.training import state as train_state
+from hybrid_jax.study import examples, validate
+from hybrid_jax.training import checkpoint, distributed, precision, train_state
 
 SIMPLE, SIAMESE = 'simple', 'siamese'
 # The paper's five in its order, then ours; a config's others come after them.
@@ -35,7 +34,7 @@ EMBEDDINGS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Study(inputs.Inputs):
+class Study(examples.Inputs):
   """One study: what is asked for, and where its results lie.
 
   Attributes:
@@ -49,19 +48,19 @@ class Study(inputs.Inputs):
   _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
 
   @functools.cached_property
-  def model(self) -> models.SplitModel:
+  def model(self) -> split_model.SplitModel:
     """The network, without its parameters."""
-    return models.make(self.config.model, len(self.data.primary_names))
+    return split_model.make(self.config.model, len(self.data.primary_names))
 
   @property
-  def trainable(self) -> models.SplitModel | precision.Mixed:
+  def trainable(self) -> split_model.SplitModel | precision.Mixed:
     """The network in the precision in which it is trained."""
     return precision.trainable(self.model, self.config.model)
 
   @property
   def split_points(self) -> tuple[str, ...]:
     """Where the study cuts, in the network's order."""
-    asked = settings.asked_split_points(self.config)
+    asked = validate.asked_split_points(self.config)
     return tuple(p for p in self.model.SPLIT_POINTS if p in asked)
 
   @property
@@ -151,7 +150,7 @@ class Study(inputs.Inputs):
     """Parameters of a defence's training in their shapes, yet to be filled."""
     shape = self.feature_shape(split_point)
     size = math.prod(shape)
-    dim = settings.at(self.config.release.bottleneck_dim, split_point)
+    dim = validate.at(self.config.release.bottleneck_dim, split_point)
     made = plugins.load('defence', defence_name(defence)).make(
       self.config.defend
     )
@@ -163,14 +162,14 @@ class Study(inputs.Inputs):
         shift=jnp.zeros(dim),
         decode=jnp.zeros((dim, size)),
         mean=jnp.zeros(size),
-        limit=float(settings.at(self.config.release.limit, split_point)),
+        limit=float(validate.at(self.config.release.limit, split_point)),
       ),
       'defence': made.init(self.key('defence', defence), dim, classes),
     }
 
   def _restored(self, folder, like, steps, stage):
     if folder not in self._params:
-      processes.wait_for(folder / 'checkpoints' / f'{steps:08d}.json')
+      distributed.wait_for(folder / 'checkpoints' / f'{steps:08d}.json')
       found = checkpoint.restore(folder / 'checkpoints', like)
       if found is None or int(found.step) < steps:
         raise errors.UserError(
@@ -202,7 +201,7 @@ class Study(inputs.Inputs):
     asked = (weights, split_point, seed)
     with self._lock:
       if asked not in self._features:
-        found = models.in_blocks(edge, self.params(*asked), self.x)
+        found = split_model.in_blocks(edge, self.params(*asked), self.x)
         room = self.config.input.memory_limit * 2**30 / 4 - found.nbytes
         while sum(a.nbytes for a in self._features.values()) > max(room, 0):
           self._features.pop(next(iter(self._features)))  # The oldest.
@@ -232,7 +231,7 @@ class Study(inputs.Inputs):
 
   def needs(self, path: pathlib.Path, stage: str) -> pathlib.Path:
     """Returns `path`; raises `UserError` with its stage if it is not there."""
-    processes.wait_for(path)
+    distributed.wait_for(path)
     if not path.exists():
       raise errors.UserError(
         f'{path} is not there; run --stages={stage} first.'

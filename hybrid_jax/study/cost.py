@@ -10,11 +10,19 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from hybrid_jax import advice, files, progress
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import bundle, cost, halves, tflite, timing, variants
+from hybrid_jax import files, progress
+from hybrid_jax.datasets import dataset
+from hybrid_jax.deploy.export import (
+  bundle,
+  latency,
+  operation_counts,
+  split_functions,
+  tflite,
+  variants,
+)
 from hybrid_jax.report import rows
-from hybrid_jax.stages import base, export
+from hybrid_jax.study import context, cut_recommendation
+from hybrid_jax.study.stages import export
 
 # Bytes of HTTP and JSON around what is sent, as `edge_client` sends it.
 ENVELOPE = 450
@@ -43,11 +51,11 @@ LINKS = (Link('3G', 1, 100), Link('4G', 10, 50), Link('Wi-Fi', 50, 5))
 
 
 def run(
-  study: base.Study,
+  study: context.Study,
   asked: Sequence[str] = tuple(variants.VARIANTS),
   seconds: float = 0.5,
   links: Sequence[Link] = LINKS,
-  weights: Mapping[str, float] = advice.WEIGHTS,
+  weights: Mapping[str, float] = cut_recommendation.WEIGHTS,
   profile: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
   """Measures every cut in every variant, and the two ends.
@@ -74,9 +82,10 @@ def run(
   tasks = [
     *itertools.product(study.split_points, asked),
     *(
-      (advice.WHOLE, variant) for variant in dict.fromkeys(('float32', *asked))
+      (cut_recommendation.WHOLE, variant)
+      for variant in dict.fromkeys(('float32', *asked))
     ),
-    (advice.RAW, 'float32'),
+    (cut_recommendation.RAW, 'float32'),
   ]
   with progress.Progress('cost', len(tasks), unit='file') as bar:
     for cut, variant in tasks:
@@ -87,7 +96,7 @@ def run(
       end = row['one']['p50_ms'] if row['one'] else 0.0
       row['end_to_end'] = {
         link.name: end
-        + (link.ms(row['sent_bytes']) if cut != advice.WHOLE else 0)
+        + (link.ms(row['sent_bytes']) if cut != cut_recommendation.WHOLE else 0)
         + (row['cloud_p50_ms'] or 0)
         for link in links
       }
@@ -104,9 +113,9 @@ def run(
   whole = max(
     row['validation_utility']
     for row in table
-    if row['embedding'] == base.SIMPLE
+    if row['embedding'] == context.SIMPLE
   )
-  out['advised'] = advice.advise(out, whole)
+  out['advised'] = cut_recommendation.advise(out, whole)
   files.write_json(study.result('cost'), out)
   return out
 
@@ -118,10 +127,10 @@ def _cores():
 def _measure(study, table, point, cut, variant, seconds):
   """One row; its files lie under `cost/`."""
   folder = study.workdir / 'cost' / f'{cut.replace(" ", "_")}-{variant}'
-  ends = cut in (advice.WHOLE, advice.RAW)
-  embedding = base.SIMPLE if ends else export.embedding_at(study, cut, point)
+  ends = cut in (cut_recommendation.WHOLE, cut_recommendation.RAW)
+  embedding = context.SIMPLE if ends else export.embedding_at(study, cut, point)
   last = study.split_points[-1]
-  made = halves.make(study, last if ends else cut, embedding)
+  made = split_functions.make(study, last if ends else cut, embedding)
   if ends:
     row = _end(study, made, cut, variant, folder)
   else:
@@ -131,7 +140,7 @@ def _measure(study, table, point, cut, variant, seconds):
   figures = _as_deployed(study, names, variant) or trained
   edge, cloud = (folder / f'{half}.tflite' for half in ('edge', 'cloud'))
   one, many = (
-    (timing.run(edge, 1, seconds), timing.run(edge, _cores(), seconds))
+    (latency.run(edge, 1, seconds), latency.run(edge, _cores(), seconds))
     if edge.exists()
     else (None, None)
   )
@@ -142,7 +151,7 @@ def _measure(study, table, point, cut, variant, seconds):
     'variant': variant,
     'one': one,
     'all': many,
-    'cloud_p50_ms': timing.run(cloud, _cores(), seconds)['p50_ms']
+    'cloud_p50_ms': latency.run(cloud, _cores(), seconds)['p50_ms']
     if cloud.exists()
     else None,
     'as_deployed': figures is not trained,
@@ -197,12 +206,14 @@ def _end(study, made, cut, variant, folder):
     {'x': shape},
     'logits',
     variant,
-    [(x[None],) for x in bundle.some(study, datasets.TRAIN)],
+    [(x[None],) for x in bundle.some(study, dataset.TRAIN)],
   )
-  here, there = ('edge', 'cloud') if cut == advice.WHOLE else ('cloud', 'edge')
+  here, there = (
+    ('edge', 'cloud') if cut == cut_recommendation.WHOLE else ('cloud', 'edge')
+  )
   files.write_bytes(folder / f'{here}.tflite', data)
   (folder / f'{there}.tflite').unlink(missing_ok=True)
-  if cut == advice.RAW:
+  if cut == cut_recommendation.RAW:
     return {
       'edge_bytes': 0,
       'cloud_bytes': len(data),
@@ -213,7 +224,9 @@ def _end(study, made, cut, variant, folder):
   return {
     'edge_bytes': len(data),
     'cloud_bytes': 0,
-    'edge_parameters': cost.parameters(made.params),
-    'edge_multiply_adds': cost.multiply_adds(whole, jnp.zeros(shape)),
+    'edge_parameters': operation_counts.parameters(made.params),
+    'edge_multiply_adds': operation_counts.multiply_adds(
+      whole, jnp.zeros(shape)
+    ),
     'sent_bytes': 0,
   }

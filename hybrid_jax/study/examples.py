@@ -6,8 +6,8 @@ import functools
 import ml_collections
 import numpy as np
 
-from hybrid_jax import plugins, sources
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax import plugins
+from hybrid_jax.datasets import dataset, sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Inputs:
   config: ml_collections.ConfigDict
 
   @functools.cached_property
-  def data(self) -> datasets.Dataset:
+  def data(self) -> dataset.Dataset:
     """The data set, in sensor units; in memory, if it is not too large."""
     module = plugins.load('data set', self.config.data.name)
     data = module.load(self.config.data)
@@ -32,15 +32,15 @@ class Inputs:
     return dataclasses.replace(data, x=sources.within(data.x, limit))
 
   @functools.cached_property
-  def normalizer(self) -> datasets.Normalizer:
+  def normalizer(self) -> dataset.Normalizer:
     """Fitted on the training fold."""
-    train = sources.take(self.data.x, self.rows(datasets.TRAIN))
-    return datasets.fit_normalizer(train)
+    train = sources.take(self.data.x, self.rows(dataset.TRAIN))
+    return dataset.fit_normalizer(train)
 
   @functools.cached_property
   def x(self) -> np.ndarray | sources.Source:
     """The examples `[n, ...]`, normalized."""
-    return datasets.normalize(self.data.x, self.normalizer)
+    return dataset.normalize(self.data.x, self.normalizer)
 
   @functools.cached_property
   def example(self) -> np.ndarray:

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax import errors, files, live_attacker, sources
-from hybrid_jax import study as studies
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import bundle
-from hybrid_jax.stages import base
+from hybrid_jax import errors, files
+from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.deploy.export import bundle
+from hybrid_jax.study import context, live_attacker, runner
 
 _HERTZ = {'watch': 50.0, 'motionsense': 50.0}
 _BUNDLE = ('edge.tflite', 'cloud.tflite', 'device.py', 'manifest.json')
@@ -49,14 +48,14 @@ def prepare(
     live = files.read_json(done)
     if live['edge_sha256'] == manifest['edge']['sha256']:
       return live
-  study = studies.open_study(workdir)
+  study = runner.open_study(workdir)
   _check(study, manifest)
   for name in _BUNDLE:
     data = (workdir / 'bundle' / name).read_bytes()
     files.write_bytes(folder / 'bundle' / name, data)
   split_point = manifest['split_point']
   opened = bundle.write(
-    study, split_point, base.SIMPLE, 'float32', folder / 'open'
+    study, split_point, context.SIMPLE, 'float32', folder / 'open'
   )
   attribute = _attribute(study)
   rows, index = choose_windows(study, attribute, per_value)
@@ -91,7 +90,7 @@ def prepare(
         per_value,
       ),
       'open': live_attacker.train(
-        study.released_path(split_point, base.SIMPLE),
+        study.released_path(split_point, context.SIMPLE),
         attribute,
         None,
         study.config.seed,
@@ -111,12 +110,12 @@ def _check(study, manifest):
       f' {study.workdir} has examples of shape {tuple(shape)}.'
     )
   split_point = manifest['split_point']
-  for embedding in (manifest['embedding'], base.SIMPLE):
+  for embedding in (manifest['embedding'], context.SIMPLE):
     path = study.released_path(split_point, embedding)
     if not path.exists():
       raise errors.UserError(
         f'{path} is not there: the page compares {manifest["embedding"]!r} with'
-        f' {base.SIMPLE!r} at {split_point!r}, and the study must have both.'
+        f' {context.SIMPLE!r} at {split_point!r}, and the study must have both.'
       )
 
 
@@ -132,7 +131,7 @@ def _attribute(study):
 
 
 def choose_windows(
-  study: base.Study, attribute: str, per_value: int
+  study: context.Study, attribute: str, per_value: int
 ) -> tuple[np.ndarray, list[dict[str, int]]]:
   """Test windows for the page, that share no sample where hop and window say.
 
@@ -150,7 +149,7 @@ def choose_windows(
   apart = 1  # Windows of a recording lie in the order of time.
   if 'window' in settings and 'hop' in settings:
     apart = -(-int(settings['window']) // int(settings['hop']))
-  test = np.flatnonzero(study.rows(datasets.TEST))
+  test = np.flatnonzero(study.rows(dataset.TEST))
   free = np.concatenate(
     [
       test[data.recording[test] == recording][::apart]

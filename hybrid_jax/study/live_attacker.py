@@ -14,10 +14,10 @@ import sklearn.pipeline
 import sklearn.preprocessing
 import threadpoolctl
 
-from hybrid_jax import progress, vectors
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.metrics import leakage
+from hybrid_jax import progress
+from hybrid_jax.attacks import adversary, released_vectors
+from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import attack_accuracy
 
 _COPIES = 4  # Noisy copies of each training vector.
 _KEPT = 1 - 1e-6  # Of the variance: features may be dead, or depend on others.
@@ -48,10 +48,10 @@ def train(
     `bias [out]`, with ReLU between them; `found`, its accuracy on the test
     fold by one window, and `found_by_count`, by 1 and by `count`.
   """
-  problem = vectors.read(path, 4)
+  problem = released_vectors.read(path, 4)
   labels = problem.sensitive[attribute]
-  train = problem.rows(datasets.TRAIN)
-  copies = _rounded(problem.copies(datasets.TRAIN, _COPIES, seed), grid)
+  train = problem.rows(dataset.TRAIN)
+  copies = _rounded(problem.copies(dataset.TRAIN, _COPIES, seed), grid)
   x = copies.reshape(-1, copies.shape[-1])
   y = np.tile(labels[train], len(copies))
   best, best_right, kind = None, -1.0, ''
@@ -61,18 +61,20 @@ def train(
       fitted = sklearn.pipeline.make_pipeline(
         sklearn.preprocessing.StandardScaler(), *steps
       ).fit(x, y)
-      found, truth = _score(problem, fitted, datasets.VALIDATION, labels, grid)
+      found, truth = _score(problem, fitted, dataset.VALIDATION, labels, grid)
       right = float((found.argmax(-1) == truth).mean())
       if right > best_right:
         best, best_right, kind = fitted, right, name
       progress.say(f'live: {path.stem}, {name}: {right:.1%} on validation')
-    found, truth = _score(problem, best, datasets.TEST, labels, grid)
-  recording = problem.recording[problem.rows(datasets.TEST)]
+    found, truth = _score(problem, best, dataset.TEST, labels, grid)
+  recording = problem.recording[problem.rows(dataset.TEST)]
   keys = ('value', 'low', 'high', 'chance')
-  by_count = leakage.by_windows(found, truth, truth, (1, count))
+  by_count = attack_accuracy.by_windows(found, truth, truth, (1, count))
   return as_layers(best) | {
     'kind': kind,
-    'found': {k: leakage.per_window(found, truth, recording)[k] for k in keys},
+    'found': {
+      k: attack_accuracy.per_window(found, truth, recording)[k] for k in keys
+    },
     'found_by_count': {
       n: {k: figures[k] for k in keys} for n, figures in by_count.items()
     },
@@ -98,7 +100,7 @@ def _candidates(seed: int) -> Iterator[tuple[str, list[Any]]]:
     )
 
 
-def _score(problem: adversaries.Problem, fitted, fold, labels, grid):
+def _score(problem: adversary.Problem, fitted, fold, labels, grid):
   """Log-probabilities `[draws, n, k]` of a fold, and its labels `[n]`."""
   scored = _rounded(problem.scored[fold], grid)
   found = fitted.predict_proba(scored.reshape(-1, scored.shape[-1]))

@@ -7,21 +7,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from hybrid_jax import files, sources, vectors
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.models import base as models
-from hybrid_jax.stages import base, release
+from hybrid_jax import files
+from hybrid_jax.attacks import adversary, released_vectors
+from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.models import split_model
+from hybrid_jax.study import context
+from hybrid_jax.study.stages import release
 
 CONTROLS = ('raw', 'noise', 'decision')
 
 
 def of_row(
-  study: base.Study,
+  study: context.Study,
   split_point: str,
   embedding: str,
   path: pathlib.Path | None = None,
-) -> adversaries.Problem:
+) -> adversary.Problem:
   """A row's released file, and all that an attacker may know besides.
 
   Args:
@@ -34,29 +35,29 @@ def of_row(
     path = study.needs(study.released_path(split_point, embedding), 'release')
   weights = study.config.release.embeddings[embedding].weights
   features = study.features(weights, split_point)
-  simple = study.features(base.SIMPLE, split_point)
+  simple = study.features(context.SIMPLE, split_point)
   return of_release(
     study,
     path,
     study.params(weights, split_point),
     release.fitted(study, split_point, embedding, features),
     split_point,
-    None if embedding == base.SIMPLE else simple.reshape(len(simple), -1),
+    None if embedding == context.SIMPLE else simple.reshape(len(simple), -1),
   )
 
 
 def of_release(
-  study: base.Study,
+  study: context.Study,
   path: pathlib.Path,
   params: Any,
   made: Any,
   split_point: str,
   uncensored: np.ndarray | None,
-) -> adversaries.Problem:
+) -> adversary.Problem:
   """A released file, with the network and the release that made it."""
   # One function for all problems of a split point: they share a compilation.
   edge = _edge(study.model, split_point)  # pyrefly: ignore[bad-argument-type]
-  return vectors.read(
+  return released_vectors.read(
     path,
     study.config.attack.draws,
     uncensored=uncensored,
@@ -66,7 +67,7 @@ def of_release(
   )
 
 
-def control(study: base.Study, name: str) -> adversaries.Problem:
+def control(study: context.Study, name: str) -> adversary.Problem:
   """One of `CONTROLS`, in the form of a released file."""
   data = study.data
   behind = None
@@ -84,10 +85,10 @@ def control(study: base.Study, name: str) -> adversaries.Problem:
     features = rng.standard_normal((len(study.x), dim)).astype(np.float32)
   else:
     whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x))
-    logits = models.in_blocks(whole, study.params(base.SIMPLE), study.x)
+    logits = split_model.in_blocks(whole, study.params(context.SIMPLE), study.x)
     classes = len(data.primary_names)
     features = np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
-  return adversaries.Problem(
+  return adversary.Problem(
     clean=features,
     noise_scale=None,
     primary=data.primary[rows],
@@ -103,7 +104,7 @@ def _readable(study):
   """The rows whose inputs are attacked at once, of each class one to train."""
   data = study.data
   rows = sources.spread(study.x, data.fold, data.recording)
-  train = np.flatnonzero(study.rows(datasets.TRAIN))
+  train = np.flatnonzero(study.rows(dataset.TRAIN))
   first = [
     train[np.unique(labels[train], return_index=True)[1]]
     for labels in data.labels().values()
@@ -122,15 +123,15 @@ def _edge(model, split_point):
 
 def _behind(study, params, made, split_point, outputs):
   """The cloud's half with that many outputs, on what is released."""
-  model = models.make(study.config.model, outputs)
+  model = split_model.make(study.config.model, outputs)
   shape = study.feature_shape(split_point)
 
   def fresh(key):
     whole = model.init(key, study.example)['params']
-    return models.split_params(model, whole, split_point)[1]
+    return split_model.split_params(model, whole, split_point)[1]
 
   def trained(key):
-    _, cloud = models.split_params(model, params, split_point)
+    _, cloud = split_model.split_params(model, params, split_point)
     return cloud | {'head': fresh(key)['head']}
 
   def apply(cloud, released):
@@ -138,12 +139,12 @@ def _behind(study, params, made, split_point, outputs):
     return model.apply({'params': cloud}, features, split_point, method='cloud')
 
   starts = {'fresh weights': fresh, "the cloud's weights": trained}
-  return adversaries.Behind(starts, apply)
+  return adversary.Behind(starts, apply)
 
 
 def _whole(study, outputs):
-  model = models.make(study.config.model, outputs)
-  return adversaries.Behind(
+  model = split_model.make(study.config.model, outputs)
+  return adversary.Behind(
     {'fresh weights': lambda key: model.init(key, study.example)['params']},
     lambda params, x: model.apply(
       {'params': params}, x.reshape(-1, *study.x.shape[1:])

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import jax
 import ml_collections
 
-from hybrid_jax import compiling, errors, files, plugins, progress, settings
-from hybrid_jax.distributed import processes
-from hybrid_jax.models import base as models
-from hybrid_jax.stages import base
-from hybrid_jax.training import loop
+from hybrid_jax import errors, files, plugins, progress
+from hybrid_jax.models import split_model
+from hybrid_jax.study import compile_timer, context, validate
+from hybrid_jax.training import distributed, loop
 
 STAGES = (
   'data',
@@ -34,7 +33,7 @@ def run(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
   stages: Sequence[str] = STAGES,
-) -> base.Study:
+) -> context.Study:
   """Runs the named stages in order; what an earlier run finished is kept.
 
   Several processes of one distributed run all call this alike. They train as
@@ -51,29 +50,29 @@ def run(
   for stage in stages:
     errors.check_known('stage', stage, STAGES)
   model = plugins.load('model', config.model.name).Model
-  settings.check(config, model.SPLIT_POINTS)
-  models.make(config.model, 2)
-  study = base.Study(ml_collections.FrozenConfigDict(config), workdir)
+  validate.check(config, model.SPLIT_POINTS)
+  split_model.make(config.model, 2)
+  study = context.Study(ml_collections.FrozenConfigDict(config), workdir)
   check_batches(config)
-  processes.check_same('--stages', ','.join(stages))
-  fresh = processes.is_first() and not workdir.exists()
-  if processes.is_first():
-    settings.claim(workdir, config)
-  processes.check_shared(workdir)
-  if not processes.is_first():
-    settings.claim(workdir, config)
-  watch, compiled = compiling.Watch(), 0.0
+  distributed.check_same('--stages', ','.join(stages))
+  fresh = distributed.is_first() and not workdir.exists()
+  if distributed.is_first():
+    validate.claim(workdir, config)
+  distributed.check_shared(workdir)
+  if not distributed.is_first():
+    validate.claim(workdir, config)
+  watch, compiled = compile_timer.Watch(), 0.0
   for stage in (s for s in STAGES if s in stages):
     started = time.monotonic()
     try:
-      if stage in _TOGETHER or processes.is_first():
-        importlib.import_module(f'hybrid_jax.stages.{stage}').run(study)
+      if stage in _TOGETHER or distributed.is_first():
+        importlib.import_module(f'hybrid_jax.study.stages.{stage}').run(study)
     except errors.UserError:
       if fresh and stage == STAGES[0]:  # Nothing was begun with these data.
         shutil.rmtree(workdir)
       raise
-    processes.barrier(stage)
-    if not processes.is_first():
+    distributed.barrier(stage)
+    if not distributed.is_first():
       continue
     seconds = time.monotonic() - started
     # Times differ from run to run, so they live apart from the figures.
@@ -98,7 +97,7 @@ def check_batches(config: ml_collections.ConfigDict) -> None:
     loop.check_divides(config[group].batch_size, devices, f'{group}.batch_size')
 
 
-def open_study(workdir: pathlib.Path) -> base.Study:
+def open_study(workdir: pathlib.Path) -> context.Study:
   """The study of a work directory, by the config that it keeps.
 
   Raises:
@@ -111,12 +110,12 @@ def open_study(workdir: pathlib.Path) -> base.Study:
     )
   config = ml_collections.ConfigDict(_with_tuples(files.read_json(path)))
   try:
-    settings.check(
+    validate.check(
       config, plugins.load('model', config.model.name).Model.SPLIT_POINTS
     )
   except (AttributeError, KeyError) as e:
     raise errors.UserError(f'{path} is no config of a study: {e}') from e
-  return base.Study(ml_collections.FrozenConfigDict(config), workdir)
+  return context.Study(ml_collections.FrozenConfigDict(config), workdir)
 
 
 def _with_tuples(value):

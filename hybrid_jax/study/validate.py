@@ -8,8 +8,8 @@ from typing import Any
 import ml_collections
 
 from hybrid_jax import errors, files, plugins
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.pretrained import base as pretrained
+from hybrid_jax.attacks import adversary
+from hybrid_jax.models.pretrained import weights
 from hybrid_jax.training import augmentation, precision
 
 # What an embedding may set for itself, in place of `config.release`.
@@ -92,7 +92,7 @@ def check(
     for name in names:
       errors.check_known('split point of an adversary', name, split_points)
   augmentation.check(config.augment)
-  pretrained.check(
+  weights.check(
     config.model.pretrained, config.model.name, config.model.options
   )
   rivals = config.get('rivals')
@@ -129,7 +129,7 @@ def check_attack(config: ml_collections.ConfigDict) -> None:
   for name in config.measures:
     errors.check_known('measure', name, plugins.known('measure'))
   for name in config.mlp_views:
-    errors.check_known('view', name, adversaries.VIEWS)
+    errors.check_known('view', name, adversary.VIEWS)
 
 
 def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from hybrid_jax import errors, files, progress
-from hybrid_jax.distributed import processes
+from hybrid_jax.training import distributed
 
 _KEEP = 2
 
@@ -34,7 +34,7 @@ def save(
   """
   path = folder.absolute() / f'{step:08d}'
   try:
-    if processes.is_first():
+    if distributed.is_first():
       folder.mkdir(parents=True, exist_ok=True)
       # Later ones can only be damaged: the run went back behind them.
       for stale in (p for p in _steps(folder) if p.name >= path.name):
@@ -43,7 +43,7 @@ def save(
     _meet()
     ocp.save(path, state, overwrite=True)
   except Exception as e:  # Orbax and TensorStore each raise their own.
-    if not processes.is_first():  # Then it tells of another process.
+    if not distributed.is_first():  # Then it tells of another process.
       raise
     for leftover in folder.glob(f'{path.name}*'):
       shutil.rmtree(leftover, ignore_errors=True)
@@ -51,7 +51,7 @@ def save(
       f'could not save the checkpoint {path}: {_first_line(e)}. The last good'
       ' one is kept.'
     ) from e
-  if processes.is_first():
+  if distributed.is_first():
     # Written last: a checkpoint without its digest counts as unfinished.
     written = {'sha256': _digest(state, position)}
     if position is not None:
@@ -59,7 +59,7 @@ def save(
     files.write_json(_digest_path(path), written)
     for old in _steps(folder)[:-_KEEP]:
       _remove(old)
-  processes.barrier('saved')
+  distributed.barrier('saved')
 
 
 def restore(folder: pathlib.Path, like: Any) -> Any | None:
@@ -104,20 +104,20 @@ def _meet():
   It names its barriers by how much it did in a process, and a process that has
   read alone would wait at another one than the rest, forever.
   """
-  if not processes.several():
+  if not distributed.several():
     return
   from orbax.checkpoint._src.futures import synchronization  # Not public.
 
   counter = synchronization.OperationIdGenerator
   done = np.int32(counter.get_current_operation_id())
-  for _ in range(processes.most(done) - done):
+  for _ in range(distributed.most(done) - done):
     counter.next_operation_id()
 
 
 def _alone():
   """Each of several processes reads for itself, and waits for no other."""
   context = ocp.Context()
-  if processes.several():
+  if distributed.several():
     mine = jax.process_index()
     context.multiprocessing.primary_host = mine
     context.multiprocessing.active_processes = {mine}

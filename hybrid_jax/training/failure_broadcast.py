@@ -16,7 +16,7 @@ from typing import NoReturn
 import jax
 
 from hybrid_jax import errors
-from hybrid_jax.distributed import processes
+from hybrid_jax.training import distributed
 
 _FAILED = 'hybrid_jax/failed'
 _ENDED = 'hybrid_jax/ended'
@@ -44,7 +44,7 @@ def fail(error: BaseException, patience: float) -> NoReturn:
     message = f'process {jax.process_index()} failed: {error!r}'.splitlines()[0]
   # Another process may be faster, or the store be gone.
   with contextlib.suppress(Exception):
-    processes.client().key_value_set(_FAILED, message)
+    distributed.client().key_value_set(_FAILED, message)
   time.sleep(_GRACE_SECONDS)  # The thread of `watch` ends this process.
   print(f'error: {message}', file=sys.stderr, flush=True)
   os._exit(1)
@@ -52,19 +52,19 @@ def fail(error: BaseException, patience: float) -> NoReturn:
 
 def _end_with_others():
   try:
-    message = processes.client().blocking_key_value_get(
-      _FAILED, processes.FOREVER_MS
+    message = distributed.client().blocking_key_value_get(
+      _FAILED, distributed.FOREVER_MS
     )
   except Exception:  # The run is over.
     return
-  if not processes.is_first():
-    processes.client().key_value_set(f'{_ENDED}/{jax.process_index()}', '1')
+  if not distributed.is_first():
+    distributed.client().key_value_set(f'{_ENDED}/{jax.process_index()}', '1')
     os._exit(1)
   print(f'error: {message}', file=sys.stderr, flush=True)
   # The store is this process's: the others would take its end for a crash.
   until = time.monotonic() + _GRACE_SECONDS
   while time.monotonic() < until and len(
-    processes.client().key_value_dir_get(_ENDED)
+    distributed.client().key_value_dir_get(_ENDED)
   ) < (jax.process_count() - 1):
     time.sleep(0.1)
   time.sleep(0.3)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from hybrid_jax import errors, sources
+from hybrid_jax import errors
+from hybrid_jax.datasets import sources
 
 # Batches that are read at once in this process, and kept ready by it.
 _THREADS = 4

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import tensorboardX
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from hybrid_jax import errors, files, progress, sources
-from hybrid_jax.distributed import processes
-from hybrid_jax.training import batches, checkpoint, steps
-from hybrid_jax.training.state import TrainState
+from hybrid_jax import errors, files, progress
+from hybrid_jax.datasets import sources
+from hybrid_jax.training import checkpoint, distributed, runners, steps
+from hybrid_jax.training.train_state import TrainState
 
 Evaluate = Callable[[Any], dict[str, float]]
 
@@ -32,7 +32,7 @@ def data_mesh() -> Mesh:
 def fit(
   step: steps.Step,
   state: TrainState,
-  data: batches.Data,
+  data: runners.Data,
   *,
   total: int,
   batch_size: int,
@@ -93,9 +93,9 @@ def fit(
   state, position = _start(checkpoints, state, mesh)
   done = int(state.step)
   if done >= total:
-    return processes.local(state)
+    return distributed.local(state)
   runner = _make_runner(step, data, batch_size, key, mesh, workers)
-  curve = _Curve(folder, done) if processes.is_first() else None
+  curve = _Curve(folder, done) if distributed.is_first() else None
   with (
     contextlib.closing(runner),
     progress.Progress(label, total, initial=done) as bar,
@@ -113,13 +113,13 @@ def fit(
           ' the learning rate.'
         )
       if curve is not None:
-        figures |= evaluate(processes.local(state.params))
+        figures |= evaluate(distributed.local(state.params))
         curve.add(done, figures)
       checkpoint.save(
         checkpoints, done, jax.device_get(state), **runner.position()
       )
       bar.advance(size, **figures)
-  return processes.local(state)
+  return distributed.local(state)
 
 
 def check_divides(size: int, devices: int, name: str = 'batch_size') -> None:
@@ -133,13 +133,13 @@ def check_divides(size: int, devices: int, name: str = 'batch_size') -> None:
 def _start(checkpoints, state, mesh):
   """The newest checkpoint's state, or `state`, on all devices; a position."""
   position = None
-  if processes.is_first():
+  if distributed.is_first():
     found = checkpoint.restore_with_position(checkpoints, state)
     if found is not None:
       state, position = found
   replicated = NamedSharding(mesh, PartitionSpec())
-  if processes.several():
-    return processes.put(processes.from_first(state), replicated), position
+  if distributed.several():
+    return distributed.put(distributed.from_first(state), replicated), position
   # A stream's steps take the state's memory, which may be the caller's; and
   # what is put on several devices may be one of them itself (JAX 0.10).
   return jax.device_put(jax.tree.map(jnp.copy, state), replicated), position
@@ -147,10 +147,10 @@ def _start(checkpoints, state, mesh):
 
 def _make_runner(step, data, batch_size, key, mesh, workers):
   if any(sources.streams(x) for x in data.values()):
-    return batches.Streamed(step, data, batch_size, key, mesh, workers)
-  if processes.several():
-    return batches.Shared(step, data, batch_size, key, mesh)
-  return batches.OnDevice(step, data, batch_size, key, mesh)
+    return runners.Streamed(step, data, batch_size, key, mesh, workers)
+  if distributed.several():
+    return runners.Shared(step, data, batch_size, key, mesh)
+  return runners.OnDevice(step, data, batch_size, key, mesh)
 
 
 class _Curve:

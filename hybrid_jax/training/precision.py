@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from hybrid_jax import errors
-from hybrid_jax.models import base
+from hybrid_jax.models import split_model
 
 DTYPES = ('float32', 'bfloat16')
 
@@ -23,7 +23,7 @@ DTYPES = ('float32', 'bfloat16')
 class Mixed:
   """A model whose `apply` computes in `dtype`, between float32 and float32."""
 
-  model: base.SplitModel
+  model: split_model.SplitModel
   dtype: Any
 
   def apply(
@@ -36,8 +36,8 @@ class Mixed:
 
 
 def trainable(
-  model: base.SplitModel, config: ml_collections.ConfigDict
-) -> base.SplitModel | Mixed:
+  model: split_model.SplitModel, config: ml_collections.ConfigDict
+) -> split_model.SplitModel | Mixed:
   """The model as steps take it, by `dtype` of `config.model`.
 
   In float32 it is the model itself.

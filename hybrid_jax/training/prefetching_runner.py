@@ -8,9 +8,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from hybrid_jax.distributed import processes
-from hybrid_jax.training import steps
-from hybrid_jax.training.state import TrainState
+from hybrid_jax.training import distributed, steps
+from hybrid_jax.training.train_state import TrainState
 
 Means = dict[str, Any]
 
@@ -65,7 +64,7 @@ class Stepwise:
   def _no_sums(self, state, batch):
     if self._zeros is None:
       _, metrics = jax.eval_shape(self._step, state, batch, self._key)
-      self._zeros = processes.put(
+      self._zeros = distributed.put(
         {name: np.zeros((), np.float32) for name in metrics}, self._replicated
       )
     return self._zeros
@@ -73,7 +72,7 @@ class Stepwise:
 
 def key_on(key: jax.Array, sharding: NamedSharding) -> jax.Array:
   """A key on all devices, by its data: keys are sent to no other process."""
-  data = processes.put(jax.random.key_data(key), sharding)
+  data = distributed.put(jax.random.key_data(key), sharding)
   return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
 
 

@@ -15,12 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from hybrid_jax import sources
-from hybrid_jax.training import reading, steps, stepwise
-from hybrid_jax.training.state import TrainState
+from hybrid_jax.datasets import sources
+from hybrid_jax.training import grain_pipeline, prefetching_runner, steps
+from hybrid_jax.training.train_state import TrainState
 
 Data = Mapping[str, Any]
-Means = stepwise.Means
+Means = prefetching_runner.Means
 
 
 class _InMemory:
@@ -48,7 +48,7 @@ class OnDevice(_InMemory):
     """`data` and `batch_size` as for `loop.fit`; `key` draws all batches."""
     replicated = NamedSharding(mesh, PartitionSpec())
     self._data = jax.device_put(dict(data), replicated)
-    self._key = stepwise.key_on(key, replicated)
+    self._key = prefetching_runner.key_on(key, replicated)
     examples = len(jax.tree.leaves(self._data)[0])
     self._run = _make_chunk(step, examples, batch_size, mesh)
 
@@ -60,7 +60,7 @@ class OnDevice(_InMemory):
     return self._run(state, self._data, self._key, size)
 
 
-class Shared(_InMemory, stepwise.Stepwise):
+class Shared(_InMemory, prefetching_runner.Stepwise):
   """Examples in the memory of every process, which feeds its own devices.
 
   The steps are those of `OnDevice`: their batches, in its order, and their
@@ -109,7 +109,7 @@ class Shared(_InMemory, stepwise.Stepwise):
     return {name: sharded(x) for name, x in self._data.items()}
 
 
-class Streamed(stepwise.Stepwise):
+class Streamed(prefetching_runner.Stepwise):
   """Examples are read, by Grain, batch by batch while the devices compute.
 
   Each epoch has another order, which the key fixes and neither the number of
@@ -144,18 +144,18 @@ class Streamed(stepwise.Stepwise):
     self._stored = {
       k: np.asarray(x) for k, x in data.items() if not sources.streams(x)
     }
-    self._read = reading.Read(
+    self._read = grain_pipeline.Read(
       {k: x for k, x in data.items() if sources.streams(x)}
     )
     self._settings = {
-      'grain': reading.library().__version__,
+      'grain': grain_pipeline.library().__version__,
       'examples': len(next(iter(data.values()))),
       'batch_size': batch_size,
       'seed': int(jax.random.bits(order_key)),
       'workers': workers,
       'processes': jax.process_count(),
     }
-    reading.check_workers(workers, self._read)
+    grain_pipeline.check_workers(workers, self._read)
     self._start = 0
     self._iterator: Any = None
 
@@ -171,7 +171,7 @@ class Streamed(stepwise.Stepwise):
     same = bool(position) and position['settings'] == self._settings
     self._start = position['start'] if same else done
     self._iterator = iter(
-      reading.pipeline(
+      grain_pipeline.pipeline(
         self._read,
         self._settings['examples'],
         self._settings['batch_size'],

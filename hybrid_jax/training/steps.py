@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
-from hybrid_jax.defences import base as defences
-from hybrid_jax.models import base
-from hybrid_jax.training import augmentation, losses, precision
-from hybrid_jax.training.state import TrainState
+from hybrid_jax.defences import losses, penalties
+from hybrid_jax.models import split_model
+from hybrid_jax.training import augmentation, precision
+from hybrid_jax.training.train_state import TrainState
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
@@ -44,7 +44,7 @@ def make_step(loss: Loss, tx: optax.GradientTransformation) -> Step:
 
 
 def make_task_step(
-  model: base.SplitModel | precision.Mixed,
+  model: split_model.SplitModel | precision.Mixed,
   tx: optax.GradientTransformation,
   augment: augmentation.Augment = augmentation.nothing,
 ) -> Step:
@@ -60,7 +60,7 @@ def make_task_step(
 
 
 def make_siamese_step(
-  model: base.SplitModel | precision.Mixed,
+  model: split_model.SplitModel | precision.Mixed,
   tx: optax.GradientTransformation,
   split_point: str,
   config: ml_collections.ConfigDict,
@@ -100,10 +100,10 @@ def make_siamese_step(
 
 
 def make_defence_step(
-  model: base.SplitModel | precision.Mixed,
+  model: split_model.SplitModel | precision.Mixed,
   tx: optax.GradientTransformation,
   split_point: str,
-  defence: defences.Defence,
+  defence: penalties.Defence,
   weight: float,
   config: ml_collections.ConfigDict,
   augment: augmentation.Augment = augmentation.nothing,
@@ -139,7 +139,7 @@ def make_defence_step(
     logits = model.apply(variables, rebuilt, split_point, method='cloud')
     answers = jnp.tile(batch['primary'], config.noise_draws)
     task = losses.cross_entropy(logits, answers)
-    seen = defences.Batch(
+    seen = penalties.Batch(
       x=x,
       clean=clean,
       noisy=noisy,

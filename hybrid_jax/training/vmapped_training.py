@@ -17,8 +17,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hybrid_jax import errors
-from hybrid_jax.training import batches, heads, loop, steps
-from hybrid_jax.training.state import TrainState
+from hybrid_jax.training import heads, loop, runners, steps
+from hybrid_jax.training.train_state import TrainState
 
 MakeStep = Callable[[Any], steps.Step]
 
@@ -48,7 +48,7 @@ def fit(
   states: list[TrainState],
   keys: list[jax.Array],
   own: Any,
-  data: batches.Data,
+  data: runners.Data,
   *,
   total: int,
   batch_size: int,
@@ -84,7 +84,7 @@ def fit(
     mesh, rows = loop.data_mesh(), np.arange(count)
 
   def one(state, key, settings, data):
-    runner = batches.OnDevice(make_step(settings), data, batch_size, key, mesh)
+    runner = runners.OnDevice(make_step(settings), data, batch_size, key, mesh)
     return runner.run(state, total)
 
   def program(states, keys, own, data):

@@ -9,9 +9,9 @@ import scipy.stats
 from flax import linen as nn
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.adversaries import base, kde, knn, majority, transfer
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.metrics import leakage
+from hybrid_jax.attacks import adversary, kde, knn, majority, transfer
+from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import attack_accuracy
 
 _TRAIN, _HELD, _TEST, _WHO, _DIM = 600, 300, 300, 3, 4
 
@@ -65,7 +65,7 @@ def _labels():
 
 def _problem(features, noise_scale=None, **more):
   who, primary, recording, fold = _labels()
-  return base.Problem(
+  return adversary.Problem(
     clean=features.astype(np.float32),
     noise_scale=None
     if noise_scale is None
@@ -174,14 +174,14 @@ def test_the_majority_guess_by_hand():
   )
   # A third is rare in the test fold.
   assert _test(problem, attacks['rare']) == pytest.approx(2 / 3)
-  assert leakage.chance(rare[fold == 2]) == pytest.approx(2 / 3)
+  assert attack_accuracy.chance(rare[fold == 2]) == pytest.approx(2 / 3)
 
 
 def test_votes_of_the_nearest_by_hand():
   # In one dimension, and far apart: the three nearest of a test vector are
   # those of its own tens.
   who = np.array([0, 0, 1, 1, 1, 0, 0, 1, 0, 1])
-  problem = base.Problem(
+  problem = adversary.Problem(
     clean=np.array([[0, 1, 2, 30, 31, 33, 1, 31, 1, 31]], np.float32).T,
     noise_scale=None,
     primary=np.array([0, 1] * 5),
@@ -193,7 +193,7 @@ def test_votes_of_the_nearest_by_hand():
     a.adversary: a.test[0]
     for a in knn.attack(problem, _config(neighbours=(1, 3)), 0)
   }
-  for view in base.VIEWS:
+  for view in adversary.VIEWS:
     # Two of three for class 0, then for class 1, each smoothed by a half.
     np.testing.assert_allclose(
       np.exp(attacks[f'3 nearest neighbours, {view}']),
@@ -239,7 +239,7 @@ def test_kernel_densities_equal_a_direct_sum():
 def test_with_known_noise_the_densities_are_nearly_bayes():
   """Two points a distance 2 apart, noise 1: nobody beats Phi(1) = 84.1 %."""
   _, who, recording, fold = _labels()
-  problem = base.Problem(
+  problem = adversary.Problem(
     clean=(2.0 * who[:, None] - 1).astype(np.float32),
     noise_scale=np.eye(1, dtype=np.float32),
     primary=np.zeros(len(who), int),
@@ -285,7 +285,7 @@ def test_copies_have_the_law_of_the_noise():
 def test_scored_draws_are_fixed():
   features = _features(leak=1)
   one, other = (_problem(features, np.eye(_DIM), draws=3) for _ in range(2))
-  assert sorted(one.scored) == [datasets.VALIDATION, datasets.TEST]
+  assert sorted(one.scored) == [dataset.VALIDATION, dataset.TEST]
   for fold, count in ((1, _HELD), (2, _TEST)):
     assert one.scored[fold].shape == (3, count, _DIM)
     np.testing.assert_array_equal(one.scored[fold], other.scored[fold])
@@ -324,7 +324,7 @@ def test_views_make_covariances_the_identity(scale):
   total, within = _covariances(problem)
   noise = np.zeros_like(total) if scale is None else scale @ scale.T
   views = problem.views
-  assert tuple(views) == base.VIEWS
+  assert tuple(views) == adversary.VIEWS
   for name, covariance in (('whitened', total), ('within', within)):
     m = views[name].matrix
     np.testing.assert_allclose(
@@ -367,7 +367,7 @@ def test_views_of_constant_and_wide_features():
 def test_views_of_wide_features_of_few_examples():
   _, primary, recording, fold = _labels()
   rows = np.concatenate([np.arange(i, i + 40) for i in (0, 600, 900)])
-  problem = base.Problem(
+  problem = adversary.Problem(
     clean=np.random.default_rng(0).standard_normal((120, 70)).astype('f'),
     noise_scale=None,
     primary=primary[rows],
@@ -397,7 +397,7 @@ def _behind(classes):
       nn.Dense(classes),
     ]
   )
-  return base.Behind(
+  return adversary.Behind(
     {
       'fresh weights': lambda key: jax.jit(model.init)(
         key, jnp.zeros((1, 1, 8, 2))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.metrics import reconstruction as metrics
+from hybrid_jax.attacks import decoder, inputs_problem, inversion
+from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import similarity
 from hybrid_jax.models import cnn1d
-from hybrid_jax.reconstruction import base, decoder, inversion
 
 _COUNTS = (900, 200, 100)
 _FOLD = np.repeat([0, 1, 2], _COUNTS)
-_TEST = _FOLD == datasets.TEST
+_TEST = _FOLD == dataset.TEST
 _SHAPE = (1, 8, 2)
 
 
@@ -63,7 +63,7 @@ def _first_channel(x):
 
 def _problem(edge=_flat, noise_scale=None, x=None, **more):
   x = _inputs() if x is None else x
-  return base.Problem(
+  return inputs_problem.Problem(
     x=x,
     clean=more.pop('clean', None) if 'clean' in more else np.asarray(edge(x)),
     noise_scale=noise_scale,
@@ -78,7 +78,7 @@ def _figures(problem, items, rebuilt):
   original = problem.x[_TEST][items]
   assert rebuilt.shape == original.shape
   assert np.isfinite(rebuilt).all()
-  return metrics.signal(original, rebuilt, np.arange(len(items)))
+  return similarity.signal(original, rebuilt, np.arange(len(items)))
 
 
 def _overall(problem, found):
@@ -117,7 +117,7 @@ def test_random_and_constant_features_tell_a_decoder_nothing(constant):
   correlation, error = _overall(problem, found)
   assert abs(correlation) < 0.1
   assert 0.98 < error < 1.1
-  mean = metrics.class_mean(problem.x, problem.primary, problem.fold)
+  mean = similarity.class_mean(problem.x, problem.primary, problem.fold)
   _, known = _overall(problem, (np.arange(len(mean)), mean))
   assert error > known - 0.02
 
@@ -160,7 +160,7 @@ def test_images_are_decoded():
   )
   original = problem.x[_TEST]
   assert rebuilt.shape == original.shape
-  flat = metrics.measure(_flat(original), _flat(rebuilt), np.arange(100))
+  flat = similarity.measure(_flat(original), _flat(rebuilt), np.arange(100))
   assert flat['correlation']['overall']['value'] > 0.95
 
 
@@ -376,7 +376,7 @@ def test_problems_that_do_not_fit_are_refused():
     _problem(clean=np.zeros((7, 2)))
   x = np.zeros((3, 2))
   with pytest.raises(errors.UserError, match='validation fold is empty'):
-    base.Problem(x, x, None, np.array([0, 0, 2]), np.zeros(3))
+    inputs_problem.Problem(x, x, None, np.array([0, 0, 2]), np.zeros(3))
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,7 @@ def test_settings_out_of_range_are_refused(module, name, value):
 
 
 def test_inversion_needs_an_edge():
-  problem = base.Problem(
+  problem = inputs_problem.Problem(
     _inputs(), _flat(_inputs()), None, _FOLD, np.zeros(len(_FOLD))
   )
   with pytest.raises(errors.UserError, match='needs the edge'):

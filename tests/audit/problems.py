@@ -3,7 +3,7 @@
 import numpy as np
 
 from configs import watch
-from hybrid_jax.adversaries import base
+from hybrid_jax.attacks import adversary
 
 PEOPLE, DIM = 10, 4
 # Ten corners of a cube in four dimensions: each is linearly apart from others.
@@ -45,7 +45,7 @@ def problem(leak, noise=None, n=600, seed=0, **more):
   turn = recording // PEOPLE % 4
   fold = np.array([0, 1, 2, 0])[turn]
   clean = rng.standard_normal((n, DIM)) + leak * CODE[who]
-  return base.Problem(
+  return adversary.Problem(
     clean=clean.astype(np.float32),
     noise_scale=None
     if noise is None

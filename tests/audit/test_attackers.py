@@ -8,10 +8,9 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.adversaries import decensor, mlp, transfer
-from hybrid_jax.audit import attacker_data, base, reconstruction
-from hybrid_jax.metrics import leakage
+from hybrid_jax.attacks import adversary, decensor, mlp, transfer
+from hybrid_jax.audit import attacker_data, measurement, reconstruction
+from hybrid_jax.metrics import attack_accuracy
 from hybrid_jax.training import head_loop, heads
 from tests.audit import problems
 
@@ -53,9 +52,9 @@ def test_measures_by_split_point():
     }
   )
   everywhere = ('leakage', 'ceiling')
-  assert base.asked(config, 'conv1') == everywhere
-  assert base.asked(config, 'dense1') == (*everywhere, 'releases')
-  assert base.asked(config) == (*everywhere, 'releases')
+  assert measurement.asked(config, 'conv1') == everywhere
+  assert measurement.asked(config, 'dense1') == (*everywhere, 'releases')
+  assert measurement.asked(config) == (*everywhere, 'releases')
 
 
 def _best(problem, attacks):
@@ -96,7 +95,7 @@ def _behind(classes):
   def fresh(key):
     return {'kernel': 0.1 * jax.random.normal(key, (4, classes))}
 
-  return adversaries.Behind({'fresh': fresh}, apply)
+  return adversary.Behind({'fresh': fresh}, apply)
 
 
 def test_the_network_behind_is_trained_for_the_secret():
@@ -187,7 +186,9 @@ def test_windows_by_hand():
   )
   labels, group = np.array([0, 0, 0, 1, 1]), np.array([1, 1, 1, 2, 2])
   logs = np.log(shares)[None]
-  found = leakage.by_windows(logs, labels, group, (1, 2, 3, 4), repeats=3000)
+  found = attack_accuracy.by_windows(
+    logs, labels, group, (1, 2, 3, 4), repeats=3000
+  )
   assert found.keys() == {'1', '2', '3'}
   assert found['1']['value'] == pytest.approx((2 / 3 + 0) / 2, abs=0.02)
   assert found['2']['groups'] == found['1']['groups'] == 2
@@ -204,7 +205,9 @@ def test_a_weak_consistent_signal_adds_up():
   labels = np.repeat(np.arange(20) % 2, 64)
   score = rng.standard_normal((2, 1280)) + 0.3 * (2 * labels - 1)
   logs = np.stack([-score, score], axis=-1)
-  found = leakage.by_windows(logs, labels, np.arange(1280) // 64, (1, 8, 64))
+  found = attack_accuracy.by_windows(
+    logs, labels, np.arange(1280) // 64, (1, 8, 64)
+  )
   one, some, all_of_it = (found[k]['value'] for k in ('1', '8', '64'))
   # Phi(0.3 sqrt k): 62 %, 80 % and 99 %.
   assert one == pytest.approx(0.62, abs=0.05)

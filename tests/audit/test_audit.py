@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.attacks import adversary
 from hybrid_jax.audit import (
   attacker_data,
   ceiling,
@@ -65,7 +65,7 @@ def test_a_planted_identity_is_found_by_every_kind(planted):
 
 def _attack(name, on_validation, on_test):
   logs = (np.log(np.array([p])) for p in (on_validation, on_test))
-  return adversaries.Attack(name, 'who', *logs)
+  return adversary.Attack(name, 'who', *logs)
 
 
 def test_the_committee_averages_probabilities():

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from hybrid_jax.audit import base
+from hybrid_jax.audit import measurement
 
 
 def _config():
@@ -17,12 +17,15 @@ def _config():
 
 def test_an_adversary_attacks_only_where_the_config_says():
   config = _config()
-  assert base.at(config, 'conv1').adversaries == ('linear',)
-  assert base.at(config, 'dense1').adversaries == ('linear', 'transfer')
-  assert base.at(config, base.NOWHERE).adversaries == ('linear', 'transfer')
+  assert measurement.at(config, 'conv1').adversaries == ('linear',)
+  assert measurement.at(config, 'dense1').adversaries == ('linear', 'transfer')
+  assert measurement.at(config, measurement.NOWHERE).adversaries == (
+    'linear',
+    'transfer',
+  )
 
 
 def test_a_measure_is_asked_for_only_where_the_config_says():
   config = _config()
-  assert base.asked(config, 'conv1') == ('leakage', 'ranks')
-  assert base.asked(config, 'dense1') == ('leakage', 'ranks', 'releases')
+  assert measurement.asked(config, 'conv1') == ('leakage', 'ranks')
+  assert measurement.asked(config, 'dense1') == ('leakage', 'ranks', 'releases')

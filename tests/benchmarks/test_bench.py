@@ -11,12 +11,11 @@ import jax
 import numpy as np
 import pytest
 
+from benchmarks import growth, networks, ranks, timing
 from hybrid_jax import errors
-from hybrid_jax.metrics import ranks
-from hybrid_jax.report import benchmarks as report
+from hybrid_jax.metrics import ranking
+from hybrid_jax.report import bench_plots
 from launch import bench
-from launch.benchmarks import growth, networks, timing
-from launch.benchmarks import ranks as ranks_suite
 from tests import studies
 
 _TORCH = studies.ROOT / '.venv-torch' / 'bin' / 'python'
@@ -31,7 +30,7 @@ def _rows():
   three = timing.row('all', 'JAX', 'sort', [1.0], [0.5], goal=0.3)
   three['extra'] = {'note': 'scaled'}
   more = timing.row('batch 2', '2', '1', [2.0], [1.0], extra={'exponent': 1.0})
-  suites = ('steps', 'steps', 'ranks', 'growth')
+  suites = ('step_time', 'step_time', 'ranks', 'growth')
   return [
     row | {'suite': suite}
     for row, suite in zip((one, two, three, more), suites, strict=True)
@@ -76,10 +75,10 @@ def test_growth_has_the_exponent_of_each_size_over_the_one_before():
 
 
 def test_suites_keep_their_order_and_an_unknown_one_is_told():
-  assert bench.chosen(['ranks', 'steps']) == ['steps', 'ranks']
+  assert bench.chosen(['ranks', 'step_time']) == ['step_time', 'ranks']
   assert bench.chosen(['all']) == list(bench.SUITES)
   done = subprocess.run(
-    [sys.executable, '-m', 'launch.bench', '--suite=steps,rank'],
+    [sys.executable, '-m', 'launch.bench', '--suite=step_time,rank'],
     cwd=studies.ROOT,
     env=studies.environment(),
     capture_output=True,
@@ -96,20 +95,22 @@ def test_a_stop_keeps_the_suites_before_it(tmp_path, monkeypatch):
   def stop(_):
     raise KeyboardInterrupt
 
-  for name, measure in (('steps', lambda _: _rows()[:1]), ('ranks', stop)):
+  for name, measure in (('step_time', lambda _: _rows()[:1]), ('ranks', stop)):
     suite = types.SimpleNamespace(measure=measure)
-    monkeypatch.setitem(sys.modules, f'launch.benchmarks.{name}', suite)
+    monkeypatch.setitem(sys.modules, f'benchmarks.{name}', suite)
   out = tmp_path / 'bench.json'
   with pytest.raises(KeyboardInterrupt):
-    bench.measure(['steps', 'ranks'], timing.Bench(rounds=3), out)
+    bench.measure(['step_time', 'ranks'], timing.Bench(rounds=3), out)
   found = json.loads(out.read_text())
-  assert [(r['suite'], r['ratio']) for r in found['rows']] == [('steps', 1.5)]
+  assert [(r['suite'], r['ratio']) for r in found['rows']] == [
+    ('step_time', 1.5)
+  ]
   assert found['rounds'] == 3
-  assert list(found['suite_seconds']) == ['steps']
+  assert list(found['suite_seconds']) == ['step_time']
 
 
 def test_the_table_says_what_is_met():
-  lines = report.markdown(_rows()).splitlines()
+  lines = bench_plots.markdown(_rows()).splitlines()
   assert lines[2] == (
     '| a step | JAX | eager | 3000 | 4000 | 1.50 | 0.50 to 2.00 |  |  |'
   )
@@ -119,7 +120,7 @@ def test_the_table_says_what_is_met():
 
 
 def test_the_picture_has_a_dot_and_a_range_for_each_comparison():
-  figure = report.plot(_rows())
+  figure = bench_plots.plot(_rows())
   dots = [
     list(t.x) for t in figure.data if t.mode == 'markers' and t.hovertemplate
   ]
@@ -128,13 +129,13 @@ def test_the_picture_has_a_dot_and_a_range_for_each_comparison():
   assert ranges == [(0.5, 2.0), (0.5, 0.5), (2.0, 2.0)]
   assert figure.layout.xaxis.type == 'log'
   with pytest.raises(errors.UserError, match='no ratio'):
-    report.plot(_rows()[3:])
+    bench_plots.plot(_rows()[3:])
 
 
 def test_a_picture_of_another_kind_is_refused(tmp_path):
-  report.check_path(tmp_path / 'a.html')
+  bench_plots.check_path(tmp_path / 'a.html')
   with pytest.raises(errors.UserError, match=r'html or \.png'):
-    report.check_path(tmp_path / 'a.svg')
+    bench_plots.check_path(tmp_path / 'a.svg')
 
 
 def test_a_missing_pytorch_is_told():
@@ -185,8 +186,8 @@ def test_scikit_learn_gives_the_same_ranks():
   probes, candidates = rng.integers(4, size=(2, 60, 3)).astype(np.float32)
   truth = rng.permutation(60)
   np.testing.assert_array_equal(
-    ranks_suite.sklearn_ranks(probes, candidates, truth),
-    ranks.linkage(probes, candidates, truth),
+    ranks.sklearn_ranks(probes, candidates, truth),
+    ranking.linkage(probes, candidates, truth),
   )
 
 
@@ -195,7 +196,7 @@ def test_both_sides_have_the_same_networks_and_ranks():
   own = timing.Bench(torch_python=str(_TORCH))
   for network in _small():
     assert networks.check_same(own, network) < 1e-5
-  ranks_suite.check_same(own)
+  ranks.check_same(own)
 
 
 @needs_torch
@@ -211,6 +212,6 @@ def test_another_network_is_refused():
 
 
 def test_every_suite_is_a_file():
-  folder = pathlib.Path(bench.__file__).parent / 'benchmarks'
+  folder = pathlib.Path(bench.__file__).parents[1] / 'benchmarks'
   found = {path.stem for path in folder.glob('*.py')}
   assert found - {'__init__', 'networks', 'timing'} <= set(bench.SUITES)

@@ -10,13 +10,13 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hybrid_jax.adversaries import base, kde
+from benchmarks import study
+from benchmarks.pytorch import study_leakage, study_problem
+from hybrid_jax.attacks import adversary, kde
 from hybrid_jax.audit import ceiling, leakage, ranks
-from hybrid_jax.training import losses
-from launch.benchmarks import study as benchmark
-from launch.pytorch import study_leakage, study_problem
+from hybrid_jax.defences import losses
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PYTHON = ROOT / '.venv-torch/bin/python'
 
 
@@ -35,7 +35,7 @@ def problems(d, sigma):
   scale = np.eye(d, dtype=np.float32) * np.float32(sigma) if sigma else None
   return (
     study_problem.Problem(sigma=sigma, **arrays),
-    base.Problem(noise_scale=scale, **arrays),
+    adversary.Problem(noise_scale=scale, **arrays),
   )
 
 
@@ -66,7 +66,7 @@ def test_the_same_attacker_is_chosen(monkeypatch):
       self.kind = kind
 
     def attack(self, problem, config, seed):
-      return (base.Attack(*a) for kind, a in attacks if kind == self.kind)
+      return (adversary.Attack(*a) for kind, a in attacks if kind == self.kind)
 
   monkeypatch.setattr(
     leakage.plugins, 'load', lambda what, kind: Adversary(kind)
@@ -100,7 +100,7 @@ def in_torch(tmp_path_factory):
   arrays = {name: getattr(problem, name) for name in names}
   np.savez(path, **arrays, **problem.sensitive)
   done = subprocess.run(
-    [PYTHON, 'tests/torch_study.py', path],
+    [PYTHON, 'tests/benchmarks/torch_study.py', path],
     cwd=ROOT,
     env=os.environ | {'PYTHONPATH': str(ROOT)},
     capture_output=True,
@@ -152,13 +152,13 @@ def test_measures_are_the_same(in_torch, place, sigma):
 
 
 def test_a_row_of_two_runs():
-  stages = dict.fromkeys(benchmark.STAGES, 2.0)
+  stages = dict.fromkeys(study.STAGES, 2.0)
   run = {'seconds': 20.0, 'stages': stages | {'attack': 9.0}, 'compiling': 5.0}
   run['found'] = {'dense1-bounded': {'utility': 0.97, 'person': 0.14}}
   other = {'seconds': 80.0, 'stages': stages | {'attack': 36.0}}
   other['attack'] = {'mlp': 16.0, 'trees': 12.0, 'ceiling': 8.0}
   other['found'] = {'dense1-bounded': {'utility': 0.96, 'person': 0.15}}
-  row = benchmark.row_of('cold', run, other)
+  row = study.row_of('cold', run, other)
   assert row['ratio'] == row['ratio_min'] == row['ratio_max'] == 0.25
   assert row['ratio'] < row['goal'] == pytest.approx(1 / 3)
   extra = row['extra']
@@ -174,8 +174,8 @@ def test_a_row_of_two_runs():
 
 
 def test_the_data_that_both_read(tmp_path):
-  config = benchmark.watch.get_config('fast')
-  benchmark.write_data(config, tmp_path / 'd.npz')
+  config = study.watch.get_config('fast')
+  study.write_data(config, tmp_path / 'd.npz')
   with np.load(tmp_path / 'd.npz', allow_pickle=False) as data:
     assert data['x'].shape == (len(data['fold']), 1, 128, 6)
     assert (data['fold'] == 0).sum() == 3555

@@ -6,8 +6,12 @@ import sys
 import numpy as np
 import torch
 
-from launch.pytorch import study_attackers, study_measures, study_problem
-from launch.pytorch import study_networks as networks
+from benchmarks.pytorch import (
+  study_attackers,
+  study_measures,
+  study_networks,
+  study_problem,
+)
 
 CONFIG = {
   'bandwidths': [0.3, 1.0],
@@ -19,9 +23,9 @@ CONFIG = {
 def cut() -> float:
   """How far a network's halves are from the whole, at any split point."""
   options = {'widths': [8, 8, 4], 'kernel': 3, 'dense': 5}
-  network = networks.Network(torch.zeros(1, 6, 1, 128), 7, options)
+  network = study_networks.Network(torch.zeros(1, 6, 1, 128), 7, options)
   x = torch.randn(3, 1, 128, 6).permute(0, 3, 1, 2)
-  halves = [network.cloud(network.edge(x, p), p) for p in networks.POINTS]
+  halves = [network.cloud(network.edge(x, p), p) for p in study_networks.POINTS]
   return float((torch.stack(halves) - network(x)).abs().max())
 
 
@@ -45,9 +49,9 @@ if __name__ == '__main__':
   given = dict(np.load(sys.argv[1]))
   z, y = torch.as_tensor(given['clean']), torch.as_tensor(given['primary'])
   found = {
-    'balanced': float(networks.contrastive(z, y, 4.0, balance=True)),
-    'plain': float(networks.contrastive(z, y, 4.0, balance=False)),
-    'bits': float(networks.gaussian_bits(z, y, 3)),
+    'balanced': float(study_networks.contrastive(z, y, 4.0, balance=True)),
+    'plain': float(study_networks.contrastive(z, y, 4.0, balance=False)),
+    'bits': float(study_networks.gaussian_bits(z, y, 3)),
     'cut': cut(),
     'problems': [measured(given, sigma) for sigma in (0.0, 0.7)],
   }

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hybrid_jax import errors
-from launch import command
+from hybrid_jax.cli import command
 from tests import studies
 
 

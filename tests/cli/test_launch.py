@@ -9,7 +9,8 @@ import time
 import pytest
 
 from configs import watch
-from hybrid_jax import errors, study
+from hybrid_jax import errors
+from hybrid_jax.study import runner
 from tests import studies
 
 
@@ -65,7 +66,7 @@ def test_a_batch_that_does_not_divide_over_the_devices(tmp_path):
   config = watch.get_config('small')
   config.siamese.batch_size = 127
   with pytest.raises(errors.UserError, match=r'siamese.*127.* 8 devices'):
-    study.run(config, tmp_path / 'run')
+    runner.run(config, tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
 
 

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from configs import arrays as config_file
-from hybrid_jax import errors, settings, study
+from hybrid_jax import errors
 from hybrid_jax.datasets import arrays
-from hybrid_jax.models import base as models
+from hybrid_jax.models import split_model
+from hybrid_jax.study import runner, validate
 
 N = 60
 
@@ -371,8 +372,8 @@ def test_a_file_of_something_else(tmp_path):
 
 def _made(path, words=''):
   c = config_file.get_config(f'{path}{words}')
-  model = models.make(c.model, 3)
-  settings.check(c, model.SPLIT_POINTS)
+  model = split_model.make(c.model, 3)
+  validate.check(c, model.SPLIT_POINTS)
   return c
 
 
@@ -423,11 +424,11 @@ def test_a_class_that_a_fold_lacks_is_refused_and_nothing_is_left(tmp_path):
   )
   config = config_file.get_config(str(tmp_path / 'my.npz'))
   with pytest.raises(errors.UserError, match=r'test fold has no example .* 2:'):
-    study.run(config, tmp_path / 'run', ('data',))
+    runner.run(config, tmp_path / 'run', ('data',))
   assert not (tmp_path / 'run').exists()
   # Another study's directory is left as it is.
   (tmp_path / 'run').mkdir()
   (tmp_path / 'run' / 'notes').write_text('kept')
   with pytest.raises(errors.UserError, match='the test fold'):
-    study.run(config, tmp_path / 'run', ('data',))
+    runner.run(config, tmp_path / 'run', ('data',))
   assert (tmp_path / 'run' / 'notes').read_text() == 'kept'

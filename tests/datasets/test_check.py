@@ -5,15 +5,14 @@ import sys
 import numpy as np
 import pytest
 
-from hybrid_jax import check_data, sources
-from hybrid_jax.datasets import base
+from hybrid_jax.datasets import check, dataset, sources
 from tests import studies
 
 
 def _data(**change):
   """Sixty series, twenty a fold, of a label of two and one of four people."""
   rng = np.random.default_rng(0)
-  good = base.Dataset(
+  good = dataset.Dataset(
     x=rng.standard_normal((60, 1, 5, 2)).astype(np.float32),
     primary=np.arange(60, dtype=np.int32) % 2,
     sensitive={'person': np.arange(60, dtype=np.int32) // 2 % 4},
@@ -38,12 +37,12 @@ def test_counts_chance_and_values_by_hand():
   x = np.zeros((60, 1, 5, 2), np.float32)
   x[..., 0] = 1e4
   x[30, 0, 2] = (1e4 + 3, -6)
-  found = check_data.examine(_data(x=x, primary=primary))
+  found = check.examine(_data(x=x, primary=primary))
   assert found.shape == (60, 1, 5, 2)
   assert found.dtype == 'float32'
   assert found.counts['primary'].tolist() == [[17, 3], [19, 1], [18, 2]]
   np.testing.assert_allclose(
-    check_data.chance(found.counts['primary']), [0.85, 0.95, 0.9]
+    check.chance(found.counts['primary']), [0.85, 0.95, 0.9]
   )
   assert found.counts['person'].sum(axis=1).tolist() == [20, 20, 20]
   assert found.recordings == [20, 20, 20]
@@ -58,9 +57,9 @@ def test_counts_chance_and_values_by_hand():
 
 
 def test_blocks_give_what_the_whole_does(monkeypatch):
-  whole = check_data.examine(_data())
-  monkeypatch.setattr(check_data, '_BLOCK', 7)
-  parts = check_data.examine(_data())
+  whole = check.examine(_data())
+  monkeypatch.setattr(check, '_BLOCK', 7)
+  parts = check.examine(_data())
   np.testing.assert_allclose(parts.values, whole.values, rtol=1e-9)
   x = _data().x
   np.testing.assert_allclose(
@@ -72,12 +71,12 @@ def test_blocks_give_what_the_whole_does(monkeypatch):
     atol=1e-6,
   )
   lazy = sources.LazySource(60, (1, 5, 2), np.float32, x.__getitem__)
-  streamed = check_data.examine(_data(x=lazy))
+  streamed = check.examine(_data(x=lazy))
   np.testing.assert_array_equal(streamed.values, parts.values)
 
 
 def test_good_data_have_no_fault():
-  found = check_data.examine(_data())
+  found = check.examine(_data())
   assert found.faults == []
   assert found.remarks == [
     'every example is a recording: intervals take them as independent.'
@@ -115,10 +114,10 @@ FAULTS = {
 @pytest.mark.parametrize('case', FAULTS.values(), ids=FAULTS.keys())
 def test_faults(case):
   change, expected = case
-  faults = check_data.examine(_data(**change)).faults
+  faults = check.examine(_data(**change)).faults
   assert expected in faults
-  assert f'look at: {expected}\n' in check_data.terminal(
-    check_data.examine(_data(**change))
+  assert f'look at: {expected}\n' in check.terminal(
+    check.examine(_data(**change))
   )
 
 
@@ -157,14 +156,14 @@ REMARKS = {
 @pytest.mark.parametrize('case', REMARKS.values(), ids=REMARKS.keys())
 def test_remarks(case):
   change, expected = case
-  found = check_data.examine(_data(**change))
+  found = check.examine(_data(**change))
   (remark,) = (r for r in found.remarks if r.startswith(expected))
-  assert f'note: {remark}\n' in check_data.terminal(found)
+  assert f'note: {remark}\n' in check.terminal(found)
 
 
 def _outliers(x, channels=('light', 'sound')):
   data = _data(x=x.astype(np.float32), channels=channels)
-  return [r for r in check_data.examine(data).remarks if 'outlier' in r]
+  return [r for r in check.examine(data).remarks if 'outlier' in r]
 
 
 def test_a_wild_value_is_told_with_its_example():
@@ -211,7 +210,7 @@ def test_many_channels_with_wild_values_are_counted():
   x = np.random.default_rng(0).random((60, 1, 8, 9))
   x[4, 0, 2] = 1e6
   data = _data(x=x.astype(np.float32), channels=())
-  remarks = check_data.examine(data).remarks
+  remarks = check.examine(data).remarks
   assert sum('outlier' in remark for remark in remarks) == 5
   assert '4 other channels have such values too.' in remarks
 
@@ -219,8 +218,8 @@ def test_many_channels_with_wild_values_are_counted():
 def test_quartiles_of_a_sample(monkeypatch):
   x = np.random.default_rng(0).random((60, 1, 500, 2))
   x[7, 0, 3, 0] = 1e8
-  monkeypatch.setattr(check_data, '_SAMPLE', 6000)
-  monkeypatch.setattr(check_data, '_BLOCK', 7)
+  monkeypatch.setattr(check, '_SAMPLE', 6000)
+  monkeypatch.setattr(check, '_BLOCK', 7)
   (remark,) = _outliers(x)
   assert remark.startswith('light is 1e+08 in example 7, ')
   # 1e8 over a range of about a half, of 3000 values a channel.
@@ -243,25 +242,25 @@ def test_quartiles_of_a_sample(monkeypatch):
 )
 def test_the_order_of_axes(shape, part):
   x = np.random.default_rng(0).random(shape, np.float32)
-  remarks = check_data.examine(_data(x=x, channels=())).remarks
+  remarks = check.examine(_data(x=x, channels=())).remarks
   told = [r for r in remarks if 'channels-first' in r or 'time comes' in r]
   assert len(told) == bool(part)
   assert not part or told[0].startswith(part)
   # Whoever names the channels knows which they are.
   names = [str(i) for i in range(shape[-1])]
-  remarks = check_data.examine(_data(x=x, channels=names)).remarks
+  remarks = check.examine(_data(x=x, channels=names)).remarks
   assert not any('channels-first' in r or 'time comes' in r for r in remarks)
 
 
 def test_recordings_in_two_folds_are_counted():
   """Recording r has three examples in a row, of which two folds share two."""
-  found = check_data.examine(_data(recording=np.arange(60) // 3))
+  found = check.examine(_data(recording=np.arange(60) // 3))
   # 18, 19 | 20 are of recording 6, and 39 | 40, 41 of recording 13.
   assert found.recordings == [7, 8, 7]
   assert found.shared == [1, 2, 1]
   assert any('1 of the 7 of the test fold' in r for r in found.remarks)
   whole = np.repeat(np.arange(12), 5)
-  found = check_data.examine(_data(recording=whole))
+  found = check.examine(_data(recording=whole))
   assert found.recordings == [4, 4, 4]
   assert found.shared == [0, 0, 0]
   assert not any('more than one fold' in r for r in found.remarks)
@@ -271,8 +270,8 @@ def test_the_tables_say_all(monkeypatch):
   monkeypatch.setenv('COLUMNS', '100')
   names = [f'p{i:02d} [x]' for i in range(30)]
   person = np.arange(60, dtype=np.int32) % 30
-  text = check_data.terminal(
-    check_data.examine(
+  text = check.terminal(
+    check.examine(
       _data(sensitive={'person': person}, sensitive_names={'person': names})
     )
   )

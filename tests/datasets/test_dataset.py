@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base
+from hybrid_jax.datasets import dataset
 
 
 def test_cut_windows_by_hand():
   # 100 samples less two gaps of 10: 40, 20 and 20 of the 80 that are left.
   # Train is 0 to 40, validation 50 to 70, test 80 to 100.
-  recording, start, fold = base.cut_windows(
+  recording, start, fold = dataset.cut_windows(
     [100], window=10, hop=10, fractions=(2, 1, 1), gap=10
   )
   np.testing.assert_array_equal(start, [0, 10, 20, 30, 50, 60, 80, 90])
@@ -24,7 +24,7 @@ def test_cut_windows_by_hand():
 )
 def test_no_window_crosses_a_border(window, hop, gap, fractions):
   lengths = np.random.default_rng(window).integers(200, 900, 25)
-  recording, start, fold = base.cut_windows(
+  recording, start, fold = dataset.cut_windows(
     lengths, window, hop, fractions, gap
   )
   assert set(recording.tolist()) == set(range(25))
@@ -48,16 +48,16 @@ def test_no_window_crosses_a_border(window, hop, gap, fractions):
 
 def test_a_recording_too_short_is_named():
   with pytest.raises(errors.UserError) as caught:
-    base.cut_windows([400, 90, 400], 20, 5, (0.5, 0.25, 0.25), 10)
+    dataset.cut_windows([400, 90, 400], 20, 5, (0.5, 0.25, 0.25), 10)
   # 70 of the 90 samples are used, and a quarter of them are 17.
   for part in ('recording 1 has 90', '17', 'validation', 'window of 20'):
     assert part in str(caught.value)
-  base.cut_windows([400, 100, 400], 20, 5, (0.5, 0.25, 0.25), 10)
+  dataset.cut_windows([400, 100, 400], 20, 5, (0.5, 0.25, 0.25), 10)
 
 
 def test_a_recording_shorter_than_the_gaps_is_named():
   with pytest.raises(errors.UserError, match='recording 0 has 15'):
-    base.cut_windows([15], 2, 1, (0.5, 0.25, 0.25), 10)
+    dataset.cut_windows([15], 2, 1, (0.5, 0.25, 0.25), 10)
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_a_recording_shorter_than_the_gaps_is_named():
 )
 def test_cut_windows_refuses(change, part):
   settings = {'window': 9, 'hop': 3, 'fractions': (2, 1, 1), 'gap': 1}
-  base.cut_windows([300], **settings)
+  dataset.cut_windows([300], **settings)
   with pytest.raises(errors.UserError, match=part):
-    base.cut_windows([300], **settings | change)
+    dataset.cut_windows([300], **settings | change)
 
 
-def _data(**change) -> base.Dataset:
-  good = base.Dataset(
+def _data(**change) -> dataset.Dataset:
+  good = dataset.Dataset(
     x=np.ones((9, 1, 4, 2), np.float32),
     primary=np.arange(9, dtype=np.int32) % 3,
     sensitive={'side': np.array([0, 1, 0, 0, 1, 0, 1, 1, 0], np.int32)},
@@ -92,7 +92,7 @@ def _data(**change) -> base.Dataset:
 
 def test_good_data_pass_as_they_are():
   data = _data()
-  assert base.check(data) is data
+  assert dataset.check(data) is data
   assert list(data.labels()) == ['primary', 'side']
 
 
@@ -108,7 +108,7 @@ def test_a_value_that_is_not_finite_is_placed(value):
   with pytest.raises(
     errors.UserError, match=r'2 of 9 .* example 4, of recording 41'
   ):
-    base.check(_data(x=x))
+    dataset.check(_data(x=x))
 
 
 REFUSED = {
@@ -167,13 +167,13 @@ REFUSED = {
 def test_check_refuses_and_names_it(case):
   change, part = case
   with pytest.raises(errors.UserError, match=part):
-    base.check(_data(**change))
+    dataset.check(_data(**change))
 
 
 def test_the_normalizer_by_hand():
   # Channel 0: 1, 3, 5, 7, of mean 4 and deviation sqrt(5); channel 1 constant.
   x = np.array([[[1, 9], [3, 9]], [[5, 9], [7, 9]]], np.float32)
-  normalizer = base.fit_normalizer(x)
+  normalizer = dataset.fit_normalizer(x)
   np.testing.assert_allclose(normalizer.mean, [4, 9])
   np.testing.assert_allclose(normalizer.std, [np.sqrt(5), 1], rtol=1e-6)
   np.testing.assert_allclose(
@@ -184,7 +184,7 @@ def test_the_normalizer_by_hand():
 
 def test_the_normalizer_of_a_large_offset():
   x = np.random.default_rng(0).standard_normal((500, 1, 40, 2)) + 1e4
-  normalizer = base.fit_normalizer(x.astype(np.float32))
+  normalizer = dataset.fit_normalizer(x.astype(np.float32))
   seen = normalizer(x)
   np.testing.assert_allclose(seen.mean(axis=(0, 1, 2)), 0, atol=1e-2)
   np.testing.assert_allclose(seen.std(axis=(0, 1, 2)), 1, atol=1e-2)

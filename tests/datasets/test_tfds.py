@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from configs import tfds as configs
-from hybrid_jax import errors, plugins, settings, sources
-from hybrid_jax.datasets import base, tfds
-from hybrid_jax.datasets.builders import named
-from hybrid_jax.models import base as models
+from hybrid_jax import errors, plugins
+from hybrid_jax.datasets import dataset, sources, tfds
+from hybrid_jax.datasets._tfds import tfds_builder
+from hybrid_jax.models import split_model
+from hybrid_jax.study import validate
 
 library = pytest.importorskip('tensorflow_datasets')
 image = pytest.importorskip('PIL.Image')
@@ -231,7 +232,7 @@ def test_images_and_labels(prepared):
   np.testing.assert_array_equal(np.bincount(data.fold), [36, 4, 10])
   number = _numbers(data)
   assert sorted(number) == list(range(50))
-  assert set(number[data.fold == base.TEST]) == set(range(40, 50))
+  assert set(number[data.fold == dataset.TEST]) == set(range(40, 50))
   for row, i in enumerate(number):
     np.testing.assert_array_equal(data.x[row, :, :3], np.zeros((8, 3, 3)))
     colour = np.array([5 * i, 4 * i, 3 * i], np.float32) / np.float32(255)
@@ -335,9 +336,9 @@ def test_default_splits():
     (['train', 'dev'], ('train[:90%]', 'train[90%:]', 'dev')),
     (['train'], ('train[:80%]', 'train[80%:90%]', 'train[90%:]')),
   ):
-    assert named.default_splits(splits) == expected
+    assert tfds_builder.default_splits(splits) == expected
   with pytest.raises(errors.UserError, match=r'all_of_it; say in data.splits'):
-    named.default_splits(['all_of_it'])
+    tfds_builder.default_splits(['all_of_it'])
 
 
 @needs_tensorflow
@@ -362,7 +363,7 @@ def test_sounds_are_padded_and_cut(sounds):
   np.testing.assert_array_equal(np.bincount(data.fold), [16, 2, 2])
   # Else as long as the longest that trains.
   longest = _load(_config(sounds, **config)).x.shape[2]
-  assert longest == number[data.fold == base.TRAIN].max() + 4
+  assert longest == number[data.fold == dataset.TRAIN].max() + 4
 
 
 def test_tensors_are_series(prepared):
@@ -376,7 +377,7 @@ def test_tensors_are_series(prepared):
   assert data.x.shape == (40, 1, 3, 1)
   start = data.x[:, 0, 0, 0]
   i = start % 100
-  np.testing.assert_array_equal(start >= 100, data.fold != base.TRAIN)
+  np.testing.assert_array_equal(start >= 100, data.fold != dataset.TRAIN)
   np.testing.assert_array_equal(
     data.x[:, 0, :, 0], np.stack([start, np.full(40, 0.5), -i], axis=1)
   )
@@ -494,7 +495,7 @@ def test_what_cannot_be_is_refused(prepared, case):
 
 
 def test_the_longest_list_of_values(prepared, monkeypatch):
-  monkeypatch.setattr('hybrid_jax.datasets.builders.features.MOST_CLASSES', 9)
+  monkeypatch.setattr('hybrid_jax.datasets._tfds.features.MOST_CLASSES', 9)
   with pytest.raises(errors.UserError, match=r"'number' has 50 .* at most 9"):
     _load(_faces(prepared, sensitive='number'))
 
@@ -576,7 +577,7 @@ def test_the_config_chooses_the_model(prepared):
   assert c.data.size == (64, 64)
   assert c.model.name == 'vgg16'
   assert (c.model.options.width, c.model.options.norm) == (0.25, True)
-  settings.check(c, models.make(c.model, 2).SPLIT_POINTS)
+  validate.check(c, split_model.make(c.model, 2).SPLIT_POINTS)
   c = configs.get_config(
     f'{faces},size=8x12,grey=1,max_examples=7,group=identity,small'
   )
@@ -601,7 +602,7 @@ def test_sound_sets_by_name(sounds):
     f'tiny_sounds,data_dir={sounds},primary=label,sensitive=speaker'
   )
   assert c.model.name == 'cnn1d'
-  settings.check(c, models.make(c.model, 2).SPLIT_POINTS)
+  validate.check(c, split_model.make(c.model, 2).SPLIT_POINTS)
 
 
 @pytest.mark.parametrize(

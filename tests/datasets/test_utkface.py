@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from configs import utkface as config_file
-from hybrid_jax import errors, settings
-from hybrid_jax.datasets import utkface
-from hybrid_jax.datasets.builders import folds
-from hybrid_jax.models import base as models
+from hybrid_jax import errors
+from hybrid_jax.datasets import folds, utkface
+from hybrid_jax.models import split_model
+from hybrid_jax.study import validate
 
 image = pytest.importorskip('PIL.Image')
 N = 200
@@ -230,7 +230,7 @@ def test_sizes_change(tmp_path):
 def test_the_config_builds(arg, path, steps):
   c = config_file.get_config(arg)
   assert c.data.path == path
-  settings.check(c, models.make(c.model, 2).SPLIT_POINTS)
+  validate.check(c, split_model.make(c.model, 2).SPLIT_POINTS)
   assert steps in (None, c.training.steps)
   with pytest.raises(ValueError, match="'smal'"):
     config_file.get_config('where,smal')

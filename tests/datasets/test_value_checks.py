@@ -3,13 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hybrid_jax import errors, sources
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import checking, labelling
+from hybrid_jax import errors
+from hybrid_jax.datasets import dataset, label_encoding, sources, value_checks
 
 
 def _data(**change):
-  good = base.Dataset(
+  good = dataset.Dataset(
     x=np.zeros((6, 1, 4, 2), np.float32),
     primary=np.arange(6, dtype=np.int32) % 2,
     sensitive={'who': np.arange(6, dtype=np.int64) % 3},
@@ -25,8 +24,10 @@ def test_good_data_pass_and_are_not_read():
   def read(index):
     raise AssertionError(index)
 
-  checking.check(_data())
-  checking.check(_data(x=sources.LazySource(6, (4, 4, 3), np.float32, read)))
+  value_checks.check(_data())
+  value_checks.check(
+    _data(x=sources.LazySource(6, (4, 4, 3), np.float32, read))
+  )
 
 
 REFUSED = {
@@ -73,21 +74,21 @@ REFUSED = {
 def test_types_and_ranks_are_refused(case):
   change, part = case
   with pytest.raises(errors.UserError) as caught:
-    checking.check(_data(**change))
+    value_checks.check(_data(**change))
   assert part in str(caught.value)
 
 
 def test_a_place_is_put_before_a_message():
   with (
     pytest.raises(errors.UserError, match=r'^my\.npz: no good\.$'),
-    checking.naming('my.npz'),
+    value_checks.naming('my.npz'),
   ):
     raise errors.UserError('no good.')
 
 
 def test_names_that_look_alike():
   names = ['Left', 'right', 'left ', 'walk fast', 'Walk  fast', 'walk-fast']
-  assert labelling.alike(names) == [
+  assert label_encoding.alike(names) == [
     ['Left', 'left '],
     ['walk fast', 'Walk  fast'],
   ]

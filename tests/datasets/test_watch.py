@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base, watch
+from hybrid_jax.datasets import dataset, watch
 
 needs_seglearn = pytest.mark.skipif(
   importlib.util.find_spec('seglearn') is None,
@@ -74,7 +74,7 @@ def test_settings_change_the_windows(data):
   other = watch.load(_config(window=64, hop=64))
   assert other.x.shape[1:] == (1, 64, 6)
   first = {
-    name: d.x[(d.recording == 3) & (d.fold == base.TRAIN)][0, 0]
+    name: d.x[(d.recording == 3) & (d.fold == dataset.TRAIN)][0, 0]
     for name, d in (('128', data), ('64', other))
   }
   # Both start where the recording does.

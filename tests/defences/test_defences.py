@@ -7,9 +7,8 @@ import pytest
 
 from configs import watch
 from hybrid_jax import plugins
-from hybrid_jax.defences import base, gradient_reversal
-from hybrid_jax.metrics import ceiling
-from hybrid_jax.training import losses
+from hybrid_jax.defences import gradient_reversal, losses, penalties
+from hybrid_jax.metrics import bayes_ceiling
 
 CONFIG = watch.get_config().defend
 _distance_jit = jax.jit(losses.distance_correlation)
@@ -29,7 +28,7 @@ def _penalty(name, params, batch, weight):
 
 def _batch(clean, primary, sensitive, classes=3, noisy=None, x=None):
   clean = jnp.asarray(clean, jnp.float32)
-  return base.Batch(
+  return penalties.Batch(
     x=clean if x is None else x,
     clean=clean,
     noisy=clean[None] if noisy is None else noisy,
@@ -57,11 +56,11 @@ def _random(n=12, d=4, seed=0):
 @pytest.mark.parametrize('name', plugins.known('defence'))
 def test_every_defence_has_finite_gradients(name):
   defence, batch = _make(name), _random()
-  assert isinstance(defence, base.Defence)
+  assert isinstance(defence, penalties.Defence)
   params = defence.init(jax.random.key(0), 4, CLASSES)
 
   def penalty(params, clean, noisy):
-    moved = base.Batch(
+    moved = penalties.Batch(
       batch.x, clean, noisy, batch.primary, batch.sensitive, batch.classes
     )
     return defence.penalty(params, moved, 0.7)
@@ -86,7 +85,7 @@ def test_gaussian_bits_are_those_of_the_ceiling(d):
   labels = rng.integers(0, 3, 50)
   labels[0] = 4  # Alone, and class 3 is empty.
   found = _bits_jit(released, labels, 5)
-  want = ceiling.gaussian_bits(released, labels)
+  want = bayes_ceiling.gaussian_bits(released, labels)
   assert found == pytest.approx(want, rel=1e-4)
   assert want > 0.5
 
@@ -155,7 +154,7 @@ def test_reversal_turns_the_gradient_alone():
 def _cross_entropy(params, noisy, sensitive):
   total = 0.0
   for name, labels in sensitive.items():
-    logits = base.adversary_logits(params[name], noisy)
+    logits = penalties.adversary_logits(params[name], noisy)
     log = jax.nn.log_softmax(logits)
     total -= jnp.take_along_axis(
       log, jnp.broadcast_to(labels[None, :, None], (2, 12, 1)), -1
@@ -181,7 +180,7 @@ def test_an_adversary_goes_down_its_own_cross_entropy(name):
 
 def _edge_gradient(name, params, batch, weight):
   def penalty(noisy):
-    moved = base.Batch(
+    moved = penalties.Batch(
       batch.x, batch.clean, noisy, batch.primary, batch.sensitive, 3
     )
     return _make(name).penalty(params, moved, weight)
@@ -206,11 +205,11 @@ def test_a_uniform_adversary_moves_no_edge():
   batch = _batch(
     np.tile(point, (3, 1)), [0, 1, 1], {'who': [0, 1, 1], 'side': [0, 0, 1]}
   )
-  params = base.init_adversary(jax.random.key(2), 4, CLASSES)
+  params = penalties.init_adversary(jax.random.key(2), 4, CLASSES)
   assert np.abs(_edge_gradient('max_entropy', params, batch, 1)).max() > 1e-3
   for layers in params.values():
     # Its logits are 0 just here, and not where the edge might move.
-    layers[-1] = (layers[-1][0], -base.adversary_logits(layers, point))
+    layers[-1] = (layers[-1][0], -penalties.adversary_logits(layers, point))
   flat = _edge_gradient('max_entropy', params, batch, 1)
   np.testing.assert_allclose(flat, 0, atol=1e-5)
   # What it answers is then no more than its own cross-entropy: log 3 + log 2.

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hybrid_jax.training import losses
+from hybrid_jax.defences import losses
 
 _contrastive = jax.jit(losses.contrastive, static_argnums=3)
 _gradient = jax.jit(jax.value_and_grad(losses.contrastive), static_argnums=3)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.spatial.distance
 
-from hybrid_jax.training import pairs
+from hybrid_jax.defences import pairs
 
 
 def _reference(features):

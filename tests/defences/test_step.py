@@ -10,8 +10,7 @@ from configs import watch
 from hybrid_jax import plugins
 from hybrid_jax.models import cnn1d
 from hybrid_jax.release import bottleneck
-from hybrid_jax.training import state as train_state
-from hybrid_jax.training import steps
+from hybrid_jax.training import steps, train_state
 
 _CUT = 'dense1'
 

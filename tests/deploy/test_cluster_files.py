@@ -12,7 +12,7 @@ import kubernetes_validate as validate
 import pytest
 import yaml
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / 'deploy'
 KUBERNETES = '1.34'
 # Of KServe's ComponentExtensionSpec, beside a pod's own fields.
@@ -200,7 +200,8 @@ def test_the_image_holds_all_that_the_server_imports():
   script = (
     'import importlib.metadata as m, json, re, sys\n'
     'import launch.serve\n'
-    'from hybrid_jax.serving import addresses, app, half, server\n'
+    'from hybrid_jax.deploy.server import addresses, app\n'
+    'from hybrid_jax.deploy.server import http_server, loaded_half\n'
     'from ai_edge_litert import interpreter\n'
     'found = m.packages_distributions()\n'
     'tops = {name.split(".")[0] for name in list(sys.modules)}\n'

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from hybrid_jax.metrics import blocks, ceiling, exact
+from hybrid_jax.metrics import bayes_ceiling, blocks, exact
 
 
 def _population(released, sensitive, primary=None, cell=None, recording=None):
   n = len(released)
   zeros = np.zeros(n, int)
-  return ceiling.Population(
+  return bayes_ceiling.Population(
     np.asarray(released, float).reshape(n, -1),
     zeros if primary is None else np.asarray(primary),
     np.asarray(sensitive),
@@ -39,10 +39,10 @@ CLASSES = np.array([0, 0, 1, 1, 1, 1])
 
 
 def test_gaussian_bits_by_hand():
-  found = ceiling.gaussian_bits(CORNERS + 50, CLASSES)
+  found = bayes_ceiling.gaussian_bits(CORNERS + 50, CLASSES)
   assert found == pytest.approx((2 * 1 + 4 * 3) / 6, abs=1e-9)
   # Five releases: 1 + 15 = 16; (1 + 75) * (1 + 15).
-  found = ceiling.gaussian_bits(CORNERS, CLASSES, releases=5)
+  found = bayes_ceiling.gaussian_bits(CORNERS, CLASSES, releases=5)
   want = (2 * 0.5 * np.log2(16) + 4 * 0.5 * np.log2(76 * 16)) / 6
   assert found == pytest.approx(want, abs=1e-9)
 
@@ -58,20 +58,20 @@ def test_a_gaussian_attains_the_bits(releases):
     values = np.linalg.eigvalsh(np.cov(p[primary == y].T, bias=True))
     mine = 0.5 * np.log2(1 + releases * values).sum()
     want += mine * (primary == y).mean()
-  found = ceiling.gaussian_bits(p, primary, releases)
+  found = bayes_ceiling.gaussian_bits(p, primary, releases)
   assert found == pytest.approx(want, rel=1e-9)
 
 
 def test_who_sends_the_same_is_guessed_by_share():
   who = np.array([0] * 5 + [1] * 3 + [2] * 2)
-  found = ceiling.bounds(_population(np.full(10, 4.0), who), releases=9)
+  found = bayes_ceiling.bounds(_population(np.full(10, 4.0), who), releases=9)
   for name in ('people', 'cells'):
     assert found[name][0] == pytest.approx(0.5, abs=1e-6)
   assert found['bits'][0] == 0
   assert 0.5 <= found['fano'][0] < 1
   # Of equal shares Fano's inequality says the same, flat as it is there.
-  found = ceiling.bounds(_population(np.full(8, 4.0), np.arange(8) % 4))
-  for name in ceiling.BOUNDS:
+  found = bayes_ceiling.bounds(_population(np.full(8, 4.0), np.arange(8) % 4))
+  for name in bayes_ceiling.BOUNDS:
     assert found[name][0] == pytest.approx(0.25, abs=1e-5)
 
 
@@ -79,8 +79,8 @@ def test_far_apart_all_are_found():
   who = np.arange(20) % 4
   apart = np.eye(4)[who] * 1e3
   for cell in (np.zeros(20, int), who):
-    found = ceiling.bounds(_population(apart, who, cell=cell))
-    for name in ceiling.BOUNDS:
+    found = bayes_ceiling.bounds(_population(apart, who, cell=cell))
+    for name in bayes_ceiling.BOUNDS:
       assert found[name][0] == 1
     assert found['bits'][0] == pytest.approx(2)
 
@@ -127,7 +127,7 @@ def test_people_of_gaussians_in_closed_form(mean, spread):
   p = np.concatenate([mean + spread * grid, -mean + spread * grid])
   who = np.repeat([0, 1], 2000)
   chi2 = np.exp(mean**2 / (1 - spread**2)) / np.sqrt(1 - spread**4) - 1
-  found = ceiling.bounds(_population(p, who))['people'][0]
+  found = bayes_ceiling.bounds(_population(p, who))['people'][0]
   want = min(0.5 + np.sqrt(2 * 0.25 * chi2), 1.0)
   assert want < 1
   assert found == pytest.approx(want, abs=3e-3)
@@ -138,14 +138,14 @@ def test_a_weight_repeats_an_example(times):
   people = _random()
   weight = np.where(np.arange(90) % 4, 1, times)
   repeated = people.take(np.repeat(np.arange(90), weight))
-  weighted = ceiling.bounds(people, 2, weight[None].astype(float))
-  found = ceiling.bounds(repeated, 2)
-  plain = ceiling.bounds(people, 2)
+  weighted = bayes_ceiling.bounds(people, 2, weight[None].astype(float))
+  found = bayes_ceiling.bounds(repeated, 2)
+  plain = bayes_ceiling.bounds(people, 2)
   # The others take a mean of their own for Q, weighted or not.
   for name in ('fano', 'bits'):
     assert weighted[name][0] == pytest.approx(found[name][0], rel=1e-6)
     assert abs(weighted[name][0] - plain[name][0]) > 1e-4
-  all_alike = ceiling.bounds(people, 2, np.full((1, 90), float(times)))
+  all_alike = bayes_ceiling.bounds(people, 2, np.full((1, 90), float(times)))
   for name, values in plain.items():
     assert all_alike[name][0] == pytest.approx(values[0], rel=1e-9)
 
@@ -188,14 +188,14 @@ def test_cells_and_distinct_by_hand():
     [[0.5, 0], [0, 2], [0, 6], [11, 0], [10, 4], [6, 0], [0, 1]]
   )
   np.testing.assert_array_equal(
-    ceiling.cells(points, centres), [0, 0, 0, 1, 1, 1, 0]
+    bayes_ceiling.cells(points, centres), [0, 0, 0, 1, 1, 1, 0]
   )
   # Within 1, between 1 and 4.5, beyond: two more cells each.
   np.testing.assert_array_equal(
-    ceiling.cells(points, centres, (1.25, 4.5)), [0, 2, 4, 1, 3, 3, 0]
+    bayes_ceiling.cells(points, centres, (1.25, 4.5)), [0, 2, 4, 1, 3, 3, 0]
   )
   rows = np.array([[1.0, 2], [1, 3], [1, 2], [0, 9]])
-  found = ceiling.distinct(rows)
+  found = bayes_ceiling.distinct(rows)
   assert found.shape == (4,)
   assert found[0] == found[2]
   assert len(set(found)) == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from hybrid_jax.metrics import ceiling
+from hybrid_jax.metrics import bayes_ceiling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +36,10 @@ class Law:
 
   def population(self, n, seed, radii=(1.0, 2.0)):
     released, y, s = self.sample(n, seed)
-    cell = ceiling.cells(released, self.means.mean(axis=1), radii)
-    return ceiling.Population(released, y, s, np.arange(len(y)) // 8, cell)
+    cell = bayes_ceiling.cells(released, self.means.mean(axis=1), radii)
+    return bayes_ceiling.Population(
+      released, y, s, np.arange(len(y)) // 8, cell
+    )
 
 
 def _law(seed, classes, people, d, apart=1.0, spread=0.4, even=True):
@@ -68,12 +70,12 @@ def test_no_bound_is_below_the_truth_in_one_dimension(releases, even):
   law = _law(3, 1, 4, 1, apart=0.5, spread=0.3, even=even)
   accuracy, bits = _integrated(law, releases)
   assert law.shares.max() + 0.05 < accuracy < 0.9
-  found = ceiling.bounds(law.population(3000, 1), releases)
-  for name in ceiling.BOUNDS:
+  found = bayes_ceiling.bounds(law.population(3000, 1), releases)
+  for name in bayes_ceiling.BOUNDS:
     assert found[name][0] >= accuracy - 0.01
   assert bits - 0.01 <= found['bits'][0] <= bits + 0.5
   # Nor are they idle.
-  assert min(found[name][0] for name in ceiling.BOUNDS) < accuracy + 0.25
+  assert min(found[name][0] for name in bayes_ceiling.BOUNDS) < accuracy + 0.25
 
 
 @pytest.mark.parametrize('releases', [1, 4])
@@ -86,8 +88,8 @@ def test_no_bound_is_below_the_truth_in_two_dimensions(releases, seed):
   post = law.posterior(seen, y, releases)
   best = post.max(axis=1)
   error = 4 * best.std() / np.sqrt(len(best))
-  found = ceiling.bounds(law.population(1500, seed), releases)
-  for name in ceiling.BOUNDS:
+  found = bayes_ceiling.bounds(law.population(1500, seed), releases)
+  for name in bayes_ceiling.BOUNDS:
     assert found[name][0] >= best.mean() - error
   entropy = scipy.stats.entropy(law.shares, base=2)
   bits = entropy - scipy.stats.entropy(post, base=2, axis=1).mean()
@@ -108,7 +110,7 @@ def test_the_best_attacker_never_passes_the_value(seed):
     even=seed % 2 == 0,
   )
   releases = int(rng.choice([1, 2, 4]))
-  found = ceiling.measure(law.population(400, seed), releases, 50)
+  found = bayes_ceiling.measure(law.population(400, seed), releases, 50)
   released, y, s = law.sample(4000, 50 + seed)
   noise = rng.standard_normal(released.shape)
   post = law.posterior(released + noise / np.sqrt(releases), y, releases)
@@ -125,23 +127,23 @@ def test_every_bound_holds_for_these_very_examples():
     p = rng.uniform(0.3, 2) * rng.standard_normal((40, 2))
     who = rng.integers(0, 4, 40)
     zeros = np.zeros(40, int)
-    found = ceiling.bounds(
-      ceiling.Population(p, zeros, who, np.arange(40), zeros)
+    found = bayes_ceiling.bounds(
+      bayes_ceiling.Population(p, zeros, who, np.arange(40), zeros)
     )
     seen = p + rng.standard_normal((400, 40, 2))
     density = np.exp(-np.square(seen[..., None, :] - p).sum(axis=-1) / 2)
     best = (density @ np.eye(4)[who]).max(-1) / density.sum(-1)
-    for name in ceiling.BOUNDS:
+    for name in bayes_ceiling.BOUNDS:
       assert found[name][0] >= best.mean() - 4 * best.std() / 400**0.5 / 6
     assert best.mean() > 0.3
 
 
 def test_measure_names_the_least_and_looks_upwards():
   population = _law(5, 2, 6, 2).population(120, 5)
-  found = ceiling.measure(population, 2, 200)
+  found = bayes_ceiling.measure(population, 2, 200)
   each = found['by_bound']
-  assert tuple(each) == ceiling.BOUNDS
-  plain = ceiling.bounds(population, 2)
+  assert tuple(each) == bayes_ceiling.BOUNDS
+  plain = bayes_ceiling.bounds(population, 2)
   for name, figures in each.items():
     assert figures['value'] == pytest.approx(plain[name][0])
     assert figures['value'] <= figures['high'] <= 1
@@ -157,12 +159,12 @@ def test_the_interval_is_that_of_a_loop_over_recordings():
   rows = np.split(np.arange(160), 20)
   np.testing.assert_array_equal(population.recording[rows[3]], 3)
   values = [
-    ceiling.bounds(population.take(np.concatenate([rows[i] for i in picked])))[
-      'fano'
-    ][0]
+    bayes_ceiling.bounds(
+      population.take(np.concatenate([rows[i] for i in picked]))
+    )['fano'][0]
     for picked in rng.integers(0, 20, (500, 20))
   ]
-  found = ceiling.measure(population, 1, 1000)['by_bound']['fano']
+  found = bayes_ceiling.measure(population, 1, 1000)['by_bound']['fano']
   assert found['high'] == pytest.approx(np.percentile(values, 97.5), abs=0.01)
   assert found['high'] > found['value'] + 0.01
 
@@ -170,7 +172,7 @@ def test_the_interval_is_that_of_a_loop_over_recordings():
 def test_one_recording_says_nothing_about_others():
   population = _law(7, 1, 3, 1).population(50, 7)
   one = dataclasses.replace(population, recording=np.zeros(50, int))
-  found = ceiling.measure(one)
+  found = bayes_ceiling.measure(one)
   assert found['high'] == 1
   assert found['value'] < 1
   assert all(figures['high'] == 1 for figures in found['by_bound'].values())
@@ -179,15 +181,15 @@ def test_one_recording_says_nothing_about_others():
 def test_without_noise_the_cells_alone_bound():
   # Two vectors: 2 of 3 of one and 1 of 2 of the other are found.
   released = np.array([[1.0], [1], [1], [5], [5]])
-  population = ceiling.Population(
+  population = bayes_ceiling.Population(
     released,
     np.zeros(5, int),
     np.array([0, 0, 1, 1, 2]),
     np.arange(5),
-    ceiling.distinct(released),
+    bayes_ceiling.distinct(released),
     noisy=False,
   )
-  found = ceiling.measure(population, 1, 50)
+  found = bayes_ceiling.measure(population, 1, 50)
   assert found['value'] == pytest.approx(3 / 5)
   assert found['bound'] == 'cells'
   assert not population.take(np.arange(3)).noisy

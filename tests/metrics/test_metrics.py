@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hybrid_jax.metrics import bootstrap, leakage, utility
+from hybrid_jax.metrics import attack_accuracy, bootstrap, utility
 
 
 @pytest.mark.parametrize(
@@ -9,7 +9,7 @@ from hybrid_jax.metrics import bootstrap, leakage, utility
   [([0, 1, 1, 2], 0.5), ([3, 3, 3], 1.0), ([0, 1, 2, 0, 1], 0.4)],
 )
 def test_chance_is_the_majority_share(labels, expected):
-  assert leakage.chance(np.array(labels)) == pytest.approx(expected)
+  assert attack_accuracy.chance(np.array(labels)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,10 @@ def test_chance_is_the_majority_share(labels, expected):
   [([0, 1, 1, 2], 0.375), ([3, 3, 3], 1.0), ([0, 1, 2, 0, 1], 0.36)],
 )
 def test_a_blind_guess_goes_by_the_shares(labels, expected):
-  assert leakage.blind(np.array(labels)) == pytest.approx(expected)
-  assert leakage.blind(np.array(labels)) <= leakage.chance(np.array(labels))
+  assert attack_accuracy.blind(np.array(labels)) == pytest.approx(expected)
+  assert attack_accuracy.blind(np.array(labels)) <= attack_accuracy.chance(
+    np.array(labels)
+  )
 
 
 # Two recordings, two draws. Recording 4 is of label 0, recording 9 of label 1.
@@ -37,7 +39,9 @@ SHARES = np.array(
 
 
 def test_per_recording_adds_up_within_a_draw():
-  right, truth = leakage.per_recording(np.log(SHARES), LABELS, RECORDING)
+  right, truth = attack_accuracy.per_recording(
+    np.log(SHARES), LABELS, RECORDING
+  )
   np.testing.assert_array_equal(truth, [0, 1])
   np.testing.assert_array_equal(right, [0.5, 1.0])
   # The majority of the windows would have been right about recording 4.
@@ -46,7 +50,7 @@ def test_per_recording_adds_up_within_a_draw():
 
 
 def test_measure_by_hand():
-  figures = leakage.measure(np.log(SHARES), LABELS, RECORDING)
+  figures = attack_accuracy.measure(np.log(SHARES), LABELS, RECORDING)
   # Right: 2 of 3 and 2 of 2; then 3 of 3 and 1 of 2.
   assert figures['value'] == pytest.approx(8 / 10)
   assert figures['chance'] == pytest.approx(3 / 5)
@@ -64,7 +68,7 @@ def test_measure_by_hand():
 
 def test_utility_has_the_figures_of_a_window():
   figures = utility.measure(np.log(SHARES), LABELS, RECORDING)
-  whole = leakage.measure(np.log(SHARES), LABELS, RECORDING)
+  whole = attack_accuracy.measure(np.log(SHARES), LABELS, RECORDING)
   assert figures == {
     name: whole[name] for name in ('value', 'low', 'high', 'chance')
   }
@@ -149,10 +153,16 @@ def test_parts_of_recordings():
   p = np.array([[0.6, 0.4], [0.1, 0.9], [0.7, 0.3], [0.7, 0.3]])
   logs, labels = np.log(p)[None], np.zeros(4, int)
   recording = np.array([5, 5, 9, 9])
-  whole = leakage.over_recordings(logs, labels, recording, shares=(1.0,))
+  whole = attack_accuracy.over_recordings(
+    logs, labels, recording, shares=(1.0,)
+  )
   assert whole == 0.5
   # Of one window, recording 0 is right half the time, recording 1 always.
-  halves = leakage.over_recordings(logs, labels, recording, shares=(0.5,) * 400)
+  halves = attack_accuracy.over_recordings(
+    logs, labels, recording, shares=(0.5,) * 400
+  )
   assert halves == pytest.approx(0.75, abs=0.05)
   # As many windows as the ceiling of the share: one, and then both.
-  assert leakage.over_recordings(logs, labels, recording, (0.51,)) == 0.5
+  assert (
+    attack_accuracy.over_recordings(logs, labels, recording, (0.51,)) == 0.5
+  )

@@ -6,7 +6,7 @@ import scipy.special
 import scipy.stats
 
 from hybrid_jax import errors
-from hybrid_jax.metrics import ranks
+from hybrid_jax.metrics import ranking
 
 # Correlated noise of unequal scale: the order is not the Euclidean one.
 NOISE = np.array([[0.3, 0, 0], [2.0, 1.0, 0], [-0.5, 0.4, 5.0]])
@@ -46,22 +46,22 @@ def test_ranks_of_scores_by_hand():
       [low, 1.0, low, low],
     ]
   )
-  found = ranks.from_scores(scores, np.array([2, 1, 3, 0, 1]))
+  found = ranking.from_scores(scores, np.array([2, 1, 3, 0, 1]))
   np.testing.assert_array_equal(found, [2, 1.5, 2.5, 3, 1])
 
 
 def test_ranks_of_scores_are_not_those_of_nan():
   with pytest.raises(errors.UserError, match='NaN'):
-    ranks.from_scores(np.array([[np.nan, 1.0]]), np.array([0]))
+    ranking.from_scores(np.array([[np.nan, 1.0]]), np.array([0]))
 
 
 @pytest.mark.parametrize('truth', [[2], [-1], [0, 0]])
 def test_the_truth_is_among_the_candidates(truth):
   x, y = np.zeros((1, 3), np.float32), np.eye(2, 3, dtype=np.float32)
   for call in (
-    lambda: ranks.from_scores(np.zeros((1, 2)), np.array(truth)),
-    lambda: ranks.linkage(x, y, np.array(truth)),
-    lambda: ranks.class_form(x, x, np.array(truth), 2, 1.0),
+    lambda: ranking.from_scores(np.zeros((1, 2)), np.array(truth)),
+    lambda: ranking.linkage(x, y, np.array(truth)),
+    lambda: ranking.class_form(x, x, np.array(truth), 2, 1.0),
   ):
     with pytest.raises(errors.UserError, match='0 to 1'):
       call()
@@ -74,7 +74,7 @@ def test_linkage_is_that_of_the_densities(scale):
   want = _brute(
     probes, candidates, truth, np.eye(3) if scale is None else scale
   )
-  found = ranks.linkage(probes, candidates, truth, scale, block=16)
+  found = ranking.linkage(probes, candidates, truth, scale, block=16)
   np.testing.assert_array_equal(found, want)
   other = _brute(
     probes, candidates, truth, NOISE if scale is None else np.eye(3)
@@ -89,7 +89,7 @@ def test_noise_moves_the_ranks_up_from_certainty():
   means = []
   for sigma in (1e-3, 0.3, 100):
     e = rng.standard_normal(candidates.shape)
-    found = ranks.linkage(
+    found = ranking.linkage(
       candidates + sigma * e, candidates, truth, sigma * np.eye(3)
     )
     means.append(found.mean() / 200)
@@ -105,11 +105,11 @@ def test_a_probe_equal_to_its_candidate_comes_first(d):
   rng = np.random.default_rng(2)
   candidates = 1e5 + 1e-4 * rng.standard_normal((300, d))
   truth = rng.permutation(300)
-  found = ranks.linkage(candidates[truth], candidates, truth, block=64)
+  found = ranking.linkage(candidates[truth], candidates, truth, block=64)
   np.testing.assert_array_equal(found, 1)
   whole = candidates.astype(np.float32)
   gram = (whole**2).sum(1)[:, None] + (whole**2).sum(1) - 2 * whole @ whole.T
-  assert (ranks.from_scores(-gram, np.arange(300)) > 1).any()
+  assert (ranking.from_scores(-gram, np.arange(300)) > 1).any()
 
 
 @pytest.mark.parametrize('size', [1e-30, 1e30])
@@ -117,12 +117,12 @@ def test_the_unit_does_not_matter_without_noise(size):
   probes, candidates = _vectors(20, 30, 3)
   truth = np.arange(20)
   np.testing.assert_array_equal(
-    ranks.linkage(probes * size, candidates * size, truth),
-    ranks.linkage(probes, candidates, truth),
+    ranking.linkage(probes * size, candidates * size, truth),
+    ranking.linkage(probes, candidates, truth),
   )
   np.testing.assert_array_equal(
-    ranks.nearest(probes * size, candidates * size, np.arange(30)),
-    ranks.nearest(probes, candidates, np.arange(30)),
+    ranking.nearest(probes * size, candidates * size, np.arange(30)),
+    ranking.nearest(probes, candidates, np.arange(30)),
   )
 
 
@@ -134,26 +134,26 @@ def test_duplicated_candidates_tie(scale):
   order = np.random.default_rng(3).permutation(183) % 61
   candidates = distinct[order]
   candidates[np.flatnonzero(order == 0)[1]] = -0.0
-  once = ranks.linkage(probes, distinct, np.arange(50), scale)
+  once = ranking.linkage(probes, distinct, np.arange(50), scale)
   where = np.array([np.flatnonzero(order == i) for i in range(50)])
   for column in where.T:
     # Those closer count thrice, and two others tie.
     np.testing.assert_array_equal(
-      ranks.linkage(probes, candidates, column, scale), 3 * (once - 1) + 2
+      ranking.linkage(probes, candidates, column, scale), 3 * (once - 1) + 2
     )
 
 
 def test_equal_candidates_tie_however_the_whitening_rounds(monkeypatch):
-  prepared, rng = ranks._prepared, np.random.default_rng(9)
+  prepared, rng = ranking._prepared, np.random.default_rng(9)
 
   def rough(*arguments):
     x, y = prepared(*arguments)
     return x, y * (1 + 1e-6 * rng.standard_normal(y.shape, np.float32))
 
-  monkeypatch.setattr(ranks, '_prepared', rough)
+  monkeypatch.setattr(ranking, '_prepared', rough)
   probes, distinct = _vectors(20, 30, 3)
   found = [
-    ranks.linkage(probes, np.repeat(distinct, 3, axis=0), first, NOISE)
+    ranking.linkage(probes, np.repeat(distinct, 3, axis=0), first, NOISE)
     for first in (np.arange(0, 60, 3), np.arange(2, 60, 3))
   ]
   np.testing.assert_array_equal(*found)
@@ -162,7 +162,7 @@ def test_equal_candidates_tie_however_the_whitening_rounds(monkeypatch):
 
 def test_small_values_keep_their_digits_beside_a_large_one():
   candidates = np.array([[0], [1e-9], [2e-9], [3e-9], [1]], np.float32)
-  found = ranks.linkage(candidates, candidates, np.arange(5))
+  found = ranking.linkage(candidates, candidates, np.arange(5))
   np.testing.assert_array_equal(found, 1)
 
 
@@ -170,7 +170,7 @@ def test_equal_distances_tie_on_a_grid():
   # About 3, 4 and 2 are as far, and 9 and -3; whole numbers in an odd range.
   candidates = np.array([[4.0], [2.0], [9.0], [-3.0], [101.0]])
   probes = np.full((5, 1), 3.0)
-  found = ranks.linkage(probes, candidates, np.arange(5))
+  found = ranking.linkage(probes, candidates, np.arange(5))
   np.testing.assert_array_equal(found, [1.5, 1.5, 3.5, 3.5, 5])
 
 
@@ -194,7 +194,7 @@ def test_class_form_is_a_mean_of_densities(scale):
     [0, 1, 3, 4], 41, p=[0.6, 0.2, 0.1, 0.1]
   )
   assert len(set(np.bincount(label)[[0, 1, 3, 4]])) > 2
-  found = ranks.class_form(probes, gallery, label, 6, scale, block=16)
+  found = ranking.class_form(probes, gallery, label, 6, scale, block=16)
   matrix = scale if np.ndim(scale) else scale * np.eye(3)
   want = _log_likelihoods(probes, gallery, label, 6, matrix)
   assert found.shape == (30, 6)
@@ -207,22 +207,22 @@ def test_log_likelihoods_do_not_underflow():
   # Classes on a line at 1,000, 1,001, ... sigma, and the other side.
   gallery = np.array([[1000.0], [1001], [-1500], [1002], [1000]])
   label = np.array([0, 1, 2, 1, 3])
-  found = ranks.class_form(np.zeros((1, 1)), gallery, label, 4, 1.0)
+  found = ranking.class_form(np.zeros((1, 1)), gallery, label, 4, 1.0)
   want = _log_likelihoods(np.zeros((1, 1)), gallery, label, 4, np.eye(1))
   assert np.isfinite(found).all()
   np.testing.assert_allclose(found, want, rtol=1e-6)
-  assert ranks.from_scores(found, np.array([1])) == 3
+  assert ranking.from_scores(found, np.array([1])) == 3
 
 
 def test_random_features_are_at_chance():
   rng = np.random.default_rng(5)
   k, n = 10, 2000
   gallery, label = rng.standard_normal((1000, 4)), rng.integers(0, k, 1000)
-  scores = ranks.class_form(
-    rng.standard_normal((n, 4)), gallery, label, k, ranks.bandwidth(gallery)
+  scores = ranking.class_form(
+    rng.standard_normal((n, 4)), gallery, label, k, ranking.bandwidth(gallery)
   )
-  rank = ranks.from_scores(scores, rng.integers(0, k, n))
-  figures = ranks.summarise(rank, k, np.arange(n) // 5)
+  rank = ranking.from_scores(scores, rng.integers(0, k, n))
+  figures = ranking.summarise(rank, k, np.arange(n) // 5)
   by_chance = {
     'mean_rank': (k + 1) / (2 * k),
     'log_rank': math.lgamma(k + 1) / (k * math.log(k)),
@@ -235,8 +235,8 @@ def test_random_features_are_at_chance():
 
 def test_random_features_cannot_be_linked():
   probes, candidates = _vectors(600, 600, 4, seed=6)
-  rank = ranks.linkage(probes, candidates, np.arange(600), np.eye(4))
-  figure = ranks.summarise(rank, 600, np.arange(600))['mean_rank']
+  rank = ranking.linkage(probes, candidates, np.arange(600), np.eye(4))
+  figure = ranking.summarise(rank, 600, np.arange(600))['mean_rank']
   assert figure['low'] <= 0.5 <= figure['high']
   assert figure['high'] - figure['low'] < 0.06
 
@@ -248,12 +248,14 @@ def test_a_planted_identity_is_found():
   label, truth = np.arange(100) % k, rng.integers(0, k, 300)
   gallery = centres[label] + rng.standard_normal((100, 4))
   probes = centres[truth] + rng.standard_normal((300, 4))
-  scores = ranks.class_form(probes, gallery, label, k, 1.0)
-  figures = ranks.summarise(ranks.from_scores(scores, truth), k, np.arange(300))
+  scores = ranking.class_form(probes, gallery, label, k, 1.0)
+  figures = ranking.summarise(
+    ranking.from_scores(scores, truth), k, np.arange(300)
+  )
   assert 0.999 / k < figures['mean_rank']['value'] < 1.1 / k
   assert figures['log_rank']['value'] < 0.03
   assert figures['top1']['low'] > 0.9
-  assert (ranks.nearest(probes, gallery, label) == truth).mean() > 0.9
+  assert (ranking.nearest(probes, gallery, label) == truth).mean() > 0.9
 
 
 def test_nearest_is_the_first_of_the_nearest():
@@ -261,7 +263,7 @@ def test_nearest_is_the_first_of_the_nearest():
   # All twice, the second time with another label.
   twice, label = np.concatenate([gallery, gallery]), np.arange(66) * 10
   squared = np.square(probes[:, None] - gallery).sum(axis=-1)
-  found = ranks.nearest(probes, twice, label, block=16)
+  found = ranking.nearest(probes, twice, label, block=16)
   np.testing.assert_array_equal(found, 10 * squared.argmin(axis=1))
   assert len(set(found)) > 10
 
@@ -271,13 +273,13 @@ def test_the_block_does_not_matter(block):
   probes, candidates = _vectors(33, 37, 20)
   truth, label = np.arange(33), np.arange(37) % 5
   for call in (
-    lambda **b: ranks.linkage(probes, candidates, truth, **b),
-    lambda **b: ranks.nearest(probes, candidates, label, **b),
+    lambda **b: ranking.linkage(probes, candidates, truth, **b),
+    lambda **b: ranking.nearest(probes, candidates, label, **b),
   ):
     np.testing.assert_array_equal(call(block=block), call())
   np.testing.assert_allclose(
-    ranks.class_form(probes, candidates, label, 5, 0.5, block=block),
-    ranks.class_form(probes, candidates, label, 5, 0.5),
+    ranking.class_form(probes, candidates, label, 5, 0.5, block=block),
+    ranking.class_form(probes, candidates, label, 5, 0.5),
     rtol=1e-5,
   )
 
@@ -285,16 +287,18 @@ def test_the_block_does_not_matter(block):
 def test_scotts_rule():
   # Variances 2 and 8 with one degree of freedom less: the mean is 5.
   gallery = np.array([[0.0, 3.0], [2.0, 7.0]], np.float32) + 100
-  assert ranks.bandwidth(gallery) == pytest.approx(5**0.5 * 2 ** (-1 / 6))
+  assert ranking.bandwidth(gallery) == pytest.approx(5**0.5 * 2 ** (-1 / 6))
   x = np.random.default_rng(8).standard_normal((50, 1))
   kernel = scipy.stats.gaussian_kde(x.T)  # Its default is Scott's rule.
   want = math.sqrt(kernel.covariance.item())
-  assert ranks.bandwidth(x) == pytest.approx(want)
-  assert ranks.bandwidth(np.ones((4, 2), np.float32)) == 0
+  assert ranking.bandwidth(x) == pytest.approx(want)
+  assert ranking.bandwidth(np.ones((4, 2), np.float32)) == 0
 
 
 def test_figures_by_hand():
-  figures = ranks.summarise(np.array([1, 1, 4, 1.5]), 4, np.array([3, 3, 8, 8]))
+  figures = ranking.summarise(
+    np.array([1, 1, 4, 1.5]), 4, np.array([3, 3, 8, 8])
+  )
   # The groups alone give the ends: 1 and 1, against 4 and 1.5.
   log = math.log(4 * 1.5) / math.log(4)
   want = {
@@ -313,7 +317,7 @@ def test_figures_by_hand():
 )
 def test_figures_of_impossible_ranks(rank, candidates):
   with pytest.raises(errors.UserError, match='ranks'):
-    ranks.summarise(np.array(rank), candidates, np.arange(2))
+    ranking.summarise(np.array(rank), candidates, np.arange(2))
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
@@ -325,10 +329,10 @@ def test_vectors_are_finite(value):
   with np.errstate(invalid='ignore'):
     for pair in ((x, y), (y, x)):
       for call in (
-        lambda a, b: ranks.linkage(a, b, zero),
-        lambda a, b: ranks.linkage(a, b, zero, np.eye(2)),
-        lambda a, b: ranks.nearest(a, b, zero),
-        lambda a, b: ranks.class_form(a, b, zero, 1, 1.0),
+        lambda a, b: ranking.linkage(a, b, zero),
+        lambda a, b: ranking.linkage(a, b, zero, np.eye(2)),
+        lambda a, b: ranking.nearest(a, b, zero),
+        lambda a, b: ranking.class_form(a, b, zero, 1, 1.0),
       ):
         with pytest.raises(errors.UserError, match='within'):
           call(*pair)
@@ -338,14 +342,14 @@ def test_vectors_are_finite(value):
 def test_a_scale_is_not_nothing(scale):
   x, y = _vectors(4, 4, 2)
   with pytest.raises(errors.UserError, match='scale'):
-    ranks.class_form(x, y, np.zeros(4, int), 1, scale)
+    ranking.class_form(x, y, np.zeros(4, int), 1, scale)
 
 
 @pytest.mark.parametrize('d', [8, 40])
 @pytest.mark.parametrize('name', ['_places', '_by_class', '_nearest'])
 def test_memory_stays_flat(monkeypatch, name, d):
   """At 20,000 times 20,000, compiled and not run."""
-  program, used = getattr(ranks, name), []
+  program, used = getattr(ranking, name), []
 
   class Compiled(Exception):
     pass
@@ -359,11 +363,11 @@ def test_memory_stays_flat(monkeypatch, name, d):
   x, y = _vectors(n, n, d)
   label = np.arange(n) % 50
   call = {
-    '_places': lambda **b: ranks.linkage(x, y, np.arange(n), **b),
-    '_by_class': lambda **b: ranks.class_form(x, y, label, 50, 1.0, **b),
-    '_nearest': lambda **b: ranks.nearest(x, y, label, **b),
+    '_places': lambda **b: ranking.linkage(x, y, np.arange(n), **b),
+    '_by_class': lambda **b: ranking.class_form(x, y, label, 50, 1.0, **b),
+    '_nearest': lambda **b: ranking.nearest(x, y, label, **b),
   }[name]
-  monkeypatch.setattr(ranks, name, measured)
+  monkeypatch.setattr(ranking, name, measured)
   for block in ({}, {'block': n}):
     with pytest.raises(Compiled):
       call(**block)

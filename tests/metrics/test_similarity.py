@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.metrics import reconstruction
+from hybrid_jax.metrics import similarity
 
 # Two items of four samples; the second channel never moves.
 MOVING = np.array([[0, 0, 2, 2], [1, 1, 3, 3]])
@@ -22,7 +22,7 @@ def _rebuilt():
 
 
 def test_signal_by_hand():
-  figures = reconstruction.signal(ORIGINAL, _rebuilt(), GROUP)
+  figures = similarity.signal(ORIGINAL, _rebuilt(), GROUP)
   moving, still = figures['correlation']['channels']
   assert moving == pytest.approx({'value': 0, 'low': -1, 'high': 1})
   assert still == {'value': 0, 'low': 0, 'high': 0}
@@ -40,11 +40,11 @@ def test_signal_by_hand():
 def test_perfect_and_useless_signals():
   x = np.random.default_rng(0).standard_normal((6, 1, 20, 3))
   group = np.arange(6) // 2
-  perfect = reconstruction.signal(x, x, group)
+  perfect = similarity.signal(x, x, group)
   assert perfect['correlation']['overall']['value'] == pytest.approx(1)
   assert perfect['error']['overall']['value'] == 0
   mean = np.broadcast_to(x.mean(axis=(0, 1, 2)), x.shape)
-  useless = reconstruction.signal(x, mean, group)
+  useless = similarity.signal(x, mean, group)
   assert useless['correlation']['overall']['value'] == 0
   for channel in useless['error']['channels']:
     assert channel['value'] == pytest.approx(1)
@@ -57,13 +57,13 @@ def test_correlation_equals_numpys():
     np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(p, q, strict=True)])
     for p, q in zip(*(a[:, 0].transpose(2, 0, 1) for a in (x, y)), strict=True)
   ]
-  found = reconstruction.signal(x, y, np.arange(4))['correlation']
+  found = similarity.signal(x, y, np.arange(4))['correlation']
   np.testing.assert_allclose([c['value'] for c in found['channels']], want)
   assert found['overall']['value'] == pytest.approx(np.mean(want))
 
 
 def test_one_group_says_nothing_about_others():
-  figures = reconstruction.signal(ORIGINAL, _rebuilt(), np.zeros(2, int))
+  figures = similarity.signal(ORIGINAL, _rebuilt(), np.zeros(2, int))
   moving = figures['correlation']['channels'][0]
   assert (moving['low'], moving['high']) == (-1, 1)
   assert figures['error']['channels'][0] == pytest.approx(
@@ -80,12 +80,12 @@ def _images():
 
 def test_images_by_hand():
   x = _images()
-  same = reconstruction.image(x, x, GROUP)
+  same = similarity.image(x, x, GROUP)
   assert same['ssim'] == pytest.approx({'value': 1, 'low': 1, 'high': 1})
   assert same['psnr'] == pytest.approx({'value': 100, 'low': 100, 'high': 100})
   y = x.copy()
   y[0] = 0.25
-  figures = reconstruction.image(x, y, GROUP)
+  figures = similarity.image(x, y, GROUP)
   # Wang et al.: (2 a b + c) / (a^2 + b^2 + c), c = (0.01 * range)^2, where
   # nothing varies.
   ssim = (2 * 0.5 * 0.25 + 1e-4) / (0.5**2 + 0.25**2 + 1e-4)
@@ -99,9 +99,7 @@ def test_images_by_hand():
 def test_figures_of_images_do_not_hang_on_the_unit():
   x = np.random.default_rng(2).random((3, 9, 12, 3))
   y = x + 0.5 * np.random.default_rng(3).random(x.shape)
-  one, other = (
-    reconstruction.image(k * x, k * y, np.arange(3)) for k in (1, 40)
-  )
+  one, other = (similarity.image(k * x, k * y, np.arange(3)) for k in (1, 40))
   assert one['ssim']['value'] < 0.99
   for name in ('ssim', 'psnr'):
     assert one[name] == pytest.approx(other[name])
@@ -109,33 +107,31 @@ def test_figures_of_images_do_not_hang_on_the_unit():
 
 def test_small_images():
   x = _images()[:, :4, :5]
-  figures = reconstruction.image(x, 1 - x, GROUP)
+  figures = similarity.image(x, 1 - x, GROUP)
   # The grey one is its own negative, the stripes are opposite.
   assert figures['ssim']['high'] == pytest.approx(1)
   assert figures['ssim']['low'] < 0
   with pytest.raises(errors.UserError, match='2 by 5 pixels'):
-    reconstruction.image(x[:, :2], x[:, :2], GROUP)
+    similarity.image(x[:, :2], x[:, :2], GROUP)
 
 
 def test_without_scikit_image_its_extra_is_named(monkeypatch):
   monkeypatch.setitem(sys.modules, 'skimage', None)
   with pytest.raises(errors.UserError, match=r'hybrid-jax\[images\]'):
-    reconstruction.image(_images(), _images(), GROUP)
+    similarity.image(_images(), _images(), GROUP)
 
 
 def test_measure_chooses_by_the_shape():
   x = _images()
-  assert reconstruction.measure(x, x, GROUP).keys() == {'ssim', 'psnr'}
-  want = reconstruction.signal(ORIGINAL, _rebuilt(), GROUP)
-  assert reconstruction.measure(ORIGINAL, _rebuilt(), GROUP) == want
-  assert reconstruction.measure(ORIGINAL[:, 0], _rebuilt()[:, 0], GROUP) == want
-  flat = reconstruction.measure(MOVING, _rebuilt()[:, 0, :, 0], GROUP)
+  assert similarity.measure(x, x, GROUP).keys() == {'ssim', 'psnr'}
+  want = similarity.signal(ORIGINAL, _rebuilt(), GROUP)
+  assert similarity.measure(ORIGINAL, _rebuilt(), GROUP) == want
+  assert similarity.measure(ORIGINAL[:, 0], _rebuilt()[:, 0], GROUP) == want
+  flat = similarity.measure(MOVING, _rebuilt()[:, 0, :, 0], GROUP)
   assert flat['error']['channels'] == want['error']['channels'][:1]
   # A map of two channels is no image.
   maps = np.random.default_rng(0).random((2, 8, 8, 2))
-  assert (
-    len(reconstruction.measure(maps, maps, GROUP)['error']['channels']) == 2
-  )
+  assert len(similarity.measure(maps, maps, GROUP)['error']['channels']) == 2
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
@@ -146,12 +142,12 @@ def test_what_is_not_finite_is_refused(value, which):
     pair[which] = x.copy()
     pair[which].flat[3] = value
     with pytest.raises(errors.UserError, match='NaN or infinity'):
-      reconstruction.measure(*pair, GROUP)
+      similarity.measure(*pair, GROUP)
 
 
 def test_shapes_that_differ_are_refused():
   with pytest.raises(errors.UserError, match='must be alike'):
-    reconstruction.signal(ORIGINAL, ORIGINAL[..., :1], GROUP)
+    similarity.signal(ORIGINAL, ORIGINAL[..., :1], GROUP)
 
 
 def test_the_class_mean_by_hand():
@@ -160,5 +156,5 @@ def test_the_class_mean_by_hand():
   fold = np.array([0, 0, 0, 1, 2, 2, 2])
   # Class 2 is not in the training fold; validation counts for nothing.
   np.testing.assert_array_equal(
-    reconstruction.class_mean(x, primary, fold), [[7], [1], [3]]
+    similarity.class_mean(x, primary, fold), [[7], [1], [3]]
   )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hybrid_jax.export import tflite
-from hybrid_jax.models import base
+from hybrid_jax.deploy.export import tflite
+from hybrid_jax.models import split_model
 from tests.models import small
 
 pytest.importorskip('tensorflow')
@@ -23,7 +23,7 @@ CUTS = {
 def test_both_halves_are_files_of_builtin_operations(name, cut):
   model, x = small.make(name), small.examples(name, batch=1)
   params = small.params(model, x)
-  edge_params, cloud_params = base.split_params(model, params, cut)
+  edge_params, cloud_params = split_model.split_params(model, params, cut)
   # An operation that is not builtin raises.
   edge = tflite.convert(
     lambda x: model.apply({'params': edge_params}, x, cut, method='edge'),
@@ -53,7 +53,7 @@ def test_both_halves_in_8_bits(name, within):
   cut = CUTS[name]
   model, x = small.make(name), np.asarray(small.examples(name, batch=8))
   params = small.params(model, x)
-  edge_params, cloud_params = base.split_params(model, params, cut)
+  edge_params, cloud_params = split_model.split_params(model, params, cut)
 
   def edge(x):
     return model.apply({'params': edge_params}, x, cut, method='edge')
@@ -85,7 +85,7 @@ def test_both_halves_in_8_bits(name, within):
 def test_a_depthwise_convolution_is_one_operation():
   model, x = small.make('mobilenet', norm=False), small.examples('mobilenet', 1)
   params = small.params(model, x)
-  edge, _ = base.split_params(model, params, 'block2')
+  edge, _ = split_model.split_params(model, params, 'block2')
   data = tflite.convert(
     lambda x: model.apply({'params': edge}, x, 'block2', method='edge'),
     {'x': x.shape},

@@ -10,7 +10,7 @@ import pytest
 
 from hybrid_jax import errors
 from hybrid_jax.models import mobilenet, resnet, transformer, vgg16, vgg_s
-from hybrid_jax.ops import normalization
+from hybrid_jax.models.ops import normalization
 from tests.models import small
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.models import base, cnn1d
+from hybrid_jax.models import cnn1d, split_model
 from tests.models import small
 
 NAMES = plugins.known('model')
@@ -40,7 +40,7 @@ def _whole_program(name):
 def test_the_halves_are_the_whole(name, split_point):
   def halves(model, params, x):
     # Each half gets its own parameters only, so none can lean on the other's.
-    edge, cloud = base.split_params(model, params, split_point)
+    edge, cloud = split_model.split_params(model, params, split_point)
     features = model.apply({'params': edge}, x, split_point, method='edge')
     return model.apply({'params': cloud}, features, split_point, method='cloud')
 
@@ -61,7 +61,7 @@ def test_the_examples_tell_the_logits(name):
 def test_the_edge_has_the_parameters_that_it_touches(name, split_point):
   model, x = small.make(name), small.examples(name)
   params = _shapes(name)
-  edge, cloud = base.split_params(model, params, split_point)
+  edge, cloud = split_model.split_params(model, params, split_point)
   touched = small.shapes(model, x, split_point, method='edge')
   assert edge == touched
   assert not edge.keys() & cloud.keys()
@@ -74,7 +74,7 @@ def test_an_unknown_split_point_lists_the_known_ones(name):
   near = model.SPLIT_POINTS[0] + 'x'
   for use in (
     lambda: model.edge_blocks(near),
-    lambda: base.split_params(model, {}, near),
+    lambda: split_model.split_params(model, {}, near),
     lambda: model.init(
       jax.random.key(0), small.examples(name), near, method='edge'
     ),

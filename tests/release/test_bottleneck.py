@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.release import base, bottleneck, noise, pca, snap
+from hybrid_jax.release import bottleneck, mechanisms, noise, pca, snap
 
 _CUT = 'dense1'
 
@@ -158,7 +158,9 @@ def test_prototypes_of_no_such_split_point():
 
 def test_noise_after_them_is_of_unit_variance():
   z = _features()
-  release = base.fit(('bottleneck', 'snap', 'unit_noise'), z, _config(), _CUT)
+  release = mechanisms.fit_release(
+    ('bottleneck', 'snap', 'unit_noise'), z, _config(), _CUT
+  )
   np.testing.assert_array_equal(release.noise_scale(), np.eye(3))
   sent = release.transform(z)
   assert sent.shape == (60, 3)
@@ -181,7 +183,7 @@ def test_what_was_trained_is_not_fitted():
   trained = trained.replace(encode=2 * trained.encode, limit=1e6)
   # Settings that no fit could take: it is not asked.
   config = _config(bottleneck_dim=99)
-  release = base.fit(
+  release = mechanisms.fit_release(
     ('bottleneck', 'noise'), z, config, _CUT, {'bottleneck': trained}
   )
   assert release.mechanisms[0] is trained
@@ -191,4 +193,4 @@ def test_what_was_trained_is_not_fitted():
   want = noise.fit(sent, config, _CUT).noise_scale()
   np.testing.assert_allclose(release.noise_scale(), want, rtol=1e-5)
   with pytest.raises(errors.UserError):
-    base.fit(('bottleneck',), z, config, _CUT, {'snap': trained})
+    mechanisms.fit_release(('bottleneck',), z, config, _CUT, {'snap': trained})

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.release import base, identity, noise, pca
+from hybrid_jax.release import identity, mechanisms, noise, pca
 
 _CUT = 'conv1'
 
@@ -121,7 +121,7 @@ def test_noise_scale_by_hand():
 
 def test_noise_has_the_covariance_that_it_says():
   features = _features(d=3)
-  made = base.fit(('noise',), features, _config(noise=0.3), _CUT)
+  made = mechanisms.fit_release(('noise',), features, _config(noise=0.3), _CUT)
   draws = 200_000
   clean = jnp.broadcast_to(jnp.array([5.0, -2.0, 0.0]), (draws, 3))
   added = np.asarray(made.add_noise(clean, jax.random.key(0)) - clean)
@@ -136,7 +136,7 @@ def test_noise_has_the_covariance_that_it_says():
 
 def test_noise_of_a_full_triangle_is_correlated_as_it_says():
   scale = jnp.array([[1.0, 0.0], [2.0, 0.5]])
-  made = base.Release((noise.Noise(scale=scale),))
+  made = mechanisms.Release((noise.Noise(scale=scale),))
   added = made.add_noise(jnp.zeros((200_000, 2)), jax.random.key(0))
   # L L^T
   np.testing.assert_allclose(
@@ -145,7 +145,7 @@ def test_noise_of_a_full_triangle_is_correlated_as_it_says():
 
 
 def test_noise_is_fresh_for_each_key_and_draw():
-  made = base.fit(('noise',), _features(), _config(), _CUT)
+  made = mechanisms.fit_release(('noise',), _features(), _config(), _CUT)
   clean = jnp.zeros((2, 4, 6))
   one = made.add_noise(clean, jax.random.key(0))
   again = made.add_noise(clean, jax.random.key(0))
@@ -164,7 +164,7 @@ def test_noise_must_be_positive(value):
 def test_identity_and_no_mechanism_leave_the_features():
   features = _features(n=4).reshape(4, 1, 2, 3)
   for names in ((), ('identity',)):
-    made = base.fit(names, features, _config(), _CUT)
+    made = mechanisms.fit_release(names, features, _config(), _CUT)
     np.testing.assert_array_equal(
       made.transform(jnp.asarray(features)), features.reshape(4, 6)
     )
@@ -175,12 +175,14 @@ def test_identity_and_no_mechanism_leave_the_features():
       made.add_noise(released, jax.random.key(0)), released
     )
   mechanism = identity.fit(jnp.asarray(features), _config(), _CUT)
-  assert type(mechanism) is base.Mechanism
+  assert type(mechanism) is mechanisms.Mechanism
 
 
 def test_pca_and_then_noise():
   features = _features().reshape(60, 1, 2, 3)
-  made = base.fit(('pca', 'noise'), features, _config(2, 0.5), _CUT)
+  made = mechanisms.fit_release(
+    ('pca', 'noise'), features, _config(2, 0.5), _CUT
+  )
   reduced = np.asarray(made.transform(jnp.asarray(features)))
   assert reduced.shape == (60, 2)
   # The noise is fitted on what reaches it: two components, of mean zero.
@@ -199,7 +201,9 @@ def test_pca_and_then_noise():
 @pytest.mark.parametrize('last', ['pca', 'noise', 'identity'])
 def test_nothing_comes_after_noise(last):
   with pytest.raises(errors.UserError, match=f"'{last}' comes after .* noise"):
-    base.fit(('pca', 'noise', last), _features(), _config(2), _CUT)
+    mechanisms.fit_release(
+      ('pca', 'noise', last), _features(), _config(2), _CUT
+    )
 
 
 def test_mechanisms_are_undone_in_reverse():
@@ -209,7 +213,7 @@ def test_mechanisms_are_undone_in_reverse():
   turn, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((4, 4)))
   first = pca.fit(features, config, _CUT)
   turned = pca.Pca(mean=jnp.arange(4.0), components=jnp.asarray(turn))
-  made = base.Release((first, turned))
+  made = mechanisms.Release((first, turned))
   released = made.transform(features)
   np.testing.assert_allclose(
     released, (first.transform(features) - np.arange(4)) @ turn.T, atol=1e-4
@@ -224,7 +228,7 @@ def test_mechanisms_are_undone_in_reverse():
 def test_each_mechanism_is_fitted_on_what_reaches_it():
   """A second PCA finds its components in those of the first."""
   features = _features()
-  made = base.fit(('pca', 'pca'), features, _config(3), _CUT)
+  made = mechanisms.fit_release(('pca', 'pca'), features, _config(3), _CUT)
   first, second = made.mechanisms
   assert first.components.shape == (3, 6)
   assert second.components.shape == (3, 3)
@@ -234,11 +238,11 @@ def test_each_mechanism_is_fitted_on_what_reaches_it():
 
 def test_an_unknown_mechanism_lists_the_known_ones():
   with pytest.raises(errors.UserError, match=r"'pcaa'.*'pca'.*identity, noise"):
-    base.fit(('pcaa',), _features(), _config(), _CUT)
+    mechanisms.fit_release(('pcaa',), _features(), _config(), _CUT)
 
 
 def test_a_release_goes_through_jit():
-  made = base.fit(('pca', 'noise'), _features(), _config(2), _CUT)
+  made = mechanisms.fit_release(('pca', 'noise'), _features(), _config(2), _CUT)
   x = jnp.asarray(_features())
   np.testing.assert_allclose(
     jax.jit(lambda m, x: m.transform(x))(made, x),

@@ -5,7 +5,7 @@ import types
 import ml_collections
 import numpy as np
 
-from hybrid_jax.stages import release
+from hybrid_jax.study.stages import release
 
 
 def _study(**own):

@@ -7,7 +7,8 @@ import sys
 import junitparser
 import pytest
 
-from hybrid_jax import errors, gate
+from hybrid_jax import errors
+from hybrid_jax.report import gate
 from tests import studies
 
 

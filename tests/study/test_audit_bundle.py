@@ -6,10 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from hybrid_jax import deployed, errors, files
-from hybrid_jax.adversaries import base as adversaries
-from hybrid_jax.export import device
+from hybrid_jax import errors, files
+from hybrid_jax.attacks import adversary
+from hybrid_jax.deploy.export import device
 from hybrid_jax.report import rows
+from hybrid_jax.study import audit_bundle
 
 pytest.importorskip('tensorflow')
 
@@ -34,7 +35,7 @@ def test_a_device_s_own_releases_are_what_attackers_get():
   clean = np.arange(12, dtype=np.float32).reshape(6, 2)
   fold = np.array([0, 0, 1, 1, 2, 2])
   drawn = {f: np.full((3, 2, 2), 10.0 + f, np.float32) for f in range(3)}
-  problem = adversaries.Problem(
+  problem = adversary.Problem(
     clean, np.eye(2), fold, {'who': fold}, fold, fold, draws=3, drawn=drawn
   )
   np.testing.assert_array_equal(problem.scored[2], drawn[2])
@@ -43,7 +44,7 @@ def test_a_device_s_own_releases_are_what_attackers_get():
 
 def test_the_files_leak_what_the_network_does(exported):
   workdir, study = exported
-  row = deployed.run(study, workdir / 'bundle')
+  row = audit_bundle.run(study, workdir / 'bundle')
   trained = _trained(study)
   assert row['variant'] == 'float32'
   assert row['utility']['value'] == pytest.approx(
@@ -57,7 +58,7 @@ def test_the_files_leak_what_the_network_does(exported):
     )
   assert [r['variant'] for r in rows.read_deployed(study)] == ['float32']
   # A second time nothing runs: the noise would give other figures.
-  assert deployed.run(study, workdir / 'bundle') == row
+  assert audit_bundle.run(study, workdir / 'bundle') == row
 
 
 def test_a_device_that_forgets_its_noise_is_found_out(
@@ -72,7 +73,7 @@ def test_a_device_that_forgets_its_noise_is_found_out(
 
   monkeypatch.setattr(device, 'standard_normal', nothing)
   folder = _copied(workdir, tmp_path, variant='dynamic')
-  row = deployed.run(study, folder)
+  row = audit_bundle.run(study, folder)
   study.result('deployed', 'dense1-noisy_reduced_siamese-dynamic').unlink()
   assert set(seen) == {6}
   person = _trained(study)['leakage']['person']
@@ -83,10 +84,10 @@ def test_a_bundle_of_another_study_is_refused(exported, tmp_path):
   workdir, study = exported
   folder = _copied(workdir, tmp_path, split_point='conv7')
   with pytest.raises(errors.UserError, match=r'conv7.*dense1-simple'):
-    deployed.run(study, folder)
+    audit_bundle.run(study, folder)
   (folder / 'edge.tflite').write_bytes(b'nothing')
   with pytest.raises(errors.UserError, match='sha256'):
-    deployed.run(study, folder)
+    audit_bundle.run(study, folder)
 
 
 def test_halves_of_two_bundles_are_refused(exported, tmp_path):
@@ -94,7 +95,7 @@ def test_halves_of_two_bundles_are_refused(exported, tmp_path):
   edge = json.loads((workdir / 'bundle/manifest.json').read_text())['edge']
   folder = _copied(workdir, tmp_path, edge=edge | {'paired_with': 'f' * 64})
   with pytest.raises(errors.UserError, match='halves of two bundles'):
-    deployed.run(study, folder)
+    audit_bundle.run(study, folder)
 
 
 @pytest.mark.parametrize(
@@ -110,4 +111,4 @@ def test_a_manifest_does_not_choose_where_to_write(
   workdir, study = exported
   folder = _copied(workdir, tmp_path, **changes)
   with pytest.raises(errors.UserError, match=told):
-    deployed.run(study, folder)
+    audit_bundle.run(study, folder)

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from hybrid_jax import errors, vectors
+from hybrid_jax import errors
+from hybrid_jax.attacks import released_vectors
 from tests import studies
 
 _N, _PEOPLE = 600, 6
@@ -145,7 +146,7 @@ def test_a_file_that_cannot_be_audited_is_one_clear_error(
 ):
   path = _write(tmp_path, _arrays(**change))
   with pytest.raises(errors.UserError, match=message):
-    vectors.read(path, draws=2)
+    released_vectors.read(path, draws=2)
 
 
 def test_a_mistake_is_one_line(tmp_path):

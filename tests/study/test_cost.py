@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from hybrid_jax import advice, cost, errors
-from hybrid_jax.export import timing
-from hybrid_jax.report import costs
+from hybrid_jax import errors
+from hybrid_jax.deploy.export import latency
+from hybrid_jax.report import cost_page
+from hybrid_jax.study import cost, cut_recommendation
 
 pytest.importorskip('tensorflow')
 
@@ -38,33 +39,38 @@ def test_the_least_weighted_cost_among_the_useful_is_advised():
       _row('late', 'float32', 0.45, 2.0, 100),  # 0.45 + 0.1 + 0.02
       _row('late', 'int8', 0.45, 0.9, 100),  # 0.45 + 0.045 + 0.02
       _row('useless', 'float32', 0.0, 0.0, 0, utility=0.84),
-      _row(advice.WHOLE, 'float32', None, 2.0, 0),
-      _row(advice.RAW, 'float32', None, 0.0, 1000),
+      _row(cut_recommendation.WHOLE, 'float32', None, 2.0, 0),
+      _row(cut_recommendation.RAW, 'float32', None, 0.0, 1000),
     ],
   }
-  advised = advice.advise(found, whole_utility=0.9)
+  advised = cut_recommendation.advise(found, whole_utility=0.9)
   assert (advised['cut'], advised['variant']) == ('late', 'int8')
   found['weights'] = {'leak': 0.0, 'time': 0.0, 'bytes': 1.0}
   found['rows'][0]['sent_bytes'] = 99
-  assert advice.advise(found, whole_utility=0.9)['cut'] == 'early'
+  assert cut_recommendation.advise(found, whole_utility=0.9)['cut'] == 'early'
 
 
 def test_files_are_measured(exported):
   _, study = exported
   found = cost.run(study, ('float32',), seconds=0.05)
   rows = {row['cut']: row for row in found['rows']}
-  assert list(rows) == ['dense1', advice.WHOLE, advice.RAW]
+  assert list(rows) == [
+    'dense1',
+    cut_recommendation.WHOLE,
+    cut_recommendation.RAW,
+  ]
   # Six numbers of 16 bits; nothing; 128 x 6 numbers of 32 bits.
   assert [row['sent_bytes'] for row in rows.values()] == [12, 0, 3072]
-  for name in ('dense1', advice.WHOLE):
+  for name in ('dense1', cut_recommendation.WHOLE):
     one = rows[name]['one']
     assert one['calls'] > 0
     assert 0 < one['p50_ms'] <= one['p95_ms']
     assert 0 < one['own_mib'] <= one['peak_mib'] < 500
-  assert rows[advice.RAW]['one'] is None
+  assert rows[cut_recommendation.RAW]['one'] is None
   # The dense layer's edge lacks the head of 64 x 7 weights and 7 biases.
   assert (
-    rows[advice.WHOLE]['edge_parameters'] - rows['dense1']['edge_parameters']
+    rows[cut_recommendation.WHOLE]['edge_parameters']
+    - rows['dense1']['edge_parameters']
     == 64 * 7 + 7
   )
   row = rows['dense1']
@@ -72,26 +78,26 @@ def test_files_are_measured(exported):
     row['one']['p50_ms'] + 100 + 8 * 0.462 + row['cloud_p50_ms']
   )
   assert found['advised']['cut'] == 'dense1'
-  assert 'dense1' in costs.terminal(found)
-  assert 'cut at dense1' in costs.render(found, 'watch')
+  assert 'dense1' in cost_page.terminal(found)
+  assert 'cut at dense1' in cost_page.render(found, 'watch')
 
 
 def test_a_profile_of_another_device(tmp_path):
   path = tmp_path / 'profile.json'
   entry = {'sha256': 'ab', 'p50_ms': 1, 'p95_ms': 2.5}
   path.write_text(json.dumps({'device': 'a phone', 'files': [entry]}))
-  assert timing.read_profile(path) == {
+  assert latency.read_profile(path) == {
     'device': 'a phone',
     'files': {'ab': {'p50_ms': 1.0, 'p95_ms': 2.5}},
   }
   del entry['p95_ms']
   path.write_text(json.dumps({'device': 'a phone', 'files': [entry]}))
   with pytest.raises(errors.UserError, match='p95_ms'):
-    timing.read_profile(path)
+    latency.read_profile(path)
 
 
 def test_a_file_that_does_not_run_is_told(tmp_path):
   path = tmp_path / 'edge.tflite'
   path.write_bytes(b'no model')
   with pytest.raises(errors.UserError, match=r'edge\.tflite did not run'):
-    timing.run(path, 1, 0.01)
+    latency.run(path, 1, 0.01)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from configs import watch
-from hybrid_jax import errors, files, live, live_attacker, study
-from hybrid_jax.export import tflite
-from hybrid_jax.serving import pages
+from hybrid_jax import errors, files
+from hybrid_jax.deploy.export import tflite
+from hybrid_jax.deploy.server import page_files
+from hybrid_jax.study import live, live_attacker, runner
 
 _PEOPLE = 3
 
@@ -137,7 +138,7 @@ def finished(tmp_path_factory):
   config.recommend.utility_loss = 1.0
   config.attack.measures = ml_collections.ConfigDict()
   workdir = tmp_path_factory.mktemp('live') / 'run'
-  done = study.run(config, workdir, ('data', 'train', 'release'))
+  done = runner.run(config, workdir, ('data', 'train', 'release'))
   for name, found in (('simple', 0.9), ('noisy', 0.2)):
     figures = {
       'value': found,
@@ -150,7 +151,7 @@ def finished(tmp_path_factory):
     files.write_json(
       done.result('leakage', f'dense1-{name}'), {'person': figures}
     )
-  study.run(config, workdir, ('export',))
+  runner.run(config, workdir, ('export',))
   return done
 
 
@@ -194,8 +195,8 @@ def test_a_finished_study_becomes_a_page(finished, tmp_path):
     assert len(attacker['layers'][-1]['bias']) == 10
     assert set(attacker['found_by_count']) == {'1', '5'}
   assert (
-    tuple(n for n in pages._PREPARED if (folder / n).is_file())
-    == pages._PREPARED
+    tuple(n for n in page_files._PREPARED if (folder / n).is_file())
+    == page_files._PREPARED
   )
 
 

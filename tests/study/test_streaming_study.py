@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from configs import watch
-from hybrid_jax import errors, settings, sources, study
+from hybrid_jax import errors
 from hybrid_jax.audit import reconstruction
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.datasets import watch as watch_data
-from hybrid_jax.models import base as models
-from hybrid_jax.models import cnn1d
-from hybrid_jax.stages import base, problems
-from hybrid_jax.training import loop, reading
+from hybrid_jax.models import cnn1d, split_model
+from hybrid_jax.study import context, problems, runner, validate
+from hybrid_jax.training import grain_pipeline, loop
 
 _STAGES = ('data', 'train', 'siamese', 'defend', 'release', 'attack')
 _BUDGET = 8 * 2**20  # bytes; a quarter holds 682 of the windows of 3,072 bytes
@@ -45,7 +44,7 @@ def _config(**given):
 
 
 def _study(config, folder):
-  return base.Study(ml_collections.FrozenConfigDict(config), folder)
+  return context.Study(ml_collections.FrozenConfigDict(config), folder)
 
 
 class _Windows(sources.Source):
@@ -61,7 +60,7 @@ class _Windows(sources.Source):
 @pytest.fixture(scope='module')
 def streamed(tmp_path_factory):
   data = watch_data.load(_config().data)
-  lazy = datasets.check(dataclasses.replace(data, x=_Windows(data.x)))
+  lazy = dataset.check(dataclasses.replace(data, x=_Windows(data.x)))
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(watch_data, 'load', lambda config: lazy)
     patch.setattr(sources.Source, 'budget', _BUDGET)
@@ -74,7 +73,7 @@ def streamed(tmp_path_factory):
       ),
     )
     folder = tmp_path_factory.mktemp('streamed') / 'run'
-    yield study.run(_config(), folder, _STAGES)
+    yield runner.run(_config(), folder, _STAGES)
 
 
 def _read(made, *names):
@@ -110,8 +109,8 @@ def test_normalization_is_that_of_arrays(streamed, tmp_path):
 def test_normalization_far_from_zero():
   rng = np.random.default_rng(0)
   x = rng.normal([1e4, -3.0, 5.0], [1e-2, 4.0, 0.0], (700, 1, 5, 3))
-  want = datasets.fit_normalizer(x)
-  got = datasets.fit_normalizer(sources.Held(x))
+  want = dataset.fit_normalizer(x)
+  got = dataset.fit_normalizer(sources.Held(x))
   np.testing.assert_allclose(got.mean, want.mean, rtol=1e-6)
   np.testing.assert_allclose(got.std, want.std, rtol=1e-6)
   assert got.std[2] == 1
@@ -178,7 +177,7 @@ def test_inputs_in_memory_are_all_rebuilt(streamed):
 
 
 def test_processes_read_what_threads_do(streamed, tmp_path):
-  made = study.run(_config(workers=1), tmp_path, ('train',))
+  made = runner.run(_config(workers=1), tmp_path, ('train',))
   jax.tree.map(
     np.testing.assert_array_equal,
     made.params('simple'),
@@ -192,7 +191,7 @@ def test_what_is_not_finite_is_one_clear_error(streamed, tmp_path):
   x[1234, 0, 5, 2] = np.nan
   made = _study(_config(), tmp_path)
   lazy = sources.LazySource(len(x), x.shape[1:], 'float32', x.__getitem__)
-  bad = datasets.check(datasets.Dataset(**{**data.__dict__, 'x': lazy}))
+  bad = dataset.check(dataset.Dataset(**{**data.__dict__, 'x': lazy}))
   made.__dict__['data'] = bad
   with pytest.raises(
     errors.UserError,
@@ -230,7 +229,7 @@ def test_large_examples_make_small_blocks():
     sizes.append(len(block))
     return params * block[:, 0]
 
-  found = models.in_blocks(apply, 3, x)
+  found = split_model.in_blocks(apply, 3, x)
   assert sizes == [2, 2, 2]
   np.testing.assert_array_equal(found, np.full((5, 2), 3))
 
@@ -244,7 +243,7 @@ def test_features_that_are_too_large_are_refused(
     errors.UserError,
     match=r"features at 'dense1' take 0.00 GiB for 1\d+ .*input.memory_limit",
   ):
-    study.run(_config(), tmp_path, ('data',))
+    runner.run(_config(), tmp_path, ('data',))
   with pytest.raises(errors.UserError, match="features at 'dense1' take"):
     streamed.features('simple', 'dense1')
 
@@ -258,10 +257,10 @@ def test_features_that_are_too_large_are_refused(
 )
 def test_limits_are_not_negative(given, message):
   with pytest.raises(errors.UserError, match=message):
-    settings.check(_config(**given), cnn1d.Model.SPLIT_POINTS)
+    validate.check(_config(**given), cnn1d.Model.SPLIT_POINTS)
 
 
 def test_an_array_in_memory_is_read_by_threads_alone():
   held = sources.Held(np.zeros((4, 2), np.float32))
   with pytest.raises(errors.UserError, match=r'workers is 1.*in memory.*to 0'):
-    reading.check_workers(1, reading.Read({'x': held}))
+    grain_pipeline.check_workers(1, grain_pipeline.Read({'x': held}))

@@ -9,10 +9,9 @@ import pytest
 
 from configs import arrays, watch
 from hybrid_jax import errors
-from hybrid_jax.report import sweeps
-from hybrid_jax.sweep import base, grid, networks, points, together
-from hybrid_jax.training import loop, steps
-from hybrid_jax.training import state as train_state
+from hybrid_jax.report import sweep_page
+from hybrid_jax.study.sweep import grid, networks, points, run
+from hybrid_jax.training import loop, steps, train_state, vmapped_training
 
 # vmap adds up in another order: after a few steps it differs in the last bits.
 BOUND = 1e-5
@@ -142,7 +141,7 @@ def by_the_loop(tmp_path_factory):
   [('map', 8, 0), ('vmap', 1, 1e-6), ('vmap', 8, 1e-6)],
 )
 def test_together_is_the_loop(mapping, count, bound, by_the_loop):
-  found = together.fit(
+  found = vmapped_training.fit(
     _make_step,
     [_FIRST] * 12,
     _KEYS,
@@ -159,12 +158,12 @@ def test_together_is_the_loop(mapping, count, bound, by_the_loop):
     np.testing.assert_allclose(
       found.states[i].params, alone.params, rtol=0, atol=bound
     )
-  assert base.apart(found.states[0].params, found.states[11].params) > 0.01
+  assert run.apart(found.states[0].params, found.states[11].params) > 0.01
 
 
 def test_a_loss_that_is_not_finite_is_told():
   with pytest.raises(errors.UserError, match='loss of training 1 is nan'):
-    together.fit(
+    vmapped_training.fit(
       _make_step,
       [train_state.create(jnp.zeros(3), optax.adam(0.1))] * 2,
       list(jax.random.split(jax.random.key(1), 2)),
@@ -179,20 +178,20 @@ def test_a_loss_that_is_not_finite_is_told():
 @pytest.fixture(scope='module')
 def swept(config, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('sweep')
-  return workdir, base.run(config, workdir, alone=1)
+  return workdir, run.run(config, workdir, alone=1)
 
 
 def test_a_row_is_made_again_alone(config, swept):
   workdir, found = swept
-  one = base.run_one(config, workdir, 6)
+  one = run.run_one(config, workdir, 6)
   assert one['row']['seed'] == 1
   # On the CPU, where 'auto' maps, it is the same to the bit.
   assert set(one['difference'].values()) == {0.0}
   front = {'front': found['rows'][6]['front']}
   assert one['row'] | front == found['rows'][6]
-  assert 'point 6 alone (seed 1, weight 1,' in sweeps.one(one)
+  assert 'point 6 alone (seed 1, weight 1,' in sweep_page.one(one)
   with pytest.raises(errors.UserError, match='the grid has 0 to 7'):
-    base.run_one(config, workdir, 8)
+    run.run_one(config, workdir, 8)
 
 
 @pytest.mark.skipif(
@@ -204,8 +203,8 @@ def test_vmap_is_within_the_bound(config, swept):
   trained = networks.train_siamese(studies, 'vmap')
   for study, state in zip(studies, trained.states, strict=True):
     there = study.params('siamese', 'dense1')
-    assert base.apart(state.params, there) <= BOUND
-  assert base.apart(trained.states[0].params, trained.states[1].params) > 1e-3
+    assert run.apart(state.params, there) <= BOUND
+  assert run.apart(trained.states[0].params, trained.states[1].params) > 1e-3
 
 
 def test_the_page_and_what_it_tells(config, swept):
@@ -216,14 +215,14 @@ def test_the_page_and_what_it_tells(config, swept):
   assert compared['ratio'] == pytest.approx(
     compared['together_seconds'] / (4 * compared['alone_seconds'])
   )
-  text = sweeps.terminal(found)
+  text = sweep_page.terminal(found)
   assert '4 trainings in one program' in text
   assert 'Hypervolume' in text
-  page = sweeps.render(found, 'signals')
+  page = sweep_page.render(found, 'signals')
   assert 'A sweep of the signals study' in page
   assert page.count('found</th>') == 1
   # Nothing is trained again, and the figures stay.
-  assert base.run(config, workdir)['rows'] == found['rows']
+  assert run.run(config, workdir)['rows'] == found['rows']
 
 
 def _row(index, weight, seed, utility, advantage):

@@ -5,14 +5,15 @@ import ml_collections
 import pytest
 
 from configs import watch
-from hybrid_jax import errors, settings
+from hybrid_jax import errors
 from hybrid_jax.models import cnn1d
+from hybrid_jax.study import validate
 
 _CUTS = cnn1d.Model.SPLIT_POINTS
 
 
 def _check(config):
-  settings.check(config, _CUTS)
+  validate.check(config, _CUTS)
 
 
 def _set(config, key, value):
@@ -123,12 +124,12 @@ def test_one_split_point_may_be_a_word():
   config = watch.get_config()
   _set(config, 'model.split_points', 'conv2')
   _check(config)
-  assert settings.asked_split_points(config) == ('conv2',)
+  assert validate.asked_split_points(config) == ('conv2',)
 
 
 def test_at_one_value_is_for_all():
   for value in (0.5, 3, True):
-    assert settings.at(value, 'conv1') is value
+    assert validate.at(value, 'conv1') is value
 
 
 @pytest.mark.parametrize(
@@ -137,20 +138,20 @@ def test_at_one_value_is_for_all():
 def test_at_a_dict_has_one_for_each(kind):
   # A plain dict within a config becomes one of its own kind.
   value = kind({'noise': {'conv1': 0.1, 'conv3': 0.3}}).noise
-  assert settings.at(value, 'conv1') == 0.1
-  assert settings.at(value, 'conv3') == 0.3
+  assert validate.at(value, 'conv1') == 0.1
+  assert validate.at(value, 'conv3') == 0.3
   with pytest.raises(errors.UserError, match=r"'conv2'.*conv1, conv3"):
-    settings.at(value, 'conv2')
+    validate.at(value, 'conv2')
 
 
 def test_claim_makes_the_workdir_the_configs_own(tmp_path):
   config = watch.get_config()
-  settings.claim(tmp_path / 'work', config)
+  validate.claim(tmp_path / 'work', config)
   stored = (tmp_path / 'work' / 'config.json').read_bytes()
   assert json.loads(stored)['training']['steps'] == config.training.steps
   # Again, also when it is frozen: nothing changes.
-  settings.claim(tmp_path / 'work', watch.get_config())
-  settings.claim(tmp_path / 'work', ml_collections.FrozenConfigDict(config))
+  validate.claim(tmp_path / 'work', watch.get_config())
+  validate.claim(tmp_path / 'work', ml_collections.FrozenConfigDict(config))
   assert (tmp_path / 'work' / 'config.json').read_bytes() == stored
 
 
@@ -164,12 +165,12 @@ def test_claim_makes_the_workdir_the_configs_own(tmp_path):
   ],
 )
 def test_claim_refuses_the_workdir_of_another(tmp_path, key, value, there):
-  settings.claim(tmp_path, watch.get_config())
+  validate.claim(tmp_path, watch.get_config())
   stored = (tmp_path / 'config.json').read_bytes()
   config = watch.get_config()
   _set(config, key, value)
   with pytest.raises(errors.UserError) as caught:
-    settings.claim(tmp_path, config)
+    validate.claim(tmp_path, config)
   message = str(caught.value)
   assert str(tmp_path) in message
   # That key, and no other.
@@ -180,16 +181,16 @@ def test_claim_refuses_the_workdir_of_another(tmp_path, key, value, there):
 
 
 def test_claim_tells_a_key_that_only_one_has(tmp_path):
-  settings.claim(tmp_path, watch.get_config())
+  validate.claim(tmp_path, watch.get_config())
   config = watch.get_config()
   config.extra = 7
   with pytest.raises(
     errors.UserError, match=r'extra \(there absent, asked for 7\)'
   ):
-    settings.claim(tmp_path, config)
+    validate.claim(tmp_path, config)
 
 
 def test_claim_a_damaged_workdir(tmp_path):
   (tmp_path / 'config.json').write_text('{"seed": ')
   with pytest.raises(errors.UserError, match='is damaged'):
-    settings.claim(tmp_path, watch.get_config())
+    validate.claim(tmp_path, watch.get_config())

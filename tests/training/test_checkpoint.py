@@ -11,8 +11,7 @@ import optax
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.training import checkpoint
-from hybrid_jax.training import state as train_state
+from hybrid_jax.training import checkpoint, train_state
 
 
 def _state(step: int) -> train_state.TrainState:

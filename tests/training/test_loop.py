@@ -6,9 +6,10 @@ import numpy as np
 import optax
 import pytest
 
-from hybrid_jax import errors, sources
-from hybrid_jax.training import checkpoint, loop, losses, steps
-from hybrid_jax.training import state as train_state
+from hybrid_jax import errors
+from hybrid_jax.datasets import sources
+from hybrid_jax.defences import losses
+from hybrid_jax.training import checkpoint, loop, steps, train_state
 
 _TX = optax.adam(0.05)
 

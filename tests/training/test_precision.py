@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from configs import watch
-from hybrid_jax import errors, settings
+from hybrid_jax import errors
 from hybrid_jax.models import cnn1d
-from hybrid_jax.training import precision, state, steps
+from hybrid_jax.study import validate
+from hybrid_jax.training import precision, steps, train_state
 
 _SIAMESE = ml_collections.ConfigDict(
   {'weight': 0.1, 'margin': 10.0, 'balance_pairs': True}
@@ -25,8 +26,8 @@ def _problem():
   pattern = jax.random.normal(keys[1], (3, 1, 32, 6))
   x = pattern[y] + 0.3 * jax.random.normal(keys[2], (48, 1, 32, 6))
   params = model.init(jax.random.key(1), x)['params']
-  tx = state.optimizer(_TRAINING)
-  return model, tx, state.create(params, tx), {'x': x, 'primary': y}
+  tx = train_state.optimizer(_TRAINING)
+  return model, tx, train_state.create(params, tx), {'x': x, 'primary': y}
 
 
 def _trained(name):
@@ -87,4 +88,4 @@ def test_another_dtype_is_refused_before_any_work():
   config = watch.get_config()
   config.model.dtype = 'float16'
   with pytest.raises(errors.UserError, match=r"'float16'.*bfloat16"):
-    settings.check(config, cnn1d.Model.SPLIT_POINTS)
+    validate.check(config, cnn1d.Model.SPLIT_POINTS)

@@ -12,9 +12,9 @@ import optax
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from hybrid_jax import errors, sources
-from hybrid_jax.training import batches, reading
-from hybrid_jax.training import state as train_state
+from hybrid_jax import errors
+from hybrid_jax.datasets import sources
+from hybrid_jax.training import grain_pipeline, runners, train_state
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 def _orders(examples, batch_size, count, shard=None, start=0, workers=0):
   """The indices of the first `count` batches."""
   stream = iter(
-    reading.pipeline(
+    grain_pipeline.pipeline(
       np.asarray,
       examples,
       batch_size,
@@ -94,7 +94,7 @@ def _record(state, batch, key):
 
 
 def _streamed(mesh, workers=0, step=_record, data=None):
-  return batches.Streamed(
+  return runners.Streamed(
     step,
     data or {'x': _Numbers(27), 'label': 3 * np.arange(27)},
     8,

@@ -8,14 +8,13 @@ import optax
 import pytest
 from flax import linen as nn
 
-from hybrid_jax.models import base
-from hybrid_jax.training import state as train_state
-from hybrid_jax.training import steps
+from hybrid_jax.models import split_model
+from hybrid_jax.training import steps, train_state
 
 _CUT = 'first'
 
 
-class Tiny(base.SplitModel):
+class Tiny(split_model.SplitModel):
   """Two dense blocks, so that a step compiles quickly."""
 
   SPLIT_POINTS = ('first', 'second')

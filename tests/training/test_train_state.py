@@ -8,8 +8,7 @@ import optax
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.training import state as train_state
-from hybrid_jax.training import steps
+from hybrid_jax.training import steps, train_state
 
 _POINTS = ('conv1', 'conv2', 'conv3', 'dense1')
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.datasets.builders import recordings
+from hybrid_jax.datasets._recordings import reader
 
 LABELS = (
   'activity',
@@ -33,11 +33,11 @@ def label(
     found: the builder's examples, one a recording.
   """
   if name == 'activity':
-    values, names = [e['activity'] for e in found], recordings.ACTIVITIES
+    values, names = [e['activity'] for e in found], reader.ACTIVITIES
     return np.array(values, np.int32), list(names.values())
   if name == 'gender':
     values = [e['gender'] for e in found]
-    return np.array(values, np.int32), list(recordings.GENDERS)
+    return np.array(values, np.int32), list(reader.GENDERS)
   if name == 'person':
     codes, values = np.unique([e['code'] for e in found], return_inverse=True)
     return values.astype(np.int32), [f'person {code}' for code in codes]

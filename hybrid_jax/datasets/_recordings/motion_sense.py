@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hybrid_jax import errors
-from hybrid_jax.datasets.builders import recordings
+from hybrid_jax.datasets._recordings import reader
 
 SPLIT = 'recordings'
 
@@ -21,7 +21,7 @@ class MotionSense(tfds.core.GeneratorBasedBuilder):
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'As published.'}  # noqa: RUF012
-  MANUAL_DOWNLOAD_INSTRUCTIONS = recordings.ADVICE
+  MANUAL_DOWNLOAD_INSTRUCTIONS = reader.ADVICE
   # TFDS 4.9.10 looks for lists of checksums beside a builder's code, of which
   # there are none here, with a package that it does not require.
   code_path = None
@@ -34,14 +34,12 @@ class MotionSense(tfds.core.GeneratorBasedBuilder):
       features=tfds.features.FeaturesDict(
         {
           'signal': tfds.features.Tensor(
-            shape=(None, len(recordings.CHANNELS)), dtype=np.float32
+            shape=(None, len(reader.CHANNELS)), dtype=np.float32
           ),
-          'activity': tfds.features.ClassLabel(
-            names=list(recordings.ACTIVITIES)
-          ),
+          'activity': tfds.features.ClassLabel(names=list(reader.ACTIVITIES)),
           'trial': np.int32,
           'code': np.int32,
-          'gender': tfds.features.ClassLabel(names=list(recordings.GENDERS)),
+          'gender': tfds.features.ClassLabel(names=list(reader.GENDERS)),
           'age': np.float32,  # years
           'height': np.float32,  # cm
           'weight': np.float32,  # kg
@@ -57,17 +55,17 @@ class MotionSense(tfds.core.GeneratorBasedBuilder):
     return {SPLIT: self._generate_examples(folder)}
 
   def _generate_examples(self, folder):
-    people = recordings.read_people(folder / recordings.PEOPLE)
-    for recording in recordings.find(folder):
+    people = reader.read_people(folder / reader.PEOPLE)
+    for recording in reader.find(folder):
       if recording.code not in people:
         raise errors.UserError(
-          f'{folder / recordings.PEOPLE} has no row of code {recording.code},'
+          f'{folder / reader.PEOPLE} has no row of code {recording.code},'
           f' of whom there is {recording.name}.'
         )
       yield (
         recording.name,
         {
-          'signal': recordings.read_signal(folder / recording.name),
+          'signal': reader.read_signal(folder / recording.name),
           'activity': recording.activity,
           'trial': recording.trial,
           'code': recording.code,

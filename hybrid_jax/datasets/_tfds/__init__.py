@@ -1,4 +1,1 @@
-"""What data sets share: published files found, read and made arrays and folds.
-
-A sub-package, so that nothing in it is taken for a data set by its name.
-"""
+"""Data sets by TFDS: finding, preparing and reading them."""

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax import errors, progress, sources
-from hybrid_jax.datasets.builders import features
+from hybrid_jax import errors, progress
+from hybrid_jax.datasets import sources
+from hybrid_jax.datasets._tfds import features
 
 
 @dataclasses.dataclass(frozen=True)

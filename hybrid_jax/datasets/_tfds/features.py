@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import pictures
+from hybrid_jax.datasets import dataset, image_files
 
 IMAGE, SOUND, NUMBERS = 'image', 'sound', 'numbers'
 MOST_CLASSES = 1000  # of a label without names
@@ -173,7 +172,7 @@ def encode(
   found, codes = np.unique(np.array(values), return_inverse=True)
   if getattr(feature.connector, 'num_classes', None):
     if found[0] < 0:
-      where = base.FOLDS[int(fold[int(np.argmin(codes))])]
+      where = dataset.FOLDS[int(fold[int(np.argmin(codes))])]
       raise errors.UserError(
         f'{feature.key!r} is {found[0]}, no class, of examples of the {where}'
         ' fold: choose other data.splits, where all are labelled.'
@@ -185,10 +184,10 @@ def encode(
       f'{feature.key!r} has {len(found)} different values; a label has at most'
       f' {MOST_CLASSES}. data.min_examples leaves out the rare ones.'
     )
-  trained = np.bincount(codes[fold == base.TRAIN], minlength=len(found)) > 0
+  trained = np.bincount(codes[fold == dataset.TRAIN], minlength=len(found)) > 0
   if not trained.all():
     first = int(np.argmin(trained))
-    where = base.FOLDS[int(fold[int(np.argmax(codes == first))])]
+    where = dataset.FOLDS[int(fold[int(np.argmax(codes == first))])]
     raise errors.UserError(
       f'{str(found[first])!r} of label {feature.key!r} is in the {where} fold,'
       f' and not in training, as are {int((~trained).sum())} of'
@@ -201,7 +200,7 @@ def often(values: Sequence[Any], fold: np.ndarray, least: int) -> np.ndarray:
   """`[n]` bool: whether an example's value is `least` times in training."""
   _, codes = np.unique(np.array(values), return_inverse=True)
   return (
-    np.bincount(codes[fold == base.TRAIN], minlength=codes.max() + 1)[codes]
+    np.bincount(codes[fold == dataset.TRAIN], minlength=codes.max() + 1)[codes]
     >= least
   )
 
@@ -223,7 +222,7 @@ def picture(image: np.ndarray, size: Sequence[int], grey: bool) -> np.ndarray:
     )
   if not grey and (not size or image.shape[:2] == tuple(size)):
     return image
-  library = pictures.library()
+  library = image_files.library()
   drawn = library.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
   if grey:
     drawn = drawn.convert('L')

@@ -7,8 +7,8 @@ from typing import Any
 import ml_collections
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base
-from hybrid_jax.datasets.builders import checking, preparing
+from hybrid_jax.datasets import dataset, value_checks
+from hybrid_jax.datasets._tfds import prepare
 
 
 def make(config: ml_collections.ConfigDict) -> Any:
@@ -20,7 +20,7 @@ def make(config: ml_collections.ConfigDict) -> Any:
   Raises:
     UserError: TFDS has no such data set, or cannot make it.
   """
-  library = preparing.library()
+  library = prepare.library()
   name = config.dataset
   if not name:
     raise errors.UserError(
@@ -28,7 +28,7 @@ def make(config: ml_collections.ConfigDict) -> Any:
     )
   try:
     plain, settings = library.core.naming.parse_builder_name_kwargs(
-      name, data_dir=preparing.data_dir(config.data_dir)
+      name, data_dir=prepare.data_dir(config.data_dir)
     )
     try:
       return library.core.read_only_builder.builder_from_files(
@@ -37,7 +37,7 @@ def make(config: ml_collections.ConfigDict) -> Any:
     except library.core.DatasetNotFoundError:
       return library.builder(
         name,
-        data_dir=preparing.data_dir(config.data_dir),
+        data_dir=prepare.data_dir(config.data_dir),
         file_format='array_record',
       )
   except library.core.DatasetNotFoundError:
@@ -66,15 +66,15 @@ def sources(
     UserError: the data cannot be had, or there is no such split.
   """
   for fold in config.splits:
-    errors.check_known('fold of data.splits', fold, base.FOLDS)
-  given = [config.splits.get(fold, '') for fold in base.FOLDS]
+    errors.check_known('fold of data.splits', fold, dataset.FOLDS)
+  given = [config.splits.get(fold, '') for fold in dataset.FOLDS]
   if any(given) and not all(given):
     raise errors.UserError(
       f'data.splits is {dict(config.splits)}; give all of'
-      f' {", ".join(base.FOLDS)}, or none.'
+      f' {", ".join(dataset.FOLDS)}, or none.'
     )
   try:
-    preparing.prepare(builder)
+    prepare.prepare(builder)
   except errors.UserError:
     raise
   except Exception as e:  # The network's, the builder's, and TensorFlow's.
@@ -82,18 +82,18 @@ def sources(
       f'TFDS cannot prepare {config.dataset!r}: {_one_line(e)}'
     ) from e
   splits = list(builder.info.splits or ())
-  with checking.naming(config.dataset):
+  with value_checks.naming(config.dataset):
     asked = given if any(given) else default_splits(splits)
   try:
     found = builder.as_data_source(
-      split=dict(zip(base.FOLDS, asked, strict=True)), decoders=decoders
+      split=dict(zip(dataset.FOLDS, asked, strict=True)), decoders=decoders
     )
   except Exception as e:
     raise errors.UserError(
       f'TFDS cannot read {", ".join(asked)} of {config.dataset!r}, whose splits'
       f' are {", ".join(splits) or "not known"}: {_one_line(e)}'
     ) from e
-  return [found[fold] for fold in base.FOLDS]
+  return [found[fold] for fold in dataset.FOLDS]
 
 
 def default_splits(splits: Sequence[str]) -> tuple[str, str, str]:

@@ -1,6 +1,6 @@
 """Sends windows of sensor rows to the cloud, and prints its answers.
 
-python -m hybrid_jax.edge_client --bundle=bundle --url=https://cloud:8000
+python -m hybrid_jax.deploy.device --bundle=bundle --url=https://cloud:8000
   --csv=rows.csv --token_file=token
 """
 
@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 
-from hybrid_jax.edge_client import (
+from hybrid_jax.deploy.device import (
   budget,
   bundle,
   client,
@@ -129,7 +129,7 @@ def _underscores(argument):
 
 def _parser():
   parser = argparse.ArgumentParser(
-    prog='python -m hybrid_jax.edge_client',
+    prog='python -m hybrid_jax.deploy.device',
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,
     allow_abbrev=False,

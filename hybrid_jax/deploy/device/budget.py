@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hybrid_jax.edge_client import failures
+from hybrid_jax.deploy.device import failures
 
 _HOUR = 3600.0
 _REMEMBERED = 1 << 14

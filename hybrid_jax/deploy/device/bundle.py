@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.edge_client import failures
-from hybrid_jax.export import device
+from hybrid_jax.deploy.device import failures
+from hybrid_jax.deploy.export import device
 
 _FORMATS = (1, 2)
 

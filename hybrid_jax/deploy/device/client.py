@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hybrid_jax.edge_client import (
+from hybrid_jax.deploy.device import (
   budget,
   bundle,
   connection,
   delivery,
   failures,
-  server,
+  server_metadata,
   windows,
   wire,
 )
@@ -78,7 +78,7 @@ class Client:
         )
     self._taking = threading.Lock()
     self._delivery = delivery.Delivery(
-      server.Server(link, model, edge).infer,
+      server_metadata.Server(link, model, edge).infer,
       edge.labels,
       self.counts,
       retry or delivery.Retry(),

@@ -9,7 +9,7 @@ import ssl
 import threading
 import urllib.parse
 
-from hybrid_jax.edge_client import failures, wire
+from hybrid_jax.deploy.device import failures, wire
 
 _LONGEST = 1 << 20  # Bytes of an answer.
 _LATER = (408, 429, 502, 503, 504)

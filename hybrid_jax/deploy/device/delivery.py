@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hybrid_jax.edge_client import failures, wire
+from hybrid_jax.deploy.device import failures, wire
 
 
 @dataclasses.dataclass(frozen=True)

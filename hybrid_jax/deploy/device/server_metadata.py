@@ -5,7 +5,7 @@ import urllib.parse
 
 import numpy as np
 
-from hybrid_jax.edge_client import bundle, connection, failures, wire
+from hybrid_jax.deploy.device import bundle, connection, failures, wire
 
 
 class Server:

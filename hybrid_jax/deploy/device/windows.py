@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.edge_client import failures
+from hybrid_jax.deploy.device import failures
 
 
 class Windows:

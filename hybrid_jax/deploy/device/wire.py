@@ -10,7 +10,7 @@ import json
 
 import numpy as np
 
-from hybrid_jax.edge_client import failures
+from hybrid_jax.deploy.device import failures
 
 HEADER_LENGTH = 'Inference-Header-Content-Length'
 _INT16 = np.iinfo(np.int16)

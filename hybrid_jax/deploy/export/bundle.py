@@ -8,15 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax import errors, files, sources
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import device, half_files, halves, parity, tflite
-from hybrid_jax.export import manifest as manifests
-from hybrid_jax.export import variants as known
+from hybrid_jax import errors, files
+from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.deploy.export import (
+  device,
+  half_files,
+  manifest,
+  parity,
+  split_functions,
+  tflite,
+  variants,
+)
 from hybrid_jax.report import rows
-from hybrid_jax.stages import base
+from hybrid_jax.study import context
 
-_FORMATS = (1, manifests.FORMAT)
+_FORMATS = (1, manifest.FORMAT)
 NOISE = ('input', 'inside')
 _EXAMPLES = 128  # training windows, by which int8 is scaled
 _WINDOWS = {'float32': 64}  # test windows of the comparison; else
@@ -47,7 +53,7 @@ class Bundle:
 
 
 def write(
-  study: base.Study,
+  study: context.Study,
   split_point: str,
   embedding: str,
   variant: str,
@@ -79,12 +85,12 @@ def write(
     UserError: the row, the variant or the noise is not known, a stage was not
       run, or the files do not equal the network.
   """
-  errors.check_known('variant', variant, known.VARIANTS)
+  errors.check_known('variant', variant, variants.VARIANTS)
   errors.check_known('noise', noise, NOISE)
   if batch < 1:
     raise errors.UserError(f'the batch is {batch}; it must be 1 or more.')
   inside = noise == 'inside'
-  cut = halves.make(study, split_point, embedding)
+  cut = split_functions.make(study, split_point, embedding)
   if inside and (variant != 'float32' or cut.grid is None):
     raise errors.UserError(
       f'noise inside of the edge is for float32 and an embedding with noise,'
@@ -94,7 +100,7 @@ def write(
     rows.gather(study), {'split_point': split_point, 'embedding': embedding}
   )
   seed = study.config.seed
-  made = half_files.examples(cut, some(study, datasets.TRAIN), seed)
+  made = half_files.examples(cut, some(study, dataset.TRAIN), seed)
   network = half_files.network(cut, variant, made, int8_input)
   edge_file = half_files.edge(cut, network)
   cloud_file = half_files.cloud(cut, variant, made)
@@ -104,13 +110,13 @@ def write(
     edge_file,
     half_files.edge(cut, network, rounded=False),
     cloud_file,
-    some(study, datasets.TEST, windows),
+    some(study, dataset.TEST, windows),
     seed,
     exact=variant == 'float32',
   )
   if inside:
     edge_file = half_files.edge(cut, network, inside=True)
-  described = manifests.make(
+  described = manifest.make(
     study, cut, edge_file, cloud_file, row, made.released
   ) | {'variant': variant, 'noise': noise, 'parity': agreement}
   contents = {
@@ -121,7 +127,7 @@ def write(
   if batch > 1:
     name = f'cloud-batch{batch}.tflite'
     contents[name] = half_files.cloud(cut, variant, made, batch)
-    described['cloud_batched'] = manifests.batched(
+    described['cloud_batched'] = manifest.batched(
       described['cloud'], name, contents[name], batch
     )
   contents['manifest.json'] = files.encode_json(described)
@@ -169,7 +175,7 @@ def read(folder: pathlib.Path) -> Bundle:
   return Bundle(folder, manifest, data['edge'], data['cloud'])
 
 
-def some(study: base.Study, fold: int, count: int = _EXAMPLES) -> np.ndarray:
+def some(study: context.Study, fold: int, count: int = _EXAMPLES) -> np.ndarray:
   """At most `count` of a fold's examples, evenly over it, in sensor units."""
   there = np.flatnonzero(study.rows(fold))
   chosen = there[:: max(1, len(there) // count)][:count]

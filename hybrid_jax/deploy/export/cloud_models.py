@@ -7,13 +7,15 @@ import jax.numpy as jnp
 from jax import export as jax_export
 
 from hybrid_jax import errors, files
-from hybrid_jax.export import halves
+from hybrid_jax.deploy.export import split_functions
 
 SIGNATURE = 'infer'
 _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
-def write_saved_model(cut: halves.Halves, folder: pathlib.Path) -> None:
+def write_saved_model(
+  cut: split_functions.Halves, folder: pathlib.Path
+) -> None:
   """A SavedModel: `released [n, d]` to `logits [n, classes]`, any n.
 
   Its signatures are `infer` and `serving_default`, which are the same.
@@ -54,7 +56,7 @@ def write_saved_model(cut: halves.Halves, folder: pathlib.Path) -> None:
   )
 
 
-def write_jax_export(cut: halves.Halves, path: pathlib.Path) -> None:
+def write_jax_export(cut: split_functions.Halves, path: pathlib.Path) -> None:
   """A file that `jax.export.deserialize` reads: StableHLO, weights inside.
 
   It takes `released [n, d]` for any n to `logits [n, classes]`, on CPU, GPU and

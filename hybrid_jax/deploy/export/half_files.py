@@ -14,7 +14,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from hybrid_jax.export import halves, join, tflite, variants
+from hybrid_jax.deploy.export import (
+  concat_tflite,
+  split_functions,
+  tflite,
+  variants,
+)
 
 _DRAWS = 4  # of the noise, for each example
 
@@ -32,7 +37,9 @@ class Examples:
   released: np.ndarray
 
 
-def examples(cut: halves.Halves, windows: np.ndarray, seed: int) -> Examples:
+def examples(
+  cut: split_functions.Halves, windows: np.ndarray, seed: int
+) -> Examples:
   """Training `windows [n, ...]` and what is released of them.
 
   The noise is from a seeded generator: it only shows the range of the sum.
@@ -50,7 +57,7 @@ def examples(cut: halves.Halves, windows: np.ndarray, seed: int) -> Examples:
 
 
 def network(
-  cut: halves.Halves,
+  cut: split_functions.Halves,
   variant: str = 'float32',
   made: Examples | None = None,
   int8_input: bool = False,
@@ -85,10 +92,14 @@ def network(
   )
   if int8_input:
     return body
-  return join.join(tflite.convert(normalized, {'x': shape}, name), body)
+  return concat_tflite.join(
+    tflite.convert(normalized, {'x': shape}, name), body
+  )
 
 
-def input_kinds(cut: halves.Halves, edge_file: bytes) -> dict[str, Any]:
+def input_kinds(
+  cut: split_functions.Halves, edge_file: bytes
+) -> dict[str, Any]:
   """Each input's `shape` and `dtype`, and of 8 bits `scale` and `zero_point`.
 
   What is given is `round(x / scale + zero_point)`, within -128 to 127, with x
@@ -105,7 +116,7 @@ def input_kinds(cut: halves.Halves, edge_file: bytes) -> dict[str, Any]:
 
 
 def edge(
-  cut: halves.Halves,
+  cut: split_functions.Halves,
   network_file: bytes,
   rounded: bool = True,
   inside: bool = False,
@@ -127,11 +138,11 @@ def edge(
     'released',
     drawn=('noise',) if inside else (),
   )
-  return join.join(network_file, tail)
+  return concat_tflite.join(network_file, tail)
 
 
 def cloud(
-  cut: halves.Halves,
+  cut: split_functions.Halves,
   variant: str = 'float32',
   made: Examples | None = None,
   batch: int = 1,

@@ -19,7 +19,7 @@ def run(path: pathlib.Path, threads: int, seconds: float) -> dict[str, float]:
     [
       sys.executable,
       '-m',
-      'hybrid_jax.export.probe',
+      'hybrid_jax.deploy.export.latency_probe',
       str(path),
       f'--threads={threads}',
       f'--seconds={seconds}',

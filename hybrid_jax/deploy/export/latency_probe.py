@@ -1,6 +1,6 @@
 """Times one TFLite file in a process of its own: needs NumPy and LiteRT alone.
 
-    python -m hybrid_jax.export.probe edge.tflite --threads=1
+    python -m hybrid_jax.deploy.export.latency_probe edge.tflite --threads=1
 
 prints one line of JSON: `load_ms`, until the file can be called; `first_ms`,
 the first call; `p50_ms` and `p95_ms` of those after it; `calls`, how many there

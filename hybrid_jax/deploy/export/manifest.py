@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.export import half_files, halves, tflite
+from hybrid_jax.deploy.export import half_files, split_functions, tflite
 from hybrid_jax.report import rows
-from hybrid_jax.stages import base
+from hybrid_jax.study import context
 
 FORMAT = 2
 _MOST_STEPS = 2**15 - 1  # of what crosses the network as int16
 
 
 def make(
-  study: base.Study,
-  cut: halves.Halves,
+  study: context.Study,
+  cut: split_functions.Halves,
   edge_file: bytes,
   cloud_file: bytes,
   row: rows.Row,

@@ -6,13 +6,13 @@ import jax
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.export import half_files, halves, tflite
+from hybrid_jax.deploy.export import half_files, split_functions, tflite
 
 TOLERANCE = 1e-4
 
 
 def check(
-  cut: halves.Halves,
+  cut: split_functions.Halves,
   edge_file: bytes,
   unrounded_file: bytes,
   cloud_file: bytes,

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.models import base as models
-from hybrid_jax.release import base as release
-from hybrid_jax.stages import base
-from hybrid_jax.stages import release as stage
+from hybrid_jax.datasets import dataset
+from hybrid_jax.models import split_model
+from hybrid_jax.release import mechanisms
+from hybrid_jax.study import context
+from hybrid_jax.study.stages import release
 
 GRID_STEPS_PER_SIGMA = 16
 
@@ -31,11 +31,11 @@ class Halves:
     feature_shape: the features' shape at the cut, without its batch.
   """
 
-  model: models.SplitModel
+  model: split_model.SplitModel
   params: Mapping[str, Any]
   split_point: str
-  normalizer: datasets.Normalizer
-  release: release.Release
+  normalizer: dataset.Normalizer
+  release: mechanisms.Release
   example_shape: tuple[int, ...]
   feature_shape: tuple[int, ...]
 
@@ -88,7 +88,9 @@ class Halves:
 
   def network(self) -> Callable[[jax.Array], jax.Array]:
     """The network's input `[1, ...]` to `[1, d]`, before any noise."""
-    params, _ = models.split_params(self.model, self.params, self.split_point)
+    params, _ = split_model.split_params(
+      self.model, self.params, self.split_point
+    )
 
     def run(normalized):
       features = self.model.apply(
@@ -117,7 +119,9 @@ class Halves:
 
   def cloud(self) -> Callable[[jax.Array], jax.Array]:
     """`released [1, d]` to primary `logits [1, classes]`."""
-    _, params = models.split_params(self.model, self.params, self.split_point)
+    _, params = split_model.split_params(
+      self.model, self.params, self.split_point
+    )
 
     def run(released):
       features = self.release.inverse(released).reshape(
@@ -137,7 +141,7 @@ class Halves:
     return inputs
 
 
-def make(study: base.Study, split_point: str, embedding: str) -> Halves:
+def make(study: context.Study, split_point: str, embedding: str) -> Halves:
   """The study's network cut at `split_point`, released as `embedding`.
 
   Raises:
@@ -156,7 +160,7 @@ def make(study: base.Study, split_point: str, embedding: str) -> Halves:
     params=study.params(weights, split_point),
     split_point=split_point,
     normalizer=study.normalizer,
-    release=stage.fitted(study, split_point, embedding, features),
+    release=release.fitted(study, split_point, embedding, features),
     example_shape=study.x.shape[1:],
     feature_shape=features.shape[1:],
   )

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.export import device, leftovers, variants
+from hybrid_jax.deploy.export import device, unsupported_ops, variants
 
 
 def convert(
@@ -80,17 +80,17 @@ def convert(
     try:
       data = converter.convert()
     except Exception as e:  # Its class is not public.
-      refusal = leftovers.explain(e, function, list(inputs.values()))
+      refusal = unsupported_ops.explain(e, function, list(inputs.values()))
       if refusal is None:
         raise
       raise refusal from e
-  leftovers.check(data, function, list(inputs.values()))
+  unsupported_ops.check(data, function, list(inputs.values()))
   return data
 
 
 def operations(data: bytes) -> list[str]:
   """The names of a TFLite file's operations, each once, sorted."""
-  return sorted({op for op, _ in leftovers.operators(data)})
+  return sorted({op for op, _ in unsupported_ops.operators(data)})
 
 
 def runner(
@@ -139,7 +139,7 @@ def input_kinds(data: bytes) -> dict[str, dict[str, Any]]:
 
 def least_version(data: bytes) -> str:
   """The least runtime that the file says it needs, in TensorFlow's numbers."""
-  model = leftovers.schema().Model.GetRootAs(data, 0)
+  model = unsupported_ops.schema().Model.GetRootAs(data, 0)
   for i in range(model.MetadataLength()):
     entry = model.Metadata(i)
     if entry.Name() == b'min_runtime_version':

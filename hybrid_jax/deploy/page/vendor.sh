@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches LiteRT.js into vendor/, once: bash hybrid_jax/serving/page/vendor.sh
+# Fetches LiteRT.js into vendor/, once: bash hybrid_jax/deploy/page/vendor.sh
 #
 # npm checks every file by the hashes in package-lock.json, and runs no script of
 # any package. Afterwards the page needs no network but its own server.

@@ -10,14 +10,14 @@ import prometheus_client
 from starlette import applications, exceptions, requests, responses, routing
 
 import hybrid_jax
-from hybrid_jax.serving import (
-  batches,
+from hybrid_jax.deploy.server import (
   body,
   guard,
-  half,
-  pages,
+  http_error,
+  loaded_half,
+  micro_batches,
+  page_files,
   protocol,
-  refused,
 )
 
 _VERSION = '1'
@@ -59,11 +59,11 @@ class Service:
 
   def __init__(
     self,
-    cloud: half.CloudHalf,
+    cloud: loaded_half.CloudHalf,
     name: str = 'cloud',
     limits: Limits | None = None,
     token: str | None = None,
-    page: pages.Page | None = None,
+    page: page_files.Page | None = None,
   ):
     """Nothing runs before the application's start.
 
@@ -87,7 +87,7 @@ class Service:
       registry=self._registry,
       buckets=cloud.sizes,
     )
-    self._batches = batches.Batches(
+    self._batches = micro_batches.Batches(
       cloud,
       cloud.sizes[-1],
       self._limits.max_queue,
@@ -102,7 +102,7 @@ class Service:
       routes=[*self._routes(), *(page.routes() if page else ())],
       lifespan=self.lifespan,
       exception_handlers={
-        refused.Refused: guard.told,
+        http_error.Refused: guard.told,
         exceptions.HTTPException: guard.told,
         Exception: guard.told,
       },
@@ -156,11 +156,11 @@ class Service:
     model = request.path_params['model']
     version = request.path_params.get('version', _VERSION)
     if model != self._name:
-      raise refused.Refused(
+      raise http_error.Refused(
         f'there is no such model; this server has {self._name!r}.', 404
       )
     if version != _VERSION:
-      raise refused.Refused(
+      raise http_error.Refused(
         f'{self._name!r} has no such version; it has {_VERSION!r}.', 404
       )
 
@@ -215,9 +215,9 @@ class Service:
   async def _infer(self, request: requests.Request) -> responses.Response:
     self._check(request)
     if not self.ready:
-      raise refused.Refused('the server is ending.', 503, _BUSY)
+      raise http_error.Refused('the server is ending.', 503, _BUSY)
     if self.in_flight >= self._limits.max_concurrency:
-      raise refused.Refused(
+      raise http_error.Refused(
         f'{self.in_flight} requests are being answered; try again later.',
         503,
         _BUSY,
@@ -234,7 +234,7 @@ class Service:
         self._cloud.wanted,
       )
       if self._limits.grid_only and not self._cloud.on_grid(asked.array):
-        raise refused.Refused(
+        raise http_error.Refused(
           f'{self._cloud.given.name!r} is not on the grid: the edge half of'
           ' this bundle did not make it.'
         )
@@ -242,7 +242,9 @@ class Service:
     finally:
       self.in_flight -= 1
     if not np.isfinite(logits).all():
-      raise refused.Refused('the vector is so large that its logits overflow.')
+      raise http_error.Refused(
+        'the vector is so large that its logits overflow.'
+      )
     content, headers = protocol.answer(
       self._name, _VERSION, asked, self._cloud.wanted, logits
     )

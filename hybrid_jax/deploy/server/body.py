@@ -4,7 +4,7 @@ import asyncio
 
 from starlette import requests
 
-from hybrid_jax.serving import refused
+from hybrid_jax.deploy.server import http_error
 
 # An answer sent while the client still writes may be lost with the connection,
 # so that much more of an over-long body is read, and dropped, before it.
@@ -28,7 +28,7 @@ async def read(
       of a form.
   """
   _check_headers(request)
-  too_long = refused.Refused(
+  too_long = http_error.Refused(
     f'the body is longer than {max_bytes} bytes.', 413, _CLOSE
   )
   fits = int(request.headers.get('content-length', '0')) <= max_bytes
@@ -47,11 +47,11 @@ async def read(
           break
   except TimeoutError:
     if fits:
-      raise refused.Refused(
+      raise http_error.Refused(
         f'the body was not there after {seconds:g} s.', 408, _CLOSE
       ) from None
   except requests.ClientDisconnect:
-    raise refused.Refused('the body was cut off.', 400, _CLOSE) from None
+    raise http_error.Refused('the body was cut off.', 400, _CLOSE) from None
   if not fits:
     raise too_long
   return b''.join(chunks)
@@ -60,12 +60,12 @@ async def read(
 def _check_headers(request):
   encoding = request.headers.get('content-encoding', 'identity')
   if encoding.lower() != 'identity':
-    raise refused.Refused('compressed bodies are not read.', 415)
+    raise http_error.Refused('compressed bodies are not read.', 415)
   # A page in a browser can send forms and plain text to any server unasked.
   kind = request.headers.get('content-type', 'application/json')
   kind = kind.partition(';')[0].strip().lower()
   if kind not in ('application/json', 'application/octet-stream'):
-    raise refused.Refused(
+    raise http_error.Refused(
       'Content-Type must be application/json or application/octet-stream.',
       415,
     )

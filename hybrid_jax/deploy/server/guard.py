@@ -8,10 +8,10 @@ import time
 import prometheus_client
 from starlette import exceptions, requests, responses, types
 
-from hybrid_jax.serving import refused
+from hybrid_jax.deploy.server import http_error
 
 _OPEN = ('/v2/health/live', '/v2/health/ready')  # For probes without a token.
-_LOG = logging.getLogger('hybrid_jax.serving')
+_LOG = logging.getLogger('hybrid_jax.deploy.server')
 
 
 class Guard:
@@ -104,7 +104,7 @@ async def told(
   request: requests.Request, error: Exception
 ) -> responses.Response:
   """The answer to an exception: `{"error": "..."}` and its status."""
-  if isinstance(error, refused.Refused):
+  if isinstance(error, http_error.Refused):
     return _error(error.message, error.status, error.headers)
   if isinstance(error, exceptions.HTTPException):
     return _error(error.detail, error.status_code, error.headers)

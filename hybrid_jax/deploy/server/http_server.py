@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http import h11_impl
 
 from hybrid_jax import errors
-from hybrid_jax.serving import addresses, app
+from hybrid_jax.deploy.server import addresses, app
 
 _SEND_SECONDS = 5  # For the last answers to be sent, after the drain.
 
@@ -167,7 +167,7 @@ def _listen(address: addresses.Address) -> socket.socket:
 
 def _set_up_log() -> None:
   """Sends the access log to standard error, and nothing of it elsewhere."""
-  log = logging.getLogger('hybrid_jax.serving')
+  log = logging.getLogger('hybrid_jax.deploy.server')
   handler = logging.StreamHandler(sys.stderr)
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
   log.handlers[:] = [handler]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hybrid_jax.serving import refused
+from hybrid_jax.deploy.server import http_error
 
 
 @dataclasses.dataclass
@@ -80,7 +80,7 @@ class Batches:
       refused.Refused: with status 503, where the queue is full.
     """
     if len(self._waiting) >= self._max_queue:
-      raise refused.Refused(
+      raise http_error.Refused(
         f'{self._max_queue} vectors are waiting already; try again later.',
         503,
         {'Retry-After': '1'},

@@ -8,7 +8,7 @@ from starlette import requests, responses, routing
 
 from hybrid_jax import errors, files
 
-HERE = pathlib.Path(__file__).parent / 'page'
+HERE = pathlib.Path(__file__).parents[1] / 'page'
 
 _TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -96,7 +96,7 @@ class Page:
 def load(
   folder: str | os.PathLike, bundle: str | os.PathLike, model: str
 ) -> Page:
-  """The page of what `hybrid_jax.live.prepare` wrote.
+  """The page of what `hybrid_jax.study.live.prepare` wrote.
 
   Args:
     folder: that it wrote.

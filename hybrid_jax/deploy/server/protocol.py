@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.serving import numbers, refused
+from hybrid_jax.deploy.server import http_error, tensor_data
 
-_Bad = refused.Refused  # With status 400.
+_Bad = http_error.Refused  # With status 400.
 HEADER_LENGTH = 'Inference-Header-Content-Length'
 _FLOATS = {'FP32': np.dtype('<f4')}
 _STEPS = {'INT16': np.dtype('<i2'), 'INT8': np.dtype('i1')}
@@ -94,9 +94,9 @@ def parse(
   if size is None and rest:
     raise _Bad(f'{len(rest)} bytes after the JSON belong to no input.')
   if size is None:
-    array = numbers.from_json(entry['data'], given.shape, kind)
+    array = tensor_data.from_json(entry['data'], given.shape, kind)
   else:
-    array = numbers.from_bytes(rest, size, given.name, given.shape, kind)
+    array = tensor_data.from_bytes(rest, size, given.name, given.shape, kind)
   if array.size != math.prod(given.shape):
     raise _Bad(
       f'{given.name!r} has {array.size} numbers; {list(given.shape)} has'

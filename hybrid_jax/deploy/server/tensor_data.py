@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.serving import refused
+from hybrid_jax.deploy.server import http_error
 
-_Bad = refused.Refused  # With status 400.
+_Bad = http_error.Refused  # With status 400.
 _SHOWN = 40  # How much of what a client sent is given back.
 
 

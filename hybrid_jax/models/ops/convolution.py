@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from hybrid_jax.ops import depthwise
+from hybrid_jax.models.ops import depthwise
 
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
 

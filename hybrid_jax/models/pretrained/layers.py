@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.pretrained import layout, names
+from hybrid_jax.models.pretrained import layout, names
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.pretrained import names, readers
+from hybrid_jax.models.pretrained import names, readers
 
 HWIO, OIHW = 'HWIO', 'OIHW'
 

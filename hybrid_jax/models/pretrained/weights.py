@@ -16,7 +16,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.pretrained import layers, layout, names, readers
+from hybrid_jax.models.pretrained import layers, layout, names, readers
 
 MODELS = ('vgg16',)
 DEFAULTS: dict[str, Any] = {

@@ -6,28 +6,28 @@ from concurrent import futures
 import threadpoolctl
 
 from hybrid_jax import files, progress
-from hybrid_jax.audit import base as audit
-from hybrid_jax.distributed import processes
-from hybrid_jax.stages import base, problems
+from hybrid_jax.audit import measurement
+from hybrid_jax.study import context, problems
+from hybrid_jax.training import distributed
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Writes `results/MEASURE/TARGET.json`; those that are done are kept.
 
   The processes of a distributed run share out the targets, by all of them
   rather than by those that are left, which they would see at other times.
   """
   asked = {
-    target: audit.asked(study.config.attack, split_point)
+    target: measurement.asked(study.config.attack, split_point)
     for target, split_point in _targets(study)
   }
-  shared = processes.share(sorted(asked, key=lambda t: -len(asked[t])))
+  shared = distributed.share(sorted(asked, key=lambda t: -len(asked[t])))
   tasks = [(m, t) for t in asked if t in shared for m in asked[t]]
   left = [t for t in tasks if not study.result(*t).exists()]
   if not left:
     return
   # Found before the threads start, since they would each find it anew.
-  study.data, study.x, study.model, study.params(base.SIMPLE)
+  study.data, study.x, study.model, study.params(context.SIMPLE)
   # Those with most to measure first, so that none of them is alone in the end;
   # of equals the later, which have noise and take longer.
   count = collections.Counter(target for _, target in left)
@@ -59,7 +59,9 @@ def run(study: base.Study) -> None:
 
 def _targets(study):
   """Each target's name and split point; controls at none of them."""
-  controls = [(f'control-{name}', audit.NOWHERE) for name in problems.CONTROLS]
+  controls = [
+    (f'control-{name}', measurement.NOWHERE) for name in problems.CONTROLS
+  ]
   return controls + [(f'{p}-{name}', p) for p, name in study.targets]
 
 
@@ -70,20 +72,22 @@ def _attack(study, target, measures, bar):
     if split_point == 'control'
     else problems.of_row(study, split_point, name)
   )
-  config = audit.at(
+  config = measurement.at(
     study.config.attack,
-    audit.NOWHERE if split_point == 'control' else split_point,
+    measurement.NOWHERE if split_point == 'control' else split_point,
   )
   for measure in measures:
-    found = audit.measure(measure, problem, config, study.config.seed)
-    if measure == audit.LEAKAGE and len(problem.fold) < len(study.data.fold):
+    found = measurement.take(measure, problem, config, study.config.seed)
+    if measure == measurement.LEAKAGE and len(problem.fold) < len(
+      study.data.fold
+    ):
       # Inputs that are not in memory are attacked in part.
       found = {
         k: figures | {'examples': len(problem.fold)}
         for k, figures in found.items()
       }
     files.write_json(study.result(measure, target), found)
-    shown = found if measure == audit.LEAKAGE else {}
+    shown = found if measure == measurement.LEAKAGE else {}
     bar.advance(
       1,
       last=f'{measure} of {target}',

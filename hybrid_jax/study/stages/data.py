@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
-from hybrid_jax import errors, files, progress, settings, sources
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax import errors, files, progress
+from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.release import pca
-from hybrid_jax.stages import base
+from hybrid_jax.study import context, validate
 from hybrid_jax.training import augmentation
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Writes `results/data.json`: shapes, class counts by fold, normalization.
 
   Raises:
@@ -24,14 +24,14 @@ def run(study: base.Study) -> None:
   _check_folds(study)
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {
-    name: int(study.rows(i).sum()) for i, name in enumerate(datasets.FOLDS)
+    name: int(study.rows(i).sum()) for i, name in enumerate(dataset.FOLDS)
   }
   counts = {
     label: {
       fold: np.bincount(
         values[study.rows(i)], minlength=len(names[label])
       ).tolist()
-      for i, fold in enumerate(datasets.FOLDS)
+      for i, fold in enumerate(dataset.FOLDS)
     }
     for label, values in data.labels().items()
   }
@@ -61,7 +61,7 @@ def run(study: base.Study) -> None:
 def _check_folds(study):
   """Utility is chosen and told by folds that have every primary class."""
   data = study.data
-  for i, fold in enumerate(datasets.FOLDS):
+  for i, fold in enumerate(dataset.FOLDS):
     there = np.unique(data.primary[study.rows(i)])
     missing = sorted(set(range(len(data.primary_names))) - set(there.tolist()))
     if missing:
@@ -85,12 +85,12 @@ def _how_read(x, config):
 
 def _check_sizes(study):
   """Refuses now what a later stage would refuse after minutes of training."""
-  train = int(study.rows(datasets.TRAIN).sum())
+  train = int(study.rows(dataset.TRAIN).sum())
   for split_point in study.split_points:
     most = min(math.prod(study.feature_shape(split_point)), train)
     study.check_memory(split_point)
     for name in ('reduced_dim', 'bottleneck_dim'):
-      dim = settings.at(study.config.release[name], split_point)
+      dim = validate.at(study.config.release[name], split_point)
       pca.check_dim(dim, most, split_point, name)
   for group in ('training', 'siamese', 'defend'):
     size = study.config[group].batch_size

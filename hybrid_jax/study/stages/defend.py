@@ -6,28 +6,32 @@ import jax
 import ml_collections
 import numpy as np
 
-from hybrid_jax import plugins, settings, sources
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.distributed import processes
-from hybrid_jax.models import base as models
+from hybrid_jax import plugins
+from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.models import split_model
 from hybrid_jax.release import bottleneck
-from hybrid_jax.stages import base
-from hybrid_jax.training import augmentation, loop, steps
-from hybrid_jax.training import state as train_state
+from hybrid_jax.study import context, validate
+from hybrid_jax.training import (
+  augmentation,
+  distributed,
+  loop,
+  steps,
+  train_state,
+)
 
 WARM = 'warm'
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Trains those defences whose weights an embedding asks for."""
   for split_point, name in study.targets:
     weights = study.config.release.embeddings[name].weights
-    if weights not in (base.SIMPLE, base.SIAMESE):
+    if weights not in (context.SIMPLE, context.SIAMESE):
       defend(study, weights, split_point, seed=0)
 
 
 def defend(
-  study: base.Study, defence: str, split_point: str, seed: int
+  study: context.Study, defence: str, split_point: str, seed: int
 ) -> None:
   """Trains one defence, or goes on from its newest checkpoint.
 
@@ -38,7 +42,7 @@ def defend(
   config = study.config.defend
   folder = study.run_folder(defence, split_point, seed)
   done = folder / 'checkpoints' / f'{config.steps:08d}.json'
-  if processes.agreed(done.exists()):
+  if distributed.agreed(done.exists()):
     return
   start = study.undefended(defence, split_point)
   warm = _warm(study, split_point, seed)
@@ -49,12 +53,12 @@ def _warm(study, split_point, seed):
   config = ml_collections.ConfigDict(study.config.defend)
   config.steps = config.every = config.warm_steps
   start = study.undefended('noise_alone', split_point)
-  features = study.features(base.SIMPLE, split_point)
-  train_rows = study.rows(datasets.TRAIN)
+  features = study.features(context.SIMPLE, split_point)
+  train_rows = study.rows(dataset.TRAIN)
   flat = features[train_rows].reshape(
     -1, math.prod(study.feature_shape(split_point))
   )
-  start['network'] = study.params(base.SIMPLE)
+  start['network'] = study.params(context.SIMPLE)
   start['bottleneck'] = bottleneck.fit(flat, study.config.release, split_point)
   trained = _fit(
     study, 'noise_alone', split_point, seed, start, config, label=WARM
@@ -64,12 +68,12 @@ def _warm(study, split_point, seed):
 
 def _fit(study, defence, split_point, seed, params, config, label=None):
   """Runs the one loop, validating on fresh noise."""
-  data, rows = study.data, study.rows(datasets.TRAIN)
-  held = study.rows(datasets.VALIDATION)
+  data, rows = study.data, study.rows(dataset.TRAIN)
+  held = study.rows(dataset.VALIDATION)
   tx = train_state.defence_optimizer(config)
   name, _, weight = defence.partition('@')
   made = plugins.load('defence', name).make(config)
-  weight = float(weight or settings.at(config.weight[name], split_point))
+  weight = float(weight or validate.at(config.weight[name], split_point))
   step = steps.make_defence_step(
     study.trainable,
     tx,
@@ -98,9 +102,9 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
 
   def evaluate(params):
     key = study.key('defend', 'validation')
-    clean = models.in_blocks(sent, params, sources.take(study.x, held))
+    clean = split_model.in_blocks(sent, params, sources.take(study.x, held))
     noisy = clean + np.asarray(jax.random.normal(key, clean.shape))
-    found = models.in_blocks(answers, params, noisy)
+    found = split_model.in_blocks(answers, params, noisy)
     return {'validation_accuracy': float((found == data.primary[held]).mean())}
 
   batch = {

@@ -6,13 +6,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from hybrid_jax import files, progress
-from hybrid_jax.export import bundle, cost, half_files, halves
-from hybrid_jax.models import base as models
+from hybrid_jax.deploy.export import (
+  bundle,
+  half_files,
+  operation_counts,
+  split_functions,
+)
+from hybrid_jax.models import split_model
 from hybrid_jax.report import rows
-from hybrid_jax.stages import base
+from hybrid_jax.study import context
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Writes `bundle/`, and `results/export.json` with the cost of every cut."""
   table = rows.gather(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
@@ -25,7 +30,7 @@ def run(study: base.Study) -> None:
   ) as bar:
     for split_point in study.split_points:
       embedding = embedding_at(study, split_point, point)
-      cut = halves.make(study, split_point, embedding)
+      cut = split_functions.make(study, split_point, embedding)
       if split_point == point['split_point']:
         manifest = bundle.write(
           study, split_point, embedding, 'float32', folder
@@ -48,24 +53,24 @@ def run(study: base.Study) -> None:
 
 
 def embedding_at(
-  study: base.Study, split_point: str, point: Mapping[str, str]
+  study: context.Study, split_point: str, point: Mapping[str, str]
 ) -> str:
   """The recommended one, or the study's last that this cut has."""
   there = [n for n in study.embeddings if split_point in study.points(n)]
   return point['embedding'] if point['embedding'] in there else there[-1]
 
 
-def count(cut: halves.Halves) -> dict[str, int]:
+def count(cut: split_functions.Halves) -> dict[str, int]:
   """What both halves hold, compute and send, counted in the network."""
-  edge_params, cloud_params = models.split_params(
+  edge_params, cloud_params = split_model.split_params(
     cut.model, cut.params, cut.split_point
   )
   inputs = [jnp.zeros(shape) for shape in cut.edge_inputs().values()]
   return {
-    'edge_parameters': cost.parameters(edge_params),
-    'cloud_parameters': cost.parameters(cloud_params),
-    'edge_multiply_adds': cost.multiply_adds(cut.edge(), *inputs),
-    'cloud_multiply_adds': cost.multiply_adds(
+    'edge_parameters': operation_counts.parameters(edge_params),
+    'cloud_parameters': operation_counts.parameters(cloud_params),
+    'edge_multiply_adds': operation_counts.multiply_adds(cut.edge(), *inputs),
+    'cloud_multiply_adds': operation_counts.multiply_adds(
       cut.cloud(), jnp.zeros((1, cut.dim))
     ),
     'released_numbers': cut.dim,

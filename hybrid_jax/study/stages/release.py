@@ -8,14 +8,14 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import files, progress
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import utility
-from hybrid_jax.models import base as models
-from hybrid_jax.release import base as release
-from hybrid_jax.stages import base
+from hybrid_jax.models import split_model
+from hybrid_jax.release import mechanisms
+from hybrid_jax.study import context
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Writes `released/*.npz`, and each one's utility; what is there is kept."""
   with progress.Progress(
     'release', len(study.targets), unit='embedding'
@@ -30,8 +30,8 @@ def run(study: base.Study) -> None:
 
 
 def fitted(
-  study: base.Study, split_point: str, embedding: str, features: np.ndarray
-) -> release.Release:
+  study: context.Study, split_point: str, embedding: str, features: np.ndarray
+) -> mechanisms.Release:
   """The embedding's release, fitted on the training fold's features.
 
   A setting of `config.release` that the embedding has too is the embedding's.
@@ -43,14 +43,14 @@ def fitted(
       own[name] = asked[name]
   trained = (
     {}
-    if asked.weights in (base.SIMPLE, base.SIAMESE)
+    if asked.weights in (context.SIMPLE, context.SIAMESE)
     else {
       'bottleneck': study.defended(asked.weights, split_point)['bottleneck']
     }
   )
-  return release.fit(
+  return mechanisms.fit_release(
     asked.mechanisms,
-    features[study.rows(datasets.TRAIN)],
+    features[study.rows(dataset.TRAIN)],
     own,
     split_point,
     trained,
@@ -68,7 +68,7 @@ def _release(study, split_point, name, features):
     'recording': study.data.recording,
     'fold': study.data.fold,
   }
-  train = clean[study.rows(datasets.TRAIN)].astype(np.float64)
+  train = clean[study.rows(dataset.TRAIN)].astype(np.float64)
   rms = float(np.sqrt(np.mean(np.square(train - train.mean(axis=0)))))
   sigma = 0.0
   if scale is not None:
@@ -94,18 +94,18 @@ def _release(study, split_point, name, features):
           features,
           i,
         )
-        for i, fold in enumerate(datasets.FOLDS)
-        if i != datasets.TRAIN
+        for i, fold in enumerate(dataset.FOLDS)
+        if i != dataset.TRAIN
       },
     },
   )
 
 
 def utility_of(
-  study: base.Study,
+  study: context.Study,
   split_point: str,
   params: Any,
-  made: release.Release,
+  made: mechanisms.Release,
   features: np.ndarray,
   fold: int,
 ) -> dict[str, float]:
@@ -113,7 +113,7 @@ def utility_of(
   rows = study.rows(fold)
   shape = features.shape[1:]
   draws = 1 if made.noise_scale() is None else study.config.attack.draws
-  key = study.key('utility', split_point, datasets.FOLDS[fold])
+  key = study.key('utility', split_point, dataset.FOLDS[fold])
   clean = made.transform(jnp.asarray(features[rows]))
   noisy = made.add_noise(jnp.broadcast_to(clean, (draws, *clean.shape)), key)
 
@@ -123,7 +123,7 @@ def utility_of(
       {'params': params}, rebuilt, split_point, method='cloud'
     )
 
-  logits = models.in_blocks(
+  logits = split_model.in_blocks(
     jax.jit(cloud),
     params,
     np.asarray(noisy).reshape(-1, clean.shape[1]),

@@ -2,10 +2,10 @@
 
 from hybrid_jax import files, progress
 from hybrid_jax.report import page, rows, tables
-from hybrid_jax.stages import base, problems
+from hybrid_jax.study import context, problems
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Writes `metrics.json` and `report.html`, and prints the table."""
   table = rows.gather(study)
   controls = rows.controls(study, problems.CONTROLS)

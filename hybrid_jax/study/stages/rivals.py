@@ -6,30 +6,28 @@ import numpy as np
 from scipy import stats
 
 from hybrid_jax import files, progress
-from hybrid_jax.adversaries import base as adversaries
+from hybrid_jax.attacks import adversary
 from hybrid_jax.audit import leakage
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.distributed import processes
-from hybrid_jax.metrics import ceiling as ceilings
-from hybrid_jax.metrics import front
-from hybrid_jax.release import base as release
-from hybrid_jax.release import noise
+from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import bayes_ceiling, front
+from hybrid_jax.release import mechanisms, noise
 from hybrid_jax.report import rows
-from hybrid_jax.stages import base, defend
-from hybrid_jax.stages import release as releases
+from hybrid_jax.study import context
+from hybrid_jax.study.stages import defend, release
+from hybrid_jax.training import distributed
 
 # What is compared, over all sensitive labels: the worst.
 Point = dict
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Trains every method and seed, and writes `results/rivals.json`.
 
   Each is released with several multiples of the noise that it was trained with,
   which gives every method its own curve of utility against leakage.
   """
   config = study.config.get('rivals')
-  if not config or processes.agreed(study.result('rivals').exists()):
+  if not config or distributed.agreed(study.result('rivals').exists()):
     return
   if config.split_point not in study.split_points:
     progress.say(f'rivals: the study does not cut at {config.split_point}')
@@ -37,7 +35,7 @@ def run(study: base.Study) -> None:
   tasks = [(m, seed) for seed in range(config.seeds) for m in methods(study)]
   for method, seed in tasks:
     defend.defend(study, method, config.split_point, seed)
-  shared = processes.share(tasks)
+  shared = distributed.share(tasks)
   with (
     progress.Progress('rivals', len(shared), unit='method') as bar,
     futures.ThreadPoolExecutor(study.config.attack.workers) as pool,
@@ -46,14 +44,14 @@ def run(study: base.Study) -> None:
     for future in futures.as_completed(waiting):
       found = future.result()
       bar.advance(1, last=f'{found[0]["method"]}, seed {found[0]["seed"]}')
-  processes.barrier('audited')
-  if not processes.is_first():
+  distributed.barrier('audited')
+  if not distributed.is_first():
     return
   points = [p for task in tasks for p in _audit(study, *task)]
   files.write_json(study.result('rivals'), summarise(study, points))
 
 
-def methods(study: base.Study) -> tuple[str, ...]:
+def methods(study: context.Study) -> tuple[str, ...]:
   """The methods, each as `NAME`, or `NAME@WEIGHT` for another than its own."""
   own = study.config.defend.weight
   return tuple(
@@ -75,9 +73,9 @@ def _audit(study, method, seed):
   for multiple in config.noise:
     dim = trained['bottleneck'].shift.shape[0]
     scale = multiple * np.eye(dim, dtype=np.float32)
-    made = release.Release((trained['bottleneck'], noise.Noise(scale=scale)))
+    made = mechanisms.Release((trained['bottleneck'], noise.Noise(scale=scale)))
     clean = np.asarray(made.transform(features))
-    problem = adversaries.Problem(
+    problem = adversary.Problem(
       clean=clean,
       noise_scale=scale,
       primary=study.data.primary,
@@ -92,18 +90,18 @@ def _audit(study, method, seed):
         'seed': seed,
         'noise': multiple,
         'utility': {
-          name: releases.utility_of(
+          name: release.utility_of(
             study, config.split_point, trained['network'], made, features, fold
           )['value']
-          for fold, name in enumerate(datasets.FOLDS)
-          if fold != datasets.TRAIN
+          for fold, name in enumerate(dataset.FOLDS)
+          if fold != dataset.TRAIN
         },
         'leakage': leakage.quick(
           problem, config.adversaries, study.config.attack, seed
         ),
-        'bits': ceilings.gaussian_bits(
-          clean[study.rows(datasets.TEST)] / multiple,
-          study.data.primary[study.rows(datasets.TEST)],
+        'bits': bayes_ceiling.gaussian_bits(
+          clean[study.rows(dataset.TEST)] / multiple,
+          study.data.primary[study.rows(dataset.TEST)],
         ),
       }
     )
@@ -121,11 +119,11 @@ def advantage(found: dict, fold: str) -> float:
   return max(0.0, rows.worst_advantage(found, fold))
 
 
-def summarise(study: base.Study, points: list[Point]) -> dict:
+def summarise(study: context.Study, points: list[Point]) -> dict:
   """Means over seeds, the front, hypervolumes, and the operating points."""
   config = study.config
   simple = study.read(
-    'release', f'{config.rivals.split_point}-{base.SIMPLE}', stage='release'
+    'release', f'{config.rivals.split_point}-{context.SIMPLE}', stage='release'
   )
   wanted = simple['validation']['value'] - config.recommend.utility_loss
   table: list[dict] = []
@@ -204,7 +202,7 @@ def interval(values: list[float]) -> dict[str, float]:
 
 
 def _name(row):
-  return base.defence_name(row['method'])
+  return context.defence_name(row['method'])
 
 
 def _least(rows):

@@ -2,21 +2,20 @@
 
 import ml_collections
 
-from hybrid_jax import settings
-from hybrid_jax.stages import base, train
-from hybrid_jax.training import augmentation, steps
-from hybrid_jax.training import state as train_state
+from hybrid_jax.study import context, validate
+from hybrid_jax.study.stages import train
+from hybrid_jax.training import augmentation, steps, train_state
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Starts each from the trained network, or from its newest checkpoint."""
   config = study.config.siamese
-  params = study.params(base.SIMPLE)
+  params = study.params(context.SIMPLE)
   for split_point in study.split_points:
     tx = study.optimizer(config)
     loss = ml_collections.ConfigDict(
       {
-        name: settings.at(config[name], split_point)
+        name: validate.at(config[name], split_point)
         for name in ('weight', 'margin', 'balance_pairs')
       }
     )

@@ -4,16 +4,15 @@ from typing import Any
 
 import jax
 
-from hybrid_jax import progress, sources
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.models import base as models
-from hybrid_jax.pretrained import base as pretrained
-from hybrid_jax.stages import base
-from hybrid_jax.training import augmentation, loop, steps
-from hybrid_jax.training import state as train_state
+from hybrid_jax import progress
+from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.models import split_model
+from hybrid_jax.models.pretrained import weights
+from hybrid_jax.study import context
+from hybrid_jax.training import augmentation, loop, steps, train_state
 
 
-def run(study: base.Study) -> None:
+def run(study: context.Study) -> None:
   """Trains, or goes on from the newest checkpoint; nothing once it is done."""
   tx = study.optimizer(study.config.training)
   params = first_params(study)
@@ -24,13 +23,13 @@ def run(study: base.Study) -> None:
       study.trainable, tx, augmentation.make(study.config.augment)
     ),
     train_state.create(params, tx),
-    base.SIMPLE,
+    context.SIMPLE,
   )
 
 
-def first_params(study: base.Study) -> dict[str, Any]:
+def first_params(study: context.Study) -> dict[str, Any]:
   """What training starts from: fresh parameters, or weights from a file."""
-  params, summary = pretrained.from_config(
+  params, summary = weights.from_config(
     study.config.model.pretrained,
     study.initial_params(),
     study.config.model.name,
@@ -40,9 +39,9 @@ def first_params(study: base.Study) -> dict[str, Any]:
   return params
 
 
-def data(study: base.Study) -> dict[str, Any]:
+def data(study: context.Study) -> dict[str, Any]:
   """The training fold, as the loop takes it."""
-  train = study.rows(datasets.TRAIN)
+  train = study.rows(dataset.TRAIN)
   return {
     'x': sources.take(study.x, train),
     'primary': study.data.primary[train],
@@ -51,12 +50,12 @@ def data(study: base.Study) -> dict[str, Any]:
 
 def fit(study, settings, step, state, weights: str, split_point: str = ''):
   """Runs the one loop on the training fold, validating after each chunk."""
-  held = study.rows(datasets.VALIDATION)
+  held = study.rows(dataset.VALIDATION)
   held_x, held_y = sources.take(study.x, held), study.data.primary[held]
   whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x).argmax(-1))
 
   def evaluate(params):
-    answers = models.in_blocks(whole, params, held_x)
+    answers = split_model.in_blocks(whole, params, held_x)
     return {'validation_accuracy': float((answers == held_y).mean())}
 
   label = f'{weights} {split_point}'.strip()

@@ -10,7 +10,8 @@ import itertools
 
 import ml_collections
 
-from hybrid_jax import errors, plugins, settings
+from hybrid_jax import errors, plugins
+from hybrid_jax.study import validate
 
 MAPPINGS = ('auto', 'map', 'vmap')
 
@@ -105,7 +106,7 @@ def check(config: ml_collections.ConfigDict) -> None:
     'split point of the sweep', asked.split_point, model.SPLIT_POINTS
   )
   for training in trainings(config):
-    settings.check(config_of(config, training), model.SPLIT_POINTS)
+    validate.check(config_of(config, training), model.SPLIT_POINTS)
 
 
 def config_of(

@@ -6,17 +6,19 @@ import jax
 import ml_collections
 import numpy as np
 
-from hybrid_jax import files, sources, vectors
+from hybrid_jax import files
+from hybrid_jax.attacks import released_vectors
 from hybrid_jax.audit import leakage
-from hybrid_jax.datasets import base as datasets
+from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.metrics import front
-from hybrid_jax.models import base as models
-from hybrid_jax.stages import base, rivals
-from hybrid_jax.sweep import grid
+from hybrid_jax.models import split_model
+from hybrid_jax.study import context
+from hybrid_jax.study.stages import rivals
+from hybrid_jax.study.sweep import grid
 
 
 def measure(
-  config: ml_collections.ConfigDict, study: base.Study, point: grid.Point
+  config: ml_collections.ConfigDict, study: context.Study, point: grid.Point
 ) -> dict[str, Any]:
   """A point's row: its place in the grid, `utility`, `leakage`, `advantage`.
 
@@ -35,7 +37,7 @@ def measure(
     'release', f'{split_point}-{point.embedding}', stage='release'
   )
   found = leakage.quick(
-    vectors.read(
+    released_vectors.read(
       study.released_path(split_point, point.embedding),
       study.config.attack.draws,
     ),
@@ -51,26 +53,26 @@ def measure(
     'margin': point.training.margin,
     'noise': point.noise,
     'sigma': released['sigma'],
-    'utility': {fold: released[fold] for fold in datasets.FOLDS[1:]},
+    'utility': {fold: released[fold] for fold in dataset.FOLDS[1:]},
     'leakage': found,
     'advantage': {
-      fold: rivals.advantage(found, fold) for fold in datasets.FOLDS[1:]
+      fold: rivals.advantage(found, fold) for fold in dataset.FOLDS[1:]
     },
   }
   files.write_json(path, row)
   return row
 
 
-def whole_accuracy(study: base.Study) -> dict[str, float]:
+def whole_accuracy(study: context.Study) -> dict[str, float]:
   """The simple network's accuracy, uncut, on validation and test."""
   whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x))
   out = {}
-  for fold in (datasets.VALIDATION, datasets.TEST):
+  for fold in (dataset.VALIDATION, dataset.TEST):
     rows = study.rows(fold)
-    answers = models.in_blocks(
-      whole, study.params(base.SIMPLE), sources.take(study.x, rows)
+    answers = split_model.in_blocks(
+      whole, study.params(context.SIMPLE), sources.take(study.x, rows)
     )
-    out[datasets.FOLDS[fold]] = float(
+    out[dataset.FOLDS[fold]] = float(
       (answers.argmax(-1) == study.data.primary[rows]).mean()
     )
   return out

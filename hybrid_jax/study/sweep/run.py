@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, progress, settings
-from hybrid_jax import study as studies
-from hybrid_jax.stages import base, data, release, siamese
-from hybrid_jax.sweep import grid, networks, points, together
+from hybrid_jax import errors, files, progress
+from hybrid_jax.study import context, runner, validate
+from hybrid_jax.study.stages import data, release, siamese
+from hybrid_jax.study.sweep import grid, networks, points
+from hybrid_jax.training import vmapped_training
 
 
 def run(
@@ -35,11 +36,11 @@ def run(
     UserError: see `grid.check` and `networks.open_studies`.
   """
   grid.check(config)
-  settings.claim(workdir, config)
+  validate.claim(workdir, config)
   opened = networks.open_studies(config, workdir)
   data.run(opened[0])
   networks.train_simple(opened, config.sweep.mapping)
-  if not all(networks.is_trained(s, base.SIAMESE) for s in opened):
+  if not all(networks.is_trained(s, context.SIAMESE) for s in opened):
     _train(config, opened, workdir, alone)
   for study in opened:
     release.run(study)
@@ -84,10 +85,10 @@ def run_one(
     raise errors.UserError(
       f'there is no point {index}; the grid has 0 to {len(every) - 1}.'
     )
-  settings.claim(workdir, config)
+  validate.claim(workdir, config)
   point = every[index]
   name = point.training.name
-  study = studies.run(
+  study = runner.run(
     grid.config_of(config, point.training),
     workdir / 'alone' / name,
     ('data', 'train', 'siamese', 'release'),
@@ -110,7 +111,7 @@ def run_one(
           study.params(weights, config.sweep.split_point),
           other.params(weights, config.sweep.split_point),
         )
-        for weights in (base.SIMPLE, base.SIAMESE)
+        for weights in (context.SIMPLE, context.SIAMESE)
       },
     }
   return {'row': row, 'difference': difference}
@@ -134,7 +135,7 @@ def _train(config, opened, workdir, alone):
   began, worked = time.perf_counter(), time.process_time()
   trained = networks.train_siamese(opened, config.sweep.mapping)
   for study, state in zip(opened, trained.states, strict=True):
-    networks.save(study, base.SIAMESE, state)
+    networks.save(study, context.SIAMESE, state)
   seconds = time.perf_counter() - began
   work = time.process_time() - worked
   progress.say(f'siamese: {len(opened)} networks together, {trained}')
@@ -157,7 +158,9 @@ def _train(config, opened, workdir, alone):
       'work_ratio': work / (count * work_each),
       'run_ratio': trained.run_seconds / (count * run_each),
       'compile_seconds': trained.compile_seconds,
-      'mapping': 'vmap' if together.is_vmapped(config.sweep.mapping) else 'map',
+      'mapping': 'vmap'
+      if vmapped_training.is_vmapped(config.sweep.mapping)
+      else 'map',
       'backend': jax.default_backend(),
       'difference': max(
         apart(r['params'], trained.states[r['index']].params) for r in repeated
@@ -182,5 +185,5 @@ def _alone(config, study, index):
       'loop_seconds': seconds,
       'loop_work': work,
       'run_seconds': lone.run_seconds,
-      'params': own.params(base.SIAMESE, config.sweep.split_point),
+      'params': own.params(context.SIAMESE, config.sweep.split_point),
     }

@@ -10,13 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.edge_client import bundle as bundles
-from hybrid_jax.export import halves, tflite
+from hybrid_jax.datasets import dataset
+from hybrid_jax.deploy.device import bundle
+from hybrid_jax.deploy.export import split_functions, tflite
 from hybrid_jax.models import cnn1d
-from hybrid_jax.release import base as release
-from hybrid_jax.release import noise
-from tests.serving import servers
+from hybrid_jax.release import mechanisms, noise
+from tests.deploy.server import servers
 
 GRID = 1 / 16
 SCALE = np.float32(2.0)
@@ -27,7 +26,7 @@ class Exported:
   """A folder, and its halves in JAX."""
 
   folder: pathlib.Path
-  cut: halves.Halves
+  cut: split_functions.Halves
 
   def cloud_file(self, released):
     """By LiteRT's own signature."""
@@ -41,12 +40,12 @@ def exported(tmp_path_factory) -> Exported:
   folder = tmp_path_factory.mktemp('bundle')
   model = cnn1d.Model(classes=3, widths=(4, 4, 4), dense=6)
   params = model.init(jax.random.key(0), jnp.zeros((1, 1, 32, 2)))['params']
-  cut = halves.Halves(
+  cut = split_functions.Halves(
     model=model,
     params=params,
     split_point='dense1',
-    normalizer=datasets.Normalizer(np.zeros(2), np.ones(2)),
-    release=release.Release((noise.Noise(scale=SCALE * jnp.eye(6)),)),
+    normalizer=dataset.Normalizer(np.zeros(2), np.ones(2)),
+    release=mechanisms.Release((noise.Noise(scale=SCALE * jnp.eye(6)),)),
     example_shape=(1, 32, 2),
     feature_shape=(6,),
   )
@@ -107,9 +106,9 @@ class Edge:
 
 
 @pytest.fixture
-def edge() -> bundles.Bundle:
+def edge() -> bundle.Bundle:
   """Windows of four rows of two channels; needs no file."""
-  return bundles.Bundle(
+  return bundle.Bundle(
     edge=Edge(),
     window_shape=(1, 4, 2),
     dim=3,

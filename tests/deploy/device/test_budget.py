@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid_jax.edge_client import budget, failures
+from hybrid_jax.deploy.device import budget, failures
 
 
 def _window(value):

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from hybrid_jax.edge_client import bundle, failures
+from hybrid_jax.deploy.device import bundle, failures
 
 WINDOW = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 32, 2)
 

@@ -7,14 +7,14 @@ import traceback
 import numpy as np
 import pytest
 
-from hybrid_jax.edge_client import (
+from hybrid_jax.deploy.device import (
   budget,
   client,
   connection,
   delivery,
   failures,
 )
-from tests.edge_client import stub
+from tests.deploy.device import stub
 
 ROWS = np.arange(240, dtype=np.float32).reshape(120, 2)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trustme
 
-from hybrid_jax.edge_client import (
+from hybrid_jax.deploy.device import (
   __main__,
   bundle,
   client,
@@ -18,7 +18,7 @@ from hybrid_jax.edge_client import (
   failures,
 )
 from tests import studies
-from tests.serving import servers
+from tests.deploy.server import servers
 
 ROWS = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
 TOKEN = 'a-token-of-some-length'
@@ -31,11 +31,14 @@ TOPS = sys.stdlib_module_names | {
   'numpy', 'ai_edge_litert', 'backports', 'flatbuffers', 'google', 'ml_dtypes',
   'tqdm', 'typing_extensions',
 }
-OURS = ('hybrid_jax', 'hybrid_jax.export', 'hybrid_jax.export.device')
+OURS = (
+  'hybrid_jax', 'hybrid_jax.deploy', 'hybrid_jax.deploy.export',
+  'hybrid_jax.deploy.export.device',
+)
 
 class Bare:
   def find_spec(self, name, path=None, target=None):
-    ours = name in OURS or (name + '.').startswith('hybrid_jax.edge_client.')
+    ours = name in OURS or (name + '.').startswith('hybrid_jax.deploy.device.')
     if not ours and name.split('.')[0] not in TOPS:
       raise ImportError(f'{name} is not there', name=name)
 
@@ -48,7 +51,7 @@ else:
   raise AssertionError('the environment is not bare')
 import runpy
 
-runpy.run_module('hybrid_jax.edge_client', run_name='__main__')
+runpy.run_module('hybrid_jax.deploy.device', run_name='__main__')
 """
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid_jax.edge_client import failures, windows
+from hybrid_jax.deploy.device import failures, windows
 
 ROWS = np.arange(24, dtype=np.float32).reshape(12, 2)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hybrid_jax.edge_client import wire
+from hybrid_jax.deploy.device import wire
 
 
 @pytest.mark.parametrize(

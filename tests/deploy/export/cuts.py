@@ -4,11 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import halves
+from hybrid_jax.datasets import dataset
+from hybrid_jax.deploy.export import split_functions
 from hybrid_jax.models import cnn1d
-from hybrid_jax.release import base as release
-from hybrid_jax.release import noise, pca
+from hybrid_jax.release import mechanisms, noise, pca
 
 DIM = 4
 WINDOW = (1, 32, 2)
@@ -16,7 +15,7 @@ WINDOW = (1, 32, 2)
 MEAN, STD = np.float32([0.5, -3.0]), np.float32([0.1, 10.0])
 
 
-def make(noisy: bool = True) -> halves.Halves:
+def make(noisy: bool = True) -> split_functions.Halves:
   """Cut at `dense1`, reduced to `DIM` numbers, with noise or none."""
   model = cnn1d.Model(classes=3, widths=(16, 32, 32), dense=16)
   params = model.init(jax.random.key(0), jnp.zeros((1, *WINDOW)))['params']
@@ -29,12 +28,12 @@ def make(noisy: bool = True) -> halves.Halves:
   ]
   if noisy:
     chain.append(noise.Noise(scale=scale()))
-  return halves.Halves(
+  return split_functions.Halves(
     model=model,
     params=params,
     split_point='dense1',
-    normalizer=datasets.Normalizer(MEAN, STD),
-    release=release.Release(tuple(chain)),
+    normalizer=dataset.Normalizer(MEAN, STD),
+    release=mechanisms.Release(tuple(chain)),
     example_shape=WINDOW,
     feature_shape=(16,),
   )

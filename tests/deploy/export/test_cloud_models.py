@@ -6,8 +6,8 @@ import pytest
 from jax import export as jax_export
 
 from hybrid_jax import errors
-from hybrid_jax.export import cloud_models
-from tests.export import cuts
+from hybrid_jax.deploy.export import cloud_models
+from tests.deploy.export import cuts
 
 
 @pytest.fixture(scope='module')

@@ -9,8 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from hybrid_jax import errors, study
-from hybrid_jax.export import bundle, device, halves, tflite
+from hybrid_jax import errors
+from hybrid_jax.deploy.export import bundle, device, split_functions, tflite
+from hybrid_jax.study import runner
 from tests import studies
 
 pytest.importorskip('tensorflow')
@@ -89,7 +90,7 @@ def test_the_edge_file_holds_no_cloud_weights(exported):
 def test_noise_is_shaped_to_the_stated_covariance(exported):
   workdir, asked = exported
   manifest = _manifest(workdir)
-  cut = halves.make(asked, 'dense1', 'noisy_reduced_siamese')
+  cut = split_functions.make(asked, 'dense1', 'noisy_reduced_siamese')
   run = tflite.runner((workdir / 'bundle/edge.tflite').read_bytes())
   x = asked.data.x[:1]
   silent = run(x=x, noise=np.zeros(6))
@@ -178,10 +179,10 @@ def test_a_work_directory_has_its_config(exported, tmp_path):
   assert asked.config.model.options.widths == (32, 64, 64)
   assert asked.split_points == ('dense1',)
   with pytest.raises(errors.UserError, match='no work directory'):
-    study.open_study(tmp_path)
+    runner.open_study(tmp_path)
   (tmp_path / 'config.json').write_text('{"seed": 0}')
   with pytest.raises(errors.UserError, match='no config of a study'):
-    study.open_study(tmp_path)
+    runner.open_study(tmp_path)
 
 
 def test_any_row_in_any_variant_from_the_command_line(exported, tmp_path):
@@ -215,7 +216,7 @@ def test_any_row_in_any_variant_from_the_command_line(exported, tmp_path):
   # What the manifest says of the files, found again without its code.
   edge, cut = (
     device.Edge(tmp_path / 'b'),
-    halves.make(asked, 'dense1', 'reduced'),
+    split_functions.make(asked, 'dense1', 'reduced'),
   )
   cloud = device.Half(tmp_path / 'b', 'cloud')
   test = np.flatnonzero(asked.rows(2))

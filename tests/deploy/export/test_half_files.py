@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.export import half_files, tflite, variants
-from tests.export import cuts
+from hybrid_jax.deploy.export import half_files, tflite, variants
+from tests.deploy.export import cuts
 
 pytest.importorskip('tensorflow')
 

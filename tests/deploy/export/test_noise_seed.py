@@ -11,7 +11,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from hybrid_jax.export import device
+from hybrid_jax.deploy.export import device
 
 litert = pytest.importorskip('ai_edge_litert.interpreter')
 schema = pytest.importorskip('ai_edge_litert.schema_py_generated')

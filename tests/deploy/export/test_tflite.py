@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from hybrid_jax import errors
-from hybrid_jax.export import join, tflite
+from hybrid_jax.deploy.export import concat_tflite, tflite
 
 pytest.importorskip('tensorflow')
 
@@ -71,7 +71,7 @@ def parts():
 
 
 def test_the_join_is_one_after_the_other(parts):
-  run = tflite.runner(join.join(*parts))
+  run = tflite.runner(concat_tflite.join(*parts))
   x, shift = np.float32([[0.3, -2.0, 1.1]]), np.float32([1, 2, 3, 4])
   matrix = np.arange(12.0).reshape(3, 4) / 12
   wanted = np.round(np.tanh(x @ matrix) * 8) + shift
@@ -81,7 +81,7 @@ def test_the_join_is_one_after_the_other(parts):
 def test_a_joined_file_is_laid_out_as_the_schema_asks(parts):
   from ai_edge_litert import schema_py_generated as schema
 
-  data = join.join(*parts)
+  data = concat_tflite.join(*parts)
   model = schema.Model.GetRootAs(data, 0)
   whole = np.frombuffer(data, np.uint8)
   sizes = []
@@ -101,4 +101,4 @@ def test_a_joined_file_is_laid_out_as_the_schema_asks(parts):
 def test_what_does_not_fit_is_not_joined(parts):
   first, second = parts
   with pytest.raises(ValueError, match='takes no'):
-    join.join(second, first)
+    concat_tflite.join(second, first)

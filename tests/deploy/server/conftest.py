@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import halves, tflite
+from hybrid_jax.datasets import dataset
+from hybrid_jax.deploy.export import split_functions, tflite
 from hybrid_jax.models import cnn1d
-from hybrid_jax.release import base as release
-from hybrid_jax.release import pca
-from tests.serving import servers
+from hybrid_jax.release import mechanisms, pca
+from tests.deploy.server import servers
 
 LABELS = ['sit', 'walk', 'run']
 
@@ -25,7 +24,7 @@ class Bundle:
   """A folder, and its cloud half in JAX."""
 
   folder: pathlib.Path
-  cut: halves.Halves
+  cut: split_functions.Halves
 
   def vectors(self, count, seed=0):
     """Float32 `[count, 1, d]` on the grid of a sixteenth."""
@@ -51,12 +50,12 @@ def _cut(split_point, feature_shape, dim):
     mean=jnp.linspace(-1, 1, size),
     components=jnp.asarray(rows[:dim], jnp.float32),
   )
-  return halves.Halves(
+  return split_functions.Halves(
     model=model,
     params=params,
     split_point=split_point,
-    normalizer=datasets.Normalizer(np.zeros(2), np.ones(2)),
-    release=release.Release((mechanism,)),
+    normalizer=dataset.Normalizer(np.zeros(2), np.ones(2)),
+    release=mechanisms.Release((mechanism,)),
     example_shape=(1, 32, 2),
     feature_shape=feature_shape,
   )

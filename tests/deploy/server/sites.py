@@ -13,12 +13,11 @@ import sklearn.neural_network
 import sklearn.pipeline
 import sklearn.preprocessing
 
-from hybrid_jax import live_attacker
-from hybrid_jax.datasets import base as datasets
-from hybrid_jax.export import halves, tflite
+from hybrid_jax.datasets import dataset
+from hybrid_jax.deploy.export import split_functions, tflite
 from hybrid_jax.models import cnn1d
-from hybrid_jax.release import base as release
-from hybrid_jax.release import noise, pca
+from hybrid_jax.release import mechanisms, noise, pca
+from hybrid_jax.study import live_attacker
 
 LABELS = ['sit', 'walk', 'run']
 CHANNELS = [
@@ -31,7 +30,7 @@ TIME, PEOPLE, SESSION = 32, 3, 8
 
 @dataclasses.dataclass
 class Site:
-  """A folder as `hybrid_jax.live.prepare` writes it.
+  """A folder as `hybrid_jax.study.live.prepare` writes it.
 
   Attributes:
     folder: for `--page`; its `bundle` is for `--bundle`.
@@ -42,7 +41,7 @@ class Site:
   """
 
   folder: pathlib.Path
-  cut: halves.Halves
+  cut: split_functions.Halves
   live: dict
   windows: np.ndarray
   attackers: dict
@@ -119,12 +118,12 @@ def _cuts():
   )
   added = noise.Noise(scale=0.2 * jnp.eye(4))
   return tuple(
-    halves.Halves(
+    split_functions.Halves(
       model=model,
       params=params,
       split_point='dense1',
-      normalizer=datasets.Normalizer(np.zeros(6), np.ones(6)),
-      release=release.Release(chain),
+      normalizer=dataset.Normalizer(np.zeros(6), np.ones(6)),
+      release=mechanisms.Release(chain),
       example_shape=(1, TIME, 6),
       feature_shape=(8,),
     )

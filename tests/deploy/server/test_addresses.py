@@ -3,7 +3,7 @@
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.serving import addresses
+from hybrid_jax.deploy.server import addresses
 
 
 @pytest.mark.parametrize(

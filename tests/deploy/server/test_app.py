@@ -8,8 +8,8 @@ import httpx
 import numpy as np
 import pytest
 
-from hybrid_jax.serving import app, half
-from tests.serving import servers
+from hybrid_jax.deploy.server import app, loaded_half
+from tests.deploy.server import servers
 
 TOKEN = 'a-token-of-some-length'
 GOOD = servers.request([0.0625, -1, 2, 0])
@@ -33,7 +33,7 @@ class Held:
 
 @pytest.fixture(scope='module')
 def cloud(bundle):
-  return half.CloudHalf(bundle.folder, 4)
+  return loaded_half.CloudHalf(bundle.folder, 4)
 
 
 def _run(service, use):
@@ -245,7 +245,9 @@ def test_a_failure_tells_no_numbers(cloud, caplog):
   assert found.json() == {'error': 'the server failed.'}
   # Without what the client logs.
   log = '\n'.join(
-    r.getMessage() for r in caplog.records if r.name == 'hybrid_jax.serving'
+    r.getMessage()
+    for r in caplog.records
+    if r.name == 'hybrid_jax.deploy.server'
   )
   assert 'RuntimeError in ' in log
   assert 'POST infer 500' in log

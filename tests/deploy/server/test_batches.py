@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from hybrid_jax.serving import batches, refused
+from hybrid_jax.deploy.server import http_error, micro_batches
 
 
 class Slow:
@@ -46,7 +46,7 @@ async def _ask(queue, values):
 def test_what_waits_runs_together_and_each_gets_its_own():
   async def main():
     slow, seen = Slow(), []
-    queue = batches.Batches(slow, 4, 100, 0, seen.append)
+    queue = micro_batches.Batches(slow, 4, 100, 0, seen.append)
     queue.start()
     tasks = await _ask(queue, [0])
     await _until(lambda: slow.sizes == [1])  # It runs; the others gather.
@@ -66,7 +66,7 @@ def test_the_wait_is_bounded_and_ends_when_all_are_there():
   async def main():
     slow = Slow()
     slow.let.set()
-    queue = batches.Batches(slow, 2, 100, 0.2)
+    queue = micro_batches.Batches(slow, 2, 100, 0.2)
     queue.start()
     started = time.monotonic()
     await queue.infer(_row(1))
@@ -83,12 +83,12 @@ def test_the_wait_is_bounded_and_ends_when_all_are_there():
 def test_a_full_queue_refuses():
   async def main():
     slow = Slow()
-    queue = batches.Batches(slow, 1, 2, 0)
+    queue = micro_batches.Batches(slow, 1, 2, 0)
     queue.start()
     tasks = await _ask(queue, [0])
     await _until(lambda: slow.sizes == [1])
     tasks += await _ask(queue, [1, 2])
-    with pytest.raises(refused.Refused) as error:
+    with pytest.raises(http_error.Refused) as error:
       await queue.infer(_row(3))
     assert error.value.status == 503
     assert error.value.headers == {'Retry-After': '1'}
@@ -103,7 +103,7 @@ def test_a_full_queue_refuses():
 def test_an_error_or_a_leaver_does_not_end_the_worker():
   async def main():
     slow = Slow()
-    queue = batches.Batches(slow, 1, 10, 0)
+    queue = micro_batches.Batches(slow, 1, 10, 0)
     queue.start()
     gone, bad, good = await _ask(queue, [0, -1, 1])
     await _until(lambda: slow.sizes == [1])
@@ -120,7 +120,7 @@ def test_an_error_or_a_leaver_does_not_end_the_worker():
 def test_stopping_cancels_what_waits():
   async def main():
     slow = Slow()
-    queue = batches.Batches(slow, 1, 10, 0)
+    queue = micro_batches.Batches(slow, 1, 10, 0)
     (task,) = await _ask(queue, [0])  # The worker was never started.
     await queue.stop()
     with pytest.raises(asyncio.CancelledError):

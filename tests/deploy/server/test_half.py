@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.serving import half
+from hybrid_jax.deploy.server import loaded_half
 from tests import studies
 
 _BARE = """
 import sys
-from hybrid_jax.serving import app, half, server
-cloud = half.CloudHalf(sys.argv[1], 4)
+from hybrid_jax.deploy.server import app, http_server, loaded_half
+cloud = loaded_half.CloudHalf(sys.argv[1], 4)
 app.Service(cloud)
 print(cloud(__import__('numpy').ones((1, 4), 'float32')).shape)
 found = {'jax', 'jaxlib', 'flax', 'tensorflow', 'scipy'} & set(sys.modules)
@@ -24,7 +24,7 @@ assert not found, found
 
 
 def test_dense_halves_run_together_and_exactly(bundle):
-  cloud = half.CloudHalf(bundle.folder, 8)
+  cloud = loaded_half.CloudHalf(bundle.folder, 8)
   assert cloud.sizes == [1, 2, 4, 8]
   vectors = bundle.vectors(7)
   together = cloud(vectors[:, 0])
@@ -35,7 +35,7 @@ def test_dense_halves_run_together_and_exactly(bundle):
 
 
 def test_other_halves_equal_the_file_one_by_one(early):
-  cloud = half.CloudHalf(early.folder, 8)
+  cloud = loaded_half.CloudHalf(early.folder, 8)
   assert cloud.sizes == [1]
   for vector in early.vectors(3):
     found = cloud(vector)
@@ -44,18 +44,18 @@ def test_other_halves_equal_the_file_one_by_one(early):
 
 
 def test_a_batch_that_changes_a_bit_is_not_run(bundle, monkeypatch):
-  run = half._Runner.__call__
+  run = loaded_half._Runner.__call__
 
   def inexact(self, x):
     out = run(self, x)
     return np.nextafter(out, np.inf) if len(x) == 4 else out
 
-  monkeypatch.setattr(half._Runner, '__call__', inexact)
-  assert half.CloudHalf(bundle.folder, 8).sizes == [1, 2]
+  monkeypatch.setattr(loaded_half._Runner, '__call__', inexact)
+  assert loaded_half.CloudHalf(bundle.folder, 8).sizes == [1, 2]
 
 
 def test_facts_are_those_of_the_manifest(bundle):
-  cloud = half.CloudHalf(bundle.folder)
+  cloud = loaded_half.CloudHalf(bundle.folder)
   assert cloud.sizes == [1]
   assert cloud.given.describe() == {
     'name': 'released',
@@ -73,14 +73,14 @@ def test_without_a_grid_floats_alone_are_taken(bundle, tmp_path):
   manifest = json.loads((bundle.folder / 'manifest.json').read_text())
   shutil.copy(bundle.folder / 'cloud.tflite', tmp_path)
   (tmp_path / 'manifest.json').write_text(json.dumps(manifest | {'grid': None}))
-  cloud = half.CloudHalf(tmp_path)
+  cloud = loaded_half.CloudHalf(tmp_path)
   assert cloud.given.grid is None
   assert cloud.facts['wire_datatypes'] == ['FP32']
   assert 'grid' not in cloud.facts
 
 
 def test_what_is_on_the_grid(bundle):
-  cloud = half.CloudHalf(bundle.folder)
+  cloud = loaded_half.CloudHalf(bundle.folder)
   on = np.array([[0, -0.0625, 3.125, 4096.0625]], np.float32)
   assert cloud.on_grid(on)
   assert not cloud.on_grid(on + np.float32(0.01))
@@ -130,17 +130,17 @@ def test_a_wrong_manifest_is_one_error(bundle, tmp_path, path, value, told):
   shutil.copy(bundle.folder / 'cloud.tflite', tmp_path)
   (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
   with pytest.raises(errors.UserError, match=told):
-    half.CloudHalf(tmp_path)
+    loaded_half.CloudHalf(tmp_path)
 
 
 def test_a_wrong_folder_is_one_error(bundle, tmp_path):
   with pytest.raises(errors.UserError, match=r'^could not read'):
-    half.CloudHalf(tmp_path)
+    loaded_half.CloudHalf(tmp_path)
   (tmp_path / 'manifest.json').write_text('{')
   with pytest.raises(errors.UserError, match='is damaged'):
-    half.CloudHalf(tmp_path)
+    loaded_half.CloudHalf(tmp_path)
   # Without a hash to go by, what is no TFLite file is told by LiteRT.
   (tmp_path / 'manifest.json').write_text('{"cloud": {}}')
   (tmp_path / 'cloud.tflite').write_bytes(b'nothing' * 100)
   with pytest.raises(errors.UserError, match='no TFLite file'):
-    half.CloudHalf(tmp_path)
+    loaded_half.CloudHalf(tmp_path)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tritonclient.http as triton
 
-from tests.serving import servers
+from tests.deploy.server import servers
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from hybrid_jax.export import device
-from hybrid_jax.serving import pages
-from tests.serving import servers, sites
+from hybrid_jax.deploy.export import device
+from hybrid_jax.deploy.server import page_files
+from tests.deploy.server import servers, sites
 
 sync_api = pytest.importorskip('playwright.sync_api')
 pytest.importorskip('tensorflow')
@@ -19,8 +19,8 @@ _CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 pytestmark = [
   pytest.mark.skipif(_CHROMIUM is None, reason='there is no Chromium'),
   pytest.mark.skipif(
-    not (pages.HERE / 'vendor/stamp').exists(),
-    reason=f'LiteRT.js is not there: bash {pages.HERE}/vendor.sh',
+    not (page_files.HERE / 'vendor/stamp').exists(),
+    reason=f'LiteRT.js is not there: bash {page_files.HERE}/vendor.sh',
   ),
 ]
 _FLAGS = (

@@ -8,7 +8,7 @@ import pytest
 from starlette import applications
 
 from hybrid_jax import errors
-from hybrid_jax.serving import guard, pages
+from hybrid_jax.deploy.server import guard, page_files
 
 _WASM = '/page/vendor/litert_wasm_internal.wasm'
 
@@ -18,14 +18,14 @@ def here(tmp_path, monkeypatch):
   """The page's folder, with files of LiteRT.js that are none."""
   folder = tmp_path / 'page'
   (folder / 'vendor').mkdir(parents=True)
-  for path in pages.HERE.iterdir():
+  for path in page_files.HERE.iterdir():
     if path.is_file():
       (folder / path.name).write_bytes(path.read_bytes())
-  for name in (*pages._VENDORED, 'stamp'):
+  for name in (*page_files._VENDORED, 'stamp'):
     (folder / 'vendor' / name).write_bytes(b'\0asm')
   packed = folder / 'vendor' / 'litert_wasm_internal.wasm.gz'
   packed.write_bytes(b'\x1f\x8b')
-  monkeypatch.setattr(pages, 'HERE', folder)
+  monkeypatch.setattr(page_files, 'HERE', folder)
   return folder
 
 
@@ -46,7 +46,7 @@ def prepared(tmp_path):
 @pytest.fixture
 def site(here, prepared):
   """The page's routes behind a guard that wants a token."""
-  page = pages.load(prepared, prepared / 'bundle', 'mine')
+  page = page_files.load(prepared, prepared / 'bundle', 'mine')
   return guard.Guard(
     applications.Starlette(routes=page.routes()),
     prometheus_client.CollectorRegistry(),
@@ -159,17 +159,17 @@ def test_what_is_missing_is_named_with_its_remedy(here, prepared):
   bundle = prepared / 'bundle'
   (prepared / 'windows.f32').unlink()
   with pytest.raises(errors.UserError, match=r'windows.f32: .*launch.live'):
-    pages.load(prepared, bundle, 'cloud')
+    page_files.load(prepared, bundle, 'cloud')
   (here / 'vendor' / 'wasm-utils.js').unlink()
   with pytest.raises(errors.UserError, match=r'bash .*page/vendor.sh'):
-    pages.load(prepared, bundle, 'cloud')
+    page_files.load(prepared, bundle, 'cloud')
 
 
 def test_another_bundle_is_refused(here, prepared):
   bundle = prepared / 'bundle'
   (bundle / 'edge.tflite').write_bytes(b'another')
   with pytest.raises(errors.UserError, match='prepared for an edge half'):
-    pages.load(prepared, bundle, 'cloud')
+    page_files.load(prepared, bundle, 'cloud')
   (bundle / 'edge.tflite').unlink()
   with pytest.raises(errors.UserError, match=r'has no edge.tflite'):
-    pages.load(prepared, bundle, 'cloud')
+    page_files.load(prepared, bundle, 'cloud')

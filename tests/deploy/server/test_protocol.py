@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hybrid_jax.serving import protocol, refused
+from hybrid_jax.deploy.server import http_error, protocol
 
 GIVEN = protocol.Tensor('released', (1, 2))
 WANTED = protocol.Tensor('logits', (1, 3))
@@ -94,7 +94,7 @@ def test_floats_are_taken_beside_integers():
   ],
 )
 def test_integers_that_do_not_fit(given, datatype, data, told):
-  with pytest.raises(refused.Refused) as error:
+  with pytest.raises(http_error.Refused) as error:
     _parse(
       {'inputs': [ENTRY | {'datatype': datatype, 'data': data}]}, given=given
     )
@@ -111,7 +111,7 @@ def test_integers_that_do_not_fit(given, datatype, data, told):
   ],
 )
 def test_bytes_of_integers_that_do_not_fit(datatype, size, sent, told):
-  with pytest.raises(refused.Refused) as error:
+  with pytest.raises(http_error.Refused) as error:
     _binary(bytes(sent), size, GRID, datatype=datatype)
   assert told in error.value.message
 
@@ -188,7 +188,7 @@ def test_answers_by_hand():
   ],
 )
 def test_an_input_that_does_not_fit(changes, told):
-  with pytest.raises(refused.Refused) as error:
+  with pytest.raises(http_error.Refused) as error:
     _parse({'inputs': [ENTRY | changes]})
   assert told in error.value.message
   assert error.value.status == 400
@@ -215,7 +215,7 @@ def test_an_input_that_does_not_fit(changes, told):
   ],
 )
 def test_a_body_that_does_not_fit(body, length, told):
-  with pytest.raises(refused.Refused) as error:
+  with pytest.raises(http_error.Refused) as error:
     protocol.parse(body, length, GIVEN, WANTED)
   assert told in error.value.message
 
@@ -232,7 +232,7 @@ def test_a_body_that_does_not_fit(body, length, told):
   ],
 )
 def test_bytes_that_do_not_fit(rest, size, told):
-  with pytest.raises(refused.Refused) as error:
+  with pytest.raises(http_error.Refused) as error:
     _binary(rest, size)
   assert told in error.value.message
 
@@ -248,11 +248,11 @@ def test_bytes_that_do_not_fit(rest, size, told):
   ],
 )
 def test_an_output_that_does_not_fit(more):
-  with pytest.raises(refused.Refused):
+  with pytest.raises(http_error.Refused):
     _parse({'inputs': [ENTRY]} | more)
 
 
 def test_bytes_after_json_belong_to_an_input():
   text = json.dumps({'inputs': [ENTRY]}).encode()
-  with pytest.raises(refused.Refused, match='2 bytes after the JSON'):
+  with pytest.raises(http_error.Refused, match='2 bytes after the JSON'):
     protocol.parse(text + b'xx', str(len(text)), GIVEN, WANTED)

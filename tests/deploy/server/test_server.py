@@ -15,10 +15,9 @@ import pytest
 import tritonclient.http as triton
 import trustme
 
-from hybrid_jax.serving import addresses
-from hybrid_jax.serving import server as serving
+from hybrid_jax.deploy.server import addresses, http_server
 from tests import studies
-from tests.serving import servers
+from tests.deploy.server import servers
 
 GOOD = servers.request([0, 1, 2, 3])
 
@@ -226,7 +225,7 @@ def test_client_certificates_and_the_token(bundle, tmp_path):
 def test_small_answers_are_sent_at_once():
   # Asyncio sets TCP_NODELAY only where the socket has its protocol; without
   # it, each answer to the client above took 44 ms.
-  with serving._listen(addresses.Address(port=0)) as listener:
+  with http_server._listen(addresses.Address(port=0)) as listener:
     assert listener.proto == socket.IPPROTO_TCP
 
 

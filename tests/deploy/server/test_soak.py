@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.load import clients, questions, soak, unruly
 from hybrid_jax import errors
-from hybrid_jax.load import clients, questions, soak, unruly
-from hybrid_jax.serving import protocol
+from hybrid_jax.deploy.server import protocol
 from tests import studies
 
 GIVEN = protocol.Tensor('released', (1, 4))
@@ -21,7 +21,13 @@ LOGITS = np.array([1, 2, 3], '<f4').tobytes()
 
 def _load(bundle, *arguments, timeout=120):
   return subprocess.run(
-    [sys.executable, '-m', 'launch.load', f'--bundle={bundle}', *arguments],
+    [
+      sys.executable,
+      '-m',
+      'benchmarks.load.run',
+      f'--bundle={bundle}',
+      *arguments,
+    ],
     cwd=studies.ROOT,
     env=studies.environment(),
     capture_output=True,

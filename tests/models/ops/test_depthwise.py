@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
-from hybrid_jax.ops import convolution
+from hybrid_jax.models.ops import convolution
 
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from hybrid_jax.ops import pooling
+from hybrid_jax.models.ops import pooling
 
 # Input, window, strides, padding.
 CASES = {

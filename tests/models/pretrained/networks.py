@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hybrid_jax.models import vgg16
-from hybrid_jax.pretrained import names
+from hybrid_jax.models.pretrained import names
 
 POINTS = vgg16.Model.SPLIT_POINTS
 CLASSES = 5

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.pretrained import base, names
-from tests.pretrained import networks
+from hybrid_jax.models.pretrained import names, weights
+from tests.models.pretrained import networks
 
 _STAGES = ((2, 2), (4, 2), (8, 3), (16, 3), (16, 3))
 
@@ -74,7 +74,7 @@ def made(tmp_path_factory):
 def test_every_split_point_answers_as_keras_does(name, made):
   folder, x, answers = made
   network = networks.model()
-  params, summary = base.load(
+  params, summary = weights.load(
     folder / name, networks.zeros(network), 'vgg16', head='must'
   )
   assert summary.loaded == names.LAYERS
@@ -87,7 +87,7 @@ def test_a_truncated_file(made, tmp_path):
   path = tmp_path / 'short.h5'
   path.write_bytes((folder / 'model.h5').read_bytes()[:20_000])
   with pytest.raises(errors.UserError, match=r'short\.h5 is damaged'):
-    base.load(path, networks.zeros(networks.model()), 'vgg16')
+    weights.load(path, networks.zeros(networks.model()), 'vgg16')
 
 
 def test_one_without_dense_layers(made, tmp_path):
@@ -100,9 +100,11 @@ def test_one_without_dense_layers(made, tmp_path):
         f.copy(name, g)
   params = networks.zeros(networks.model())
   with pytest.raises(errors.UserError, match='the kernel of fc6 is missing'):
-    base.load(path, params, 'vgg16')
+    weights.load(path, params, 'vgg16')
   for wish in ('skip', 'match'):
-    found, summary = base.load(path, params, 'vgg16', dense=wish, head='match')
+    found, summary = weights.load(
+      path, params, 'vgg16', dense=wish, head='match'
+    )
     assert summary.loaded == names.CONVS
     assert summary.fresh == ('fc6', 'fc7', 'head')
     assert np.any(networks.part(found, 'conv5_3', 'kernel'))
@@ -125,7 +127,7 @@ def test_layers_by_class_with_another_head_behind(tmp_path):
       f[f'layers/{theirs}/vars/1'] = expected[ours]['bias']
     f['layers/dense_3/vars/0'] = np.ones((5, 7), np.float32)
     f['optimizer/vars/2'] = np.ones((3, 3, 3, 2), np.float32)
-  params, summary = base.load(
+  params, summary = weights.load(
     path, networks.zeros(networks.model()), 'vgg16', head='must'
   )
   networks.assert_loaded(params, expected)

@@ -7,8 +7,8 @@ import pytest
 import safetensors.numpy
 
 from hybrid_jax import errors
-from hybrid_jax.pretrained import base, names
-from tests.pretrained import networks
+from hybrid_jax.models.pretrained import names, weights
+from tests.models.pretrained import networks
 
 _FOLDER = pathlib.Path(__file__).parent
 _PATH = _FOLDER / 'vgg16_torch.safetensors'
@@ -20,7 +20,7 @@ def _state():
 
 def test_every_split_point_answers_as_pytorch_does():
   network = networks.model()
-  params, summary = base.load(
+  params, summary = weights.load(
     _PATH, networks.zeros(network), 'vgg16', head='must'
   )
   assert summary.loaded == names.LAYERS
@@ -35,7 +35,9 @@ def test_every_split_point_answers_as_pytorch_does():
 def test_other_names_give_the_same(tmp_path):
   """Those of timm, of VGG-Face, and of a network wrapped for many devices."""
   state, network = _state(), networks.model()
-  expected, _ = base.load(_PATH, networks.zeros(network), 'vgg16', head='must')
+  expected, _ = weights.load(
+    _PATH, networks.zeros(network), 'vgg16', head='must'
+  )
   timm, face = {}, {}
   dense = {'classifier.0': 'fc6', 'classifier.3': 'fc7', 'classifier.6': 'fc8'}
   for name, array in state.items():
@@ -56,7 +58,7 @@ def test_other_names_give_the_same(tmp_path):
   for i, arrays in enumerate((timm, face, wrapped)):
     path = tmp_path / f'{i}.safetensors'
     safetensors.numpy.save_file(arrays, path)
-    found, _ = base.load(path, networks.zeros(network), 'vgg16', head='must')
+    found, _ = weights.load(path, networks.zeros(network), 'vgg16', head='must')
     networks.assert_loaded(
       found,
       {
@@ -73,7 +75,7 @@ def test_half_precision_is_read(tmp_path):
   path = tmp_path / 'half.safetensors'
   half = {k: v.astype(np.float16) for k, v in _state().items()}
   safetensors.numpy.save_file(half, path)
-  params, _ = base.load(path, networks.zeros(networks.model()), 'vgg16')
+  params, _ = weights.load(path, networks.zeros(networks.model()), 'vgg16')
   bias = networks.part(params, 'conv3_2', 'bias')
   assert bias.dtype == np.float32
   np.testing.assert_array_equal(bias, half['features.12.bias'])
@@ -84,7 +86,7 @@ def test_batch_normalization_is_refused(tmp_path):
   more = {'features.1.running_mean': np.zeros(2, np.float32)}
   safetensors.numpy.save_file(_state() | more, path)
   with pytest.raises(errors.UserError, match=r'features\.1\.running_mean'):
-    base.load(path, networks.zeros(networks.model()), 'vgg16')
+    weights.load(path, networks.zeros(networks.model()), 'vgg16')
 
 
 def test_another_networks_convolutions_are_refused(tmp_path):
@@ -92,11 +94,11 @@ def test_another_networks_convolutions_are_refused(tmp_path):
   more = {'features.16.weight': np.zeros((8, 8, 3, 3), np.float32)}
   safetensors.numpy.save_file(_state() | more, path)
   with pytest.raises(errors.UserError, match=r'features\.16\.weight.*another'):
-    base.load(path, networks.zeros(networks.model()), 'vgg16')
+    weights.load(path, networks.zeros(networks.model()), 'vgg16')
 
 
 def test_a_truncated_file(tmp_path):
   path = tmp_path / 'short.safetensors'
   path.write_bytes(_PATH.read_bytes()[:40_000])
   with pytest.raises(errors.UserError, match=r'short\.safetensors is damaged'):
-    base.load(path, networks.zeros(networks.model()), 'vgg16')
+    weights.load(path, networks.zeros(networks.model()), 'vgg16')

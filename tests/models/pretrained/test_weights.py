@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.pretrained import base, names
-from tests.pretrained import networks
+from hybrid_jax.models.pretrained import names, weights
+from tests.models.pretrained import networks
 
 
 @pytest.fixture(scope='module')
@@ -65,7 +65,7 @@ def _save(tmp_path, arrays, name='x.npz'):
 @pytest.mark.parametrize('write', [_hwio, _caffe])
 def test_numpy_files_of_either_order_of_axes(write, params, expected, tmp_path):
   path = _save(tmp_path, write(expected))
-  found, summary = base.load(path, params, 'vgg16', head='must')
+  found, summary = weights.load(path, params, 'vgg16', head='must')
   networks.assert_loaded(found, expected)
   assert jax.tree.structure(found) == jax.tree.structure(params)
   assert summary.fresh == ()
@@ -75,20 +75,20 @@ def test_numpy_files_of_either_order_of_axes(write, params, expected, tmp_path):
 
 def test_the_head_is_taken_as_asked(params, expected, tmp_path):
   path = _save(tmp_path, _hwio(expected))
-  found, summary = base.load(path, params, 'vgg16')
+  found, summary = weights.load(path, params, 'vgg16')
   assert summary.fresh == ('head',)
   assert not np.any(found['head']['kernel'])
   networks.assert_loaded(found, expected, names.LAYERS[:-1])
-  found, summary = base.load(path, params, 'vgg16', head='match')
+  found, summary = weights.load(path, params, 'vgg16', head='match')
   assert summary.fresh == ()
   networks.assert_loaded(found, expected)
 
   other = networks.zeros(networks.model(classes=7))
-  found, summary = base.load(path, other, 'vgg16', head='match')
+  found, summary = weights.load(path, other, 'vgg16', head='match')
   assert summary.fresh == ('head',)
   assert found['head']['kernel'].shape == (24, 7)
   with pytest.raises(errors.UserError) as caught:
-    base.load(path, other, 'vgg16', head='must')
+    weights.load(path, other, 'vgg16', head='must')
   for word in ('head', 'fc8_W', '(24, 5)', '(24, 7)'):
     assert word in str(caught.value)
 
@@ -97,10 +97,12 @@ def test_pictures_of_another_size(expected, tmp_path):
   path = _save(tmp_path, _caffe(expected))
   params = networks.zeros(networks.model(), (1, 32, 32, 3))
   with pytest.raises(errors.UserError) as caught:
-    base.load(path, params, 'vgg16')
+    weights.load(path, params, 'vgg16')
   for word in ('fc6', 'fc6/weights', '(64, 24)', '(16, 24)', "dense to 'skip'"):
     assert word in str(caught.value)
-  found, summary = base.load(path, params, 'vgg16', dense='match', head='match')
+  found, summary = weights.load(
+    path, params, 'vgg16', dense='match', head='match'
+  )
   # fc7 would fit, but would run from random features.
   assert summary.fresh == ('fc6', 'fc7', 'head')
   networks.assert_loaded(found, expected, names.CONVS)
@@ -121,7 +123,9 @@ def test_channels_and_units(params, expected, tmp_path):
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )
 
-  found, _ = base.load(path, params, 'vgg16', channel_order='bgr', scale=58.0)
+  found, _ = weights.load(
+    path, params, 'vgg16', channel_order='bgr', scale=58.0
+  )
   np.testing.assert_allclose(
     seen(rgb, found['conv1_1']['conv']['kernel']),
     seen(58 * rgb[..., [2, 1, 0]], kernel),
@@ -129,7 +133,7 @@ def test_channels_and_units(params, expected, tmp_path):
     atol=1e-3,
   )
   grey = networks.zeros(networks.model(), (1, 64, 64, 1))
-  found, _ = base.load(path, grey, 'vgg16', grey=True)
+  found, _ = weights.load(path, grey, 'vgg16', grey=True)
   np.testing.assert_allclose(
     seen(rgb[..., :1], found['conv1_1']['conv']['kernel']),
     seen(np.repeat(rgb[..., :1], 3, -1), kernel),
@@ -137,7 +141,7 @@ def test_channels_and_units(params, expected, tmp_path):
     atol=1e-4,
   )
   with pytest.raises(errors.UserError) as caught:
-    base.load(path, grey, 'vgg16')
+    weights.load(path, grey, 'vgg16')
   for word in ('conv1_1', '(3, 3, 3, 2)', '(3, 3, 1, 2)', 'pretrained.grey'):
     assert word in str(caught.value)
 
@@ -190,7 +194,7 @@ def _with(name, array):
 def test_a_file_that_does_not_fit(change, words, params, expected, tmp_path):
   path = _save(tmp_path, change(_hwio(expected)))
   with pytest.raises(errors.UserError) as caught:
-    base.load(path, params, 'vgg16', head='must')
+    weights.load(path, params, 'vgg16', head='must')
   message = str(caught.value)
   for word in (str(path), *words):
     assert word in message
@@ -200,7 +204,7 @@ def test_a_file_that_does_not_fit(change, words, params, expected, tmp_path):
 def test_what_is_pickled_is_refused(params, tmp_path):
   path = _save(tmp_path, {'conv1_1_W': np.array([{'a': 1}], dtype=object)})
   with pytest.raises(errors.UserError, match='pickled is refused'):
-    base.load(path, params, 'vgg16')
+    weights.load(path, params, 'vgg16')
 
 
 @pytest.mark.parametrize('name', ['x.npz', 'x.h5', 'x.safetensors'])
@@ -208,7 +212,7 @@ def test_a_file_of_something_else(name, params, tmp_path):
   path = tmp_path / name
   path.write_bytes(b'<html>not found</html>')
   with pytest.raises(errors.UserError, match='is damaged'):
-    base.load(path, params, 'vgg16')
+    weights.load(path, params, 'vgg16')
 
 
 @pytest.mark.parametrize(
@@ -216,7 +220,7 @@ def test_a_file_of_something_else(name, params, tmp_path):
 )
 def test_no_such_file_or_ending(name, word, params, tmp_path):
   with pytest.raises(errors.UserError, match=name) as caught:
-    base.load(tmp_path / name, params, 'vgg16')
+    weights.load(tmp_path / name, params, 'vgg16')
   assert word in str(caught.value)
 
 
@@ -229,9 +233,9 @@ def test_a_package_that_is_absent(package, name, params, tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, package, None)
   monkeypatch.delitem(sys.modules, f'{package}.numpy', raising=False)
   with pytest.raises(errors.UserError, match=f'pip install {package}'):
-    base.check({'path': str(tmp_path / name)}, 'vgg16')
+    weights.check({'path': str(tmp_path / name)}, 'vgg16')
   with pytest.raises(errors.UserError, match=f'pip install {package}'):
-    base.load(tmp_path / name, params, 'vgg16')
+    weights.load(tmp_path / name, params, 'vgg16')
 
 
 class _Tensor:
@@ -273,7 +277,7 @@ def test_pytorch_is_told_to_run_no_pickle(
   stand_in = types.SimpleNamespace(load=load, Tensor=_Tensor)
   monkeypatch.setitem(sys.modules, 'torch', stand_in)
   (tmp_path / 'x.pth').write_bytes(b'PK\x03\x04')
-  found, _ = base.load(tmp_path / 'x.pth', params, 'vgg16', head='must')
+  found, _ = weights.load(tmp_path / 'x.pth', params, 'vgg16', head='must')
   assert asked['weights_only'] is True
   networks.assert_loaded(found, expected)
 
@@ -293,7 +297,7 @@ def test_more_than_tensors_is_refused(answer, params, tmp_path, monkeypatch):
   with pytest.raises(
     errors.UserError, match='no state dict of plain'
   ) as caught:
-    base.load(tmp_path / 'x.pt', params, 'vgg16')
+    weights.load(tmp_path / 'x.pt', params, 'vgg16')
   assert 'anyway' not in str(caught.value)
 
 
@@ -305,7 +309,7 @@ def _config(**more):
 
 def test_a_config_without_a_path_changes_nothing(params):
   for config in (_config(), ml_collections.ConfigDict()):
-    found, summary = base.from_config(config, params, 'cnn1d')
+    found, summary = weights.from_config(config, params, 'cnn1d')
     assert found == params
     assert summary is None
 
@@ -313,7 +317,7 @@ def test_a_config_without_a_path_changes_nothing(params):
 def test_a_config_with_one(params, expected, tmp_path):
   path = _save(tmp_path, {**_hwio(expected), 'step': np.ones(1)})
   config = _config(path=str(path), head='must', channel_order='bgr')
-  found, summary = base.from_config(config, params, 'vgg16')
+  found, summary = weights.from_config(config, params, 'vgg16')
   np.testing.assert_array_equal(
     found['conv1_1']['conv']['kernel'],
     expected['conv1_1']['kernel'][:, :, [2, 1, 0]],
@@ -340,9 +344,9 @@ def test_settings_are_refused_before_the_file_is_read(
 ):
   path = tmp_path / 'x.npz'
   path.write_bytes(b'PK\x03\x04 damaged, which is not noticed')
-  base.check(_config(path=str(path)), 'vgg16')
+  weights.check(_config(path=str(path)), 'vgg16')
   with pytest.raises(errors.UserError) as caught:
-    base.check(_config(path=str(path), **more), model)
+    weights.check(_config(path=str(path), **more), model)
   for word in words:
     assert word in str(caught.value)
 
@@ -367,7 +371,7 @@ def test_first_bytes_tell_what_a_file_is_not(
   # PyTorch need not be installed for it.
   monkeypatch.setitem(sys.modules, 'torch', types.SimpleNamespace())
   with pytest.raises(errors.UserError, match='not what its ending says') as e:
-    base.check({'path': str(tmp_path / name)}, 'vgg16')
+    weights.check({'path': str(tmp_path / name)}, 'vgg16')
   assert str(tmp_path / name) in str(e.value)
   assert f'{len(content)} bytes' in str(e.value)
 
@@ -377,46 +381,46 @@ def test_files_that_are_good_pass_unread(params, expected, tmp_path):
   import safetensors.numpy
 
   path = _save(tmp_path, _hwio(expected))
-  base.check({'path': str(path)}, 'vgg16')
+  weights.check({'path': str(path)}, 'vgg16')
   with h5py.File(tmp_path / 'x.h5', 'w') as f:
     f['a'] = 1.0
-  base.check({'path': str(tmp_path / 'x.h5')}, 'vgg16')
+  weights.check({'path': str(tmp_path / 'x.h5')}, 'vgg16')
   arrays = {'a': np.ones(3, np.float32)}
   safetensors.numpy.save_file(arrays, tmp_path / 'x.safetensors')
-  base.check({'path': str(tmp_path / 'x.safetensors')}, 'vgg16')
+  weights.check({'path': str(tmp_path / 'x.safetensors')}, 'vgg16')
 
 
 def test_a_file_at_home(params, expected, tmp_path, monkeypatch):
   _save(tmp_path, _hwio(expected))
   monkeypatch.setenv('HOME', str(tmp_path))
-  found, _ = base.from_config(
+  found, _ = weights.from_config(
     _config(path='~/x.npz', head='must'), params, 'vgg16'
   )
   networks.assert_loaded(found, expected)
   with pytest.raises(errors.UserError, match=r'path: .*y\.npz is not there'):
-    base.check({'path': '~/y.npz'}, 'vgg16')
+    weights.check({'path': '~/y.npz'}, 'vgg16')
 
 
 def test_normalization_is_refused_by_the_options(expected, tmp_path):
   path = str(_save(tmp_path, _hwio(expected)))
-  base.check({'path': path}, 'vgg16', {'norm': False, 'width': 0.5})
+  weights.check({'path': path}, 'vgg16', {'norm': False, 'width': 0.5})
   with pytest.raises(errors.UserError, match=r'model\.options\.norm is True'):
-    base.check({'path': path}, 'vgg16', {'norm': True})
-  base.check({'path': ''}, 'vgg16', {'norm': True})
+    weights.check({'path': path}, 'vgg16', {'norm': True})
+  weights.check({'path': ''}, 'vgg16', {'norm': True})
 
 
 def test_a_network_with_normalization_is_refused(expected, tmp_path):
   path = _save(tmp_path, _hwio(expected))
   params = networks.zeros(networks.model(norm=True))
   with pytest.raises(errors.UserError, match=r'conv1_1 has .*norm to False'):
-    base.load(path, params, 'vgg16')
+    weights.load(path, params, 'vgg16')
 
 
 def test_tensorflow_and_torch_are_not_imported(expected, tmp_path):
   path = _save(tmp_path, _hwio(expected))
   program = (
     'import sys, pathlib\n'
-    'from hybrid_jax.pretrained import base, readers\n'
+    'from hybrid_jax.models.pretrained import readers, weights\n'
     'packages = ("h5py", "safetensors", "torch", "keras", "tensorflow")\n'
     'print(*(p for p in packages if p in sys.modules))\n'
     'readers.read(pathlib.Path(sys.argv[1]))\n'

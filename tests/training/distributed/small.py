@@ -8,10 +8,9 @@ import ml_collections
 import numpy as np
 import optax
 
-from hybrid_jax import sources
+from hybrid_jax.datasets import sources
 from hybrid_jax.models import cnn1d
-from hybrid_jax.training import loop, steps
-from hybrid_jax.training import state as train_state
+from hybrid_jax.training import loop, steps, train_state
 
 _MODEL = cnn1d.Model(classes=2, widths=(8, 8, 8), kernel=3, dense=8)
 _TX = optax.adam(2e-3)

@@ -7,10 +7,10 @@ import jax.flatten_util
 import numpy as np
 import pytest
 
-from hybrid_jax import files, study
-from hybrid_jax.stages import base
+from hybrid_jax import files
+from hybrid_jax.study import context, runner
 from tests import studies
-from tests.distributed import cluster
+from tests.training.distributed import cluster
 
 pytestmark = pytest.mark.distributed
 _CONFIG = '--config=tests/distributed/config.py'
@@ -40,12 +40,12 @@ def two(tmp_path_factory):
 @pytest.mark.parametrize(
   ('weights', 'share'),
   # Where a gradient is nothing but rounding, Adam makes a whole step of it.
-  [(base.SIMPLE, 0.0), (base.SIAMESE, 1e-3)],
+  [(context.SIMPLE, 0.0), (context.SIAMESE, 1e-3)],
 )
 def test_the_parameters_are_the_same(one, two, weights, share):
   wanted, found = (
     jax.flatten_util.ravel_pytree(s.params(weights, s.split_points[-1]))[0]
-    for s in map(study.open_study, (one, two[0]))
+    for s in map(runner.open_study, (one, two[0]))
   )
   assert np.mean(np.abs(found - wanted) > 1e-5) <= share
 

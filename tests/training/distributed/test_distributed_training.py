@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax.training import checkpoint
-from tests.distributed import cluster, small
+from tests.training.distributed import cluster, small
 
 pytestmark = pytest.mark.distributed
 _WORKER = 'tests.distributed.worker'

@@ -8,8 +8,8 @@ from absl import flags
 from absl.testing import flagsaver
 
 from hybrid_jax import errors
-from launch import processes
-from tests.distributed import cluster
+from hybrid_jax.cli import process_group
+from tests.training.distributed import cluster
 
 pytestmark = pytest.mark.distributed
 
@@ -45,18 +45,18 @@ def _never():
 )
 def test_what_is_no_place_in_a_run(given, told):
   with flagsaver.flagsaver(**given), pytest.raises(errors.UserError) as caught:
-    processes.run(_never)
+    process_group.run(_never)
   assert told in str(caught.value)
 
 
 @pytest.mark.parametrize('given', [{'process': 0}, {'coordinator': 'here:1'}])
 def test_a_place_in_a_run_of_one_process(given):
-  processes.check_alone()
+  process_group.check_alone()
   with (
     flagsaver.flagsaver(**given),
     pytest.raises(errors.UserError, match=r'--config\.distributed=true'),
   ):
-    processes.check_alone()
+    process_group.check_alone()
 
 
 def test_a_coordinator_that_does_not_answer():
@@ -69,7 +69,7 @@ def test_a_coordinator_that_does_not_answer():
       errors.UserError, match=rf'{address} did not answer within 1'
     ),
   ):
-    processes.join()
+    process_group.join()
 
 
 _STUBS = {

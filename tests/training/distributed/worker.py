@@ -3,7 +3,7 @@
 from absl import flags
 
 from hybrid_jax import errors
-from launch import command, processes
+from hybrid_jax.cli import command, process_group
 
 _FOLDER = flags.DEFINE_string('folder', '', 'Of the training.')
 _TOTAL = flags.DEFINE_integer('total', 10, 'Steps.')
@@ -18,7 +18,7 @@ def _work():
   import jax
 
   from hybrid_jax.training import checkpoint
-  from tests.distributed import small
+  from tests.training.distributed import small
 
   def full(folder, state):
     raise OSError(28, 'No space left on device')
@@ -39,7 +39,7 @@ def _work():
 def main(argv):
   command.no_more(argv)
   command.set_up_jax()
-  processes.run(_work)
+  process_group.run(_work)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,1 @@
+"""The commands: each module is one sub-command of `hybrid-jax`."""

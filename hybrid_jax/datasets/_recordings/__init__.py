@@ -1,0 +1,1 @@
+"""Files of recordings: readers shared by several data sets."""

@@ -1,0 +1,1 @@
+"""What goes on a device and on a server: export, client, server, page."""

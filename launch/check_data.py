@@ -1,0 +1,6 @@
+"""Runs `hybrid_jax.cli.check_data`, which says how it is called."""
+
+from hybrid_jax.cli import check_data, command
+
+if __name__ == '__main__':
+  command.run(check_data.main)
