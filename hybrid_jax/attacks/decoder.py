@@ -101,7 +101,7 @@ def reconstruct(
   mean = flat[problem.rows(dataset.TRAIN)].mean(axis=0)
   module = (
     UpConvolution(*shape[1:])
-    if inputs_problem.is_image(shape)
+    if dataset.is_image(shape)
     else Perceptron(tuple(c.widths), flat.shape[1])
   )
   scaled = functools.partial(_standardise, problem)

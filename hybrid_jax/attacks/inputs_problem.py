@@ -102,8 +102,3 @@ class Problem:
     rng = np.random.default_rng((_SEED, fold))
     noise = rng.standard_normal(clean.shape).astype(np.float32)
     return (clean + noise @ self.noise_scale.T).astype(np.float32)
-
-
-def is_image(shape: tuple[int, ...]) -> bool:
-  """Whether examples `[n, ...]` are grey or colour images `[n, h, w, c]`."""
-  return len(shape) == 4 and shape[1] > 1 and shape[3] in (1, 3)

@@ -12,7 +12,7 @@ from ml_collections import config_flags
 from hybrid_jax import errors
 from hybrid_jax.cli import command
 from hybrid_jax.report import rows, tables
-from hybrid_jax.study import audit_bundle, audit_released, runner
+from hybrid_jax.study import audit_bundle, audit_released, results, runner
 from hybrid_jax.study.stages import report
 
 _RELEASED = flags.DEFINE_string(
@@ -68,7 +68,7 @@ def _audit_bundle(folder):
     workdir = around[0]
   opened = runner.open_study(workdir)
   row = audit_bundle.run(opened, folder)
-  trained = rows.find(rows.gather(opened), row)
+  trained = rows.find(results.gather(opened), row)
   report.run(opened)
   print(
     tables.terminal(

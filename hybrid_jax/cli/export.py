@@ -12,6 +12,7 @@ from absl import flags
 
 from hybrid_jax import errors
 from hybrid_jax.cli import command
+from hybrid_jax.study import results
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Of a finished study.')
 _SPLIT_POINT = flags.DEFINE_string('split_point', None, 'Where it is cut.')
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> None:
         '--split_point and --embedding are given together, or neither.'
       )
     point = rows.recommend(
-      rows.gather(opened), opened.config.recommend.utility_loss
+      results.gather(opened), opened.config.recommend.utility_loss
     )
     split_point, embedding = point['split_point'], point['embedding']
   if _NOISE.value == 'inside':

@@ -28,8 +28,8 @@ def of_study(table: list[rows.Row], controls: Mapping[str, Any]) -> Table:
   """A study's rows, its controls and chance, in per cent.
 
   Args:
-    table: see `rows.gather`.
-    controls: see `rows.controls`.
+    table: see `results.gather`.
+    controls: see `results.controls`.
   """
   some = table[0]
   names = [x for name in some['leakage'] for x in (f'{name} found', 'ceiling')]

@@ -235,3 +235,8 @@ def _moments(x):
       count = total
       bar.advance(len(block))
   return mean, np.sqrt(squares / count)
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+  """Tells whether `[n, ...]` holds grey or colour images `[n, h, w, c]`."""
+  return len(shape) == 4 and shape[1] > 1 and shape[3] in (1, 3)

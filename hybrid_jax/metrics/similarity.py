@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.attacks import inputs_problem
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import bootstrap
 
@@ -32,7 +31,7 @@ def measure(
   Raises:
     UserError: see `signal` and `image`.
   """
-  if inputs_problem.is_image(original.shape):
+  if dataset.is_image(original.shape):
     return image(original, rebuilt, group)
   _check(original, rebuilt)
   channels = original.shape[-1] if original.ndim > 2 else 1

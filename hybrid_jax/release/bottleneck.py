@@ -11,7 +11,6 @@ import ml_collections
 from flax import struct
 
 from hybrid_jax.release import mechanisms, pca
-from hybrid_jax.study import validate
 
 # Root mean square of what is sent before training, in units of the noise.
 _START = 3.3
@@ -53,7 +52,7 @@ def fit(
   Raises:
     UserError: see `pca.check_dim`.
   """
-  dim = validate.at(config.bottleneck_dim, split_point)
+  dim = mechanisms.at_split_point(config.bottleneck_dim, split_point)
   pca.check_dim(dim, min(features.shape), split_point, 'bottleneck_dim')
   start = pca.fit(
     features, ml_collections.ConfigDict({'reduced_dim': dim}), split_point
@@ -65,5 +64,5 @@ def fit(
     shift=-gain * (start.components @ start.mean),
     decode=start.components / gain,
     mean=start.mean,
-    limit=float(validate.at(config.limit, split_point)),
+    limit=float(mechanisms.at_split_point(config.limit, split_point)),
   )

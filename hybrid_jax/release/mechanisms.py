@@ -7,6 +7,7 @@ features as they reach it. Adding noise is apart from the rest: `transform` and
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -99,3 +100,19 @@ def fit_release(
     z = mechanism.transform(z)
     fitted.append(mechanism)
   return Release(tuple(fitted))
+
+
+def at_split_point(value: Any, split_point: str) -> Any:
+  """Returns a setting's value at a split point.
+
+  Args:
+    value: one value for all split points, or a `ConfigDict` with one for each.
+    split_point: its name.
+
+  Raises:
+    UserError: it is a dict without that split point.
+  """
+  if not isinstance(value, ml_collections.ConfigDict):
+    return value
+  errors.check_known('split point of a setting', split_point, value.keys())
+  return value[split_point]

@@ -10,7 +10,6 @@ import ml_collections
 
 from hybrid_jax import errors
 from hybrid_jax.release import mechanisms
-from hybrid_jax.study import validate
 
 
 class Noise(mechanisms.Mechanism):
@@ -30,7 +29,7 @@ def fit(
   Raises:
     UserError: `noise` is not positive.
   """
-  relative = validate.at(config.noise, split_point)
+  relative = mechanisms.at_split_point(config.noise, split_point)
   if not relative > 0:
     raise errors.UserError(
       f'noise is {relative}; it must be positive. Leave the mechanism out for'

@@ -12,7 +12,6 @@ import sklearn.decomposition
 
 from hybrid_jax import errors
 from hybrid_jax.release import mechanisms
-from hybrid_jax.study import validate
 
 
 class Pca(mechanisms.Mechanism):
@@ -36,7 +35,7 @@ def fit(
   Raises:
     UserError: see `check_dim`.
   """
-  dim = validate.at(config.reduced_dim, split_point)
+  dim = mechanisms.at_split_point(config.reduced_dim, split_point)
   z = np.asarray(features)
   check_dim(dim, min(z.shape), split_point)
   # Both are exact; the first is quick where few of many are wanted.

@@ -15,7 +15,6 @@ import sklearn.cluster
 
 from hybrid_jax import errors
 from hybrid_jax.release import mechanisms
-from hybrid_jax.study import validate
 
 
 class Snap(mechanisms.Mechanism):
@@ -46,7 +45,7 @@ def fit(
   Raises:
     UserError: `prototypes` is not between 2 and n.
   """
-  count = validate.at(config.prototypes, split_point)
+  count = mechanisms.at_split_point(config.prototypes, split_point)
   if not 2 <= count <= len(features):
     raise errors.UserError(
       f'prototypes is {count} at {split_point!r}; {len(features)} training'
@@ -59,5 +58,7 @@ def fit(
   )
   return Snap(
     prototypes=jnp.asarray(centres, jnp.float32),
-    sharpness=jnp.asarray(validate.at(config.sharpness, split_point)),
+    sharpness=jnp.asarray(
+      mechanisms.at_split_point(config.sharpness, split_point)
+    ),
   )

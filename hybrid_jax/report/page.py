@@ -16,14 +16,15 @@ from hybrid_jax.report import (
   style,
   tables,
 )
-from hybrid_jax.study import context
 
 # The reading of each bound of `metrics.ceiling`.
 BOUNDS = {'fano': 'information', 'people': 'densities', 'cells': 'cells'}
 
 
 def render(
-  study: context.Study,
+  title: str,
+  data: dict[str, Any],
+  cost: dict[str, Any],
   table: list[rows.Row],
   controls: dict[str, Any],
   failed: list[str],
@@ -34,15 +35,16 @@ def render(
   """The page's HTML, which needs no network.
 
   Args:
-    study: whose page it is.
-    table: see `rows.gather`; a section stands only where its measure does.
-    controls: see `rows.controls`.
+    title: the data set's name.
+    data: the data stage's result.
+    cost: see `results.read_cost`; may be empty.
+    table: see `results.gather`; a section stands only where its measure does.
+    controls: see `results.controls`.
     failed: see `rows.failures`.
     point: see `rows.recommend`.
-    rivals: see `rows.read_rivals`; may be empty.
-    deployed: see `rows.read_deployed`; may be empty.
+    rivals: see `results.read_rivals`; may be empty.
+    deployed: see `results.read_deployed`; may be empty.
   """
-  data = study.read('data', stage='data')
   context = _context(table, controls, failed, _channels(data))
   for attribute in context['attributes']:
     context['figures'][f'trade_off-{attribute}'] = style.html(
@@ -53,11 +55,11 @@ def render(
     context['figures']['front'] = style.html(front_plot.front(rivals), 'front')
   return template('report.html').render(
     context,
-    title=study.config.data.name,
+    title=title,
     data=data,
     point=point,
     chosen=rows.find(table, point),
-    cost=rows.read_cost(study),
+    cost=cost,
     rivals=rivals,
     methods=front_plot.listed(rivals) if rivals else [],
     chance=table[0]['leakage'],

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.attacks import inputs_problem
 from hybrid_jax.audit import reconstruction
+from hybrid_jax.datasets import dataset
 from hybrid_jax.report import rows, style
 
 ORIGINAL = 'original'
@@ -49,7 +49,7 @@ def draw(
   own = [row for row in table if 'reconstruction' in row]
   names = style.titles(own)
   shape = np.shape(own[0]['reconstruction']['pictures'][ORIGINAL])
-  if inputs_problem.is_image(shape):
+  if dataset.is_image(shape):
     return {
       'kind': 'image',
       'rows': [

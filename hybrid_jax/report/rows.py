@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hybrid_jax import files, plugins
-from hybrid_jax.audit import measurement
-from hybrid_jax.study import context
+from hybrid_jax import plugins
+from hybrid_jax.release import embeddings
 
 Row = dict[str, Any]
 # What a row has of its release.
@@ -17,45 +16,6 @@ RELEASE = (
   'sigma',
   'relative_noise',
 )
-
-
-def gather(study: context.Study) -> list[Row]:
-  """One row for each split point and embedding, in the study's order.
-
-  A row has the release's figures, `utility`, `validation_utility`, and every
-  measure that was taken under its name: `leakage` always, and what else
-  `config.attack.measures` asked for there.
-  """
-  rows = []
-  for split_point, name in study.targets:
-    target = f'{split_point}-{name}'
-    released = study.read('release', target, stage='release')
-    row = {key: released[key] for key in RELEASE}
-    rows.append(
-      row
-      | {
-        'utility': released['test'],
-        'validation_utility': released['validation']['value'],
-      }
-      | _measures(study, target, split_point)
-    )
-  return rows
-
-
-def controls(study: context.Study, names: tuple[str, ...]) -> dict[str, Any]:
-  """The named controls' measures, by control and measure."""
-  return {
-    name: _measures(study, f'control-{name}', measurement.NOWHERE)
-    for name in names
-  }
-
-
-def _measures(study, target, split_point):
-  found = {
-    measure: study.read(measure, target, stage='attack')
-    for measure in measurement.asked(study.config.attack, split_point)
-  }
-  return {name: value for name, value in found.items() if value is not None}
 
 
 def public(row: Row) -> Row:
@@ -129,7 +89,7 @@ def recommend(rows: list[Row], utility_loss: float) -> Row:
   whole = max(
     row['validation_utility']
     for row in rows
-    if row['embedding'] == context.SIMPLE
+    if row['embedding'] == embeddings.SIMPLE
   )
   useful = [
     row for row in rows if row['validation_utility'] >= whole - utility_loss
@@ -176,21 +136,3 @@ def worst_advantage(
     else ('validation', 'validation_chance')
   )
   return max((f[value] - f[chance]) / (1 - f[chance]) for f in leakage.values())
-
-
-def read_cost(study: context.Study) -> dict[str, Any]:
-  """What each cut costs; empty before the export."""
-  path = study.result('export')
-  return files.read_json(path) if path.exists() else {}
-
-
-def read_deployed(study: context.Study) -> list[Row]:
-  """Returns the rows of the audited bundles; see `study.audit_bundle`."""
-  folder = study.result('deployed', 'any').parent
-  return [files.read_json(path) for path in sorted(folder.glob('*.json'))]
-
-
-def read_rivals(study: context.Study) -> dict[str, Any]:
-  """The comparison with other defences; empty where there was none."""
-  path = study.result('rivals')
-  return files.read_json(path) if path.exists() else {}

@@ -13,7 +13,7 @@ from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.deploy.export import bundle, device, variants
 from hybrid_jax.metrics import utility
 from hybrid_jax.report import rows
-from hybrid_jax.study import context, problems
+from hybrid_jax.study import context, problems, results
 
 _MEASURES = (measurement.LEAKAGE, 'ceiling')
 _BLOCK = 1024  # examples in memory at once
@@ -33,7 +33,7 @@ def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
     folder: the bundle.
 
   Returns:
-    The row, as `rows.gather` has it, with `variant`; also written to
+    The row, as `results.gather` has it, with `variant`; also written to
     `results/deployed/SPLIT-EMBEDDING-VARIANT.json`, and what was released to
     `deployed/SPLIT-EMBEDDING-VARIANT.npz`, laid out as `released/*.npz`.
 
@@ -65,7 +65,7 @@ def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
     if found['sha256'] == hashes:
       return found
   trained = rows.find(
-    rows.gather(study), {'split_point': split_point, 'embedding': embedding}
+    results.gather(study), {'split_point': split_point, 'embedding': embedding}
   )
   problem = _released(study, edge, trained, name)
   row = {key: trained[key] for key in rows.RELEASE} | {

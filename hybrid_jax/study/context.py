@@ -16,21 +16,9 @@ import optax
 from hybrid_jax import errors, files, plugins
 from hybrid_jax.datasets import sources
 from hybrid_jax.models import split_model
-from hybrid_jax.release import bottleneck
+from hybrid_jax.release import bottleneck, embeddings, mechanisms
 from hybrid_jax.study import examples, validate
 from hybrid_jax.training import checkpoint, distributed, precision, train_state
-
-SIMPLE, SIAMESE = 'simple', 'siamese'
-# The paper's five in its order, then ours; a config's others come after them.
-EMBEDDINGS = (
-  'simple',
-  'reduced',
-  'siamese',
-  'reduced_siamese',
-  'noisy_reduced_siamese',
-  'bounded',
-  'snapped',
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,8 +55,8 @@ class Study(examples.Inputs):
   def embeddings(self) -> tuple[str, ...]:
     """The names of the study's embeddings, the paper's in its order."""
     asked = tuple(self.config.release.embeddings)
-    own = tuple(name for name in asked if name not in EMBEDDINGS)
-    return tuple(name for name in EMBEDDINGS if name in asked) + own
+    own = tuple(name for name in asked if name not in embeddings.EMBEDDINGS)
+    return tuple(name for name in embeddings.EMBEDDINGS if name in asked) + own
 
   def optimizer(
     self, config: ml_collections.ConfigDict
@@ -108,9 +96,9 @@ class Study(examples.Inputs):
   ) -> pathlib.Path:
     """Where the training of these weights lies."""
     parts = [weights]
-    if weights != SIMPLE:
+    if weights != embeddings.SIMPLE:
       parts.append(split_point)
-    if weights not in (SIMPLE, SIAMESE):
+    if weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
       parts.append(f'seed{seed}')
     return self.workdir / 'training' / '-'.join(parts)
 
@@ -122,11 +110,11 @@ class Study(examples.Inputs):
     Raises:
       UserError: that training is not done; it names the stage to run.
     """
-    if weights not in (SIMPLE, SIAMESE):
+    if weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
       return self.defended(weights, split_point, seed)['network']
-    if weights == SIMPLE:
+    if weights == embeddings.SIMPLE:
       split_point = ''  # The same network, wherever it is cut.
-    stage = 'train' if weights == SIMPLE else weights
+    stage = 'train' if weights == embeddings.SIMPLE else weights
     asked = self.config.training if stage == 'train' else self.config[stage]
     like = train_state.create(self.initial_params(), self.optimizer(asked))
     return self._restored(
@@ -150,7 +138,9 @@ class Study(examples.Inputs):
     """Parameters of a defence's training in their shapes, yet to be filled."""
     shape = self.feature_shape(split_point)
     size = math.prod(shape)
-    dim = validate.at(self.config.release.bottleneck_dim, split_point)
+    dim = mechanisms.at_split_point(
+      self.config.release.bottleneck_dim, split_point
+    )
     made = plugins.load('defence', defence_name(defence)).make(
       self.config.defend
     )
@@ -162,7 +152,9 @@ class Study(examples.Inputs):
         shift=jnp.zeros(dim),
         decode=jnp.zeros((dim, size)),
         mean=jnp.zeros(size),
-        limit=float(validate.at(self.config.release.limit, split_point)),
+        limit=float(
+          mechanisms.at_split_point(self.config.release.limit, split_point)
+        ),
       ),
       'defence': made.init(self.key('defence', defence), dim, classes),
     }

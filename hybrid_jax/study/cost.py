@@ -20,8 +20,9 @@ from hybrid_jax.deploy.export import (
   tflite,
   variants,
 )
+from hybrid_jax.release import embeddings
 from hybrid_jax.report import rows
-from hybrid_jax.study import context, cut_recommendation
+from hybrid_jax.study import context, cut_recommendation, results
 from hybrid_jax.study.stages import export
 
 # Bytes of HTTP and JSON around what is sent, as `edge_client` sends it.
@@ -75,7 +76,7 @@ def run(
     milliseconds: `one` and `all` are `probe.measure`'s for one thread and for
     all, `cloud_p50_ms` the cloud's file, `end_to_end` link to milliseconds.
   """
-  table = rows.gather(study)
+  table = results.gather(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
   found = []
   # What all else is weighed against is float32, whatever is asked for.
@@ -113,7 +114,7 @@ def run(
   whole = max(
     row['validation_utility']
     for row in table
-    if row['embedding'] == context.SIMPLE
+    if row['embedding'] == embeddings.SIMPLE
   )
   out['advised'] = cut_recommendation.advise(out, whole)
   files.write_json(study.result('cost'), out)
@@ -128,7 +129,9 @@ def _measure(study, table, point, cut, variant, seconds):
   """One row; its files lie under `cost/`."""
   folder = study.workdir / 'cost' / f'{cut.replace(" ", "_")}-{variant}'
   ends = cut in (cut_recommendation.WHOLE, cut_recommendation.RAW)
-  embedding = context.SIMPLE if ends else export.embedding_at(study, cut, point)
+  embedding = (
+    embeddings.SIMPLE if ends else export.embedding_at(study, cut, point)
+  )
   last = study.split_points[-1]
   made = split_functions.make(study, last if ends else cut, embedding)
   if ends:
@@ -172,7 +175,7 @@ def _as_deployed(study, names, variant):
   return next(
     (
       row
-      for row in rows.read_deployed(study)
+      for row in results.read_deployed(study)
       if all(row[k] == v for k, v in wanted.items())
     ),
     None,

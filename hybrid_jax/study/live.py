@@ -8,6 +8,7 @@ import numpy as np
 from hybrid_jax import errors, files
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.deploy.export import bundle
+from hybrid_jax.release import embeddings
 from hybrid_jax.study import context, live_attacker, runner
 
 _HERTZ = {'watch': 50.0, 'motionsense': 50.0}
@@ -55,7 +56,7 @@ def prepare(
     files.write_bytes(folder / 'bundle' / name, data)
   split_point = manifest['split_point']
   opened = bundle.write(
-    study, split_point, context.SIMPLE, 'float32', folder / 'open'
+    study, split_point, embeddings.SIMPLE, 'float32', folder / 'open'
   )
   attribute = _attribute(study)
   rows, index = choose_windows(study, attribute, per_value)
@@ -90,7 +91,7 @@ def prepare(
         per_value,
       ),
       'open': live_attacker.train(
-        study.released_path(split_point, context.SIMPLE),
+        study.released_path(split_point, embeddings.SIMPLE),
         attribute,
         None,
         study.config.seed,
@@ -110,12 +111,13 @@ def _check(study, manifest):
       f' {study.workdir} has examples of shape {tuple(shape)}.'
     )
   split_point = manifest['split_point']
-  for embedding in (manifest['embedding'], context.SIMPLE):
+  for embedding in (manifest['embedding'], embeddings.SIMPLE):
     path = study.released_path(split_point, embedding)
     if not path.exists():
       raise errors.UserError(
         f'{path} is not there: the page compares {manifest["embedding"]!r} with'
-        f' {context.SIMPLE!r} at {split_point!r}, and the study must have both.'
+        f' {embeddings.SIMPLE!r} at {split_point!r}, and the study must have'
+        ' both.'
       )
 
 

@@ -11,6 +11,7 @@ from hybrid_jax import files
 from hybrid_jax.attacks import adversary, released_vectors
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.models import split_model
+from hybrid_jax.release import embeddings
 from hybrid_jax.study import context
 from hybrid_jax.study.stages import release
 
@@ -35,14 +36,14 @@ def of_row(
     path = study.needs(study.released_path(split_point, embedding), 'release')
   weights = study.config.release.embeddings[embedding].weights
   features = study.features(weights, split_point)
-  simple = study.features(context.SIMPLE, split_point)
+  simple = study.features(embeddings.SIMPLE, split_point)
   return of_release(
     study,
     path,
     study.params(weights, split_point),
     release.fitted(study, split_point, embedding, features),
     split_point,
-    None if embedding == context.SIMPLE else simple.reshape(len(simple), -1),
+    None if embedding == embeddings.SIMPLE else simple.reshape(len(simple), -1),
   )
 
 
@@ -85,7 +86,9 @@ def control(study: context.Study, name: str) -> adversary.Problem:
     features = rng.standard_normal((len(study.x), dim)).astype(np.float32)
   else:
     whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x))
-    logits = split_model.in_blocks(whole, study.params(context.SIMPLE), study.x)
+    logits = split_model.in_blocks(
+      whole, study.params(embeddings.SIMPLE), study.x
+    )
     classes = len(data.primary_names)
     features = np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
   return adversary.Problem(

@@ -3,29 +3,17 @@
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import ml_collections
 
 from hybrid_jax import errors, files, plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.models.pretrained import weights
+from hybrid_jax.release import mechanisms
 from hybrid_jax.training import augmentation, precision
 
 # What an embedding may set for itself, in place of `config.release`.
 _OWN = ('noise', 'reduced_dim', 'prototypes', 'sharpness')
-
-
-def at(value: Any, split_point: str) -> Any:
-  """A setting's value at a split point: one for all, or one for each by name.
-
-  Raises:
-    UserError: it is a dict without that split point.
-  """
-  if not isinstance(value, ml_collections.ConfigDict):
-    return value
-  errors.check_known('split point of a setting', split_point, value.keys())
-  return value[split_point]
 
 
 def asked_split_points(config: ml_collections.ConfigDict) -> tuple[str, ...]:
@@ -67,7 +55,7 @@ def check(
       ('release', 'bottleneck_dim'),
       ('release', 'limit'),
     ):
-      at(config[group][name], split_point)
+      mechanisms.at_split_point(config[group][name], split_point)
   for embedding in config.release.embeddings.values():
     errors.check_known(
       'kind of weights',

@@ -9,8 +9,7 @@ import pytest
 from hybrid_jax import errors, files
 from hybrid_jax.attacks import adversary
 from hybrid_jax.deploy.export import device
-from hybrid_jax.report import rows
-from hybrid_jax.study import audit_bundle
+from hybrid_jax.study import audit_bundle, results
 
 pytest.importorskip('tensorflow')
 
@@ -18,7 +17,7 @@ pytest.importorskip('tensorflow')
 def _trained(study):
   return next(
     row
-    for row in rows.gather(study)
+    for row in results.gather(study)
     if row['embedding'] == 'noisy_reduced_siamese'
   )
 
@@ -56,7 +55,7 @@ def test_the_files_leak_what_the_network_does(exported):
     assert row['ceiling'][attribute]['value'] == pytest.approx(
       trained['ceiling'][attribute]['value'], abs=0.02
     )
-  assert [r['variant'] for r in rows.read_deployed(study)] == ['float32']
+  assert [r['variant'] for r in results.read_deployed(study)] == ['float32']
   # A second time nothing runs: the noise would give other figures.
   assert audit_bundle.run(study, workdir / 'bundle') == row
 

@@ -7,6 +7,7 @@ import pytest
 from configs import watch
 from hybrid_jax import errors
 from hybrid_jax.models import cnn1d
+from hybrid_jax.release import mechanisms
 from hybrid_jax.study import validate
 
 _CUTS = cnn1d.Model.SPLIT_POINTS
@@ -129,7 +130,7 @@ def test_one_split_point_may_be_a_word():
 
 def test_at_one_value_is_for_all():
   for value in (0.5, 3, True):
-    assert validate.at(value, 'conv1') is value
+    assert mechanisms.at_split_point(value, 'conv1') is value
 
 
 @pytest.mark.parametrize(
@@ -138,10 +139,10 @@ def test_at_one_value_is_for_all():
 def test_at_a_dict_has_one_for_each(kind):
   # A plain dict within a config becomes one of its own kind.
   value = kind({'noise': {'conv1': 0.1, 'conv3': 0.3}}).noise
-  assert validate.at(value, 'conv1') == 0.1
-  assert validate.at(value, 'conv3') == 0.3
+  assert mechanisms.at_split_point(value, 'conv1') == 0.1
+  assert mechanisms.at_split_point(value, 'conv3') == 0.3
   with pytest.raises(errors.UserError, match=r"'conv2'.*conv1, conv3"):
-    validate.at(value, 'conv2')
+    mechanisms.at_split_point(value, 'conv2')
 
 
 def test_claim_makes_the_workdir_the_configs_own(tmp_path):

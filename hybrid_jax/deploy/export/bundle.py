@@ -20,7 +20,7 @@ from hybrid_jax.deploy.export import (
   variants,
 )
 from hybrid_jax.report import rows
-from hybrid_jax.study import context
+from hybrid_jax.study import context, results
 
 _FORMATS = (1, manifest.FORMAT)
 NOISE = ('input', 'inside')
@@ -97,7 +97,7 @@ def write(
       f' not for {variant} and {embedding!r}.'
     )
   row = rows.find(
-    rows.gather(study), {'split_point': split_point, 'embedding': embedding}
+    results.gather(study), {'split_point': split_point, 'embedding': embedding}
   )
   seed = study.config.seed
   made = half_files.examples(cut, some(study, dataset.TRAIN), seed)

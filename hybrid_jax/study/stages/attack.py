@@ -7,6 +7,7 @@ import threadpoolctl
 
 from hybrid_jax import files, progress
 from hybrid_jax.audit import measurement
+from hybrid_jax.release import embeddings
 from hybrid_jax.study import context, problems
 from hybrid_jax.training import distributed
 
@@ -27,7 +28,7 @@ def run(study: context.Study) -> None:
   if not left:
     return
   # Found before the threads start, since they would each find it anew.
-  study.data, study.x, study.model, study.params(context.SIMPLE)
+  study.data, study.x, study.model, study.params(embeddings.SIMPLE)
   # Those with most to measure first, so that none of them is alone in the end;
   # of equals the later, which have noise and take longer.
   count = collections.Counter(target for _, target in left)

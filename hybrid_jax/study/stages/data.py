@@ -6,8 +6,8 @@ import numpy as np
 
 from hybrid_jax import errors, files, progress
 from hybrid_jax.datasets import dataset, sources
-from hybrid_jax.release import pca
-from hybrid_jax.study import context, validate
+from hybrid_jax.release import mechanisms, pca
+from hybrid_jax.study import context
 from hybrid_jax.training import augmentation
 
 
@@ -90,7 +90,7 @@ def _check_sizes(study):
     most = min(math.prod(study.feature_shape(split_point)), train)
     study.check_memory(split_point)
     for name in ('reduced_dim', 'bottleneck_dim'):
-      dim = validate.at(study.config.release[name], split_point)
+      dim = mechanisms.at_split_point(study.config.release[name], split_point)
       pca.check_dim(dim, most, split_point, name)
   for group in ('training', 'siamese', 'defend'):
     size = study.config[group].batch_size

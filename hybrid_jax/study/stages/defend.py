@@ -9,8 +9,8 @@ import numpy as np
 from hybrid_jax import plugins
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.models import split_model
-from hybrid_jax.release import bottleneck
-from hybrid_jax.study import context, validate
+from hybrid_jax.release import bottleneck, embeddings, mechanisms
+from hybrid_jax.study import context
 from hybrid_jax.training import (
   augmentation,
   distributed,
@@ -26,7 +26,7 @@ def run(study: context.Study) -> None:
   """Trains those defences whose weights an embedding asks for."""
   for split_point, name in study.targets:
     weights = study.config.release.embeddings[name].weights
-    if weights not in (context.SIMPLE, context.SIAMESE):
+    if weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
       defend(study, weights, split_point, seed=0)
 
 
@@ -53,12 +53,12 @@ def _warm(study, split_point, seed):
   config = ml_collections.ConfigDict(study.config.defend)
   config.steps = config.every = config.warm_steps
   start = study.undefended('noise_alone', split_point)
-  features = study.features(context.SIMPLE, split_point)
+  features = study.features(embeddings.SIMPLE, split_point)
   train_rows = study.rows(dataset.TRAIN)
   flat = features[train_rows].reshape(
     -1, math.prod(study.feature_shape(split_point))
   )
-  start['network'] = study.params(context.SIMPLE)
+  start['network'] = study.params(embeddings.SIMPLE)
   start['bottleneck'] = bottleneck.fit(flat, study.config.release, split_point)
   trained = _fit(
     study, 'noise_alone', split_point, seed, start, config, label=WARM
@@ -73,7 +73,9 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
   tx = train_state.defence_optimizer(config)
   name, _, weight = defence.partition('@')
   made = plugins.load('defence', name).make(config)
-  weight = float(weight or validate.at(config.weight[name], split_point))
+  weight = float(
+    weight or mechanisms.at_split_point(config.weight[name], split_point)
+  )
   step = steps.make_defence_step(
     study.trainable,
     tx,

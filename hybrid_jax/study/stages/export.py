@@ -14,12 +14,12 @@ from hybrid_jax.deploy.export import (
 )
 from hybrid_jax.models import split_model
 from hybrid_jax.report import rows
-from hybrid_jax.study import context
+from hybrid_jax.study import context, results
 
 
 def run(study: context.Study) -> None:
   """Writes `bundle/`, and `results/export.json` with the cost of every cut."""
-  table = rows.gather(study)
+  table = results.gather(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
   folder = study.workdir / 'bundle'
   if study.result('export').exists() and (folder / 'manifest.json').exists():

@@ -11,7 +11,7 @@ from hybrid_jax import files, progress
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import utility
 from hybrid_jax.models import split_model
-from hybrid_jax.release import mechanisms
+from hybrid_jax.release import embeddings, mechanisms
 from hybrid_jax.study import context
 
 
@@ -43,7 +43,7 @@ def fitted(
       own[name] = asked[name]
   trained = (
     {}
-    if asked.weights in (context.SIMPLE, context.SIAMESE)
+    if asked.weights in (embeddings.SIMPLE, embeddings.SIAMESE)
     else {
       'bottleneck': study.defended(asked.weights, split_point)['bottleneck']
     }

@@ -2,17 +2,17 @@
 
 from hybrid_jax import files, progress
 from hybrid_jax.report import page, rows, tables
-from hybrid_jax.study import context, problems
+from hybrid_jax.study import context, problems, results
 
 
 def run(study: context.Study) -> None:
   """Writes `metrics.json` and `report.html`, and prints the table."""
-  table = rows.gather(study)
-  controls = rows.controls(study, problems.CONTROLS)
+  table = results.gather(study)
+  controls = results.controls(study, problems.CONTROLS)
   failed = rows.failures(controls, table)
-  rivals = rows.read_rivals(study)
+  rivals = results.read_rivals(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
-  deployed = rows.read_deployed(study)
+  deployed = results.read_deployed(study)
   files.write_json(
     study.workdir / 'metrics.json',
     {
@@ -27,7 +27,15 @@ def run(study: context.Study) -> None:
   files.write_bytes(
     study.workdir / 'report.html',
     page.render(
-      study, table, controls, failed, point, rivals, deployed
+      study.config.data.name,
+      study.read('data', stage='data'),
+      results.read_cost(study),
+      table,
+      controls,
+      failed,
+      point,
+      rivals,
+      deployed,
     ).encode(),
   )
   print(tables.terminal(table, controls))

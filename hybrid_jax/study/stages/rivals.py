@@ -10,7 +10,7 @@ from hybrid_jax.attacks import adversary
 from hybrid_jax.audit import leakage
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import bayes_ceiling, front
-from hybrid_jax.release import mechanisms, noise
+from hybrid_jax.release import embeddings, mechanisms, noise
 from hybrid_jax.report import rows
 from hybrid_jax.study import context
 from hybrid_jax.study.stages import defend, release
@@ -123,7 +123,9 @@ def summarise(study: context.Study, points: list[Point]) -> dict:
   """Means over seeds, the front, hypervolumes, and the operating points."""
   config = study.config
   simple = study.read(
-    'release', f'{config.rivals.split_point}-{context.SIMPLE}', stage='release'
+    'release',
+    f'{config.rivals.split_point}-{embeddings.SIMPLE}',
+    stage='release',
   )
   wanted = simple['validation']['value'] - config.recommend.utility_loss
   table: list[dict] = []

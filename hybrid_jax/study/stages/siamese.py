@@ -2,7 +2,8 @@
 
 import ml_collections
 
-from hybrid_jax.study import context, validate
+from hybrid_jax.release import embeddings, mechanisms
+from hybrid_jax.study import context
 from hybrid_jax.study.stages import train
 from hybrid_jax.training import augmentation, steps, train_state
 
@@ -10,12 +11,12 @@ from hybrid_jax.training import augmentation, steps, train_state
 def run(study: context.Study) -> None:
   """Starts each from the trained network, or from its newest checkpoint."""
   config = study.config.siamese
-  params = study.params(context.SIMPLE)
+  params = study.params(embeddings.SIMPLE)
   for split_point in study.split_points:
     tx = study.optimizer(config)
     loss = ml_collections.ConfigDict(
       {
-        name: validate.at(config[name], split_point)
+        name: mechanisms.at_split_point(config[name], split_point)
         for name in ('weight', 'margin', 'balance_pairs')
       }
     )

@@ -8,6 +8,7 @@ from hybrid_jax import progress
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.models import split_model
 from hybrid_jax.models.pretrained import weights
+from hybrid_jax.release import embeddings
 from hybrid_jax.study import context
 from hybrid_jax.training import augmentation, loop, steps, train_state
 
@@ -23,7 +24,7 @@ def run(study: context.Study) -> None:
       study.trainable, tx, augmentation.make(study.config.augment)
     ),
     train_state.create(params, tx),
-    context.SIMPLE,
+    embeddings.SIMPLE,
   )
 
 

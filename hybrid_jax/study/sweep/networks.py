@@ -10,6 +10,7 @@ import numpy as np
 
 from hybrid_jax import errors, progress
 from hybrid_jax.datasets import sources
+from hybrid_jax.release import embeddings
 from hybrid_jax.study import context, validate
 from hybrid_jax.study.stages import train
 from hybrid_jax.study.sweep import grid
@@ -93,12 +94,14 @@ def train_simple(studies: list[context.Study], mapping: str) -> None:
   config, model = studies[0].config, studies[0].trainable
   tx = studies[0].optimizer(config.training)
   augment = augmentation.make(config.augment)
-  waiting = [s for s in by_seed(studies) if not is_trained(s, context.SIMPLE)]
+  waiting = [
+    s for s in by_seed(studies) if not is_trained(s, embeddings.SIMPLE)
+  ]
   if waiting:
     trained = vmapped_training.fit(
       lambda _: steps.make_task_step(model, tx, augment),
       [train_state.create(train.first_params(s), tx) for s in waiting],
-      [s.key(context.SIMPLE, '') for s in waiting],
+      [s.key(embeddings.SIMPLE, '') for s in waiting],
       {},
       train.data(studies[0]),
       total=config.training.steps,
@@ -106,20 +109,20 @@ def train_simple(studies: list[context.Study], mapping: str) -> None:
       mapping=mapping,
     )
     for study, state in zip(waiting, trained.states, strict=True):
-      save(study, context.SIMPLE, state)
+      save(study, embeddings.SIMPLE, state)
     progress.say(f'simple: {len(waiting)} networks together, {trained}')
   of_seed = {s.config.seed: s for s in by_seed(studies)}
   for study in studies:
-    if not is_trained(study, context.SIMPLE):
+    if not is_trained(study, embeddings.SIMPLE):
       copy_simple(of_seed[study.config.seed], study)
 
 
 def copy_simple(source: context.Study, study: context.Study) -> None:
   """Gives a study the simple network of another."""
   tx = study.optimizer(study.config.training)
-  state = train_state.create(source.params(context.SIMPLE), tx)
+  state = train_state.create(source.params(embeddings.SIMPLE), tx)
   steps_done = np.asarray(study.config.training.steps, np.int32)
-  save(study, context.SIMPLE, jax.device_get(state).replace(step=steps_done))
+  save(study, embeddings.SIMPLE, jax.device_get(state).replace(step=steps_done))
 
 
 def train_siamese(
@@ -141,8 +144,8 @@ def train_siamese(
 
   return vmapped_training.fit(
     make_step,
-    [train_state.create(s.params(context.SIMPLE), tx) for s in studies],
-    [s.key(context.SIAMESE, split_point) for s in studies],
+    [train_state.create(s.params(embeddings.SIMPLE), tx) for s in studies],
+    [s.key(embeddings.SIAMESE, split_point) for s in studies],
     {
       name: jnp.array([s.config.siamese[name] for s in studies])
       for name in ('weight', 'margin')

@@ -12,6 +12,7 @@ from hybrid_jax.audit import leakage
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.metrics import front
 from hybrid_jax.models import split_model
+from hybrid_jax.release import embeddings
 from hybrid_jax.study import context
 from hybrid_jax.study.stages import rivals
 from hybrid_jax.study.sweep import grid
@@ -70,7 +71,7 @@ def whole_accuracy(study: context.Study) -> dict[str, float]:
   for fold in (dataset.VALIDATION, dataset.TEST):
     rows = study.rows(fold)
     answers = split_model.in_blocks(
-      whole, study.params(context.SIMPLE), sources.take(study.x, rows)
+      whole, study.params(embeddings.SIMPLE), sources.take(study.x, rows)
     )
     out[dataset.FOLDS[fold]] = float(
       (answers.argmax(-1) == study.data.primary[rows]).mean()

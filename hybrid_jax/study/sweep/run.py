@@ -12,7 +12,8 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, progress
-from hybrid_jax.study import context, runner, validate
+from hybrid_jax.release import embeddings
+from hybrid_jax.study import runner, validate
 from hybrid_jax.study.stages import data, release, siamese
 from hybrid_jax.study.sweep import grid, networks, points
 from hybrid_jax.training import vmapped_training
@@ -40,7 +41,7 @@ def run(
   opened = networks.open_studies(config, workdir)
   data.run(opened[0])
   networks.train_simple(opened, config.sweep.mapping)
-  if not all(networks.is_trained(s, context.SIAMESE) for s in opened):
+  if not all(networks.is_trained(s, embeddings.SIAMESE) for s in opened):
     _train(config, opened, workdir, alone)
   for study in opened:
     release.run(study)
@@ -111,7 +112,7 @@ def run_one(
           study.params(weights, config.sweep.split_point),
           other.params(weights, config.sweep.split_point),
         )
-        for weights in (context.SIMPLE, context.SIAMESE)
+        for weights in (embeddings.SIMPLE, embeddings.SIAMESE)
       },
     }
   return {'row': row, 'difference': difference}
@@ -135,7 +136,7 @@ def _train(config, opened, workdir, alone):
   began, worked = time.perf_counter(), time.process_time()
   trained = networks.train_siamese(opened, config.sweep.mapping)
   for study, state in zip(opened, trained.states, strict=True):
-    networks.save(study, context.SIAMESE, state)
+    networks.save(study, embeddings.SIAMESE, state)
   seconds = time.perf_counter() - began
   work = time.process_time() - worked
   progress.say(f'siamese: {len(opened)} networks together, {trained}')
@@ -185,5 +186,5 @@ def _alone(config, study, index):
       'loop_seconds': seconds,
       'loop_work': work,
       'run_seconds': lone.run_seconds,
-      'params': own.params(context.SIAMESE, config.sweep.split_point),
+      'params': own.params(embeddings.SIAMESE, config.sweep.split_point),
     }

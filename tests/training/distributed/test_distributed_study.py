@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hybrid_jax import files
-from hybrid_jax.study import context, runner
+from hybrid_jax.release import embeddings
+from hybrid_jax.study import runner
 from tests import studies
 from tests.training.distributed import cluster
 
@@ -40,7 +41,7 @@ def two(tmp_path_factory):
 @pytest.mark.parametrize(
   ('weights', 'share'),
   # Where a gradient is nothing but rounding, Adam makes a whole step of it.
-  [(context.SIMPLE, 0.0), (context.SIAMESE, 1e-3)],
+  [(embeddings.SIMPLE, 0.0), (embeddings.SIAMESE, 1e-3)],
 )
 def test_the_parameters_are_the_same(one, two, weights, share):
   wanted, found = (

@@ -1,0 +1,13 @@
+"""Names of the embeddings, in the order in which tables show them."""
+
+SIMPLE, SIAMESE = 'simple', 'siamese'
+# The paper's five in its order, then ours; a config's others come after them.
+EMBEDDINGS = (
+  'simple',
+  'reduced',
+  'siamese',
+  'reduced_siamese',
+  'noisy_reduced_siamese',
+  'bounded',
+  'snapped',
+)
