@@ -26,6 +26,7 @@ if [ "${JAX:-newest}" = newest ]; then
   fi
   "$PYTHON" -m ruff check .
   "$PYTHON" -m ruff format --check .
+  "$(dirname "$PYTHON")/lint-imports"
   "$PYTHON" -m pyrefly check --python-interpreter-path "$PYTHON"
   run_pytest "$@"
 fi
