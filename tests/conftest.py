@@ -7,6 +7,11 @@ os.environ['JAX_PLATFORMS'] = 'cpu'
 if _DEVICES not in os.environ.get('XLA_FLAGS', '').split():
   os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_DEVICES}'
 
+# Test processes share what they compile, with each other and with the next run.
+os.environ.setdefault(
+  'JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/hybrid_jax')
+)
+
 import filelock  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
@@ -50,7 +55,7 @@ def exported(tmp_path_factory):
       done = studies.run(
         workdir,
         '--stages=data,train,siamese,defend,release,attack,export',
-        "--config.attack.adversaries=('majority','linear')",
+        "--config.attack.adversaries=('majority','linear','kde')",
         '--config.recommend.utility_loss=1.0',
         '--config.release.embeddings.bounded.split_points=()',
         '--config.release.embeddings.snapped.split_points=()',

@@ -88,7 +88,6 @@ def executed(place):
         'HYBRID_JAX_SMALL': '1',
         'PYTHONPATH': str(studies.ROOT),
         'IPYTHONDIR': str(place / 'ipython'),
-        'JAX_COMPILATION_CACHE_DIR': str(place / 'cache'),
       }
       nbclient.NotebookClient(
         notebook,

@@ -14,7 +14,7 @@ from tests import studies
 from tests.training.distributed import cluster
 
 pytestmark = pytest.mark.distributed
-_CONFIG = '--config=tests/distributed/config.py'
+_CONFIG = '--config=tests/training/distributed/config.py'
 _STAGES = '--stages=data,train,siamese,defend,release,attack,report'
 
 

@@ -13,7 +13,7 @@ from hybrid_jax.training import checkpoint
 from tests.training.distributed import cluster, small
 
 pytestmark = pytest.mark.distributed
-_WORKER = 'tests.distributed.worker'
+_WORKER = 'tests.training.distributed.worker'
 _AGAIN = 'Give the same command on all hosts again'
 
 
