@@ -11,6 +11,7 @@ if _DEVICES not in os.environ.get('XLA_FLAGS', '').split():
 os.environ.setdefault(
   'JAX_COMPILATION_CACHE_DIR', os.path.expanduser('~/.cache/hybrid_jax')
 )
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 
 import filelock  # noqa: E402
 import jax  # noqa: E402
