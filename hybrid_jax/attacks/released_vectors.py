@@ -17,7 +17,7 @@ def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
   """The problem in a file with the layout of `released/*.npz`.
 
   Args:
-    path: the file; see the README.
+    path: the file; see docs/formats.md.
     draws: how many fresh draws of the noise score an attacker.
     **knowledge: what else an attacker knows; see `adversaries.Problem`.
 

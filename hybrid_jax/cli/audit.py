@@ -16,7 +16,7 @@ from hybrid_jax.study import audit_bundle, audit_released, results, runner
 from hybrid_jax.study.stages import report
 
 _RELEASED = flags.DEFINE_string(
-  'released', None, 'The .npz file, in the layout that the README describes.'
+  'released', None, 'The .npz file, in the layout of docs/formats.md.'
 )
 _OUT = flags.DEFINE_string('out', None, 'Where all results go.')
 _BUNDLE = flags.DEFINE_string(
