@@ -21,7 +21,7 @@ from hybrid_jax.training import heads
 COUNTS = (1, 4, 16, 64, 256)
 _GOAL, _GOAL_AT = 1 / 3, 64
 _FEW = 2  # that PyTorch trains; scikit-learn trains one
-_CONFIG = watch.get_config().attack
+_CONFIG = watch.get_config().attack.heads
 SIZES: dict[str, Any] = {
   **{n: _CONFIG[n] for n in ('batch_size', 'learning_rate', 'weight_decay')},
   **{'features': 64, 'widths': (128, 64), 'classes': 10},

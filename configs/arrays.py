@@ -41,15 +41,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   path, layout, variant = _parse(arg)
   c = common.get_config()
   if pathlib.Path(path).is_dir():
-    c.data = ml_collections.ConfigDict(
-      {'name': 'recordings', **recordings.DEFAULTS, 'folder': path}
-    )
+    c.data = common.data('recordings', folder=path)
     labels = recordings.read_labels(c.data)[2]
     shape, classes, train = (1, c.data.window, 0), labels['primary'][1], None
   else:
-    c.data = ml_collections.ConfigDict(
-      {'name': 'arrays', **arrays.DEFAULTS, 'path': path, 'layout': layout}
-    )
+    c.data = common.data('arrays', path=path, layout=layout)
     data, _ = arrays.read(c.data)
     shape, classes = data.x.shape[1:], data.primary_names
     train = int((data.fold == dataset.TRAIN).sum())

@@ -28,14 +28,14 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.defend.warm_steps = 200
   c.defend.steps = 400
   c.attack.adversaries = ('majority', 'linear', 'mlp', 'kde', 'trees')
-  c.attack.trials = 1
-  c.attack.max_chunks = 4
-  c.attack.mlp_widths = ((64,),)
-  c.attack.mlp_views = ('standardised',)
+  c.attack.heads.trials = 1
+  c.attack.heads.max_chunks = 4
+  c.attack.mlp.widths = ((64,),)
+  c.attack.heads.views = ('standardised',)
   c.attack.draws = 2
   c.attack.noise_copies = 2
-  c.attack.trees = 40
-  c.attack.leaves = (1,)
+  c.attack.trees.count = 40
+  c.attack.trees.leaves = (1,)
   c.attack.measures.ceiling.resamples = 200
   del c.attack.measures.ranks
   if arg == 'small':
@@ -43,7 +43,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.siamese.steps = c.siamese.every = 40
     c.defend.warm_steps = c.defend.steps = c.defend.every = 40
     c.attack.adversaries = ('majority', 'linear')
-    c.attack.max_chunks = 1
+    c.attack.heads.max_chunks = 1
     c.attack.windows = (1, 8)
     c.attack.measures.ceiling.resamples = 20
     c.attack.measures.ceiling.releases = (1, 4)

@@ -5,9 +5,11 @@ says where it cuts and how many numbers it sends. `shrink` makes its variants.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
+from hybrid_jax import plugins
 from hybrid_jax.models.pretrained import weights
 
 VARIANTS = ('', 'fast', 'small', 'tune', 'sweep')
@@ -104,20 +106,10 @@ def get_config() -> ml_collections.ConfigDict:
   c.defend.every = 400
   c.defend.noise_draws = 4
   c.defend.gain = 0.1  # deviation of a random gain of each channel
-  c.defend.margin = 7.0  # of rules for pairs
-  c.defend.adversary_factor = 3.0  # of the learning rate
-  # How much cross-entropy (nats) one gives up for a unit of the penalty.
-  c.defend.weight = ml_collections.ConfigDict(
-    {
-      'noise_alone': 0.0,
-      'bounded': 0.3,
-      'contrastive': 3.0,
-      'dpfe': 0.03,
-      'gradient_reversal': 0.3,
-      'max_entropy': 1.0,
-      'distance_correlation': 1.0,
-    }
-  )
+  for name in plugins.known('defence'):
+    c.defend[name] = ml_collections.ConfigDict(
+      plugins.defaults('defence', name)
+    )
 
   c.attack = ml_collections.ConfigDict()
   c.attack.adversaries = (
@@ -133,44 +125,26 @@ def get_config() -> ml_collections.ConfigDict:
   # Adversary to the split points where it attacks, if not at all of them.
   c.attack.only_at = ml_collections.ConfigDict()
   c.attack.workers = 4  # targets attacked at once
-  c.attack.trials = 3  # settings tried of every network, trained at once
   c.attack.windows = (1, 2, 4, 8, 16, 32, 64)  # added up
   c.attack.draws = 4  # fresh draws of the noise that score every attacker
   c.attack.noise_copies = 4  # of each training vector, where it is not redrawn
-  c.attack.mlp_widths = ((64,), (128, 64))
-  c.attack.mlp_views = ('standardised', 'whitened')
-  c.attack.batch_size = 128
-  c.attack.learning_rate = 5e-3
-  c.attack.weight_decay = 1e-3
-  c.attack.chunk = 100  # steps between two looks at validation
-  c.attack.max_chunks = 7
-  c.attack.patience = 2  # chunks without a gain
-  c.attack.neighbours = (1, 3, 9, 27, 81)
-  c.attack.bandwidths = (0.3, 0.6, 1.0, 2.0)
-  c.attack.trees = 80
-  c.attack.leaves = (1, 2)
-
-  c.attack.transfer = ml_collections.ConfigDict(
+  # Linear probes and perceptrons, trained at once.
+  c.attack.heads = ml_collections.ConfigDict(
     {
-      'steps': 300,
+      'trials': 3,  # settings tried of every network
+      'views': ('standardised', 'whitened'),
       'batch_size': 128,
-      'every': 100,
-      'patience': 2,
-      'learning_rate': 2e-3,
-      'warmup': 0.05,
-      'weight_decay': 1e-2,
+      'learning_rate': 5e-3,
+      'weight_decay': 1e-3,
+      'chunk': 100,  # steps between two looks at validation
+      'max_chunks': 7,
+      'patience': 2,  # chunks without a gain
     }
   )
-
-  c.attack.decensor = ml_collections.ConfigDict(
-    {
-      'widths': (128, 128),
-      'steps': 500,
-      'batch_size': 256,
-      'learning_rate': 3e-3,
-      'head': (64,),
-    }
-  )
+  for name in plugins.known('adversary'):
+    c.attack[name] = ml_collections.ConfigDict(
+      plugins.defaults('adversary', name)
+    )
 
   # What is measured besides leakage; at all split points, or at some.
   c.attack.measures = ml_collections.ConfigDict(
@@ -209,7 +183,7 @@ def get_config() -> ml_collections.ConfigDict:
   )
 
   # Every defence, trained and attacked alike. A method has the weights to try,
-  # or none for its own in `defend.weight`.
+  # or none for its own in `defend.METHOD`.
   c.rivals = ml_collections.ConfigDict()
   c.rivals.seeds = 3
   c.rivals.methods = ml_collections.ConfigDict(
@@ -230,6 +204,12 @@ def get_config() -> ml_collections.ConfigDict:
   # The least leakage whose utility is within this of the whole network's.
   c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
   return c
+
+
+def data(name: str, **settings: Any) -> ml_collections.ConfigDict:
+  """Returns `c.data` for a data set, with its defaults but for `settings`."""
+  defaults = plugins.defaults('data set', name)
+  return ml_collections.ConfigDict({'name': name, **defaults, **settings})
 
 
 def cut(c: ml_collections.ConfigDict, dims: Mapping[str, int]) -> None:
@@ -284,13 +264,13 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
     c.training.steps = c.siamese.steps = 40
     c.training.every = c.siamese.every = 20
     c.defend.warm_steps = c.defend.steps = c.defend.every = 40
-    c.attack.max_chunks = 1
+    c.attack.heads.max_chunks = 1
     c.attack.transfer.steps = c.attack.transfer.every = 20
     c.attack.decensor.steps = 50
-    c.attack.mlp_widths = ((64,),)
-    c.attack.trials = 2
+    c.attack.mlp.widths = ((64,),)
+    c.attack.heads.trials = 2
     c.attack.windows = (1, 8)
-    c.attack.trees = 50
+    c.attack.trees.count = 50
     measures = c.attack.measures
     measures.ceiling.resamples = 100
     measures.releases.counts = (1, 4)

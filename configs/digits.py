@@ -14,7 +14,6 @@ speaker found 97.5 % [96.2, 98.7]; noisy reduced Siamese, six numbers: 97.0 %
 import ml_collections
 
 from configs import common
-from hybrid_jax.datasets import digits
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -25,7 +24,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """
   common.check_variant(arg, 'configs/digits.py')
   c = common.get_config()
-  c.data = ml_collections.ConfigDict({'name': 'digits', **digits.DEFAULTS})
+  c.data = common.data('digits')
   c.model.name = 'cnn1d'
   c.model.options = ml_collections.ConfigDict(
     {'widths': (32, 64, 64), 'kernel': 5, 'dense': 64}

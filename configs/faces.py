@@ -15,7 +15,6 @@ configs; `:small` shows that all works, and finds nothing out.
 import ml_collections
 
 from configs import common
-from hybrid_jax.datasets import faces
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -26,7 +25,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """
   common.check_variant(arg, 'configs/faces.py')
   c = common.get_config()
-  c.data = ml_collections.ConfigDict({'name': 'faces', **faces.DEFAULTS})
+  c.data = common.data('faces')
   c.model.name = 'vgg16'
   c.model.options = ml_collections.ConfigDict(
     {'width': 0.125, 'dense': 64, 'norm': True}

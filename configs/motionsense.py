@@ -21,7 +21,6 @@ chosen on validation, among 2,400 and 4,800.
 import ml_collections
 
 from configs import common
-from hybrid_jax.datasets import motionsense
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -32,9 +31,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """
   common.check_variant(arg, 'configs/motionsense.py')
   c = common.get_config()
-  c.data = ml_collections.ConfigDict(
-    {'name': 'motionsense', **motionsense.DEFAULTS, 'hop': 64}
-  )
+  c.data = common.data('motionsense', hop=64)
   c.augment.gain = c.augment.time_scale = 0.1
   c.model.name = 'cnn1d_deep'
   c.model.options = ml_collections.ConfigDict(

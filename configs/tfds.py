@@ -38,7 +38,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """
   data, variant = _parse(arg)
   c = common.get_config()
-  c.data = ml_collections.ConfigDict({'name': 'tfds', **tfds.DEFAULTS, **data})
+  c.data = common.data('tfds', **data)
   if tfds.kind(c.data) == 'image':
     c.data.size = c.data.size or (_SIZE, _SIZE)
     c.model.name = 'vgg16'

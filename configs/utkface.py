@@ -19,7 +19,6 @@ noisy reduced Siamese, 8, 6 and 4 numbers at conv5_1, conv5_2 and conv5_3: 83.3,
 import ml_collections
 
 from configs import common
-from hybrid_jax.datasets import utkface
 
 # Of the noisy reduced Siamese embedding at fc6, beside the 0.3 of all studies;
 # multiples of the root mean square of what is sent.
@@ -38,7 +37,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     path, variant = variant, path
   common.check_variant(variant, 'configs/utkface.py:PATH')
   c = common.get_config()
-  c.data = ml_collections.ConfigDict({'name': 'utkface', **utkface.DEFAULTS})
+  c.data = common.data('utkface')
   c.data.path = path
   c.model.name = 'vgg16'
   c.model.options = ml_collections.ConfigDict(

@@ -16,7 +16,6 @@ a range of weights; `:sweep` is a grid for `launch.sweep`.
 import ml_collections
 
 from configs import common
-from hybrid_jax.datasets import watch
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -27,7 +26,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """
   common.check_variant(arg, 'configs/watch.py')
   c = common.get_config()
-  c.data = ml_collections.ConfigDict({'name': 'watch', **watch.DEFAULTS})
+  c.data = common.data('watch')
   c.model.name = 'cnn1d'
   c.model.options = ml_collections.ConfigDict(
     {'widths': (32, 64, 64), 'kernel': 3, 'dense': 64}

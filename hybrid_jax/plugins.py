@@ -246,15 +246,13 @@ def options(kind: str, name: str) -> Options:
 
 def defaults(kind: str, name: str) -> dict[str, Any]:
   """Returns the default of each of a plug-in's settings."""
-  return default_values(options(kind, name))
+  return values(options(kind, name))
 
 
-def default_values(group: Options) -> dict[str, Any]:
+def values(group: Options) -> dict[str, Any]:
   """Returns the default of each setting of a group, nested as it is."""
   return {
-    name: option.default
-    if isinstance(option, Option)
-    else default_values(option)
+    name: option.default if isinstance(option, Option) else values(option)
     for name, option in group.items()
   }
 

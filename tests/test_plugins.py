@@ -50,7 +50,7 @@ def test_each_keeps_its_contract_and_says_what_it_is(kind):
   attribute, arguments = CONTRACTS[kind]
   for name in plugins.known(kind):
     module = plugins.load(kind, name)
-    assert module.__name__.endswith(f'{plugins.KINDS[kind]}.{name}')
+    assert module.__name__.endswith(f'{plugins.KINDS[kind][0]}.{name}')
     made = getattr(module, attribute)
     if arguments is not None:
       assert list(inspect.signature(made).parameters) == arguments
@@ -63,7 +63,7 @@ def test_each_keeps_its_contract_and_says_what_it_is(kind):
 
 def test_a_data_set_tells_its_settings():
   for name in plugins.known('data set'):
-    assert isinstance(plugins.load('data set', name).DEFAULTS, dict)
+    assert isinstance(plugins.load('data set', name).OPTIONS, dict)
 
 
 @pytest.mark.parametrize(

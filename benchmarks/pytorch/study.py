@@ -84,7 +84,8 @@ def attack(
     found = []
     for kind in config['adversaries']:
       with clock(seconds, kind):
-        made = study_attackers.ALL[kind](problem, config, jobs)
+        settings = {**config, **config['heads'], **config.get(kind, {})}
+        made = study_attackers.ALL[kind](problem, settings, jobs)
         found += [(kind, each) for each in made]
     with clock(seconds, 'choice'):
       out[name] = {

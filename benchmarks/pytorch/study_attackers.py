@@ -43,7 +43,7 @@ def linear(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
 def mlp(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
   """Multilayer perceptrons of several widths on each view."""
   del jobs
-  for widths in config['mlp_widths']:
+  for widths in config['widths']:
     name = 'mlp ' + '-'.join(map(str, widths))
     yield from _heads(problem, config, tuple(widths), name)
 
@@ -57,7 +57,7 @@ def _heads(problem, config, widths, name):
   rate[0], decay[0] = config['learning_rate'], config['weight_decay']
   width[0] = 1.0
   train = problem.rows(TRAIN)
-  for view in config['mlp_views']:
+  for view in config['views']:
     x = torch.as_tensor(problem.see(view, problem.clean[train]))
     noise = None
     if problem.sigma:
@@ -224,7 +224,7 @@ def trees(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
     y = np.tile(labels[problem.rows(TRAIN)], len(copies))
     for leaf in config['leaves']:
       forest = sklearn.ensemble.ExtraTreesClassifier(
-        config['trees'],
+        config['count'],
         min_samples_leaf=leaf * len(copies),
         n_jobs=jobs,
         random_state=0,

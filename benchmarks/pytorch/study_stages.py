@@ -134,7 +134,7 @@ def defend(study: Study) -> None:
       study.at(config['release']['limit'], point),
     )
     settings = config['defend']
-    weight = study.at(settings['weight']['bounded'], point)
+    weight = study.at(settings['bounded']['weight'], point)
     _defend(study, network, bottleneck, point, 0.0, settings['warm_steps'])
     _defend(study, network, bottleneck, point, weight, settings['steps'])
     study.bounded[point] = network, bottleneck

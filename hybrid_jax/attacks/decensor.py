@@ -16,9 +16,24 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary, mlp
 from hybrid_jax.datasets import dataset
 from hybrid_jax.training import heads
+
+OPTIONS = {
+  'widths': plugins.Option(
+    (128, 128), 'Hidden layers of the map.', unit='units', low=1
+  ),
+  'steps': plugins.Option(500, 'Steps of the map.', unit='steps', low=1),
+  'batch_size': plugins.Option(256, 'Examples of a step.', low=1),
+  'learning_rate': plugins.Option(
+    3e-3, 'First learning rate; a cosine to zero.', above=0
+  ),
+  'head': plugins.Option(
+    (64,), 'Hidden layers of the adversary on mapped vectors.', low=1
+  ),
+}
 
 _VIEWS = ('trained on uncensored', 'trained on mapped')
 
@@ -46,20 +61,19 @@ def attack(
 
   Args:
     problem: what is attacked.
-    config: `decensor`: `widths` of the map, `steps`, `batch_size`,
-      `learning_rate` (cosine to zero), and `head`, the adversary's widths;
-      `noise_copies`, and `mlp.members`' settings.
+    config: see `OPTIONS`; `noise_copies`, how many noisy copies of each
+      training vector to keep; and `heads`, with the settings of `mlp.members`
+      and `heads.train`.
     seed: of the weights, the batches and the noise.
   """
   if problem.uncensored is None:
     return
-  settings = config.decensor
   train, held = (problem.rows(f) for f in (dataset.TRAIN, dataset.VALIDATION))
   uncensored = adversary.fit_views(
     dataclasses.replace(problem, clean=problem.uncensored, noise_scale=None)
   )['standardised'](problem.uncensored)
   view = problem.views['standardised']
-  run = _fit(problem, view, uncensored, settings, seed)
+  run = _fit(problem, view, uncensored, config, seed)
   copies = problem.copies(dataset.TRAIN, config.noise_copies, 300 + seed)
   mapped = run(view(copies)).reshape(-1, uncensored.shape[1])
   clear = np.tile(uncensored[train], (len(copies), 1))
@@ -83,8 +97,8 @@ def attack(
     held_label=jnp.asarray(np.tile(labels[:, held], draws)),
     valid=jnp.asarray(np.arange(counts.max()) < counts[:, None]),
   )
-  crowd = mlp.members(len(_VIEWS), len(names), config, seed)
-  params = heads.train(data, crowd, tuple(settings.head), config)
+  crowd = mlp.members(len(_VIEWS), len(names), config.heads, seed)
+  params = heads.train(data, crowd, tuple(config.head), config.heads)
   valid = data.valid[crowd.label]
   found = [
     np.asarray(heads.log_probs(params, x, crowd.view, valid))

@@ -14,10 +14,32 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.attacks import inputs_problem
 from hybrid_jax.datasets import dataset
 from hybrid_jax.models.ops import convolution
+
+OPTIONS = {
+  'widths': plugins.Option(
+    (256, 512),
+    'Hidden layers of the perceptron that rebuilds signals.',
+    unit='units',
+    low=1,
+  ),
+  'steps': plugins.Option(
+    400,
+    'Steps, rounded up to a multiple of every.',
+    unit='steps',
+    low=1,
+  ),
+  'every': plugins.Option(
+    100, 'Steps between validations.', unit='steps', low=1
+  ),
+  'batch_size': plugins.Option(128, 'Examples of a step.', low=1),
+  'learning_rate': plugins.Option(
+    1e-3, 'First learning rate; a cosine to zero.', above=0
+  ),
+}
 
 _CLIP = 10.0
 _SMALLEST = 7  # pixels, the longest side of the first map at most

@@ -14,9 +14,28 @@ import numpy as np
 import optax
 import scipy.linalg
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.attacks import inputs_problem
 from hybrid_jax.datasets import dataset
+
+OPTIONS = {
+  'steps': plugins.Option(100, 'Steps of the descent.', unit='steps', low=1),
+  'learning_rate': plugins.Option(
+    0.1, 'First learning rate; a cosine to zero.', above=0
+  ),
+  'restarts': plugins.Option(
+    2, 'Random starts, beside the nearest training input.', low=0
+  ),
+  'prior': plugins.Option(1e-5, 'Weight of the squared norm.', low=0),
+  'smooth': plugins.Option(1e-3, 'Weight of the total variation.', low=0),
+  'max_items': plugins.Option(
+    128,
+    'Examples of the test fold, spread evenly, at most; 0 for all.',
+    unit='examples',
+    low=0,
+    optional=True,
+  ),
+}
 
 _START = 0.1  # standard deviation of the random starts, in normalized units
 

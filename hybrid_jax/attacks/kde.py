@@ -12,8 +12,18 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
+
+OPTIONS = {
+  'bandwidths': plugins.Option(
+    (0.3, 0.6, 1.0, 2.0),
+    'Kernel widths to try; 1 is the median distance to the nearest vector.',
+    above=0,
+    filled=True,
+  ),
+}
 
 _BLOCK = 512
 
@@ -29,7 +39,7 @@ def attack(
 
   Args:
     problem: what is attacked.
-    config: `bandwidths`.
+    config: see `OPTIONS`.
     seed: not used; there is no chance in it.
   """
   del seed

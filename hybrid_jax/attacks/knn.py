@@ -6,8 +6,18 @@ import ml_collections
 import numpy as np
 import sklearn.neighbors
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
+
+OPTIONS = {
+  'neighbours': plugins.Option(
+    (1, 3, 9, 27, 81),
+    'Numbers of neighbours to try.',
+    low=1,
+    filled=True,
+  ),
+}
 
 
 def attack(
@@ -17,8 +27,8 @@ def attack(
 
   Args:
     problem: what is attacked.
-    config: `neighbours`, the numbers to try, and `noise_copies`, how many
-      noisy copies of each training vector to keep.
+    config: see `OPTIONS`; and `noise_copies`, how many noisy copies of each
+      training vector to keep.
     seed: of the copies' noise.
   """
   copies = problem.copies(dataset.TRAIN, config.noise_copies, 100 + seed)

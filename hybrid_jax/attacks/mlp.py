@@ -6,24 +6,34 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.training import heads
+
+OPTIONS = {
+  'widths': plugins.Option(
+    ((64,), (128, 64)),
+    'Hidden layers of each network to try.',
+    unit='units',
+    low=1,
+    filled=True,
+  ),
+}
 
 
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each of `config.mlp_widths`, view, trial and label.
+  """One attack for each of `config.widths`, view, trial and label.
 
   Args:
     problem: what is attacked.
-    config: `trials`, how many settings are tried of each network, see
-      `members`; `mlp_widths`, `mlp_views` (some of `base.VIEWS`), and the
-      settings of `heads.train`.
+    config: see `OPTIONS`; and `heads`, with `views` (some of
+      `adversary.VIEWS`) and the settings of `members` and `heads.train`.
     seed: of the trials and of all weights.
   """
-  for widths in config.mlp_widths:
+  for widths in config.widths:
     name = 'mlp ' + '-'.join(map(str, widths))
     yield from attack_with(problem, config, seed, tuple(widths), name)
 
@@ -36,10 +46,10 @@ def attack_with(
   name: str,
 ) -> Iterator[adversary.Attack]:
   """The same for one shape of network; without `widths`, a linear one."""
-  views, labels = list(config.mlp_views), list(problem.sensitive)
+  views, labels = list(config.heads.views), list(problem.sensitive)
   data, test = _arrays(problem, [problem.views[v] for v in views])
-  crowd = members(len(views), len(labels), config, seed)
-  params = heads.train(data, crowd, widths, config)
+  crowd = members(len(views), len(labels), config.heads, seed)
+  params = heads.train(data, crowd, widths, config.heads)
   valid = data.valid[crowd.label]
   on_validation = _by_draw(
     heads.log_probs(params, data.held, crowd.view, valid), problem

@@ -14,9 +14,29 @@ import ml_collections
 import numpy as np
 import optax
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.training import steps, train_state
+
+OPTIONS = {
+  'steps': plugins.Option(300, 'Steps at most.', unit='steps', low=1),
+  'batch_size': plugins.Option(128, 'Examples of a step.', low=1),
+  'every': plugins.Option(
+    100, 'Steps between validations.', unit='steps', low=1
+  ),
+  'patience': plugins.Option(
+    2, 'Validations without a gain, after which training ends.', low=1
+  ),
+  'learning_rate': plugins.Option(2e-3, 'Largest learning rate.', above=0),
+  'warmup': plugins.Option(
+    0.05,
+    'Share of the steps in which the learning rate rises.',
+    low=0,
+    below=1,
+  ),
+  'weight_decay': plugins.Option(1e-2, 'Weight decay of AdamW.', low=0),
+}
 
 _BLOCK = 1024
 
@@ -31,8 +51,7 @@ def attack(
 
   Args:
     problem: what is attacked.
-    config: `transfer`, with `steps`, `batch_size`, `every`, `patience` and the
-      settings of `training.state.optimizer`.
+    config: see `OPTIONS`.
     seed: of the weights and the batches.
   """
   if problem.behind is None:
@@ -41,9 +60,7 @@ def attack(
   borders = np.cumsum([0, *(labels.max(axis=0) + 1)])
   behind = problem.behind(int(borders[-1]))
   for start, init in behind.starts.items():
-    best = _train(
-      problem, behind.apply, init, labels, borders, config.transfer, seed
-    )
+    best = _train(problem, behind.apply, init, labels, borders, config, seed)
     for i, attribute in enumerate(problem.sensitive):
       yield adversary.Attack(f'transfer, {start}', attribute, *best[i])
 

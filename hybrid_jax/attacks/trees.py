@@ -6,8 +6,20 @@ import ml_collections
 import numpy as np
 import sklearn.ensemble
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
+
+OPTIONS = {
+  'count': plugins.Option(80, 'Trees of a forest.', low=1),
+  'leaves': plugins.Option(
+    (1, 2),
+    'Least sizes of a leaf to try.',
+    unit='examples',
+    low=1,
+    filled=True,
+  ),
+}
 
 
 def attack(
@@ -17,8 +29,8 @@ def attack(
 
   Args:
     problem: what is attacked.
-    config: `trees`, how many; `leaves`, the least examples in a leaf, to try;
-      `noise_copies`, noisy copies of each training vector.
+    config: see `OPTIONS`; and `noise_copies`, how many noisy copies of each
+      training vector to keep.
     seed: of the forest, and of the copies' noise.
   """
   copies = problem.copies(dataset.TRAIN, config.noise_copies, 200 + seed)
@@ -29,7 +41,7 @@ def attack(
     y = np.tile(labels[train], len(copies))
     for leaf in config.leaves:
       forest = sklearn.ensemble.ExtraTreesClassifier(
-        config.trees,
+        config.count,
         min_samples_leaf=leaf * len(copies),
         n_jobs=1,
         random_state=seed,

@@ -5,9 +5,26 @@ import dataclasses
 import ml_collections
 import numpy as np
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.audit import leakage
 from hybrid_jax.datasets import dataset
+
+OPTIONS = {
+  'shares': plugins.Option(
+    (0.05, 0.1, 0.25, 0.5, 1.0),
+    'Shares of the training fold that the attacker has.',
+    above=0,
+    high=1,
+    filled=True,
+  ),
+  'adversaries': plugins.Option(
+    ('kde', 'trees'),
+    'Adversaries that attack.',
+    plugin='adversary',
+    filled=True,
+  ),
+}
 
 
 def measure(

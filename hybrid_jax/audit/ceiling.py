@@ -5,9 +5,19 @@ import itertools
 import ml_collections
 import numpy as np
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import bayes_ceiling
+
+OPTIONS = {
+  'releases': plugins.Option(
+    (1, 4, 16, 64), 'Numbers of releases of one input.', low=1
+  ),
+  'resamples': plugins.Option(
+    400, "Resamples of the bootstrap behind the ceiling's interval.", low=1
+  ),
+}
 
 # Of the validation examples' distances to their nearest centre.
 _QUANTILES = (0.5, 0.7, 0.8, 0.9, 0.98)

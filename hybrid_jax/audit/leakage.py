@@ -175,12 +175,32 @@ def run(
     )
 
   for kind in kinds:
-    for attack in plugins.load('adversary', kind).attack(problem, config, seed):
-      consider(kind, attack)
+    attack = plugins.load('adversary', kind).attack
+    for made in attack(problem, settings(config, kind), seed):
+      consider(plugins.key(kind), made)
   for found in out.values():
     for attack in found.committees():
       consider('committee', attack)
   return out
+
+
+def settings(
+  config: ml_collections.ConfigDict, name: str
+) -> ml_collections.ConfigDict:
+  """Returns an adversary's settings: its options, and the shared ones.
+
+  Args:
+    config: the study's `attack`.
+    name: the adversary's.
+  """
+  return ml_collections.ConfigDict(
+    {
+      'heads': config.heads.to_dict(),
+      'noise_copies': config.noise_copies,
+      **plugins.defaults('adversary', name),
+      **config.get(plugins.key(name), ml_collections.ConfigDict()).to_dict(),
+    }
+  )
 
 
 def quick(

@@ -3,9 +3,16 @@
 import ml_collections
 import numpy as np
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import ranking
+
+OPTIONS = {
+  'items': plugins.Option(
+    2000, 'Examples of the test fold, spread evenly, at most.', low=1
+  ),
+}
 
 _WIDTHS = (0.03, 0.1, 0.3, 1.0)  # of Scott's
 _EVERY = 2  # validation examples

@@ -8,6 +8,18 @@ from hybrid_jax.attacks import adversary, inputs_problem
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.metrics import similarity
 
+OPTIONS = {
+  'attacks': plugins.Option(
+    ('decoder', 'inversion'),
+    'Reconstructions that attack.',
+    plugin='reconstruction',
+    filled=True,
+  ),
+  'pictures': plugins.Option(
+    6, 'Test inputs that the report shows beside what became of them.', low=1
+  ),
+}
+
 CLASS_MEAN = 'class mean'
 
 

@@ -5,8 +5,31 @@ import dataclasses
 import ml_collections
 import numpy as np
 
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.audit import leakage
+
+OPTIONS = {
+  'counts': plugins.Option(
+    (1, 2, 4, 8, 16, 32, 64),
+    'Numbers of releases of one input that are averaged.',
+    low=1,
+    filled=True,
+  ),
+  'adversaries': plugins.Option(
+    ('kde', 'trees'),
+    'Adversaries that attack.',
+    plugin='adversary',
+    filled=True,
+  ),
+  'limit': plugins.Option(
+    0.1,
+    'Advantage over chance that should not be passed.',
+    unit='share',
+    low=0,
+    high=1,
+  ),
+}
 
 
 def measure(

@@ -26,7 +26,7 @@ def main(argv: list[str]) -> int:
     raise errors.UserError('--config is needed; see --help.')
   module = plugins.load('data set', config.data.name)
   for name in config.data:
-    errors.check_known('data setting', name, ['name', *module.DEFAULTS])
+    errors.check_known('data setting', name, ['name', *module.OPTIONS])
   found = check.examine(module.load(config.data))
   print(check.terminal(found), end='')
   return 1 if found.faults else 0

@@ -13,16 +13,23 @@ import zipfile
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, progress
+from hybrid_jax import errors, files, plugins, progress
 from hybrid_jax.datasets import dataset, folds, label_encoding, value_checks
 
-DEFAULTS = {
-  'path': '',
-  'layout': 'auto',  # of x; see `arrange`
-  'fractions': (0.6, 0.2, 0.2),  # of the folds, where the file has none
-  'seed': 0,  # of the folds
-}
 LAYOUTS = ('auto', 'series', 'image')
+OPTIONS = {
+  'path': plugins.Option('', 'The .npz file.'),
+  'layout': plugins.Option(
+    'auto', 'Meaning of the axes of x.', choices=LAYOUTS
+  ),
+  'fractions': plugins.Option(
+    (0.6, 0.2, 0.2),
+    'Shares of training, validation and test, where the file has no folds.',
+    above=0,
+    lengths=(3,),
+  ),
+  'seed': plugins.Option(0, 'Seed of the split into folds.', low=0),
+}
 
 _ARRAYS = ('x', 'primary', 'group', 'fold', 'channels', 'primary_names')
 _SENSITIVE, _NAMES = 'sensitive_', '_names'
@@ -32,7 +39,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """The examples as `read` gives them; how they were understood is said.
 
   Args:
-    config: see `DEFAULTS`.
+    config: see `OPTIONS`.
 
   Raises:
     UserError: the file cannot be studied; it names the array and the value.

@@ -1,7 +1,7 @@
 """What every data set gives, how it is checked, and how windows are cut.
 
 A data set is one file beside this one with `load(config) -> Dataset`, and
-`DEFAULTS`, the settings it understands.
+`OPTIONS`, the settings it understands.
 """
 
 import dataclasses

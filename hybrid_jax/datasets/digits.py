@@ -10,13 +10,20 @@ import pathlib
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files
+from hybrid_jax import errors, files, plugins
 from hybrid_jax.datasets import dataset, folds, package_files
 
-DEFAULTS = {
-  'frames': 64,
-  'fractions': (0.6, 0.2, 0.2),
-  'seed': 0,
+OPTIONS = {
+  'frames': plugins.Option(
+    64, 'Frames of an utterance; it is cut or padded.', low=1
+  ),
+  'fractions': plugins.Option(
+    (0.6, 0.2, 0.2),
+    'Shares of training, validation and test, of the utterances.',
+    above=0,
+    lengths=(3,),
+  ),
+  'seed': plugins.Option(0, 'Seed of the split into folds.', low=0),
 }
 
 _SHA256 = '27a701a4462e2b0b19bfed87d51a937b24f9f1413c8cdcdb99160e23d26349fa'

@@ -9,14 +9,27 @@ Laboratories Cambridge ask for credit. Who wears glasses was seen by eye.
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, image_files, package_files
 
-DEFAULTS = {
-  'size': (56, 46),  # height and width
-  # Which of each person's images, 1 to 10; all others train.
-  'validation': (7, 8),
-  'test': (9, 10),
+OPTIONS = {
+  'size': plugins.Option(
+    (56, 46), 'Height and width.', unit='pixels', low=1, lengths=(2,)
+  ),
+  'validation': plugins.Option(
+    (7, 8),
+    "Each person's images that validate; those in no other fold train.",
+    low=1,
+    high=10,
+    filled=True,
+  ),
+  'test': plugins.Option(
+    (9, 10),
+    "Each person's images that test.",
+    low=1,
+    high=10,
+    filled=True,
+  ),
 }
 
 _PEOPLE, _IMAGES = 40, 10

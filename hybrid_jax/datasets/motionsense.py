@@ -12,32 +12,84 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset
 from hybrid_jax.datasets._recordings import attributes, reader
 from hybrid_jax.datasets._tfds import prepare
 
-DEFAULTS = {
-  'manual_dir': '',  # holds A_DeviceMotion_data and data_subjects_info.csv
-  'data_dir': '',  # of what TFDS prepares; ~/tensorflow_datasets
-  'channels': (
-    'userAcceleration.x',
-    'userAcceleration.y',
-    'userAcceleration.z',
-    'rotationRate.x',
-    'rotationRate.y',
-    'rotationRate.z',
+HERTZ = 50.0  # samples a second
+
+OPTIONS = {
+  'manual_dir': plugins.Option(
+    '', 'Holds A_DeviceMotion_data and data_subjects_info.csv.'
   ),
-  'window': 128,
-  'hop': 32,
-  'split': 'trials',
-  'validation': 0.2,  # share of each long trial, its last part
-  'gap': 32,
-  # Of the split by people. Every fold has each gender and each group.
-  'validation_people': (2, 8, 15, 16),
-  'test_people': (18, 19, 20, 21, 22, 23, 24),
-  'primary': 'activity',
-  'sensitive': ('person', 'gender'),
+  'data_dir': plugins.Option(
+    '', 'Where TFDS keeps data; empty for ~/tensorflow_datasets.'
+  ),
+  'channels': plugins.Option(
+    (
+      'userAcceleration.x',
+      'userAcceleration.y',
+      'userAcceleration.z',
+      'rotationRate.x',
+      'rotationRate.y',
+      'rotationRate.z',
+    ),
+    'Channels of the sensor.',
+    choices=tuple(reader.CHANNELS),
+    noun='channel',
+    filled=True,
+  ),
+  'window': plugins.Option(128, 'Length of a window.', unit='samples', low=1),
+  'hop': plugins.Option(
+    32, "From one window's start to the next.", unit='samples', low=1
+  ),
+  'split': plugins.Option(
+    'trials',
+    'Folds by trials, or by people.',
+    choices=('trials', 'people'),
+    noun='split',
+  ),
+  'validation': plugins.Option(
+    0.2,
+    'Share of each long trial that validates, its last part.',
+    unit='share',
+    above=0,
+    below=1,
+  ),
+  'gap': plugins.Option(
+    32,
+    'Dropped at each border of folds, in each long trial.',
+    unit='samples',
+    low=0,
+  ),
+  'validation_people': plugins.Option(
+    (2, 8, 15, 16),
+    'People who validate, in the split by people.',
+    low=1,
+    high=24,
+    filled=True,
+  ),
+  'test_people': plugins.Option(
+    (18, 19, 20, 21, 22, 23, 24),
+    'People who test, in the split by people.',
+    low=1,
+    high=24,
+    filled=True,
+  ),
+  'primary': plugins.Option(
+    'activity',
+    'Primary label.',
+    choices=tuple(attributes.LABELS),
+    noun='label',
+  ),
+  'sensitive': plugins.Option(
+    ('person', 'gender'),
+    'Labels to hide.',
+    choices=tuple(attributes.LABELS),
+    noun='label',
+    filled=True,
+  ),
 }
 
 _FIRST_SHORT_TRIAL = 11  # as upstream: 1 to 9 train, 11 to 16 test
@@ -47,7 +99,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """Windows of the recordings: `x [n, 1, window, channels]`, g, rad/s and rad.
 
   Args:
-    config: see `DEFAULTS`; `window`, `hop` and `gap` in samples. The split
+    config: see `OPTIONS`; `window`, `hop` and `gap` in samples. The split
       'trials' trains on long trials, validates on the last part of each, after
       a gap, and tests on the short trials. The split 'people' keeps all that
       some people did for validation, and for the test.

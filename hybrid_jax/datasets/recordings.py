@@ -12,18 +12,38 @@ import pathlib
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, folds, label_encoding, value_checks
 
-DEFAULTS = {
-  'folder': '',
-  'primary': 'primary',  # a column of labels.csv
-  'sensitive': (),  # columns; all called sensitive_NAME where none is named
-  'channels': (),  # columns of the recordings; all where none is named
-  'window': 128,  # in samples, as hop and gap
-  'hop': 64,
-  'gap': 32,
-  'fractions': (0.55, 0.2, 0.25),  # of each recording, where there is no fold
+OPTIONS = {
+  'folder': plugins.Option('', 'Folder of the recordings and labels.csv.'),
+  'primary': plugins.Option('primary', 'Column of the primary label.'),
+  'sensitive': plugins.Option(
+    (),
+    'Columns of the sensitive labels; none for all called sensitive_NAME.',
+    type=tuple[str, ...],
+  ),
+  'channels': plugins.Option(
+    (),
+    'Columns of the recordings; none for all of them.',
+    type=tuple[str, ...],
+  ),
+  'window': plugins.Option(128, 'Length of a window.', unit='samples', low=1),
+  'hop': plugins.Option(
+    64, "From one window's start to the next.", unit='samples', low=1
+  ),
+  'gap': plugins.Option(
+    32,
+    'Dropped at each border of folds, in each recording.',
+    unit='samples',
+    low=0,
+  ),
+  'fractions': plugins.Option(
+    (0.55, 0.2, 0.25),
+    'Shares of the folds, of each recording without a fold column.',
+    above=0,
+    lengths=(3,),
+  ),
 }
 
 _LABELS = 'labels.csv'
@@ -35,7 +55,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """Windows of the recordings: `x [n, 1, window, channels]`, in their units.
 
   With a `fold` column each recording is in one fold as a whole; without, each
-  is cut in time as `base.cut_windows` says. For `config` see `DEFAULTS`.
+  is cut in time as `base.cut_windows` says. For `config` see `OPTIONS`.
 
   Raises:
     UserError: a file, column, row or value is missing or is not what it should

@@ -10,24 +10,57 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, progress
+from hybrid_jax import errors, plugins, progress
 from hybrid_jax.datasets import dataset
 from hybrid_jax.datasets._tfds import examples, features, prepare, tfds_builder
 
-DEFAULTS = {
-  'dataset': '',  # as in TFDS, 'celeb_a' or 'name/config:version'
-  'data_dir': '',  # ~/tensorflow_datasets
-  'primary': '',  # a feature's key, 'attributes/Male', or its last part
-  'sensitive': (),
-  'group': '',  # whose examples belong together; else each stands alone
-  'feature': '',  # the input; else the one image, sound or tensor
-  # TFDS's expressions, all three or none: 'train[:90%]'.
-  'splits': {'train': '', 'validation': '', 'test': ''},
-  'size': (),  # height, width of images
-  'grey': False,
-  'length': 0,  # samples of a series; 0 is the longest of the training fold
-  'max_examples': 0,  # of each fold, the first ones; 0 is all
-  'min_examples': 0,  # in training, of a class that is kept
+OPTIONS = {
+  'dataset': plugins.Option(
+    '', 'Name in TFDS: celeb_a, or name/config:version.'
+  ),
+  'data_dir': plugins.Option(
+    '', 'Where TFDS keeps data; empty for ~/tensorflow_datasets.'
+  ),
+  'primary': plugins.Option(
+    '', 'Key of the primary label, attributes/Male, or its last part.'
+  ),
+  'sensitive': plugins.Option(
+    (), 'Keys of the sensitive labels.', type=tuple[str, ...]
+  ),
+  'group': plugins.Option(
+    '', 'Key of what joins examples to a group; empty for each by itself.'
+  ),
+  'feature': plugins.Option(
+    '', 'Key of the input; empty for the one image, sound or tensor.'
+  ),
+  'splits': {
+    'train': plugins.Option(
+      '', "TFDS's expression, train[:90%]; give all three or none."
+    ),
+    'validation': plugins.Option('', 'The same for validation.'),
+    'test': plugins.Option('', 'The same for the test.'),
+  },
+  'size': plugins.Option(
+    (),
+    'Height and width of images; empty as they are.',
+    unit='pixels',
+    type=tuple[int, ...],
+    low=1,
+    lengths=(0, 2),
+  ),
+  'grey': plugins.Option(False, 'Grey images in place of colour.'),
+  'length': plugins.Option(
+    0,
+    'Length of a series; 0 for the longest of the training fold.',
+    unit='samples',
+    low=0,
+  ),
+  'max_examples': plugins.Option(
+    0, 'First examples of each fold that are read; 0 for all.', low=0
+  ),
+  'min_examples': plugins.Option(
+    0, 'Examples in training of a class that is kept.', low=0
+  ),
 }
 
 
@@ -37,7 +70,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   Labels are read here, inputs when they are needed.
 
   Args:
-    config: see `DEFAULTS`. Classes with less than `min_examples` training
+    config: see `OPTIONS`. Classes with less than `min_examples` training
       examples are left out with all their examples.
 
   Raises:

@@ -11,15 +11,22 @@ import pathlib
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, progress
+from hybrid_jax import errors, files, plugins, progress
 from hybrid_jax.datasets import dataset, folds, image_files, value_checks
 
-DEFAULTS = {
-  'path': '',  # a folder of the published images, or an .npz of them
-  'size': 48,  # height and width
-  'grey': True,
-  'fractions': (0.7, 0.1, 0.2),
-  'seed': 0,  # of the folds
+OPTIONS = {
+  'path': plugins.Option(
+    '', 'Folder of the published images, or an .npz of them.'
+  ),
+  'size': plugins.Option(48, 'Height and width.', unit='pixels', low=1),
+  'grey': plugins.Option(True, 'Grey images in place of colour.'),
+  'fractions': plugins.Option(
+    (0.7, 0.1, 0.2),
+    'Shares of training, validation and test, of the images.',
+    above=0,
+    lengths=(3,),
+  ),
+  'seed': plugins.Option(0, 'Seed of the split into folds.', low=0),
 }
 
 _GENDERS = ('male', 'female')
@@ -36,7 +43,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   grey pixels, 206 of 9,778 images are among 100 such sets).
 
   Args:
-    config: see `DEFAULTS`. A folder has the names of the published files,
+    config: see `OPTIONS`. A folder has the names of the published files,
       `[age]_[gender]_[race]_[date&time].jpg`; some lack a label, which are left
       out and counted. An `.npz` has `X [n, h, w]` uint8, `age`, `gender` and
       `race`.

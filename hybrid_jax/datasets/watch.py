@@ -9,14 +9,28 @@ learning the inertial signals from a smartwatch", Physiol. Meas. 39 (2018).
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files
+from hybrid_jax import errors, files, plugins
 from hybrid_jax.datasets import dataset, package_files
 
-DEFAULTS = {
-  'window': 128,
-  'hop': 32,
-  'gap': 32,
-  'fractions': (0.55, 0.2, 0.25),
+HERTZ = 50.0  # samples a second
+
+OPTIONS = {
+  'window': plugins.Option(128, 'Length of a window.', unit='samples', low=1),
+  'hop': plugins.Option(
+    32, "From one window's start to the next.", unit='samples', low=1
+  ),
+  'gap': plugins.Option(
+    32,
+    'Dropped at each border of folds, in each recording.',
+    unit='samples',
+    low=0,
+  ),
+  'fractions': plugins.Option(
+    (0.55, 0.2, 0.25),
+    'Shares of training, validation and test, of each recording.',
+    above=0,
+    lengths=(3,),
+  ),
 }
 
 _SHA256 = 'eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537'

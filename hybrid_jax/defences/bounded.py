@@ -12,6 +12,11 @@ import ml_collections
 
 from hybrid_jax.defences import losses, penalties
 
+TITLE = 'bounded'
+COLOUR = '#CC79A7'
+
+OPTIONS = {'weight': penalties.weight_option(0.3)}
+
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """The bound over each batch, in bits."""

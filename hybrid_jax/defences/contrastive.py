@@ -4,6 +4,14 @@ import ml_collections
 
 from hybrid_jax.defences import losses, penalties
 
+TITLE = 'Siamese (contrastive)'
+COLOUR = '#0072B2'
+
+OPTIONS = {
+  'weight': penalties.weight_option(3.0),
+  'margin': penalties.MARGIN,
+}
+
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """All pairs of the batch.

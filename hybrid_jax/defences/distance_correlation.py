@@ -9,6 +9,11 @@ import ml_collections
 
 from hybrid_jax.defences import losses, penalties
 
+TITLE = 'distance correlation'
+COLOUR = '#56B4E9'
+
+OPTIONS = {'weight': penalties.weight_option(1.0)}
+
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """The distance correlation over each batch."""

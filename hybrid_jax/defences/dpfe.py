@@ -9,6 +9,14 @@ import ml_collections
 
 from hybrid_jax.defences import pairs, penalties
 
+TITLE = 'DPFE'
+COLOUR = '#E69F00'
+
+OPTIONS = {
+  'weight': penalties.weight_option(0.03),
+  'margin': penalties.MARGIN,
+}
+
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """Pairs of one primary class, for each sensitive label, averaged.

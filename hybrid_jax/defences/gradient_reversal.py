@@ -11,6 +11,14 @@ import ml_collections
 
 from hybrid_jax.defences import penalties
 
+TITLE = 'gradient reversal'
+COLOUR = '#D55E00'
+
+OPTIONS = {
+  'weight': penalties.weight_option(0.3),
+  'adversary_factor': penalties.ADVERSARY_FACTOR,
+}
+
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def reverse(x: jax.Array, weight: float) -> jax.Array:

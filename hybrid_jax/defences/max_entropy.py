@@ -11,6 +11,14 @@ import ml_collections
 
 from hybrid_jax.defences import penalties
 
+TITLE = 'maximum entropy'
+COLOUR = '#009E73'
+
+OPTIONS = {
+  'weight': penalties.weight_option(1.0),
+  'adversary_factor': penalties.ADVERSARY_FACTOR,
+}
+
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """One adversary for each sensitive label, trained at the same time."""

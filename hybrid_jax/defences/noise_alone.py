@@ -5,6 +5,11 @@ import ml_collections
 
 from hybrid_jax.defences import penalties
 
+TITLE = 'noise alone'
+COLOUR = '#000000'
+
+OPTIONS = {'weight': penalties.weight_option(0.0)}
+
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
   """Nothing to weigh."""

@@ -14,7 +14,32 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from hybrid_jax import plugins
+
 _WIDTHS = (64, 64)
+
+# Settings that several defences have.
+MARGIN = plugins.Option(
+  7.0,
+  'Distance up to which a pair is pushed apart, in units of the noise.',
+  above=0,
+)
+ADVERSARY_FACTOR = plugins.Option(
+  3.0,
+  "Learning rate of the defence's adversary, in multiples of the network's.",
+  above=0,
+)
+
+
+def weight_option(default: float) -> plugins.Option:
+  """Returns the setting `weight` of a defence, with its default."""
+  return plugins.Option(
+    default,
+    'Cross-entropy that one gives up for a unit of the penalty.',
+    unit='nats',
+    low=0,
+    per_split_point=True,
+  )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -128,10 +128,20 @@ class Study(examples.Inputs):
     config = self.config.defend
     like = train_state.create(
       self.undefended(defence, split_point),
-      train_state.defence_optimizer(config),
+      train_state.defence_optimizer(
+        config, self.defence_settings(defence).get('adversary_factor', 1.0)
+      ),
     )
     return self._restored(
       self.run_folder(defence, split_point, seed), like, config.steps, 'defend'
+    )
+
+  def defence_settings(self, defence: str) -> ml_collections.ConfigDict:
+    """Returns the options of a defence, from `config.defend`."""
+    name = defence_name(defence)
+    asked = self.config.defend.get(plugins.key(name), {})
+    return ml_collections.ConfigDict(
+      {**plugins.defaults('defence', name), **asked}
     )
 
   def undefended(self, defence: str, split_point: str) -> dict[str, Any]:
@@ -142,7 +152,7 @@ class Study(examples.Inputs):
       self.config.release.bottleneck_dim, split_point
     )
     made = plugins.load('defence', defence_name(defence)).make(
-      self.config.defend
+      self.defence_settings(defence)
     )
     classes = {k: len(v) for k, v in self.data.sensitive_names.items()}
     return {

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax import errors, files
+from hybrid_jax import errors, files, plugins
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.deploy.export import bundle
 from hybrid_jax.release import embeddings
 from hybrid_jax.study import context, live_attacker, runner
 
-_HERTZ = {'watch': 50.0, 'motionsense': 50.0}
 _BUNDLE = ('edge.tflite', 'cloud.tflite', 'device.py', 'manifest.json')
 
 
@@ -75,7 +74,9 @@ def prepare(
     ],
     'channels': list(study.data.channels)
     or [f'channel {i + 1}' for i in range(windows.shape[-1])],
-    'rate': _HERTZ.get(study.config.data.name),
+    'rate': getattr(
+      plugins.load('data set', study.config.data.name), 'HERTZ', None
+    ),
     'utility': manifest['figures']['utility'],
     'strongest': {
       'private': _strongest(manifest, attribute),

@@ -37,9 +37,9 @@ def check(
       mechanism, adversary or kind of weights, or none of them where one is
       needed; it lists the known ones and points out the nearest.
   """
-  defaults = plugins.load('data set', config.data.name).DEFAULTS
+  options = plugins.options('data set', config.data.name)
   for name in config.data:
-    errors.check_known('data setting', name, ['name', *defaults])
+    errors.check_known('data setting', name, ['name', *options])
   asked = asked_split_points(config)
   if not asked:
     raise errors.UserError(
@@ -116,7 +116,7 @@ def check_attack(config: ml_collections.ConfigDict) -> None:
     errors.check_known('adversary', name, plugins.known('adversary'))
   for name in config.measures:
     errors.check_known('measure', name, plugins.known('measure'))
-  for name in config.mlp_views:
+  for name in config.heads.views:
     errors.check_known('view', name, adversary.VIEWS)
 
 

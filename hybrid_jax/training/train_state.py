@@ -108,18 +108,19 @@ def _freeze():
 
 
 def defence_optimizer(
-  config: ml_collections.ConfigDict,
+  config: ml_collections.ConfigDict, adversary_factor: float = 1.0
 ) -> optax.GradientTransformation:
   """`optimizer`, whose learning rate is higher for a defence's own adversary.
 
   Args:
-    config: as for `optimizer`, and `adversary_factor`: an adversary has to keep
-      up with the network that runs from it.
+    config: as for `optimizer`.
+    adversary_factor: multiplies the learning rate of the defence's adversary,
+      which has to keep up with the network that runs from it.
   """
   return optax.multi_transform(
     {
       'network': optimizer(config),
-      'adversary': optimizer(config, config.adversary_factor),
+      'adversary': optimizer(config, adversary_factor),
     },
     lambda params: {
       name: 'adversary' if name == 'defence' else 'network' for name in params

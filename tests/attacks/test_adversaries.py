@@ -24,29 +24,30 @@ ON_VECTORS = sorted(
 def _config(**more):
   return ml_collections.ConfigDict(
     {
-      'trials': 1,
+      'heads': {
+        'trials': 1,
+        'views': ('standardised', 'within'),
+        'batch_size': 64,
+        'learning_rate': 1e-2,
+        'weight_decay': 1e-3,
+        'chunk': 100,
+        'max_chunks': 4,
+        'patience': 2,
+      },
       'noise_copies': 2,
-      'mlp_widths': ((16,),),
-      'mlp_views': ('standardised', 'within'),
-      'batch_size': 64,
-      'learning_rate': 1e-2,
-      'weight_decay': 1e-3,
-      'chunk': 100,
-      'max_chunks': 4,
-      'patience': 2,
+      'widths': ((16,),),
       'neighbours': (1, 9),
       'bandwidths': (0.6, 1.5),
-      'trees': 20,
+      'count': 20,
       'leaves': (2,),
-      'transfer': {
-        'steps': 60,
-        'batch_size': 64,
-        'every': 30,
-        'patience': 2,
-        'learning_rate': 1e-2,
-        'warmup': 0.1,
-        'weight_decay': 1e-3,
-      },
+      # Of the transfer attack.
+      'steps': 60,
+      'batch_size': 64,
+      'every': 30,
+      'patience': 2,
+      'learning_rate': 1e-2,
+      'warmup': 0.1,
+      'weight_decay': 1e-3,
     }
     | more
   )

@@ -15,14 +15,14 @@ def config():
   """The watch study's, with few and small attackers."""
   c = watch.get_config().attack
   c.adversaries = ('majority', 'linear', 'mlp', 'knn', 'kde', 'trees')
-  c.trials = 2
-  c.mlp_widths = ((16,),)
-  c.batch_size = 64
-  c.learning_rate = 2e-2
-  c.chunk, c.max_chunks = 60, 3
-  c.neighbours = (1, 9)
-  c.bandwidths = (0.6, 2.0)
-  c.trees = 20
+  c.heads.trials = 2
+  c.mlp.widths = ((16,),)
+  c.heads.batch_size = 64
+  c.heads.learning_rate = 2e-2
+  c.heads.chunk, c.heads.max_chunks = 60, 3
+  c.knn.neighbours = (1, 9)
+  c.kde.bandwidths = (0.6, 2.0)
+  c.trees.count = 20
   c.noise_copies = 2
   c.draws = 2
   c.windows = (1, 4, 1000)

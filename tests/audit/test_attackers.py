@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax.attacks import adversary, decensor, mlp, transfer
-from hybrid_jax.audit import attacker_data, measurement, reconstruction
+from hybrid_jax.audit import attacker_data, leakage, measurement, reconstruction
 from hybrid_jax.metrics import attack_accuracy
 from hybrid_jax.training import head_loop, heads
 from tests.audit import problems
@@ -76,9 +76,10 @@ def test_what_is_mapped_back_is_attacked():
     problem, uncensored=(problem.clean @ hidden).astype(np.float32)
   )
   config = problems.config()
-  attacks = list(decensor.attack(problem, config, 0))
-  assert len(attacks) == 2 * config.trials
-  assert len({a.adversary for a in attacks}) == 2 * config.trials
+  settings = leakage.settings(config, 'decensor')
+  attacks = list(decensor.attack(problem, settings, 0))
+  assert len(attacks) == 2 * config.heads.trials
+  assert len({a.adversary for a in attacks}) == 2 * config.heads.trials
   for a in attacks:
     assert a.attribute == 'who'
     for found in (a.validation, a.test):
@@ -100,7 +101,9 @@ def _behind(classes):
 
 def test_the_network_behind_is_trained_for_the_secret():
   problem = problems.problem(leak=4, noise=0.5, behind=_behind)
-  (attack,) = transfer.attack(problem, problems.config(), 0)
+  (attack,) = transfer.attack(
+    problem, leakage.settings(problems.config(), 'transfer'), 0
+  )
   assert attack.adversary == 'transfer, fresh'
   assert attack.test.shape == (2, 150, 10)
   np.testing.assert_allclose(np.exp(attack.test).sum(axis=-1), 1, rtol=1e-4)
@@ -141,7 +144,7 @@ def test_silenced_units_stay_silent():
   list(_check_silence(start, 3))
   problem, config = problems.problem(leak=2), problems.config()
   data, _ = mlp._arrays(problem, [problem.views['standardised']])
-  trained = heads.train(data, _crowd([0.5, 1.0]), (16, 8), config)
+  trained = heads.train(data, _crowd([0.5, 1.0]), (16, 8), config.heads)
   for active, bias in _check_silence(trained, 2):
     assert np.abs(bias[active]).min() > 0
 
@@ -157,25 +160,25 @@ def test_weights_are_scaled_to_the_units_that_speak():
 
 def test_trials_draw_settings_and_the_first_has_the_configs():
   config = problems.config()
-  config.trials = 40
-  crowd = mlp.members(2, 3, config, seed=5)
+  config.heads.trials = 40
+  crowd = mlp.members(2, 3, config.heads, seed=5)
   assert len(crowd.seed) == 2 * 3 * 40
   assert set(zip(crowd.view, crowd.label, strict=True)) == {
     (v, k) for v in range(2) for k in range(3)
   }
   first = crowd.seed == 5000
   assert first.sum() == 6
-  assert (crowd.rate[first] == config.learning_rate).all()
-  assert (crowd.decay[first] == config.weight_decay).all()
+  assert (crowd.rate[first] == config.heads.learning_rate).all()
+  assert (crowd.decay[first] == config.heads.weight_decay).all()
   assert (crowd.width[first] == 1).all()
-  rate = crowd.rate[:40] / config.learning_rate
-  decay = crowd.decay[:40] / config.weight_decay
+  rate = crowd.rate[:40] / config.heads.learning_rate
+  decay = crowd.decay[:40] / config.heads.weight_decay
   assert len(np.unique(rate)) == len(np.unique(decay)) == 40
   for factor, most in ((rate, 4), (decay, 30)):
     assert 1 / most <= factor.min() < most**-0.5
     assert most**0.5 < factor.max() <= most
   assert set(crowd.width) == {0.25, 0.5, 1.0}
-  other = mlp.members(2, 3, config, seed=6)
+  other = mlp.members(2, 3, config.heads, seed=6)
   assert np.abs(other.rate[1:40] - crowd.rate[1:40]).min() > 0
 
 

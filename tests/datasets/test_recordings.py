@@ -2,7 +2,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, recordings
 
 LABELS = [
@@ -27,7 +27,12 @@ def _load(folder, **change):
   small = {'window': 10, 'hop': 5, 'gap': 0, 'fractions': (2, 1, 1)}
   return recordings.load(
     ml_collections.ConfigDict(
-      {**recordings.DEFAULTS, 'folder': str(folder), **small, **change}
+      {
+        **plugins.values(recordings.OPTIONS),
+        'folder': str(folder),
+        **small,
+        **change,
+      }
     )
   )
 
@@ -237,7 +242,9 @@ def test_folds_as_numbers(tmp_path):
   ]
   _write(tmp_path, labels)
   files, fold, _ = recordings.read_labels(
-    ml_collections.ConfigDict({**recordings.DEFAULTS, 'folder': str(tmp_path)})
+    ml_collections.ConfigDict(
+      {**plugins.values(recordings.OPTIONS), 'folder': str(tmp_path)}
+    )
   )
   assert files == list(FILES)
   assert fold is not None
@@ -284,7 +291,9 @@ def test_a_column_without_a_name(tmp_path):
 
 def test_the_folder_is_needed_and_may_be_at_home(tmp_path, monkeypatch):
   with pytest.raises(errors.UserError, match=r'data\.folder is not set'):
-    recordings.read_labels(ml_collections.ConfigDict(recordings.DEFAULTS))
+    recordings.read_labels(
+      ml_collections.ConfigDict(plugins.values(recordings.OPTIONS))
+    )
   _write(tmp_path)
   monkeypatch.setenv('HOME', str(tmp_path.parent))
   assert len(_load(f'~/{tmp_path.name}').x)

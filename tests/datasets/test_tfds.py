@@ -187,7 +187,12 @@ def sounds(tmp_path_factory):
 
 def _config(data_dir, **change):
   return ml_collections.FrozenConfigDict(
-    {'name': 'tfds', **tfds.DEFAULTS, 'data_dir': data_dir, **change}
+    {
+      'name': 'tfds',
+      **plugins.values(tfds.OPTIONS),
+      'data_dir': data_dir,
+      **change,
+    }
   )
 
 
@@ -524,9 +529,11 @@ def test_what_cannot_be_prepared_leaves_nothing(tmp_path):
 def test_images_are_read_without_tensorflow(prepared):
   code = (
     'import sys, ml_collections\n'
+    'from hybrid_jax import plugins\n'
     'from hybrid_jax.datasets import tfds\n'
     'data = tfds.load(ml_collections.ConfigDict({\n'
-    f"  **tfds.DEFAULTS, 'data_dir': {prepared!r}, 'size': (4, 4),\n"
+    '  **plugins.values(tfds.OPTIONS),'
+    f" 'data_dir': {prepared!r}, 'size': (4, 4),\n"
     "  'dataset': 'tiny_faces', 'primary': 'Male', 'sensitive': 'Young'}))\n"
     'assert data.x.shape == (50, 4, 4, 3)\n'
     "print([m for m in sys.modules if m.split('.')[0] == 'tensorflow'])\n"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from configs import utkface as config_file
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import folds, utkface
 from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
@@ -17,7 +17,12 @@ N = 200
 def _load(path, **change):
   return utkface.load(
     ml_collections.ConfigDict(
-      {**utkface.DEFAULTS, 'path': str(path), 'size': 8, **change}
+      {
+        **plugins.values(utkface.OPTIONS),
+        'path': str(path),
+        'size': 8,
+        **change,
+      }
     )
   )
 

@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, watch
 
 needs_seglearn = pytest.mark.skipif(
@@ -18,7 +18,7 @@ needs_seglearn = pytest.mark.skipif(
 
 def _config(**change):
   return ml_collections.ConfigDict(
-    {'name': 'watch', **watch.DEFAULTS, **change}
+    {'name': 'watch', **plugins.values(watch.OPTIONS), **change}
   )
 
 
@@ -109,8 +109,9 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch):
 _LOAD = """
 import json, sys
 import ml_collections
+from hybrid_jax import plugins
 from hybrid_jax.datasets import watch
-data = watch.load(ml_collections.ConfigDict(watch.DEFAULTS))
+data = watch.load(ml_collections.ConfigDict(plugins.values(watch.OPTIONS)))
 print(json.dumps([len(data.x), sorted(sys.modules)]))
 """
 

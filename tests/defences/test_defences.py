@@ -18,7 +18,7 @@ CLASSES = {'side': 2, 'who': 3}
 
 
 def _make(name):
-  return plugins.load('defence', name).make(CONFIG)
+  return plugins.load('defence', name).make(CONFIG[name])
 
 
 def _penalty(name, params, batch, weight):
@@ -223,7 +223,7 @@ def test_dpfe_by_hand():
   who, side = [0, 0, 1, 0], [0, 1, 1, 0]
   # who: one pair of one person, (7 - 5)^2; others 4^2 and 3^2.
   # side: one pair, (7 - 3)^2; others 5^2 and 4^2.
-  assert CONFIG.margin == 7
+  assert CONFIG.dpfe.margin == 7
   total = (4 + (16 + 9) / 2) + (16 + (25 + 16) / 2)
   batch = _batch(clean, [0, 0, 0, 1], {'who': who, 'side': side})
   found = _penalty('dpfe', {}, batch, 0.2)
@@ -233,7 +233,11 @@ def test_dpfe_by_hand():
 def test_contrastive_is_half_the_contrastive_loss():
   batch = _random()
   found = _penalty('contrastive', {}, batch, 0.4)
-  want = _contrastive(batch.clean, batch.primary, CONFIG.margin, True)
+  want = _contrastive(
+    batch.clean, batch.primary, CONFIG.contrastive.margin, True
+  )
   assert found == pytest.approx(0.2 * float(want), rel=1e-6)
-  other = _contrastive(batch.clean, batch.primary, CONFIG.margin, False)
+  other = _contrastive(
+    batch.clean, batch.primary, CONFIG.contrastive.margin, False
+  )
   assert abs(want - other) > 1e-3

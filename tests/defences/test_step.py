@@ -63,11 +63,11 @@ def test_traced_once_and_the_loss_falls(name):
     return inner.update(*args)
 
   tx = optax.GradientTransformation(inner.init, update)
-  defence = plugins.load('defence', name).make(config)
+  defence = plugins.load('defence', name).make(config[name])
   model, state = _start(defence, tx)
   first = state.params
   step = steps.make_defence_step(
-    model, tx, _CUT, defence, config.weight[name], config
+    model, tx, _CUT, defence, config[name].weight, config
   )
   seen = []
   for i in range(50):
@@ -136,9 +136,7 @@ def test_what_a_penalty_is_given():
 
 
 def test_an_adversary_steps_further():
-  config = _config()
-  config.adversary_factor = 3.0
-  tx = train_state.defence_optimizer(config)
+  tx = train_state.defence_optimizer(_config(), adversary_factor=3.0)
   params = {name: {'w': jnp.array([1.0, -2.0])} for name in ('network',)}
   params |= {'bottleneck': params['network'], 'defence': params['network']}
   state = tx.init(params)

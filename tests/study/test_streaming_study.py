@@ -34,7 +34,7 @@ def _config(**given):
   c.attack.windows = (1,)
   c.data.hop = 128
   c.attack.adversaries = ('majority', 'knn')
-  c.attack.neighbours = (1,)
+  c.attack.knn.neighbours = (1,)
   for name in set(c.attack.measures) - {'reconstruction'}:
     del c.attack.measures[name]
   found = c.attack.measures.reconstruction

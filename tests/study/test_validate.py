@@ -64,7 +64,7 @@ REFUSED = {
   ),
   'no adversary': ('attack.adversaries', (), ['empty', 'trees', 'knn']),
   'view': (
-    'attack.mlp_views',
+    'attack.heads.views',
     ('whitend',),
     ['view', 'whitend', "'whitened'", 'standardised', 'within'],
   ),

@@ -185,10 +185,10 @@ def test_a_head_factor_that_is_none(value):
 
 
 def test_a_defence_refuses_what_it_would_not_do():
-  config = _config(adversary_factor=3.0, trainable_from='conv2')
+  config = _config(trainable_from='conv2')
   with pytest.raises(errors.UserError, match="trainable_from is 'conv2'"):
     train_state.defence_optimizer(config)
-  config = _config(adversary_factor=3.0, head_factor=10.0)
+  config = _config(head_factor=10.0)
   params = {'network': {'head': jnp.ones(1)}, 'defence': jnp.ones(1)}
   with pytest.raises(errors.UserError, match='of defence, network'):
     train_state.create(params, train_state.defence_optimizer(config))

@@ -70,11 +70,14 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
   """Runs the one loop, validating on fresh noise."""
   data, rows = study.data, study.rows(dataset.TRAIN)
   held = study.rows(dataset.VALIDATION)
-  tx = train_state.defence_optimizer(config)
+  settings = study.defence_settings(defence)
+  tx = train_state.defence_optimizer(
+    config, settings.get('adversary_factor', 1.0)
+  )
   name, _, weight = defence.partition('@')
-  made = plugins.load('defence', name).make(config)
+  made = plugins.load('defence', name).make(settings)
   weight = float(
-    weight or mechanisms.at_split_point(config.weight[name], split_point)
+    weight or mechanisms.at_split_point(settings.weight, split_point)
   )
   step = steps.make_defence_step(
     study.trainable,

@@ -53,7 +53,12 @@ def run(study: context.Study) -> None:
 
 def methods(study: context.Study) -> tuple[str, ...]:
   """The methods, each as `NAME`, or `NAME@WEIGHT` for another than its own."""
-  own = study.config.defend.weight
+  own = {
+    name: mechanisms.at_split_point(
+      study.defence_settings(name).weight, study.config.rivals.split_point
+    )
+    for name in study.config.rivals.methods
+  }
   return tuple(
     name if weight == own[name] else f'{name}@{weight:g}'
     for name, weights in study.config.rivals.methods.items()

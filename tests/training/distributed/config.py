@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
   for name in set(c.release.embeddings) - {'simple', 'siamese', 'bounded'}:
     del c.release.embeddings[name]
   c.attack.adversaries = ('majority', 'knn')
-  c.attack.neighbours = (1,)
+  c.attack.knn.neighbours = (1,)
   c.attack.windows = (1,)
   for name in set(c.attack.measures) - {'ranks'}:
     del c.attack.measures[name]
