@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.load import questions
 from hybrid_jax import errors
-from hybrid_jax.deploy.server import protocol
+from hybrid_jax.deploy.formats import protocol
 
 _TIMEOUT = 30.0  # Seconds; an answer that takes longer is lost.
 # Seconds. Uvicorn closes what was idle for five; a request that is sent just

@@ -9,7 +9,7 @@ import numpy as np
 import rich.table
 
 from benchmarks.load import clients, questions
-from hybrid_jax.deploy.server import protocol
+from hybrid_jax.deploy.formats import protocol
 
 _BUSY = 0.9  # Of the client, above which it is the client that is measured.
 
@@ -20,7 +20,10 @@ def answer_size(
   """The bytes of an answer's body, for the bare handler to send as many."""
   logits = np.frombuffer(question.logits, '<f4')
   asked = protocol.Request(logits, question.id, binary=True)
-  return len(protocol.answer('cloud', '1', asked, tensors.wanted, logits)[0])
+  message = protocol.encode_response(
+    'cloud', '1', asked, tensors.wanted, logits
+  )
+  return len(message.body)
 
 
 def measure(

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from hybrid_jax import errors, files
-from hybrid_jax.deploy.server import protocol
+from hybrid_jax.deploy.formats import protocol
 
 _STEPS = 64  # The furthest that a vector is from zero, in steps of its grid.
 _NO_GRID = 1 / 16
@@ -112,7 +112,7 @@ def request(
     'shape': list(vector.shape),
     'parameters': {'binary_data_size': len(data)},
   }
-  text = protocol.encode(
+  text = protocol.dump_json(
     {
       'id': identity,
       'inputs': [entry],

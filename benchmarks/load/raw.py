@@ -6,7 +6,7 @@ import urllib.parse
 from collections.abc import AsyncIterator, Mapping
 
 from benchmarks.load import clients, questions
-from hybrid_jax.deploy.server import protocol
+from hybrid_jax.deploy.formats import protocol
 
 GONE = 'gone'  # The client left before an answer.
 CLOSED = 'closed'  # The server closed the connection without an answer.

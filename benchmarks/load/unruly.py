@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 
 from benchmarks.load import clients, questions, raw
-from hybrid_jax.deploy.server import protocol
+from hybrid_jax.deploy.formats import protocol
 
 _PAUSE = 0.25  # Seconds between two requests of one client.
 
@@ -137,7 +137,7 @@ class Unruly:
     }
     entry = given.describe() | {'data': fine.tolist()}
     not_a_number = entry | {'data': [float('nan')] * fine.size}
-    body = protocol.encode({'inputs': [entry]})
+    body = protocol.dump_json({'inputs': [entry]})
     bodies = {
       'no JSON': b'{"inputs": [',
       'NaN in JSON': json.dumps({'inputs': [not_a_number]}).encode(),

@@ -13,8 +13,8 @@ from hybrid_jax.deploy.device import (
   failures,
   server_metadata,
   windows,
-  wire,
 )
+from hybrid_jax.deploy.formats import protocol
 
 
 class Client:
@@ -177,8 +177,8 @@ class Client:
       self.counts.over_budget += 1
       raise
     released = self._edge.edge(window)
-    entry = delivery.Entry(
-      self.counts.released, wire.encode(released, self._edge.grid)
-    )
+    tensor = protocol.Tensor('released', released.shape, self._edge.grid)
+    message = protocol.encode_request(tensor, released)
+    entry = delivery.Entry(self.counts.released, message)
     self.counts.released += 1
     return entry

@@ -9,7 +9,8 @@ import ssl
 import threading
 import urllib.parse
 
-from hybrid_jax.deploy.device import failures, wire
+from hybrid_jax.deploy.device import failures
+from hybrid_jax.deploy.formats import protocol
 
 _LONGEST = 1 << 20  # Bytes of an answer.
 _LATER = (408, 429, 502, 503, 504)
@@ -108,7 +109,7 @@ class Connection:
       # Neither message nor cause: they may repeat what was sent.
       raise self._failure(e) from None
     self._check(status, found)
-    return answer, found.get(wire.HEADER_LENGTH)
+    return answer, found.get(protocol.HEADER_LENGTH)
 
   def _exchange(self, method, path, body, headers):
     if self._open is None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hybrid_jax.deploy.device import failures, wire
+from hybrid_jax.deploy.device import failures
+from hybrid_jax.deploy.formats import protocol
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Entry:
   """One released vector, as it is sent each time."""
 
   index: int
-  message: wire.Message = dataclasses.field(repr=False)
+  message: protocol.Message = dataclasses.field(repr=False)
 
 
 class Delivery:
@@ -82,7 +83,7 @@ class Delivery:
 
   def __init__(
     self,
-    infer: Callable[[wire.Message], np.ndarray],
+    infer: Callable[[protocol.Message], np.ndarray],
     labels: tuple[str, ...],
     counts: Counts,
     retry: Retry,

@@ -5,7 +5,8 @@ import urllib.parse
 
 import numpy as np
 
-from hybrid_jax.deploy.device import bundle, connection, failures, wire
+from hybrid_jax.deploy.device import bundle, connection, failures
+from hybrid_jax.deploy.formats import protocol
 
 
 class Server:
@@ -25,7 +26,7 @@ class Server:
     self._path = f'/v2/models/{urllib.parse.quote(model, safe="")}'
     self._checked = False
 
-  def infer(self, message: wire.Message) -> np.ndarray:
+  def infer(self, message: protocol.Message) -> np.ndarray:
     """The logits `[classes]` for one vector.
 
     Before the first one, the server is asked which cloud half it has: another
@@ -40,7 +41,15 @@ class Server:
     body, length = self._link.ask(
       'POST', self._path + '/infer', message.body, message.headers
     )
-    return wire.decode(body, length, len(self._of.labels))
+    classes = len(self._of.labels)
+    output = protocol.Tensor('logits', (1, classes))
+    try:
+      return protocol.decode_response(body, length, output).array[0]
+    except protocol.ProtocolError:
+      # Without the cause: a server's text may repeat what it was sent.
+      raise failures.Refused(
+        f'the server did not answer with {classes} logits.', 200
+      ) from None
 
   def _check(self):
     body, _ = self._link.ask('GET', self._path)

@@ -10,6 +10,7 @@ import prometheus_client
 from starlette import applications, exceptions, requests, responses, routing
 
 import hybrid_jax
+from hybrid_jax.deploy.formats import protocol
 from hybrid_jax.deploy.server import (
   body,
   guard,
@@ -17,7 +18,6 @@ from hybrid_jax.deploy.server import (
   loaded_half,
   micro_batches,
   page_files,
-  protocol,
 )
 
 _VERSION = '1'
@@ -103,6 +103,7 @@ class Service:
       lifespan=self.lifespan,
       exception_handlers={
         http_error.Refused: guard.told,
+        protocol.ProtocolError: guard.told,
         exceptions.HTTPException: guard.told,
         Exception: guard.told,
       },
@@ -227,7 +228,7 @@ class Service:
       sent = await body.read(
         request, self._limits.max_body, self._limits.body_seconds
       )
-      asked = protocol.parse(
+      asked = protocol.decode_request(
         sent,
         request.headers.get(protocol.HEADER_LENGTH),
         self._cloud.given,
@@ -245,7 +246,7 @@ class Service:
       raise http_error.Refused(
         'the vector is so large that its logits overflow.'
       )
-    content, headers = protocol.answer(
+    message = protocol.encode_response(
       self._name, _VERSION, asked, self._cloud.wanted, logits
     )
-    return responses.Response(content, headers=headers)
+    return responses.Response(message.body, headers=message.headers)

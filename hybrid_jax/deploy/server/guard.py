@@ -8,6 +8,7 @@ import time
 import prometheus_client
 from starlette import exceptions, requests, responses, types
 
+from hybrid_jax.deploy.formats import protocol
 from hybrid_jax.deploy.server import http_error
 
 _OPEN = ('/v2/health/live', '/v2/health/ready')  # For probes without a token.
@@ -106,6 +107,8 @@ async def told(
   """The answer to an exception: `{"error": "..."}` and its status."""
   if isinstance(error, http_error.Refused):
     return _error(error.message, error.status, error.headers)
+  if isinstance(error, protocol.ProtocolError):
+    return _error(str(error), 400)
   if isinstance(error, exceptions.HTTPException):
     return _error(error.detail, error.status_code, error.headers)
   return _error('the server failed.', 500)

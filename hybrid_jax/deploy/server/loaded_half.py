@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.deploy.server import protocol
+from hybrid_jax.deploy.formats import protocol
 
 # What is told of the bundle beside its inputs and outputs.
 _FACTS = ('labels', 'split_point', 'embedding', 'grid', 'sigma')

@@ -33,7 +33,8 @@ TOPS = sys.stdlib_module_names | {
 }
 OURS = (
   'hybrid_jax', 'hybrid_jax.deploy', 'hybrid_jax.deploy.export',
-  'hybrid_jax.deploy.export.device',
+  'hybrid_jax.deploy.export.device', 'hybrid_jax.deploy.formats',
+  'hybrid_jax.deploy.formats.protocol',
 )
 
 class Bare:

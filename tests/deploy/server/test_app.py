@@ -98,7 +98,7 @@ def test_addresses(cloud, method, path, status):
     (GOOD, {'Content-Type': 'text/plain'}, 415, 'Content-Type'),
     (GOOD, {'Content-Type': 'application/x-www-form-urlencoded'}, 415, 'Cont'),
     (GOOD, {'Content-Encoding': 'gzip'}, 415, 'compressed'),
-    (GOOD, {'Inference-Header-Content-Length': 'x'}, 400, 'no number'),
+    (GOOD, {'Inference-Header-Content-Length': 'x'}, 400, 'not a number'),
     (GOOD + b' ' * 1000, {}, 413, 'longer than 500 bytes'),
     (servers.request([0.01, 0, 0, 0]), {}, 400, 'not on the grid'),
     (GOOD, {'Content-Type': 'application/json; charset=utf-8'}, 200, None),

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.load import clients, questions, soak, unruly
 from hybrid_jax import errors
-from hybrid_jax.deploy.server import protocol
+from hybrid_jax.deploy.formats import protocol
 from tests import studies
 
 GIVEN = protocol.Tensor('released', (1, 4))
@@ -104,7 +104,7 @@ def _answer(body, logits=LOGITS, length=None, status=200):
   identity = '0'
   with contextlib.suppress(ValueError):
     identity = json.loads(body[: int(length)])['id'] if length else '0'
-  text = protocol.encode({'id': identity, 'outputs': []})
+  text = protocol.dump_json({'id': identity, 'outputs': []})
   head = (
     f'HTTP/1.1 {status} Said\r\nContent-Length: {len(text + logits)}\r\n'
     f'{protocol.HEADER_LENGTH}: {len(text)}\r\n\r\n'
@@ -169,7 +169,7 @@ def test_a_failing_server_is_told_of():
 
 def test_a_server_of_another_bundle_is_refused():
   async def main(sha256):
-    text = protocol.encode({'parameters': {'sha256': 'ab'}})
+    text = protocol.dump_json({'parameters': {'sha256': 'ab'}})
     head = f'HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n'.encode()
     async with _stub(lambda sent, body: head + text) as place:
       await clients.meet(place, sha256)

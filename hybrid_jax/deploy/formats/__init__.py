@@ -1,0 +1,1 @@
+"""Formats that the export, the device and the server share."""
