@@ -2,6 +2,7 @@ import io
 import types
 
 import pytest
+import rich.table
 
 from hybrid_jax import progress
 
@@ -77,11 +78,37 @@ def test_a_bar_on_a_terminal():
   assert 'a run:  33%' in text
   assert 'a run: 100%' in text
   assert '3/3' in text
-  assert 'step/s' in text
+  assert 'steps/s' in text
   assert 'loss=0.5' in text
 
 
-def test_standard_error_unless_told_otherwise(capsys):
+def test_a_line_above_a_bar(monkeypatch):
+  stream = Terminal()
+  monkeypatch.setattr('sys.stderr', stream)
+  with progress.Progress('a run', 3) as bar:
+    bar.advance(1)
+    progress.say('[bold]a line[/bold] :smile:')
+    bar.advance(2)
+  assert '\x1b[2K[bold]a line[/bold] :smile:\n' in stream.getvalue()
+  assert 'a run: 100%' in stream.getvalue().splitlines()[-2]
+
+
+def test_text_of_tables_and_lines(monkeypatch):
+  monkeypatch.delenv('COLUMNS', raising=False)
+  table = rich.table.Table('label [a]', 'value')
+  table.add_row('[b]', ':smile:')
+  text = progress.render_text(table, 'a line', fallback_width=40)
+  assert text == (
+    '┏━━━━━━━━━━━┳━━━━━━━━━┓\n'
+    '┃ label [a] ┃ value   ┃\n'
+    '┡━━━━━━━━━━━╇━━━━━━━━━┩\n'
+    '│ [b]       │ :smile: │\n'
+    '└───────────┴─────────┘\n'
+    'a line\n'
+  )
+
+
+def test_standard_error_by_default(capsys):
   with progress.Progress('a run', 1) as bar:
     bar.advance(1)
   progress.say('a message')

@@ -2,16 +2,13 @@
 
 import dataclasses
 import hashlib
-import io
 import math
-import shutil
 from collections.abc import Sequence
 
 import numpy as np
-import rich.console
 import rich.table
-from rich import markup
 
+from hybrid_jax import progress
 from hybrid_jax.datasets import dataset, remarks, sources
 
 _BLOCK = 1024  # examples in memory at once
@@ -176,16 +173,17 @@ def _some(items) -> str:
 
 def terminal(found: Found) -> str:
   """The tables of what was found, then faults and remarks."""
-  stream = io.StringIO()
-  stream.write(f'x: {list(found.shape)}, {found.dtype}\n')
-  width = shutil.get_terminal_size((100, 24)).columns
-  console = rich.console.Console(file=stream, width=width)
   classes = [_classes(found, label) for label in found.counts]
-  for table in (_folds(found), *classes, _channels(found)):
-    console.print(table)
-  stream.writelines(f'look at: {fault}\n' for fault in found.faults)
-  stream.writelines(f'note: {remark}\n' for remark in found.remarks)
-  return stream.getvalue()
+  return ''.join(
+    [
+      f'x: {list(found.shape)}, {found.dtype}\n',
+      progress.render_text(
+        _folds(found), *classes, _channels(found), fallback_width=100
+      ),
+      *(f'look at: {fault}\n' for fault in found.faults),
+      *(f'note: {remark}\n' for remark in found.remarks),
+    ]
+  )
 
 
 def _folds(found):
@@ -205,7 +203,7 @@ def _classes(found, label):
   # Of many classes the largest.
   order = np.argsort(-counts.sum(axis=0), kind='stable')[:_MANY]
   for i in sorted(order):
-    table.add_row(markup.escape(str(names[i])), *map(str, counts[:, i]))
+    table.add_row(str(names[i]), *map(str, counts[:, i]))
   if len(names) > _MANY:
     rest = np.delete(counts, order, axis=1)
     table.add_row(f'{rest.shape[1]} others', *map(str, rest.sum(axis=1)))
@@ -218,7 +216,7 @@ def _channels(found):
   table = _table('Values', 'channel', 'least', 'most', 'mean', 'deviation')
   for i, name in enumerate(found.channels[:_MANY]):
     numbers = [f'{value:.4g}' for value in found.values[i]]
-    table.add_row(markup.escape(name), *numbers)
+    table.add_row(name, *numbers)
   if len(found.values) > _MANY:
     table.add_row(f'{len(found.values) - _MANY} others')
   return table

@@ -1,14 +1,12 @@
 """What each cut costs, as tables for a terminal and as a page of its own."""
 
-import io
-import shutil
 from typing import Any
 
 import plotly.graph_objects as go
 import plotly.offline
-import rich.console
 import rich.table
 
+from hybrid_jax import progress
 from hybrid_jax.report import page, style
 
 
@@ -53,22 +51,15 @@ def terminal(found: dict[str, Any]) -> str:
     previous = row['cut']
     device.add_row(*_device(row))
     answer.add_row(*_answer(row))
-  stream = io.StringIO()
-  width = shutil.get_terminal_size((160, 24)).columns
-  console = rich.console.Console(file=stream, width=width)
-  console.print(device)
-  console.print(answer)
-  console.print(
-    '* of the network as trained; launch.audit --bundle measures the files.'
-  )
   advised = found['advised']
   weights = ', '.join(f'{k} {v:g}' for k, v in found['weights'].items())
-  console.print(
+  return progress.render_text(
+    device,
+    answer,
+    '* of the network as trained; launch.audit --bundle measures the files.',
     f'Advised: cut at {advised["cut"]}, {advised["embedding"]},'
     f' {advised["variant"]}: the least of the weighted costs ({weights}).',
-    highlight=False,
   )
-  return stream.getvalue()
 
 
 def render(found: dict[str, Any], title: str) -> str:

@@ -5,17 +5,14 @@ utility, and the high end of a leakage or a ceiling. All are shares, 0 to 1.
 """
 
 import dataclasses
-import io
 import json
 import pathlib
-import shutil
 from typing import Any
 
 import junitparser
-import rich.console
 import rich.table
 
-from hybrid_jax import errors, files
+from hybrid_jax import errors, files, progress
 
 UTILITY, LEAKAGE, CEILING = 'utility', 'leakage', 'ceiling'
 # To this many decimals figures are compared: the last bits of a float, where
@@ -224,10 +221,7 @@ def terminal(row: dict[str, Any], checks: list[Check]) -> str:
   for c in checks:
     verdict = 'pass' if c.passed else 'FAIL'
     out.add_row(c.name, c.required, c.found, c.value, verdict)
-  width = shutil.get_terminal_size((160, 24)).columns
-  stream = io.StringIO()
-  rich.console.Console(file=stream, width=width, markup=False).print(out)
-  return stream.getvalue() + ''.join(
+  return progress.render_text(out) + ''.join(
     f'FAIL: {c.message}\n' for c in checks if not c.passed
   )
 

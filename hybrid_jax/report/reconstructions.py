@@ -1,9 +1,8 @@
 """Inputs beside what became of them: small multiples, and grids of images."""
 
 import base64
+import io
 import math
-import struct
-import zlib
 from typing import Any
 
 import numpy as np
@@ -60,34 +59,18 @@ def draw(
   return {'kind': 'signal'} | _signals(own, names, channels)
 
 
-def png(image: np.ndarray) -> str:
-  """A `data:` address of `image [h, w, c]` uint8, c 1 for grey, 3 for colour.
+def _png(image: np.ndarray) -> str:
+  """Returns a `data:` address with an image in PNG.
 
-  See the PNG specification (ISO/IEC 15948), section 5.
+  Args:
+    image: `[h, w, c]` uint8; c is 1 for grey and 3 for colour.
   """
-  height, width, count = image.shape
+  from PIL import Image  # Not all studies have images.
 
-  def chunk(kind, data):
-    body = kind + data
-    return struct.pack('>I', len(data)) + body + _crc(body)
-
-  header = struct.pack(
-    '>IIBBBBB', width, height, 8, 2 if count == 3 else 0, 0, 0, 0
-  )
-  lines = b''.join(b'\0' + row.tobytes() for row in image)  # 0: no filter
-  data = b'\x89PNG\r\n\x1a\n' + b''.join(
-    chunk(kind, content)
-    for kind, content in (
-      (b'IHDR', header),
-      (b'IDAT', zlib.compress(lines, 9)),
-      (b'IEND', b''),
-    )
-  )
-  return f'data:image/png;base64,{base64.b64encode(data).decode()}'
-
-
-def _crc(body):
-  return struct.pack('>I', zlib.crc32(body))
+  pixels = image[..., 0] if image.shape[-1] == 1 else image
+  stream = io.BytesIO()
+  Image.fromarray(pixels).save(stream, 'PNG', optimize=True)
+  return f'data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}'
 
 
 def _strips(pictures):
@@ -96,7 +79,7 @@ def _strips(pictures):
   order = [ORIGINAL, *(name for name in pictures if name != ORIGINAL)]
   return {
     name: [
-      png(np.uint8(np.clip(np.round(255 * (x - low) / span), 0, 255)))
+      _png(np.uint8(np.clip(np.round(255 * (x - low) / span), 0, 255)))
       for x in np.asarray(pictures[name])
     ]
     for name in order

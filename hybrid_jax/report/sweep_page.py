@@ -1,15 +1,13 @@
 """A sweep's points, as a table for a terminal and as a page of its own."""
 
-import io
-import shutil
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 import plotly.offline
-import rich.console
 import rich.table
 
+from hybrid_jax import progress
 from hybrid_jax.report import page, style, tables
 
 
@@ -35,20 +33,15 @@ def terminal(found: dict[str, Any]) -> str:
       tables.share(row['advantage']['test']),
       mark(row, found),
     )
-  stream = io.StringIO()
-  width = shutil.get_terminal_size((140, 24)).columns
-  console = rich.console.Console(file=stream, width=width)
-  console.print(out)
   best = [row['index'] for row in found['rows'] if row['front']]
-  console.print(
+  lines = [
     f'Front: points {", ".join(map(str, best))}.'
     f' Hypervolume {tables.share(found["hypervolume"]["all"])} %.'
-    f' {choice(found)}',
-    highlight=False,
-  )
+    f' {choice(found)}'
+  ]
   if found['comparison']:
-    console.print(saving(found['comparison']), highlight=False)
-  return stream.getvalue()
+    lines.append(saving(found['comparison']))
+  return progress.render_text(out, *lines, fallback_width=140)
 
 
 def mark(row: dict[str, Any], found: dict[str, Any]) -> str:

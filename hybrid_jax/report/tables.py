@@ -1,12 +1,10 @@
 """The study's table, for a terminal or a log, and how figures are written."""
 
-import io
-import shutil
 from typing import Any
 
-import rich.console
 import rich.table
 
+from hybrid_jax import progress
 from hybrid_jax.report import rows
 
 
@@ -86,10 +84,7 @@ def terminal(table: list[rows.Row], controls: dict[str, Any]) -> str:
     share(some['utility']['chance']) if some['utility'] else '',
     *_chance(some['leakage'], limited),
   )
-  width = shutil.get_terminal_size((160, 24)).columns
-  stream = io.StringIO()
-  rich.console.Console(file=stream, width=width).print(out)
-  return stream.getvalue()
+  return progress.render_text(out)
 
 
 def _leaks(found, limited):
