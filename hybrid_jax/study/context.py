@@ -171,7 +171,7 @@ class Study(examples.Inputs):
 
   def _restored(self, folder, like, steps, stage):
     if folder not in self._params:
-      distributed.wait_for(folder / 'checkpoints' / f'{steps:08d}.json')
+      distributed.wait_for_file(folder / 'checkpoints' / f'{steps:08d}.json')
       found = checkpoint.restore(folder / 'checkpoints', like)
       if found is None or int(found.step) < steps:
         raise errors.UserError(
@@ -233,7 +233,7 @@ class Study(examples.Inputs):
 
   def needs(self, path: pathlib.Path, stage: str) -> pathlib.Path:
     """Returns `path`; raises `UserError` with its stage if it is not there."""
-    distributed.wait_for(path)
+    distributed.wait_for_file(path)
     if not path.exists():
       raise errors.UserError(
         f'{path} is not there; run --stages={stage} first.'

@@ -58,7 +58,7 @@ def run(
   fresh = distributed.is_first() and not workdir.exists()
   if distributed.is_first():
     validate.claim(workdir, config)
-  distributed.check_shared(workdir)
+  distributed.check_shared_workdir(workdir)
   if not distributed.is_first():
     validate.claim(workdir, config)
   watch, compiled = compile_timer.Watch(), 0.0

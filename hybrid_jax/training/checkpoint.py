@@ -104,20 +104,20 @@ def _meet():
   It names its barriers by how much it did in a process, and a process that has
   read alone would wait at another one than the rest, forever.
   """
-  if not distributed.several():
+  if not distributed.is_multiprocess():
     return
   from orbax.checkpoint._src.futures import synchronization  # Not public.
 
   counter = synchronization.OperationIdGenerator
   done = np.int32(counter.get_current_operation_id())
-  for _ in range(distributed.most(done) - done):
+  for _ in range(distributed.process_max(done) - done):
     counter.next_operation_id()
 
 
 def _alone():
   """Each of several processes reads for itself, and waits for no other."""
   context = ocp.Context()
-  if distributed.several():
+  if distributed.is_multiprocess():
     mine = jax.process_index()
     context.multiprocessing.primary_host = mine
     context.multiprocessing.active_processes = {mine}

@@ -1,7 +1,7 @@
-"""Who speaks, who does what, and who waits, in a run of several processes.
+"""Helpers for a run of several processes: rank, barriers, broadcasts, sharing.
 
-In a run of one process nothing here does anything. What is to be the same
-everywhere, the first process decides.
+With one process every function returns at once. Where the processes could
+differ, the first process decides.
 """
 
 import hashlib
@@ -14,84 +14,80 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jax._src import distributed  # JAX has no public way to its barriers.
 from jax.experimental import multihost_utils
 from jax.sharding import Sharding
+from orbax.checkpoint import multihost
 
 from hybrid_jax import errors
 
 _Item = TypeVar('_Item')
 
-# A process may have much to do while the others wait; dead ones are found out
-# by their heartbeat.
-FOREVER_MS = 30 * 24 * 3600 * 1000
-_SEEN_SECONDS = 30.0  # what a file may take to be seen on other hosts
-_numbers = itertools.count()
+# One process may work for hours while the others wait. A dead process is
+# detected by its missing heartbeat, not by this limit.
+WAIT_MS = 30 * 24 * 3600 * 1000
+_FILE_WAIT_SECONDS = 30.0  # A file may be visible this late on other hosts.
+_barrier_numbers = itertools.count()
 
 
 def is_first() -> bool:
-  """Whether this process writes and speaks for all."""
+  """Returns whether this process writes files and prints for all of them."""
   return jax.process_index() == 0
 
 
-def several() -> bool:
-  """Whether there are other processes."""
+def is_multiprocess() -> bool:
+  """Returns whether the run has more than one process."""
   return jax.process_count() > 1
 
 
-def client() -> Any:
-  """JAX's own, with barriers and a small store of keys for all processes."""
-  return distributed.global_state.client
-
-
 def barrier(name: str) -> None:
-  """Waits until all processes are here. All meet the same ones in order."""
-  if several():
-    client().wait_at_barrier(
-      f'hybrid_jax/{name}/{next(_numbers)}',
-      FOREVER_MS,
-    )
+  """Waits for all processes. All must call the same barriers in one order."""
+  if not is_multiprocess():
+    return
+  # `multihost_utils.sync_global_devices` has no timeout of its own.
+  multihost.get_barrier_sync_fn()(
+    key=f'hybrid_jax/{name}/{next(_barrier_numbers)}', timeout_ms=WAIT_MS
+  )
 
 
-def from_first(tree: Any) -> Any:
-  """The first process's tree of arrays, as NumPy arrays, in every process.
+def broadcast(tree: Any) -> Any:
+  """Returns the first process's tree, as NumPy arrays, in every process.
 
   Args:
-    tree: of the same structure, shapes and dtypes everywhere.
+    tree: arrays, with the same structure, shapes and dtypes in every process.
   """
-  if not several():
+  if not is_multiprocess():
     return tree
-  # Processes that come late would be missed by the collective.
-  barrier('from_first')
+  # The collective would time out where one process comes much later.
+  barrier('broadcast')
   return multihost_utils.broadcast_one_to_all(jax.tree.map(np.asarray, tree))
 
 
-def agreed(value: bool) -> bool:
-  """What the first process says, which may see a file that others do not."""
-  return bool(from_first(np.int32(value)))
+def broadcast_bool(value: bool) -> bool:
+  """Returns the first process's value; others may not see a file yet."""
+  return bool(broadcast(np.int32(value)))
 
 
-def most(value: int) -> int:
-  """The largest value of all processes."""
-  if not several():
+def process_max(value: int) -> int:
+  """Returns the largest value of all processes."""
+  if not is_multiprocess():
     return value
-  barrier('most')
+  barrier('process_max')
   return int(multihost_utils.process_allgather(np.int32(value)).max())
 
 
-def share(items: Sequence[_Item]) -> list[_Item]:
-  """This process's part of what is independent of each other."""
+def local_share(items: Sequence[_Item]) -> list[_Item]:
+  """Returns this process's share of independent items (round robin)."""
   return list(items[jax.process_index() :: jax.process_count()])
 
 
-def put(tree: Any, sharding: Sharding) -> Any:
-  """As `jax.device_put`, where the devices may be of other processes too.
+def replicate(tree: Any, sharding: Sharding) -> Any:
+  """Puts arrays on all devices, those of other processes included.
 
   Args:
-    tree: of arrays that are the same in every process.
-    sharding: one that replicates.
+    tree: arrays, equal in every process.
+    sharding: a sharding that replicates.
   """
-  if not several():
+  if not is_multiprocess():
     return jax.device_put(tree, sharding)
   return jax.tree.map(
     lambda a: jax.make_array_from_process_local_data(sharding, np.array(a)),
@@ -99,70 +95,73 @@ def put(tree: Any, sharding: Sharding) -> Any:
   )
 
 
-def local(tree: Any) -> Any:
-  """Replicated arrays on one device of this process, to compute alone."""
-  if not several():
+def to_local(tree: Any) -> Any:
+  """Returns replicated arrays as arrays on one device of this process."""
+  if not is_multiprocess():
     return tree
   return jax.tree.map(lambda a: a.addressable_data(0), tree)
 
 
-def wait_for(path: pathlib.Path) -> None:
-  """Waits for what another host has written, a while at most.
+def wait_for_file(path: pathlib.Path) -> None:
+  """Waits, up to 30 seconds, for a file that another host has written.
 
-  A network's file system may show a file late; in one process nothing is late.
+  A network file system may show a new file late. With one process there is
+  nothing to wait for.
   """
-  until = time.monotonic() + _SEEN_SECONDS
-  while several() and not path.exists() and time.monotonic() < until:
+  deadline = time.monotonic() + _FILE_WAIT_SECONDS
+  while is_multiprocess() and not path.exists():
+    if time.monotonic() > deadline:
+      return
     time.sleep(0.2)
 
 
-def check_shared(workdir: pathlib.Path) -> None:
-  """Makes sure that all processes see the same `workdir`.
+def check_shared_workdir(workdir: pathlib.Path) -> None:
+  """Checks that all processes see the same `workdir`.
 
   Raises:
-    UserError: this process does not see what the first one writes.
+    UserError: this process does not see what the first process has written.
   """
-  if not several():
+  if not is_multiprocess():
     return
-  # As an array's bytes: JAX sends no text.
-  token = bytes(from_first(np.frombuffer(secrets.token_bytes(16), np.uint8)))
+  # Bytes as an array: JAX sends no strings.
+  token = bytes(broadcast(np.frombuffer(secrets.token_bytes(16), np.uint8)))
   path = workdir / '.shared'
   if is_first():
     path.write_bytes(token)
-  barrier('written')
-  wait_for(path)
-  if not _holds(path, token):
+  barrier('token_written')
+  wait_for_file(path)
+  if not _contains(path, token):
     raise errors.UserError(
       f'process {jax.process_index()} does not see {path}, which process 0'
       ' has written: --workdir must be in a file system that all hosts share.'
     )
-  barrier('seen')
+  barrier('token_read')
   if is_first():
     path.unlink()
 
 
-def check_same(what: str, value: str) -> None:
-  """Makes sure that all processes were given the same.
+def check_same(name: str, value: str) -> None:
+  """Checks that all processes have the same value of a setting.
 
   Args:
-    what: is compared, for the message.
-    value: this process's.
+    name: the setting, for the message.
+    value: this process's value.
 
   Raises:
-    UserError: in all processes, if one was given other than the first.
+    UserError: in all processes, if one differs from the first.
   """
-  if not several():
+  if not is_multiprocess():
     return
   digest = np.frombuffer(hashlib.sha256(value.encode()).digest(), np.uint8)
-  same = bytes(from_first(digest)) == digest.tobytes()
-  if other := most(0 if same else jax.process_index()):
+  same = bytes(broadcast(digest)) == digest.tobytes()
+  if other := process_max(0 if same else jax.process_index()):
     raise errors.UserError(
-      f'process {other} has other {what} than process 0: give all processes the'
+      f'process {other} has other {name} than process 0: give all processes the'
       ' same command.'
     )
 
 
-def _holds(path, token):
+def _contains(path, token):
   try:
     return path.read_bytes() == token
   except OSError:

@@ -1,8 +1,8 @@
-"""How a run of several processes ends before its time: all, with one message.
+"""Ends all processes of a run when one fails, with one error message.
 
-A process that fails leaves its message in JAX's store of keys. All processes
-wait for that key in a thread, so that they end even where they compute, or wait
-for each other; the first of them says what happened.
+The failing process stores its message in JAX's key-value store. A thread in
+every process waits for that key, so a process ends even while it computes or
+waits for the others. The first process prints the message.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 
@@ -20,52 +20,61 @@ from hybrid_jax.training import distributed
 
 _FAILED = 'hybrid_jax/failed'
 _ENDED = 'hybrid_jax/ended'
-_GRACE_SECONDS = 10.0  # for the others to end
+_GRACE_SECONDS = 10.0  # How long the other processes may take to end.
 
 
 def watch() -> None:
-  """From now on this process ends when another one fails."""
+  """Starts the thread that ends this process when another one fails."""
   threading.Thread(target=_end_with_others, daemon=True).start()
 
 
 def fail(error: BaseException, patience: float) -> NoReturn:
-  """Ends all processes because of what was raised in this one.
+  """Ends all processes because this one raised `error`.
 
   Args:
-    error: a `UserError` is told as it is. Anything else may be no more than the
-      echo of a process that went away.
-    patience: seconds in which JAX finds out that a process went away, and ends
-      this one.
+    error: the exception. The message of a `UserError` is sent as it is; any
+      other exception may only be the effect of another process's end.
+    patience: the seconds within which JAX detects that another process is gone
+      and ends this one.
   """
   message = str(error)
   if not isinstance(error, errors.UserError):
     time.sleep(patience)
     traceback.print_exception(error)
     message = f'process {jax.process_index()} failed: {error!r}'.splitlines()[0]
-  # Another process may be faster, or the store be gone.
+  # Fails if another process was faster, or if the store's process is gone.
   with contextlib.suppress(Exception):
-    distributed.client().key_value_set(_FAILED, message)
+    key_value_store().key_value_set(_FAILED, message)
   time.sleep(_GRACE_SECONDS)  # The thread of `watch` ends this process.
   print(f'error: {message}', file=sys.stderr, flush=True)
   os._exit(1)
 
 
+def key_value_store() -> Any:
+  """Returns the client of the key-value store that all processes share."""
+  # Private, because JAX has no public access to its key-value store.
+  from jax._src import distributed as jax_distributed
+
+  return jax_distributed.global_state.client
+
+
 def _end_with_others():
+  store = key_value_store()
   try:
-    message = distributed.client().blocking_key_value_get(
-      _FAILED, distributed.FOREVER_MS
-    )
-  except Exception:  # The run is over.
+    message = store.blocking_key_value_get(_FAILED, distributed.WAIT_MS)
+  except Exception:  # The run has ended.
     return
   if not distributed.is_first():
-    distributed.client().key_value_set(f'{_ENDED}/{jax.process_index()}', '1')
+    store.key_value_set(f'{_ENDED}/{jax.process_index()}', '1')
     os._exit(1)
   print(f'error: {message}', file=sys.stderr, flush=True)
-  # The store is this process's: the others would take its end for a crash.
-  until = time.monotonic() + _GRACE_SECONDS
-  while time.monotonic() < until and len(
-    distributed.client().key_value_dir_get(_ENDED)
-  ) < (jax.process_count() - 1):
+  # The first process holds the store. If it ended before the others, they
+  # would report a crash of their own.
+  others = jax.process_count() - 1
+  deadline = time.monotonic() + _GRACE_SECONDS
+  while time.monotonic() < deadline:
+    if len(store.key_value_dir_get(_ENDED)) >= others:
+      break
     time.sleep(0.1)
   time.sleep(0.3)
   os._exit(1)

@@ -93,7 +93,7 @@ def fit(
   state, position = _start(checkpoints, state, mesh)
   done = int(state.step)
   if done >= total:
-    return distributed.local(state)
+    return distributed.to_local(state)
   runner = _make_runner(step, data, batch_size, key, mesh, workers)
   curve = _Curve(folder, done) if distributed.is_first() else None
   with (
@@ -113,13 +113,13 @@ def fit(
           ' the learning rate.'
         )
       if curve is not None:
-        figures |= evaluate(distributed.local(state.params))
+        figures |= evaluate(distributed.to_local(state.params))
         curve.add(done, figures)
       checkpoint.save(
         checkpoints, done, jax.device_get(state), **runner.position()
       )
       bar.advance(size, **figures)
-  return distributed.local(state)
+  return distributed.to_local(state)
 
 
 def check_divides(size: int, devices: int, name: str = 'batch_size') -> None:
@@ -138,8 +138,10 @@ def _start(checkpoints, state, mesh):
     if found is not None:
       state, position = found
   replicated = NamedSharding(mesh, PartitionSpec())
-  if distributed.several():
-    return distributed.put(distributed.from_first(state), replicated), position
+  if distributed.is_multiprocess():
+    return distributed.replicate(
+      distributed.broadcast(state), replicated
+    ), position
   # A stream's steps take the state's memory, which may be the caller's; and
   # what is put on several devices may be one of them itself (JAX 0.10).
   return jax.device_put(jax.tree.map(jnp.copy, state), replicated), position
@@ -148,7 +150,7 @@ def _start(checkpoints, state, mesh):
 def _make_runner(step, data, batch_size, key, mesh, workers):
   if any(sources.streams(x) for x in data.values()):
     return runners.Streamed(step, data, batch_size, key, mesh, workers)
-  if distributed.several():
+  if distributed.is_multiprocess():
     return runners.Shared(step, data, batch_size, key, mesh)
   return runners.OnDevice(step, data, batch_size, key, mesh)
 

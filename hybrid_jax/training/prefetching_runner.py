@@ -64,7 +64,7 @@ class Stepwise:
   def _no_sums(self, state, batch):
     if self._zeros is None:
       _, metrics = jax.eval_shape(self._step, state, batch, self._key)
-      self._zeros = distributed.put(
+      self._zeros = distributed.replicate(
         {name: np.zeros((), np.float32) for name in metrics}, self._replicated
       )
     return self._zeros
@@ -72,7 +72,7 @@ class Stepwise:
 
 def key_on(key: jax.Array, sharding: NamedSharding) -> jax.Array:
   """A key on all devices, by its data: keys are sent to no other process."""
-  data = distributed.put(jax.random.key_data(key), sharding)
+  data = distributed.replicate(jax.random.key_data(key), sharding)
   return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
 
 

@@ -22,7 +22,7 @@ def run(study: context.Study) -> None:
     target: measurement.asked(study.config.attack, split_point)
     for target, split_point in _targets(study)
   }
-  shared = distributed.share(sorted(asked, key=lambda t: -len(asked[t])))
+  shared = distributed.local_share(sorted(asked, key=lambda t: -len(asked[t])))
   tasks = [(m, t) for t in asked if t in shared for m in asked[t]]
   left = [t for t in tasks if not study.result(*t).exists()]
   if not left:

@@ -42,7 +42,7 @@ def defend(
   config = study.config.defend
   folder = study.run_folder(defence, split_point, seed)
   done = folder / 'checkpoints' / f'{config.steps:08d}.json'
-  if distributed.agreed(done.exists()):
+  if distributed.broadcast_bool(done.exists()):
     return
   start = study.undefended(defence, split_point)
   warm = _warm(study, split_point, seed)

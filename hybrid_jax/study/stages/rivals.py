@@ -27,7 +27,7 @@ def run(study: context.Study) -> None:
   which gives every method its own curve of utility against leakage.
   """
   config = study.config.get('rivals')
-  if not config or distributed.agreed(study.result('rivals').exists()):
+  if not config or distributed.broadcast_bool(study.result('rivals').exists()):
     return
   if config.split_point not in study.split_points:
     progress.say(f'rivals: the study does not cut at {config.split_point}')
@@ -35,7 +35,7 @@ def run(study: context.Study) -> None:
   tasks = [(m, seed) for seed in range(config.seeds) for m in methods(study)]
   for method, seed in tasks:
     defend.defend(study, method, config.split_point, seed)
-  shared = distributed.share(tasks)
+  shared = distributed.local_share(tasks)
   with (
     progress.Progress('rivals', len(shared), unit='method') as bar,
     futures.ThreadPoolExecutor(study.config.attack.workers) as pool,
