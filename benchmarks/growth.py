@@ -77,7 +77,7 @@ def epoch_timer(windows: int) -> timing.Timer:
   x = jnp.tile(few, (windows // _WINDOWS, 1, 1, 1))
   y = jnp.arange(windows) % network.classes
   start = train_state.create(jax.jit(model.init)(key, x[:1])['params'], tx)
-  runner = runners.OnDevice(
+  runner = runners.ScanRunner(
     steps.make_task_step(model, tx),
     {'x': x, 'primary': y},
     network.batch_size,

@@ -51,7 +51,7 @@ class _Training:
   def __init__(self, x: np.ndarray | sources.Source):
     model = cnn1d.Model(classes=_CLASSES, **_CONFIG.model.options)
     tx = train_state.optimizer(_CONFIG.training)
-    make = runners.Streamed if sources.streams(x) else runners.OnDevice
+    make = runners.StreamRunner if sources.streams(x) else runners.ScanRunner
     key = jax.random.key(0)
     self._runner = make(
       steps.make_task_step(model, tx),
@@ -62,7 +62,7 @@ class _Training:
     )
     first = np.zeros((1, *_SHAPE), np.float32)
     self._state = train_state.create(model.init(key, first)['params'], tx)
-    self._runner.begin(0, None)
+    self._runner.start(0, None)
 
   def run(self) -> dict[str, Any]:
     """Takes some steps; their means and `seconds`."""

@@ -1,6 +1,9 @@
-"""Batches read by Grain, in threads or in other processes, without end."""
+"""Builds the endless Grain data set of training batches.
 
-import dataclasses
+Grain reads in threads, or in worker processes. Workers import this module, so
+it must not import JAX.
+"""
+
 import multiprocessing
 import os
 import signal
@@ -15,13 +18,13 @@ from absl import flags
 from hybrid_jax import errors
 from hybrid_jax.datasets import sources
 
-# Batches that are read at once in this process, and kept ready by it.
+# Threads that read without workers, and the batches that they keep ready.
 _THREADS = 4
 # Batches that each worker process keeps ready.
-_READY = 2
+_BATCHES_PER_WORKER = 2
 
 
-def pipeline(
+def make_dataset(
   read: Callable[[np.ndarray], Any],
   examples: int,
   batch_size: int,
@@ -31,21 +34,24 @@ def pipeline(
   start: int = 0,
   shard: Any = None,
 ) -> Any:
-  """A Grain data set without end: `read(index)` for every batch.
+  """Returns an endless Grain data set with `read(indices)` for every batch.
 
-  All processes shuffle alike, and each reads its part of every batch; so the
-  examples of a step do not depend on how many processes there are.
+  Every epoch has its own random order. The last examples of an epoch, if they
+  do not fill a batch, are left out of that epoch. All JAX processes use the
+  same order, and each reads its shard of every batch. So the examples of a step
+  do not depend on the number of processes.
 
   Args:
-    read: indices `[batch]` to what a batch is.
-    examples: how many there are; each is read at most once an epoch.
-    batch_size: over all processes.
-    seed: of the order, 32 bits; each epoch has its own.
-    workers: processes that read; with 0, threads of this one do.
+    read: maps example indices `[batch]` to a batch.
+    examples: the number of examples.
+    batch_size: examples in a batch, over all processes.
+    seed: the seed of the order, 32 bits.
+    workers: worker processes that read; with 0, threads of this process read.
     start: the number of the first batch.
-    shard: a `grain.sharding.ShardOptions`; this JAX process's own if `None`.
+    shard: a `grain.sharding.ShardOptions`; by default, the shard of this JAX
+      process.
   """
-  grain = library()
+  grain = import_grain()
   shard = shard or grain.sharding.ShardByJaxProcess()
   order = grain.MapDataset.range(examples).shuffle(seed=seed)
   order = order[: examples // batch_size * batch_size]
@@ -56,22 +62,22 @@ def pipeline(
     .map(read)
   )
   threads = 0 if workers else _THREADS
-  reading = batches.to_iter_dataset(
+  dataset = batches.to_iter_dataset(
     grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads)
   )
-  return reading.mp_prefetch(
+  return dataset.mp_prefetch(
     grain.MultiprocessingOptions(
-      num_workers=workers, per_worker_buffer_size=_READY
+      num_workers=workers, per_worker_buffer_size=_BATCHES_PER_WORKER
     ),
-    worker_init_fn=_begin_worker,
+    worker_init_fn=_start_worker,
   )
 
 
-def library() -> types.ModuleType:
-  """Grain, imported where it is needed, for it defines flags and takes time.
+def import_grain() -> types.ModuleType:
+  """Imports Grain, only when it is needed: it is slow and defines flags.
 
   Raises:
-    UserError: it is not installed.
+    UserError: Grain is not installed.
   """
   try:
     import grain
@@ -81,27 +87,56 @@ def library() -> types.ModuleType:
       ' installed: pip install grain.'
     ) from e
   if not flags.FLAGS.is_parsed():
-    # Outside a program of absl's nobody parses them, and Grain reads its own.
+    # Grain reads its flags, and only absl programs parse them.
     flags.FLAGS.mark_as_parsed()
   return grain
 
 
-@dataclasses.dataclass(frozen=True)
-class Read:
-  """What a thread or worker does: indices `[batch]` to the examples there."""
+def read_examples(
+  streamed: Mapping[str, sources.Source], indices: np.ndarray
+) -> dict[str, Any]:
+  """Reads the examples of a batch.
 
-  found: Mapping[str, sources.Source]
+  Args:
+    streamed: the sources by name.
+    indices: example indices `[batch]`.
 
-  def __call__(self, index: np.ndarray) -> dict[str, Any]:
-    """`index` itself, and what is `read` there, by name: `[batch, ...]`."""
-    return {
-      'index': index,
-      'read': {name: x.rows(index) for name, x in self.found.items()},
-    }
+  Returns:
+    `indices` itself, and `examples`: each source's rows `[batch, ...]` by name.
+  """
+  return {
+    'indices': indices,
+    'examples': {name: x.rows(indices) for name, x in streamed.items()},
+  }
 
 
-def _begin_worker(index, count):
-  """A worker ends with its parent, even one that is killed, and not before."""
+def check_workers(workers: int, streamed: Mapping[str, sources.Source]) -> None:
+  """Checks that the worker processes can be started.
+
+  Args:
+    workers: the number of worker processes.
+    streamed: the sources by name.
+
+  Raises:
+    UserError: `workers` is negative, or a source cannot be pickled.
+  """
+  if workers < 0:
+    raise errors.UserError(f'workers is {workers}; it must be 0 or more.')
+  if not workers:
+    return
+  import cloudpickle  # Grain's dependency, which it pickles with.
+
+  try:
+    cloudpickle.dumps(streamed)
+  except Exception as e:  # Any exception of the source's objects.
+    raise errors.UserError(
+      f"workers is {workers}, and the examples' source cannot be sent to other"
+      f' processes ({e}); set workers to 0, or make it picklable.'
+    ) from e
+
+
+def _start_worker(index, count):
+  """Makes a worker ignore Ctrl-C, and end when its parent ends."""
   del index, count
   # Ctrl-C reaches all processes of a terminal; the parent stops its workers.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -113,20 +148,3 @@ def _end_with_parent():
   if parent is not None:
     parent.join()
     os._exit(1)
-
-
-def check_workers(workers: int, read: Read) -> None:
-  """Raises `UserError` if `workers` is negative or cannot be sent `read`."""
-  if workers < 0:
-    raise errors.UserError(f'workers is {workers}; it must be 0 or more.')
-  if not workers:
-    return
-  import cloudpickle  # Comes with Grain, which sends with it.
-
-  try:
-    cloudpickle.dumps(read)
-  except Exception as e:  # Whatever the source's own objects raise.
-    raise errors.UserError(
-      f"workers is {workers}, and the examples' source cannot be sent to other"
-      f' processes ({e}); set workers to 0, or make it picklable.'
-    ) from e

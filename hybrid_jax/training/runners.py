@@ -1,12 +1,12 @@
-"""Where a step's batch comes from: arrays, or a stream.
+"""The two ways in which the training loop gets its batches.
 
-All take a chunk of steps by `run`, and differ in where the examples are:
-`OnDevice` scans over arrays on the devices, `Shared` has them in the memory of
-several processes, and `Streamed` reads each batch while the step before it
-runs.
+`ScanRunner` keeps all examples on the devices and runs a chunk of steps as one
+program. `StreamRunner` reads each batch with Grain while the step before it
+runs. `loop.fit` chooses between them.
 """
 
 import functools
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,55 +16,46 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hybrid_jax.datasets import sources
-from hybrid_jax.training import grain_pipeline, prefetching_runner, steps
+from hybrid_jax.training import distributed, grain_pipeline, steps
 from hybrid_jax.training.train_state import TrainState
 
+# By name, the training examples: arrays or `sources.Source`, of one length.
 Data = Mapping[str, Any]
-Means = prefetching_runner.Means
+Metrics = dict[str, Any]
 
 
-class _InMemory:
-  """What needs nothing kept beside the state's number, and nothing stopped."""
+class Runner:
+  """Base class: runs chunks of steps. A subclass supplies the batches."""
 
-  def position(self) -> dict[str, Any]:
-    """What `checkpoint.save` keeps beside the state: nothing."""
-    return {}
+  def start(self, step: int, position: Any) -> None:
+    """Prepares the batches after `step`; call it once, before `run`.
+
+    Args:
+      step: how many steps have been taken.
+      position: the result of `position` at that step, or `None`.
+    """
+
+  def run(self, state: TrainState, size: int) -> tuple[TrainState, Metrics]:
+    """Takes `size` steps.
+
+    Returns:
+      The state after them, and the mean of each metric.
+    """
+    raise NotImplementedError
+
+  def position(self) -> Any:
+    """Returns the position in the data, as JSON; `None` if there is none."""
+    return None
 
   def close(self) -> None:
-    """Nothing to stop."""
+    """Stops all threads and processes that read ahead."""
 
 
-class OnDevice(_InMemory):
-  """All examples lie on the devices; a chunk is one program that scans."""
+class ScanRunner(Runner):
+  """Scans over examples that are all on the devices.
 
-  def __init__(
-    self,
-    step: steps.Step,
-    data: Data,
-    batch_size: int,
-    key: jax.Array,
-    mesh: Mesh,
-  ):
-    """`data` and `batch_size` as for `loop.fit`; `key` draws all batches."""
-    replicated = NamedSharding(mesh, PartitionSpec())
-    self._data = jax.device_put(dict(data), replicated)
-    self._key = prefetching_runner.key_on(key, replicated)
-    examples = len(jax.tree.leaves(self._data)[0])
-    self._run = _make_chunk(step, examples, batch_size, mesh)
-
-  def begin(self, done: int, position: Any) -> None:
-    """Goes on after step `done`: nothing to do, the state has its number."""
-
-  def run(self, state: TrainState, size: int) -> tuple[TrainState, Means]:
-    """Takes `size` steps; the state after them, and each metric's mean."""
-    return self._run(state, self._data, self._key, size)
-
-
-class Shared(_InMemory, prefetching_runner.Stepwise):
-  """Examples in the memory of every process, which feeds its own devices.
-
-  The steps are those of `OnDevice`: their batches, in its order, and their
-  keys.
+  Each epoch has its own random order, drawn with a key that is folded from the
+  epoch's number. Examples that do not fill a batch are left out of that epoch.
   """
 
   def __init__(
@@ -75,46 +66,31 @@ class Shared(_InMemory, prefetching_runner.Stepwise):
     key: jax.Array,
     mesh: Mesh,
   ):
-    """`data` and `batch_size` as for `loop.fit`; `key` draws all batches."""
-    order_key, step_key = jax.random.split(key)
-    super().__init__(step, step_key, mesh)
-    self._data = {name: np.asarray(x) for name, x in data.items()}
-    examples = len(next(iter(self._data.values())))
-    self._per_epoch = examples // batch_size
-    order = jax.jit(lambda e: _order(order_key, e, examples, batch_size))
-    # Kept while it is used: an epoch's order, not a step's.
-    self._rows = functools.lru_cache(maxsize=1)(lambda e: np.asarray(order(e)))
-    self._next = 0
+    """Puts `data` on all devices.
 
-  def begin(self, done: int, position: Any) -> None:
-    """Goes on after step `done`."""
-    self._next = done
+    Args:
+      step: from a step maker.
+      data: arrays by name, all of one length.
+      batch_size: examples in a step, over all devices.
+      key: the key of the order and of every step.
+      mesh: the devices.
+    """
+    replicated = NamedSharding(mesh, PartitionSpec())
+    self._data = distributed.replicate(dict(data), replicated)
+    self._key = _replicate_key(key, replicated)
+    examples = len(jax.tree.leaves(self._data)[0])
+    self._run = _make_scan(step, examples, batch_size, mesh)
 
-  def read(self) -> np.ndarray:
-    """The next batch's rows `[batch]`, which need not be waited for."""
-    epoch, number = divmod(self._next, self._per_epoch)
-    self._next += 1
-    return self._rows(epoch)[number]
-
-  def put(self, local: np.ndarray) -> steps.Batch:
-    """The examples of those rows that this process's devices hold."""
-
-    def sharded(x):
-      return jax.make_array_from_callback(
-        (len(local), *x.shape[1:]),
-        self._sharded,
-        lambda at: x[local[at[0]]],
-      )
-
-    return {name: sharded(x) for name, x in self._data.items()}
+  def run(self, state: TrainState, size: int) -> tuple[TrainState, Metrics]:
+    return self._run(state, self._data, self._key, size)
 
 
-class Streamed(prefetching_runner.Stepwise):
-  """Examples are read, by Grain, batch by batch while the devices compute.
+class StreamRunner(Runner):
+  """Reads batches with Grain while the devices compute.
 
-  Each epoch has another order, which the key fixes and neither the number of
-  processes nor of workers changes; a rest of less than a batch waits for
-  another epoch. Labels are in memory, and are joined by the example's index.
+  Each epoch has its own random order; see `grain_pipeline.make_dataset`. The
+  order depends on the key alone, not on the number of processes or workers.
+  Arrays in `data`, such as labels, stay in memory and are indexed.
   """
 
   def __init__(
@@ -126,118 +102,154 @@ class Streamed(prefetching_runner.Stepwise):
     mesh: Mesh,
     workers: int = 0,
   ):
-    """Reads nothing before `begin`.
+    """Checks the settings; reading begins with `start`.
 
     Args:
       step: from a step maker.
-      data: by name, a `Source` or an array in memory, of one length.
+      data: by name, a `sources.Source` or an array, all of one length.
       batch_size: examples in a step, over all devices and processes.
-      key: draws the order, and each step's own key.
+      key: the key of the order and of every step.
       mesh: the devices.
-      workers: processes of this one that read; with 0, threads of it do.
+      workers: worker processes that read; with 0, threads read.
 
     Raises:
-      UserError: `workers` is negative; or a source cannot be sent to them.
+      UserError: `workers` is negative, or a source cannot be sent to them.
     """
     order_key, step_key = jax.random.split(key)
-    super().__init__(step, step_key, mesh)
-    self._stored = {
+    self._replicated = NamedSharding(mesh, PartitionSpec())
+    self._sharded = NamedSharding(mesh, PartitionSpec('data'))
+    self._key = _replicate_key(step_key, self._replicated)
+    self._step = step
+    self._advance = _make_advance(step, self._replicated, self._sharded)
+    self._zero_sums: Any = None
+    self._in_memory = {
       k: np.asarray(x) for k, x in data.items() if not sources.streams(x)
     }
-    self._read = grain_pipeline.Read(
-      {k: x for k, x in data.items() if sources.streams(x)}
-    )
+    self._streamed = {k: x for k, x in data.items() if sources.streams(x)}
     self._settings = {
-      'grain': grain_pipeline.library().__version__,
+      'grain': grain_pipeline.import_grain().__version__,
       'examples': len(next(iter(data.values()))),
       'batch_size': batch_size,
       'seed': int(jax.random.bits(order_key)),
       'workers': workers,
       'processes': jax.process_count(),
     }
-    grain_pipeline.check_workers(workers, self._read)
-    self._start = 0
+    grain_pipeline.check_workers(workers, self._streamed)
+    self._first_batch = 0
     self._iterator: Any = None
 
-  def begin(self, done: int, position: Any) -> None:
-    """Goes on after step `done`, with the batches of an unbroken run.
+  def start(self, step: int, position: Any) -> None:
+    """Starts reading at the batch of the next step.
 
     Args:
-      done: how many steps have been taken.
-      position: what `position` told then. If it was of other settings, or is
-        `None`, the stream is made anew from the batch of that number on.
+      step: how many steps have been taken.
+      position: the result of `position` at that step. If it is `None`, or was
+        saved with other settings, a new iterator starts at batch `step`.
     """
     self.close()
-    same = bool(position) and position['settings'] == self._settings
-    self._start = position['start'] if same else done
+    resumes = bool(position) and position['settings'] == self._settings
+    self._first_batch = position['start'] if resumes else step
     self._iterator = iter(
-      grain_pipeline.pipeline(
-        self._read,
+      grain_pipeline.make_dataset(
+        functools.partial(grain_pipeline.read_examples, self._streamed),
         self._settings['examples'],
         self._settings['batch_size'],
         seed=self._settings['seed'],
         workers=self._settings['workers'],
-        start=self._start,
+        start=self._first_batch,
       )
     )
-    if same:
+    if resumes:
       self._iterator.set_state(position['iterator'])
 
-  def read(self) -> Any:
-    """This process's part of the next batch."""
-    return next(self._iterator)
+  def run(self, state: TrainState, size: int) -> tuple[TrainState, Metrics]:
+    """Takes `size` steps; the memory of `state` is reused.
+
+    Returns:
+      The state after them; and the mean of each metric, with `input_wait`: the
+      share of the time in which the devices waited for a batch. It is an upper
+      bound: if a step ended while the next batch was awaited, the whole wait is
+      counted.
+    """
+    started = time.perf_counter()
+    waited, sums = 0.0, None
+    for _ in range(size):
+      before = time.perf_counter()
+      local_batch = next(self._iterator)
+      if sums is None or all(x.is_ready() for x in sums.values()):
+        waited += time.perf_counter() - before
+      batch = self._put(local_batch)
+      previous = self._zeros(state, batch) if sums is None else sums
+      state, sums = self._advance(state, previous, batch, self._key)
+      # At most one step in flight, so that batches do not fill the memory.
+      jax.block_until_ready(previous)
+    means = {k: v / size for k, v in jax.block_until_ready(sums).items()}
+    return state, {
+      **means,
+      'input_wait': waited / (time.perf_counter() - started),
+    }
 
   def position(self) -> dict[str, Any]:
-    """What `checkpoint.save` keeps beside the state: `{'position': ...}`."""
+    """Returns the settings and the position of the Grain iterator."""
     return {
-      'position': {
-        'settings': self._settings,
-        'start': self._start,
-        'iterator': self._iterator.get_state(),
-      }
+      'settings': self._settings,
+      'start': self._first_batch,
+      'iterator': self._iterator.get_state(),
     }
 
   def close(self) -> None:
-    """Stops what reads ahead, and its processes."""
     if self._iterator is not None:
       self._iterator.close()
       self._iterator = None
 
-  def put(self, local: Any) -> steps.Batch:
-    """This process's part of a batch, onto its devices."""
-    stored = {k: x[local['index']] for k, x in self._stored.items()}
+  def _put(self, local_batch):
+    """Puts this process's part of a batch on its devices."""
+    indices = local_batch['indices']
+    indexed = {k: x[indices] for k, x in self._in_memory.items()}
     return {
       k: jax.make_array_from_process_local_data(self._sharded, x)
-      for k, x in (stored | local['read']).items()
+      for k, x in (indexed | local_batch['examples']).items()
     }
 
+  def _zeros(self, state, batch):
+    if self._zero_sums is None:
+      _, metrics = jax.eval_shape(self._step, state, batch, self._key)
+      self._zero_sums = distributed.replicate(
+        {name: np.zeros((), np.float32) for name in metrics}, self._replicated
+      )
+    return self._zero_sums
 
-def _order(key, epoch, examples, batch_size):
-  """The rows of an epoch's batches `[batches, batch_size]`."""
-  order = jax.random.permutation(jax.random.fold_in(key, epoch), examples)
-  kept = examples // batch_size * batch_size
-  return order[:kept].reshape(-1, batch_size)
+
+def _replicate_key(key, sharding):
+  # By its data: JAX does not send keys to other processes.
+  data = distributed.replicate(jax.random.key_data(key), sharding)
+  return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
 
 
-def _make_chunk(step, examples, batch_size, mesh):
-  per_epoch = examples // batch_size
+def _make_scan(step, examples, batch_size, mesh):
+  """Returns `run(state, data, key, size)`, one program of `size` steps."""
+  batches = examples // batch_size
   sharded = NamedSharding(mesh, PartitionSpec('data'))
+  replicated = NamedSharding(mesh, PartitionSpec())
 
-  @functools.partial(jax.jit, static_argnames='size')
+  @functools.partial(jax.jit, static_argnames='size', out_shardings=replicated)
   def run(state, data, key, size):
     order_key, step_key = jax.random.split(key)
-    first = state.step // per_epoch
-    epochs = first + jnp.arange((size - 1) // per_epoch + 2)
-    # Sorting is dear on the CPU: an epoch's order once, not once a step.
-    orders = jax.vmap(lambda e: _order(order_key, e, examples, batch_size))(
-      epochs
-    )
-    rows = orders.reshape(-1, batch_size)
+
+    def epoch_rows(epoch):
+      epoch_key = jax.random.fold_in(order_key, epoch)
+      order = jax.random.permutation(epoch_key, examples)
+      return order[: batches * batch_size].reshape(batches, batch_size)
+
+    # One sort for each epoch, not for each step: sorting is slow on the CPU.
+    first_epoch = state.step // batches
+    epochs = first_epoch + jnp.arange((size - 1) // batches + 2)
+    rows = jax.vmap(epoch_rows)(epochs).reshape(-1, batch_size)
 
     def body(state, _):
-      index = rows[state.step - first * per_epoch]
+      indices = rows[state.step - first_epoch * batches]
       batch = jax.tree.map(
-        lambda a: jax.lax.with_sharding_constraint(a[index], sharded), data
+        lambda a: jax.lax.with_sharding_constraint(a[indices], sharded), data
       )
       return step(state, batch, jax.random.fold_in(step_key, state.step))
 
@@ -245,3 +257,21 @@ def _make_chunk(step, examples, batch_size, mesh):
     return state, jax.tree.map(jnp.mean, metrics)
 
   return run
+
+
+def _make_advance(step, replicated, sharded):
+  """Returns a jitted step that also adds the metrics to their sums."""
+
+  # The state is donated, and its output sharding is its input sharding. So its
+  # memory is reused, and the second call is not compiled again.
+  @functools.partial(
+    jax.jit,
+    donate_argnums=0,
+    in_shardings=(replicated, replicated, sharded, replicated),
+    out_shardings=replicated,
+  )
+  def advance(state, sums, batch, key):
+    state, metrics = step(state, batch, jax.random.fold_in(key, state.step))
+    return state, {name: sums[name] + x.mean() for name, x in metrics.items()}
+
+  return advance

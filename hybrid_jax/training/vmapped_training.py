@@ -84,7 +84,9 @@ def fit(
     mesh, rows = loop.data_mesh(), np.arange(count)
 
   def one(state, key, settings, data):
-    runner = runners.OnDevice(make_step(settings), data, batch_size, key, mesh)
+    runner = runners.ScanRunner(
+      make_step(settings), data, batch_size, key, mesh
+    )
     return runner.run(state, total)
 
   def program(states, keys, own, data):

@@ -263,4 +263,4 @@ def test_limits_are_not_negative(given, message):
 def test_an_array_in_memory_is_read_by_threads_alone():
   held = sources.Held(np.zeros((4, 2), np.float32))
   with pytest.raises(errors.UserError, match=r'workers is 1.*in memory.*to 0'):
-    grain_pipeline.check_workers(1, grain_pipeline.Read({'x': held}))
+    grain_pipeline.check_workers(1, {'x': held})

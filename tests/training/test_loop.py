@@ -103,10 +103,10 @@ def test_killed_in_a_chunk_is_the_same_to_the_bit(
 ):
   save = checkpoint.save
 
-  def killed(folder, number, state):
-    if number == 15:  # The curve has its line by now, the checkpoint is not.
+  def killed(folder, number, state, position):
+    if number == 15:  # After the curve's line, before the checkpoint.
       raise KeyboardInterrupt
-    save(folder, number, state)
+    save(folder, number, state, position)
 
   with monkeypatch.context() as patch:
     patch.setattr(checkpoint, 'save', killed)

@@ -21,8 +21,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 def _orders(examples, batch_size, count, shard=None, start=0, workers=0):
   """The indices of the first `count` batches."""
-  stream = iter(
-    grain_pipeline.pipeline(
+  iterator = iter(
+    grain_pipeline.make_dataset(
       np.asarray,
       examples,
       batch_size,
@@ -33,9 +33,9 @@ def _orders(examples, batch_size, count, shard=None, start=0, workers=0):
     )
   )
   try:
-    return np.array([next(stream) for _ in range(count)])
+    return np.array([next(iterator) for _ in range(count)])
   finally:
-    stream.close()
+    iterator.close()
 
 
 def test_every_epoch_has_each_example_once():
@@ -45,30 +45,30 @@ def test_every_epoch_has_each_example_once():
   assert len(orders) == 5
 
 
-def test_a_rest_waits_for_another_epoch():
-  seen = _orders(27, 8, 12)
-  for epoch in seen.reshape(4, 24):
+def test_examples_that_do_not_fill_a_batch_wait_for_another_epoch():
+  indices = _orders(27, 8, 12)
+  for epoch in indices.reshape(4, 24):
     assert len(set(epoch.tolist())) == 24
-  assert len(set(seen.ravel().tolist())) == 27
+  assert len(set(indices.ravel().tolist())) == 27
 
 
-def test_processes_read_parts_of_what_one_would_read():
-  whole = _orders(27, 8, 7)
+def test_each_process_reads_its_part_of_every_batch():
+  full = _orders(27, 8, 7)
   parts = [
     _orders(27, 8, 7, grain.sharding.ShardOptions(i, 4)) for i in range(4)
   ]
   assert parts[0].shape == (7, 2)
   # By batch: the same examples, each in one process alone.
   np.testing.assert_array_equal(
-    np.sort(np.concatenate(parts, axis=1)), np.sort(whole)
+    np.sort(np.concatenate(parts, axis=1)), np.sort(full)
   )
 
 
-def test_begun_at_any_batch_it_is_the_same_stream():
-  whole = _orders(27, 8, 12)
+def test_a_later_start_gives_the_same_batches():
+  full = _orders(27, 8, 12)
   for start in (1, 3, 8):  # In an epoch, at its end, in a later one.
     np.testing.assert_array_equal(
-      _orders(27, 8, 12 - start, start=start), whole[start:]
+      _orders(27, 8, 12 - start, start=start), full[start:]
     )
 
 
@@ -85,7 +85,7 @@ class _Numbers(sources.Source):
 
 @jax.jit
 def _record(state, batch, key):
-  """A step that writes down which examples it saw."""
+  """A step that records the examples of its batch in the parameters."""
   x = batch['x']
   wrong = jnp.abs(x[:, 1] - x[:, 0] / 2) + jnp.abs(batch['label'] - 3 * x[:, 0])
   return state.replace(
@@ -93,8 +93,8 @@ def _record(state, batch, key):
   ), {'loss': x[:, 0].sum(), 'wrong': wrong.max(), 'draw': jax.random.bits(key)}
 
 
-def _streamed(mesh, workers=0, step=_record, data=None):
-  return runners.Streamed(
+def _stream_runner(mesh, workers=0, step=_record, data=None):
+  return runners.StreamRunner(
     step,
     data or {'x': _Numbers(27), 'label': 3 * np.arange(27)},
     8,
@@ -111,17 +111,17 @@ def _blank(steps=6):
 
 
 @pytest.fixture(scope='module')
-def seen(mesh1):
-  """Which examples six steps of one chunk see."""
-  stream = _streamed(mesh1)
-  stream.begin(0, None)
-  state, means = stream.run(_blank(), 6)
-  stream.close()
+def six_steps(mesh1):
+  """The examples of six steps in one chunk, and the metrics."""
+  runner = _stream_runner(mesh1)
+  runner.start(0, None)
+  state, means = runner.run(_blank(), 6)
+  runner.close()
   return np.asarray(state.params), means
 
 
-def test_labels_are_joined_by_index_and_metrics_are_means(seen):
-  params, means = seen
+def test_labels_are_joined_by_index_and_metrics_are_means(six_steps):
+  params, means = six_steps
   assert float(means['wrong']) == 0
   np.testing.assert_allclose(means['loss'], params.sum(axis=1).mean())
   assert 0 < means['input_wait'] <= 1
@@ -130,26 +130,26 @@ def test_labels_are_joined_by_index_and_metrics_are_means(seen):
   np.testing.assert_allclose(means['draw'], np.mean(draws), rtol=1e-5)
 
 
-def test_eight_devices_see_what_one_sees(seen, mesh8):
-  stream = _streamed(mesh8)
-  stream.begin(0, None)
-  state, means = stream.run(_blank(), 6)
-  stream.close()
-  np.testing.assert_array_equal(state.params, seen[0])
+def test_eight_devices_take_the_same_batches_as_one(six_steps, mesh8):
+  runner = _stream_runner(mesh8)
+  runner.start(0, None)
+  state, means = runner.run(_blank(), 6)
+  runner.close()
+  np.testing.assert_array_equal(state.params, six_steps[0])
   assert float(means['wrong']) == 0
   assert len(state.params.sharding.device_set) == 8
 
 
-def _on_after(mesh, before, after):
+def _resumed(mesh, before, after):
   """Two steps with `before` workers, then four with `after`, as if killed."""
-  first = _streamed(mesh, before)
-  first.begin(0, None)
+  first = _stream_runner(mesh, before)
+  first.start(0, None)
   state, _ = first.run(_blank(), 2)
-  position = json.loads(json.dumps(first.position()))['position']
-  first.run(jax.tree.map(jnp.copy, state), 1)  # Lost with the killed run.
+  position = json.loads(json.dumps(first.position()))
+  first.run(jax.tree.map(jnp.copy, state), 1)  # Lost when the run is killed.
   first.close()
-  second = _streamed(mesh, after)
-  second.begin(2, position)
+  second = _stream_runner(mesh, after)
+  second.start(2, position)
   state, means = second.run(state, 4)
   second.close()
   assert float(means['wrong']) == 0
@@ -157,30 +157,30 @@ def _on_after(mesh, before, after):
 
 
 @pytest.mark.parametrize(('before', 'after'), [(0, 0), (0, 2)])
-def test_gone_on_it_sees_what_it_would_have_seen(mesh1, seen, before, after):
-  params, position, _ = _on_after(mesh1, before, after)
-  np.testing.assert_array_equal(params, seen[0])
+def test_a_resumed_run_takes_the_same_batches(mesh1, six_steps, before, after):
+  params, position, _ = _resumed(mesh1, before, after)
+  np.testing.assert_array_equal(params, six_steps[0])
   assert position['settings']['workers'] == before
 
 
-def test_without_a_position_the_number_of_steps_tells(mesh1, seen):
-  stream = _streamed(mesh1)
-  stream.begin(4, None)
-  state, _ = stream.run(_blank().replace(step=jnp.int32(4)), 2)
+def test_without_a_position_it_starts_at_the_step(mesh1, six_steps):
+  runner = _stream_runner(mesh1)
+  runner.start(4, None)
+  state, _ = runner.run(_blank().replace(step=jnp.int32(4)), 2)
   # And once more from a stream that did not begin with the first batch.
-  position = stream.position()['position']
+  position = runner.position()
   assert position['start'] == 4
-  stream.begin(6, position)
-  again, _ = stream.run(_blank(9).replace(step=jnp.int32(6)), 3)
-  stream.close()
-  np.testing.assert_array_equal(state.params[4:], seen[0][4:])
-  whole = _orders(27, 8, 9, start=0)
-  assert not np.array_equal(whole[6:], np.asarray(again.params[6:]))
-  unbroken = _streamed(mesh1)
-  unbroken.begin(0, None)
-  want, _ = unbroken.run(_blank(9), 9)
+  runner.start(6, position)
+  again, _ = runner.run(_blank(9).replace(step=jnp.int32(6)), 3)
+  runner.close()
+  np.testing.assert_array_equal(state.params[4:], six_steps[0][4:])
+  other_seed = _orders(27, 8, 9, start=0)
+  assert not np.array_equal(other_seed[6:], np.asarray(again.params[6:]))
+  unbroken = _stream_runner(mesh1)
+  unbroken.start(0, None)
+  expected, _ = unbroken.run(_blank(9), 9)
   unbroken.close()
-  np.testing.assert_array_equal(again.params[6:], want.params[6:])
+  np.testing.assert_array_equal(again.params[6:], expected.params[6:])
 
 
 def test_a_step_is_traced_once(mesh8):
@@ -191,21 +191,21 @@ def test_a_step_is_traced_once(mesh8):
     traces.append(batch['x'].shape)
     return _record(state, batch, key)
 
-  stream = _streamed(mesh8, step=step)
-  stream.begin(0, None)
-  state, _ = stream.run(
+  runner = _stream_runner(mesh8, step=step)
+  runner.start(0, None)
+  state, _ = runner.run(
     jax.device_put(_blank(), NamedSharding(mesh8, PartitionSpec())), 1
   )
   count = len(traces)
-  state, _ = stream.run(state, 3)
-  stream.run(state, 2)
-  stream.close()
+  state, _ = runner.run(state, 3)
+  runner.run(state, 2)
+  runner.close()
   assert len(traces) == count
-  assert stream._advance._cache_size() == 1
+  assert runner._advance._cache_size() == 1
 
 
 class _Gate(_Numbers):
-  """Gives an example only while it is open; counts what was asked for."""
+  """A source that returns an example only while it is open."""
 
   def __init__(self, length):
     super().__init__(length)
@@ -219,23 +219,23 @@ class _Gate(_Numbers):
 def test_the_wait_for_input_is_measured(mesh1):
   source = _Gate(27)
   source.open.set()
-  stream = _streamed(mesh1, data={'x': source, 'label': 3 * np.arange(27)})
-  stream.begin(0, None)
-  state, _ = stream.run(_blank(40), 12)  # Compiled, and five batches ready.
+  runner = _stream_runner(mesh1, data={'x': source, 'label': 3 * np.arange(27)})
+  runner.start(0, None)
+  state, _ = runner.run(_blank(40), 12)  # Compiled, and five batches ready.
   source.open.clear()
   threading.Timer(1.0, source.open.set).start()
-  _, means = stream.run(state, 12)
-  stream.close()
+  _, means = runner.run(state, 12)
+  runner.close()
   assert means['input_wait'] > 0.5
 
 
-def test_a_source_that_cannot_be_sent(mesh1):
+def test_a_source_that_cannot_be_pickled(mesh1):
   data = {'x': _Gate(27), 'label': np.arange(27)}
   with pytest.raises(errors.UserError, match=r'workers is 2.* pickle'):
-    _streamed(mesh1, workers=2, data=data)
-  _streamed(mesh1, workers=0, data=data)
+    _stream_runner(mesh1, workers=2, data=data)
+  _stream_runner(mesh1, workers=0, data=data)
   with pytest.raises(errors.UserError, match='workers is -1'):
-    _streamed(mesh1, workers=-1)
+    _stream_runner(mesh1, workers=-1)
 
 
 def _nan_at_20(index):
@@ -243,21 +243,23 @@ def _nan_at_20(index):
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_what_is_wrong_with_an_example_is_told(mesh1, workers):
+def test_an_example_with_nan_is_named_in_the_error(mesh1, workers):
   lazy = sources.LazySource(27, (2,), 'float32', _nan_at_20)
   data = {'x': sources.Checked(lazy, np.arange(27) // 3)}
-  stream = _streamed(mesh1, workers, data=data | {'label': 3 * np.arange(27)})
-  stream.begin(0, None)
+  runner = _stream_runner(
+    mesh1, workers, data=data | {'label': 3 * np.arange(27)}
+  )
+  runner.start(0, None)
   with pytest.raises(errors.UserError, match=r'^example 20, of recording 6, h'):
-    stream.run(_blank(), 6)
-  stream.close()
+    runner.run(_blank(), 6)
+  runner.close()
 
 
 _STREAM = """
 import resource, sys
 import jax, jax.numpy as jnp, numpy as np, optax
-from hybrid_jax import sources
-from hybrid_jax.training import batches, reading, state, steps
+from hybrid_jax.datasets import sources
+from hybrid_jax.training import runners, steps, train_state
 
 SHAPE = (64, 64, 3)
 LENGTH = 20 * 2**30 // (64 * 64 * 3 * 4)
@@ -276,7 +278,7 @@ tx = optax.sgd(0.01)
 mesh = jax.make_mesh(
   (1,), ('data',), axis_types=(jax.sharding.AxisType.Auto,)
 )
-stream = batches.Streamed(
+runner = runners.StreamRunner(
   steps.make_step(loss, tx), data, BATCH, jax.random.key(0), mesh
 )
 
@@ -289,12 +291,12 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 before = peak()
-stream.begin(0, None)
-found = state.create({'w': jnp.zeros(())}, tx)
+runner.start(0, None)
+state = train_state.create({'w': jnp.zeros(())}, tx)
 for _ in range(5):
-  found, means = stream.run(found, 10)
-stream.close()
-print(source.nbytes / 2**30, int(found.step), float(found.params['w']))
+  state, means = runner.run(state, 10)
+runner.close()
+print(source.nbytes / 2**30, int(state.step), float(state.params['w']))
 print(peak() - before)
 print('tensorflow' in sys.modules)
 """
@@ -310,10 +312,10 @@ def test_a_stream_of_20_gib_stays_small():
     cwd=ROOT,
     env={'JAX_PLATFORMS': 'cpu', 'PATH': '/usr/bin:/bin'},
   )
-  told, grown, tensorflow = done.stdout.splitlines()
-  size, steps, weight = map(float, told.split())
+  result, growth, tensorflow = done.stdout.splitlines()
+  size, steps, weight = map(float, result.split())
   assert size == pytest.approx(20, abs=1e-3)
   assert steps == 50
   assert weight == pytest.approx(1, abs=0.05)  # The label is the mean.
-  assert float(grown) < 400
+  assert float(growth) < 400
   assert tensorflow == 'False'
