@@ -171,8 +171,9 @@ class Study(examples.Inputs):
 
   def _restored(self, folder, like, steps, stage):
     if folder not in self._params:
-      distributed.wait_for_file(folder / 'checkpoints' / f'{steps:08d}.json')
-      found = checkpoint.restore(folder / 'checkpoints', like)
+      checkpoints = folder / 'checkpoints'
+      distributed.wait_for_file(checkpoint.path(checkpoints, steps))
+      found = checkpoint.restore(checkpoints, like)
       if found is None or int(found.step) < steps:
         raise errors.UserError(
           f'{folder} holds no finished training; run --stages={stage} first.'

@@ -50,7 +50,7 @@ def two(tmp_path):
   return tmp_path
 
 
-def test_a_round_trip_keeps_values_and_types(two):
+def test_a_round_trip_keeps_values_and_dtypes(two):
   state = _restored(two)
   _assert_is(state, 20)
   assert jax.tree.map(lambda a: a.dtype, state) == jax.tree.map(
@@ -59,7 +59,7 @@ def test_a_round_trip_keeps_values_and_types(two):
   assert isinstance(state, train_state.TrainState)
 
 
-def test_nothing_saved_is_nothing_restored(tmp_path, capsys):
+def test_without_checkpoints_it_restores_none(tmp_path, capsys):
   assert _restored(tmp_path) is None
   assert _restored(tmp_path / 'not there') is None
   assert capsys.readouterr() == ('', '')
@@ -69,16 +69,16 @@ def test_two_are_kept(two):
   for step in (5, 30, 100):
     checkpoint.save(two, step, _state(step))
   names = sorted(p.name for p in two.iterdir())
-  assert names == ['00000030', '00000030.json', '00000100', '00000100.json']
+  assert names == ['00000030', '00000100']
   _assert_is(_restored(two), 100)
 
 
-def test_saved_again_is_replaced(two):
+def test_saving_the_same_step_replaces_it(two):
   checkpoint.save(two, 20, _state(21))
   _assert_is(_restored(two), 21)
 
 
-def test_a_truncated_one_is_passed_over(two, capsys):
+def test_a_truncated_checkpoint_is_skipped(two, capsys):
   _truncate(two / '00000020')
   _assert_is(_restored(two), 10)
   out, err = capsys.readouterr()
@@ -87,22 +87,28 @@ def test_a_truncated_one_is_passed_over(two, capsys):
   assert f'the checkpoint {two / "00000020"} is damaged' in line
 
 
-def test_other_values_than_the_digest_tells_are_passed_over(two, capsys):
-  path = two / '00000020.json'
-  stored = json.loads(path.read_text())['sha256']
-  path.write_text(json.dumps({'sha256': stored[::-1]}))
+def _set_custom_metadata(checkpoint_folder: pathlib.Path, value) -> None:
+  path = checkpoint_folder / '_CHECKPOINT_METADATA'
+  stored = json.loads(path.read_text())
+  assert len(stored['custom_metadata']['sha256']) == 64
+  path.write_text(json.dumps(stored | {'custom_metadata': value}))
+
+
+def test_values_that_do_not_match_the_digest_are_skipped(two, capsys):
+  _set_custom_metadata(two / '00000020', {'sha256': '0' * 64, 'position': None})
   _assert_is(_restored(two), 10)
   (line,) = capsys.readouterr().err.splitlines()
   assert 'digest' in line
 
 
-def test_without_a_digest_it_is_unfinished(two, capsys):
-  (two / '00000020.json').unlink()
+def test_a_checkpoint_without_a_digest_is_skipped(two, capsys):
+  _set_custom_metadata(two / '00000020', {})
   _assert_is(_restored(two), 10)
-  assert len(capsys.readouterr().err.splitlines()) == 1
+  (line,) = capsys.readouterr().err.splitlines()
+  assert 'digest' in line
 
 
-def test_all_damaged_is_nothing(two, capsys):
+def test_with_all_damaged_it_restores_none(two, capsys):
   _truncate(two / '00000010')
   _truncate(two / '00000020')
   assert _restored(two) is None
@@ -113,16 +119,15 @@ def test_all_damaged_is_nothing(two, capsys):
   ] == [True, True]
 
 
-def test_begun_anew_after_all_were_damaged(two):
-  """The two damaged ones have the larger numbers, but are not the newest."""
+def test_a_restarted_run_replaces_damaged_later_checkpoints(two):
   _truncate(two / '00000010')
   _truncate(two / '00000020')
   checkpoint.save(two, 5, _state(5))
   _assert_is(_restored(two), 5)
-  assert sorted(p.name for p in two.iterdir()) == ['00000005', '00000005.json']
+  assert sorted(p.name for p in two.iterdir()) == ['00000005']
 
 
-def test_a_full_disk_keeps_the_one_before(two, monkeypatch):
+def test_a_full_disk_keeps_the_previous_checkpoint(two, monkeypatch):
   def full(path, state, **unused):
     path.mkdir()
     (path / 'half').write_bytes(b'half of it')
@@ -157,8 +162,8 @@ print(*sorted(p.name for p in folder.iterdir()))
 """
 
 
-def test_a_file_that_cannot_grow_keeps_the_one_before(tmp_path):
-  """The system itself refuses the write, with Orbax's own threads."""
+def test_a_file_size_limit_keeps_the_previous_checkpoint(tmp_path):
+  """The system refuses the write, with Orbax's own threads running."""
   done = subprocess.run(
     [sys.executable, '-c', _LIMITED, str(tmp_path)],
     capture_output=True,
@@ -169,7 +174,7 @@ def test_a_file_that_cannot_grow_keeps_the_one_before(tmp_path):
   assert done.stdout.splitlines() == [
     '0 True',
     'True',
-    '00000001 00000001.json',
+    '00000001',
   ], done.stderr
   # No thread's traceback either.
   assert done.stderr == ''

@@ -310,9 +310,9 @@ def test_a_damaged_position_is_passed_over(
   step, mesh1, tmp_path, unbroken_stream, capsys
 ):
   _streamed_fit(step, tmp_path, mesh1, total=6)
-  path = tmp_path / 'checkpoints' / '00000006.json'
+  path = tmp_path / 'checkpoints' / '00000006' / '_CHECKPOINT_METADATA'
   stored = json.loads(path.read_text())
-  stored['position']['iterator']['next_index'] -= 1
+  stored['custom_metadata']['position']['iterator']['next_index'] -= 1
   path.write_text(json.dumps(stored))
   resumed = _streamed_fit(step, tmp_path, mesh1)
   assert 'its digest does not match' in capsys.readouterr().err

@@ -13,6 +13,7 @@ from hybrid_jax.release import bottleneck, embeddings, mechanisms
 from hybrid_jax.study import context
 from hybrid_jax.training import (
   augmentation,
+  checkpoint,
   distributed,
   loop,
   steps,
@@ -41,7 +42,7 @@ def defend(
   """
   config = study.config.defend
   folder = study.run_folder(defence, split_point, seed)
-  done = folder / 'checkpoints' / f'{config.steps:08d}.json'
+  done = checkpoint.path(folder / 'checkpoints', config.steps)
   if distributed.broadcast_bool(done.exists()):
     return
   start = study.undefended(defence, split_point)

@@ -93,7 +93,7 @@ def _wait_for(path, timeout=240.0):
 def test_the_others_of_a_killed_process_end_and_can_go_on(single, tmp_path):
   arguments = (f'--folder={tmp_path}', '--total=50', '--pause=0.5')
   with cluster.Cluster(_WORKER, 2, *arguments) as running:
-    _wait_for(tmp_path / 'checkpoints' / '00000010.json')
+    _wait_for(tmp_path / 'checkpoints' / '00000010')
     os.kill(running.processes[1].pid, signal.SIGKILL)
     (code, _, err), (other, _, _) = running.wait(240)
   assert (code, other) == (1, -signal.SIGKILL)
@@ -109,7 +109,7 @@ def test_the_others_of_a_killed_process_end_and_can_go_on(single, tmp_path):
 def test_the_first_process_is_killed(tmp_path):
   arguments = (f'--folder={tmp_path}', '--total=500', '--pause=0.5')
   with cluster.Cluster(_WORKER, 2, *arguments) as running:
-    _wait_for(tmp_path / 'checkpoints' / '00000005.json')
+    _wait_for(tmp_path / 'checkpoints' / '00000005')
     os.kill(running.processes[0].pid, signal.SIGKILL)
     _, (code, _, err) = running.wait(240)
   assert code == 1

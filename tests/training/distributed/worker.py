@@ -26,7 +26,7 @@ def _work():
   if _FAIL.value == 'second' and jax.process_index() == 1:
     raise errors.UserError('the second process found a mistake.')
   if _FAIL.value == 'disk':
-    checkpoint._make_sure_of_room = full
+    checkpoint._check_room = full
   small.fit(
     _FOLDER.value,
     _TOTAL.value,
