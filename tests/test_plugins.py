@@ -7,7 +7,7 @@ from hybrid_jax import errors, plugins
 SOME = {
   'data set': {'watch'},
   'model': {'cnn1d'},
-  'release mechanism': {'identity', 'noise', 'pca'},
+  'release mechanism': {'noise', 'pca', 'snap'},
   'defence': {
     'bounded', 'contrastive', 'distance_correlation', 'dpfe',
     'gradient_reversal', 'max_entropy', 'noise_alone'

@@ -1,1 +1,1 @@
-"""What leaves the device: reduction, noise, and their composition."""
+"""Release mechanisms: what is done to the features before they are sent."""

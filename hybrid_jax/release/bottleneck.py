@@ -1,8 +1,9 @@
-"""A linear layer of few outputs that ends the edge, trained with the network.
+"""Bottleneck: a linear layer with few outputs, trained with the network.
 
-`p = limit(encode^T z + shift)`, from which the cloud goes on at
-`decode^T p + mean`. Its length is bounded by `limit`, so that no input can
-stand far from all others. Untrained it is the principal components.
+The edge sends `p = q / sqrt(1 + |q|^2 / limit^2)` with `q = encode^T z +
+shift`, and the cloud continues from `decode^T p + mean`. So `|p|` stays below
+`limit`, and no input can be far from all others. Training starts from the
+principal components.
 """
 
 import jax
@@ -12,15 +13,19 @@ from flax import struct
 
 from hybrid_jax.release import mechanisms, pca
 
-# Root mean square of what is sent before training, in units of the noise.
-_START = 3.3
+# Root mean square of the released values before training, in noise units.
+_START_RMS = 3.3
 
 
 class Bottleneck(mechanisms.Mechanism):
-  """`encode [d_in, d]`, `shift [d]`, `decode [d, d_in]`, `mean [d_in]`.
+  """Bottleneck layer and its inverse.
 
   Attributes:
-    limit: what is sent is shorter than this, in units of the noise.
+    encode: `[d_in, d]`.
+    shift: `[d]`.
+    decode: `[d, d_in]`.
+    mean: `[d_in]`.
+    limit: upper bound of the released vector's length, in units of the noise.
   """
 
   encode: jax.Array
@@ -32,7 +37,7 @@ class Bottleneck(mechanisms.Mechanism):
   def transform(self, features: jax.Array) -> jax.Array:
     p = features @ self.encode + self.shift
     squared = jnp.sum(jnp.square(p), axis=-1, keepdims=True)
-    # Smooth, and nearly the identity well below the limit.
+    # Smooth, and almost the identity for vectors much shorter than the limit.
     return p / jnp.sqrt(1 + squared / self.limit**2)
 
   def inverse(self, released: jax.Array) -> jax.Array:
@@ -42,12 +47,12 @@ class Bottleneck(mechanisms.Mechanism):
 def fit(
   features: jax.Array, config: ml_collections.ConfigDict, split_point: str
 ) -> Bottleneck:
-  """Where training starts: the first principal components, scaled.
+  """Returns the start of training: the first principal components, scaled.
 
   Args:
     features: `[n, d_in]`.
-    config: `bottleneck_dim`, how many numbers, and `limit`.
-    split_point: where the features were taken.
+    config: `bottleneck_dim`, the number of released values, and `limit`.
+    split_point: the split point of the features.
 
   Raises:
     UserError: see `pca.check_dim`.
@@ -57,8 +62,8 @@ def fit(
   start = pca.fit(
     features, ml_collections.ConfigDict({'reduced_dim': dim}), split_point
   )
-  sent = start.transform(features)
-  gain = _START / jnp.sqrt(jnp.mean(jnp.square(sent)))
+  released = start.transform(features)
+  gain = _START_RMS / jnp.sqrt(jnp.mean(jnp.square(released)))
   return Bottleneck(
     encode=start.components.T * gain,
     shift=-gain * (start.components @ start.mean),

@@ -1,9 +1,10 @@
-"""What every release mechanism gives, and how mechanisms compose.
+"""Base class for release mechanisms, and their composition.
 
-A mechanism is one file beside this one with
-`fit(features, config, split_point) -> Mechanism`, fitted on flattened training
-features as they reach it. Adding noise is apart from the rest: `transform` and
-`inverse` are without noise, and `noise_scale` says what is added in the end.
+A mechanism is one module in this folder with
+`fit(features, config, split_point) -> Mechanism`. It is fitted on the training
+features, flattened and transformed by the mechanisms before it. `transform` and
+`inverse` are free of noise; `noise_scale` describes the noise that is added
+last.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,45 +20,51 @@ from hybrid_jax import errors, plugins
 
 
 class Mechanism(struct.PyTreeNode):
-  """One step between features and what is sent. The default does nothing."""
+  """Base class for release mechanisms; it leaves the features unchanged."""
 
   def transform(self, features: jax.Array) -> jax.Array:
-    """Features `[batch, d_in]` to `[batch, d_out]`, without noise."""
+    """Maps features `[batch, d_in]` to `[batch, d_out]`, without noise."""
     return features
 
   def inverse(self, released: jax.Array) -> jax.Array:
-    """What the cloud rebuilds: `[batch, d_out]` to `[batch, d_in]`."""
+    """Maps `[batch, d_out]` to the features `[batch, d_in]` for the cloud."""
     return released
 
   def noise_scale(self) -> jax.Array | None:
-    """Lower-triangular `[d_out, d_out]` L of noise `L e`, e standard normal."""
+    """Returns L `[d_out, d_out]`, lower triangular, or `None` without noise.
+
+    The noise is `L e`, where e is standard normal.
+    """
     return None
 
 
 class Release(struct.PyTreeNode):
-  """Mechanisms one after the other, from the features to what is sent."""
+  """A sequence of mechanisms, from the features to the released vector."""
 
   mechanisms: tuple[Mechanism, ...]
 
   def transform(self, features: jax.Array) -> jax.Array:
-    """Features `[batch, ...]`, flattened, to `[batch, d]`, without noise."""
+    """Flattens features `[batch, ...]` and maps them to `[batch, d]`.
+
+    No noise is added.
+    """
     z = features.reshape(features.shape[0], -1)
     for mechanism in self.mechanisms:
       z = mechanism.transform(z)
     return z
 
   def inverse(self, released: jax.Array) -> jax.Array:
-    """What the cloud rebuilds: `[batch, d]` to flattened features."""
+    """Maps `[batch, d]` to flattened features for the cloud."""
     for mechanism in reversed(self.mechanisms):
       released = mechanism.inverse(released)
     return released
 
   def noise_scale(self) -> jax.Array | None:
-    """Lower-triangular `[d, d]` of the noise added to what is sent, if any."""
+    """Returns L `[d, d]` of the noise `L e`, or `None`; see `Mechanism`."""
     return self.mechanisms[-1].noise_scale() if self.mechanisms else None
 
   def add_noise(self, released: jax.Array, key: jax.Array) -> jax.Array:
-    """Adds fresh noise to `[..., d]`; nothing where the release has none."""
+    """Adds fresh noise to `released [..., d]`, if the release has noise."""
     scale = self.noise_scale()
     if scale is None:
       return released
@@ -72,18 +79,19 @@ def fit_release(
   split_point: str,
   trained: Mapping[str, Mechanism] | None = None,
 ) -> Release:
-  """Fits the named mechanisms in order, each on what the last one gives.
+  """Fits mechanisms in order, each on the output of the one before it.
 
   Args:
-    names: plug-ins of `hybrid_jax.release`; none for the features as they are.
+    names: plug-ins of `hybrid_jax.release`; empty leaves the features
+      unchanged.
     features: training features `[n, ...]`.
-    config: each mechanism reads its own settings.
-    split_point: where the features were taken.
-    trained: mechanisms by name that need no fitting, since they were trained
-      with the network.
+    config: the settings of all mechanisms.
+    split_point: the split point of the features.
+    trained: mechanisms by name that were trained with the network, and are not
+      fitted.
 
   Raises:
-    UserError: a mechanism is not known, refuses its settings, or comes after
+    UserError: a mechanism is unknown, has invalid settings, or comes after
       noise.
   """
   z = jnp.asarray(features).reshape(len(features), -1)
@@ -103,14 +111,15 @@ def fit_release(
 
 
 def at_split_point(value: Any, split_point: str) -> Any:
-  """Returns a setting's value at a split point.
+  """Returns the value of a setting at a split point.
 
   Args:
-    value: one value for all split points, or a `ConfigDict` with one for each.
-    split_point: its name.
+    value: one value for all split points, or a `ConfigDict` with one value for
+      each split point.
+    split_point: the name of the split point.
 
   Raises:
-    UserError: it is a dict without that split point.
+    UserError: the `ConfigDict` has no value for the split point.
   """
   if not isinstance(value, ml_collections.ConfigDict):
     return value

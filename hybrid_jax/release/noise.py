@@ -1,7 +1,8 @@
-"""Adds Gaussian noise, given relative to the root mean square of what is sent.
+"""Gaussian noise mechanism, with a strength relative to the signal.
 
-The noise is `N(0, sigma^2 I)` with `sigma = noise * rms`, as in Osia et al.
-(arXiv 1703.02952), whose sigma is absolute and so says nothing without a scale.
+Adds `N(0, sigma^2 I)` with `sigma = noise * rms`, where rms is the root mean
+square of the released values. Osia et al. (arXiv 1703.02952) give sigma in
+absolute terms, which depends on the scale of the features.
 """
 
 import jax
@@ -13,7 +14,7 @@ from hybrid_jax.release import mechanisms
 
 
 class Noise(mechanisms.Mechanism):
-  """`scale [d, d]`, lower triangular: the noise is `scale @ normal`."""
+  """Gaussian noise `scale @ e`, with `scale [d, d]` lower triangular."""
 
   scale: jax.Array
 
@@ -24,7 +25,12 @@ class Noise(mechanisms.Mechanism):
 def fit(
   features: jax.Array, config: ml_collections.ConfigDict, split_point: str
 ) -> Noise:
-  """Noise of `config.noise` times the rms of `features [n, d]` about the mean.
+  """Returns noise of `config.noise` times the rms of the features.
+
+  Args:
+    features: `[n, d]`; the rms is taken about their mean.
+    config: `noise`, the relative strength.
+    split_point: the split point of the features.
 
   Raises:
     UserError: `noise` is not positive.

@@ -1,7 +1,8 @@
-"""Sends the first principal components, which the cloud turns back.
+"""Principal component mechanism: the edge sends the first components.
 
-Fitted once on training features (Osia et al., arXiv 1703.02952): the device
-sends `W (z - mean)`, the cloud goes on from `W^T p + mean`.
+The device sends `p = W (z - mean)`, and the cloud continues from
+`W^T p + mean` (Osia et al., arXiv 1703.02952). W and the mean are fitted once,
+on the training features.
 """
 
 import jax
@@ -15,7 +16,12 @@ from hybrid_jax.release import mechanisms
 
 
 class Pca(mechanisms.Mechanism):
-  """`mean [d_in]`, `components [d_out, d_in]` with orthonormal rows."""
+  """Projection on the principal components.
+
+  Attributes:
+    mean: `[d_in]`.
+    components: `[d_out, d_in]`, with orthonormal rows.
+  """
 
   mean: jax.Array
   components: jax.Array
@@ -30,7 +36,12 @@ class Pca(mechanisms.Mechanism):
 def fit(
   features: jax.Array, config: ml_collections.ConfigDict, split_point: str
 ) -> Pca:
-  """The first `config.reduced_dim` principal components of `[n, d_in]`.
+  """Fits the first principal components.
+
+  Args:
+    features: `[n, d_in]`.
+    config: `reduced_dim`, the number of components.
+    split_point: the split point of the features.
 
   Raises:
     UserError: see `check_dim`.
@@ -38,7 +49,7 @@ def fit(
   dim = mechanisms.at_split_point(config.reduced_dim, split_point)
   z = np.asarray(features)
   check_dim(dim, min(z.shape), split_point)
-  # Both are exact; the first is quick where few of many are wanted.
+  # Both are exact; arpack is faster for a few of many components.
   solver = 'arpack' if dim < min(z.shape) else 'full'
   pca = sklearn.decomposition.PCA(dim, svd_solver=solver, random_state=0).fit(
     z.astype(np.float64)
@@ -52,13 +63,13 @@ def fit(
 def check_dim(
   dim: int, most: int, split_point: str, setting: str = 'reduced_dim'
 ) -> None:
-  """Refuses a number of components that there cannot be.
+  """Checks the number of components.
 
   Args:
-    dim: how many are asked for.
-    most: the number of features, or of training examples if they are fewer.
-    split_point: where the features were taken.
-    setting: what the number is called in the config.
+    dim: the number of components.
+    most: the number of features, or of training examples if it is smaller.
+    split_point: the split point of the features.
+    setting: the name of the number in the config.
 
   Raises:
     UserError: `dim` is below 1 or above `most`.

@@ -1,10 +1,10 @@
-"""Draws each vector towards the nearest of a few prototypes.
+"""Prototype mechanism: pulls each vector towards the nearest prototype.
 
 `p' = sum_j w_j c_j` with `w = softmax(-sharpness / 2 |p - c_j|^2)`: the
-posterior mean of a mixture of Gaussians. The prototypes are k-means centres of
-the training vectors, so no label is used. What tells apart two inputs near one
-prototype is wiped out before the noise; the sharper, the more the device itself
-decides, and the nearer the release comes to the answer alone.
+posterior mean of a mixture of Gaussians. The prototypes are the k-means centres
+of the training vectors, so no label is used. Differences between inputs near
+one prototype are removed before the noise. The sharper the weights, the more
+the device itself decides the class, and the less else the release contains.
 """
 
 import jax
@@ -18,13 +18,18 @@ from hybrid_jax.release import mechanisms
 
 
 class Snap(mechanisms.Mechanism):
-  """`prototypes [k, d]`, and how sharply one of them is chosen."""
+  """Weighted mean of the prototypes.
+
+  Attributes:
+    prototypes: `[k, d]`.
+    sharpness: scalar; a larger one gives the nearest prototype more weight.
+  """
 
   prototypes: jax.Array
   sharpness: jax.Array
 
   def transform(self, features: jax.Array) -> jax.Array:
-    # |p|^2 is common to all prototypes, so it need not be computed.
+    # Without |p|^2, which is the same for all prototypes.
     scores = features @ self.prototypes.T - 0.5 * jnp.sum(
       jnp.square(self.prototypes), axis=-1
     )
@@ -34,13 +39,13 @@ class Snap(mechanisms.Mechanism):
 def fit(
   features: jax.Array, config: ml_collections.ConfigDict, split_point: str
 ) -> Snap:
-  """Prototypes of `features [n, d]`.
+  """Fits the prototypes by k-means.
 
   Args:
-    features: training vectors as they reach this mechanism.
-    config: `prototypes`, how many, and `sharpness`, in one over the squared
+    features: `[n, d]`, the training vectors at this mechanism.
+    config: `prototypes`, their number, and `sharpness`, in one over the squared
       unit of the vectors.
-    split_point: where the features were taken.
+    split_point: the split point of the features.
 
   Raises:
     UserError: `prototypes` is not between 2 and n.

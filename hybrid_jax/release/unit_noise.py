@@ -1,4 +1,4 @@
-"""Adds Gaussian noise of unit variance, for what was trained against it."""
+"""Gaussian noise mechanism of unit variance, for a trained bottleneck."""
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,6 @@ from hybrid_jax.release import mechanisms, noise
 def fit(
   features: jax.Array, config: ml_collections.ConfigDict, split_point: str
 ) -> mechanisms.Mechanism:
-  """`N(0, I)`, whatever `features [n, d]` are."""
+  """Returns the noise `N(0, I)` for `features [n, d]`."""
   del config, split_point
   return noise.Noise(scale=jnp.eye(features.shape[1]))

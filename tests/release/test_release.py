@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.release import identity, mechanisms, noise, pca
+from hybrid_jax.release import mechanisms, noise, pca
 
 _CUT = 'conv1'
 
@@ -31,16 +31,16 @@ def _svd(features):
 def test_pca_equals_numpy_up_to_sign(dim):
   features = _features()
   fitted = pca.fit(jnp.asarray(features), _config(dim), _CUT)
-  wanted = _svd(features)[:dim]
-  signs = np.sign(np.sum(np.asarray(fitted.components) * wanted, axis=1))
+  expected = _svd(features)[:dim]
+  signs = np.sign(np.sum(np.asarray(fitted.components) * expected, axis=1))
   np.testing.assert_allclose(
-    fitted.components, signs[:, None] * wanted, atol=1e-5
+    fitted.components, signs[:, None] * expected, atol=1e-5
   )
   np.testing.assert_allclose(fitted.mean, features.mean(axis=0), rtol=1e-6)
   released = fitted.transform(jnp.asarray(features))
   np.testing.assert_allclose(
     released,
-    signs * ((features - features.mean(axis=0)) @ wanted.T),
+    signs * ((features - features.mean(axis=0)) @ expected.T),
     atol=1e-4,
   )
 
@@ -53,8 +53,8 @@ def test_pca_components_are_orthonormal(dim):
   )
 
 
-def test_pca_components_are_orthonormal_where_the_rank_is_lower():
-  """As where the Siamese loss collapses the features."""
+def test_pca_components_are_orthonormal_at_a_lower_rank():
+  """The Siamese loss can collapse the features like this."""
   rng = np.random.default_rng(0)
   flat = rng.standard_normal((50, 2)) @ rng.standard_normal((2, 6))
   features = jnp.asarray(flat.astype(np.float32))
@@ -67,7 +67,7 @@ def test_pca_components_are_orthonormal_where_the_rank_is_lower():
   )
 
 
-def test_pca_of_all_components_gives_the_features_back():
+def test_pca_of_all_components_is_inverted():
   features = jnp.asarray(_features())
   fitted = pca.fit(features, _config(6), _CUT)
   np.testing.assert_allclose(
@@ -75,7 +75,7 @@ def test_pca_of_all_components_gives_the_features_back():
   )
 
 
-def test_pca_rebuilds_the_projection():
+def test_pca_inverse_is_the_projection():
   features = _features()
   fitted = pca.fit(jnp.asarray(features), _config(2), _CUT)
   axes = _svd(features)[:2]
@@ -89,19 +89,19 @@ def test_pca_rebuilds_the_projection():
 
 
 @pytest.mark.parametrize('dim', [0, -1, 7])
-def test_pca_refuses_a_dimension(dim):
+def test_pca_rejects_a_dimension(dim):
   with pytest.raises(errors.UserError) as caught:
     pca.fit(jnp.asarray(_features()), _config(dim), _CUT)
   for part in (f'reduced_dim is {dim}', 'allow 1 to 6', _CUT):
     assert part in str(caught.value)
 
 
-def test_pca_refuses_more_dimensions_than_examples():
+def test_pca_rejects_more_dimensions_than_examples():
   with pytest.raises(errors.UserError, match='reduced_dim is 5'):
     pca.fit(jnp.asarray(_features(n=4)), _config(5), _CUT)
 
 
-def test_settings_may_differ_from_cut_to_cut():
+def test_settings_may_differ_between_split_points():
   config = _config({'conv1': 2, 'conv2': 4}, {'conv1': 0.5, 'conv2': 1.0})
   features = jnp.asarray(_features())
   for cut, dim in (('conv1', 2), ('conv2', 4)):
@@ -119,12 +119,14 @@ def test_noise_scale_by_hand():
   )
 
 
-def test_noise_has_the_covariance_that_it_says():
+def test_noise_has_the_covariance_of_its_scale():
   features = _features(d=3)
-  made = mechanisms.fit_release(('noise',), features, _config(noise=0.3), _CUT)
+  release = mechanisms.fit_release(
+    ('noise',), features, _config(noise=0.3), _CUT
+  )
   draws = 200_000
   clean = jnp.broadcast_to(jnp.array([5.0, -2.0, 0.0]), (draws, 3))
-  added = np.asarray(made.add_noise(clean, jax.random.key(0)) - clean)
+  added = np.asarray(release.add_noise(clean, jax.random.key(0)) - clean)
   rms = np.sqrt(np.mean((features - features.mean(axis=0)) ** 2))
   sigma = 0.3 * rms
   # The standard error of a covariance is sigma^2 sqrt(2 / draws): 0.3 %.
@@ -134,10 +136,10 @@ def test_noise_has_the_covariance_that_it_says():
   np.testing.assert_allclose(added.mean(axis=0), 0, atol=0.015 * sigma)
 
 
-def test_noise_of_a_full_triangle_is_correlated_as_it_says():
+def test_noise_of_a_full_triangle_is_correlated():
   scale = jnp.array([[1.0, 0.0], [2.0, 0.5]])
-  made = mechanisms.Release((noise.Noise(scale=scale),))
-  added = made.add_noise(jnp.zeros((200_000, 2)), jax.random.key(0))
+  release = mechanisms.Release((noise.Noise(scale=scale),))
+  added = release.add_noise(jnp.zeros((200_000, 2)), jax.random.key(0))
   # L L^T
   np.testing.assert_allclose(
     np.cov(added.T), [[1.0, 2.0], [2.0, 4.25]], atol=0.05
@@ -145,11 +147,11 @@ def test_noise_of_a_full_triangle_is_correlated_as_it_says():
 
 
 def test_noise_is_fresh_for_each_key_and_draw():
-  made = mechanisms.fit_release(('noise',), _features(), _config(), _CUT)
+  release = mechanisms.fit_release(('noise',), _features(), _config(), _CUT)
   clean = jnp.zeros((2, 4, 6))
-  one = made.add_noise(clean, jax.random.key(0))
-  again = made.add_noise(clean, jax.random.key(0))
-  other = made.add_noise(clean, jax.random.key(1))
+  one = release.add_noise(clean, jax.random.key(0))
+  again = release.add_noise(clean, jax.random.key(0))
+  other = release.add_noise(clean, jax.random.key(1))
   np.testing.assert_array_equal(one, again)
   assert (np.asarray(one) != other).all()
   assert len(np.unique(one)) == one.size
@@ -161,44 +163,49 @@ def test_noise_must_be_positive(value):
     noise.fit(jnp.asarray(_features()), _config(noise=value), _CUT)
 
 
-def test_identity_and_no_mechanism_leave_the_features():
+@pytest.mark.parametrize(
+  'release',
+  [mechanisms.Release(()), mechanisms.Release((mechanisms.Mechanism(),))],
+)
+def test_a_release_without_mechanisms_leaves_the_features(release):
   features = _features(n=4).reshape(4, 1, 2, 3)
-  for names in ((), ('identity',)):
-    made = mechanisms.fit_release(names, features, _config(), _CUT)
-    np.testing.assert_array_equal(
-      made.transform(jnp.asarray(features)), features.reshape(4, 6)
-    )
-    assert made.noise_scale() is None
-    released = jnp.ones((2, 6))
-    np.testing.assert_array_equal(made.inverse(released), released)
-    np.testing.assert_array_equal(
-      made.add_noise(released, jax.random.key(0)), released
-    )
-  mechanism = identity.fit(jnp.asarray(features), _config(), _CUT)
-  assert type(mechanism) is mechanisms.Mechanism
+  np.testing.assert_array_equal(
+    release.transform(jnp.asarray(features)), features.reshape(4, 6)
+  )
+  assert release.noise_scale() is None
+  released = jnp.ones((2, 6))
+  np.testing.assert_array_equal(release.inverse(released), released)
+  np.testing.assert_array_equal(
+    release.add_noise(released, jax.random.key(0)), released
+  )
+
+
+def test_no_names_fit_an_empty_release():
+  release = mechanisms.fit_release((), _features(), _config(), _CUT)
+  assert release.mechanisms == ()
 
 
 def test_pca_and_then_noise():
   features = _features().reshape(60, 1, 2, 3)
-  made = mechanisms.fit_release(
+  release = mechanisms.fit_release(
     ('pca', 'noise'), features, _config(2, 0.5), _CUT
   )
-  reduced = np.asarray(made.transform(jnp.asarray(features)))
+  reduced = np.asarray(release.transform(jnp.asarray(features)))
   assert reduced.shape == (60, 2)
-  # The noise is fitted on what reaches it: two components, of mean zero.
+  # The noise is fitted on the two components, whose mean is zero.
   sigma = 0.5 * np.sqrt(np.mean(reduced**2))
   np.testing.assert_allclose(
-    made.noise_scale(), sigma * np.eye(2), rtol=1e-4, atol=1e-6
+    release.noise_scale(), sigma * np.eye(2), rtol=1e-4, atol=1e-6
   )
   alone = pca.fit(jnp.asarray(features.reshape(60, 6)), _config(2), _CUT)
   np.testing.assert_allclose(
-    made.inverse(jnp.asarray(reduced)),
+    release.inverse(jnp.asarray(reduced)),
     alone.inverse(jnp.asarray(reduced)),
     atol=1e-5,
   )
 
 
-@pytest.mark.parametrize('last', ['pca', 'noise', 'identity'])
+@pytest.mark.parametrize('last', ['pca', 'noise', 'unit_noise'])
 def test_nothing_comes_after_noise(last):
   with pytest.raises(errors.UserError, match=f"'{last}' comes after .* noise"):
     mechanisms.fit_release(
@@ -206,30 +213,29 @@ def test_nothing_comes_after_noise(last):
     )
 
 
-def test_mechanisms_are_undone_in_reverse():
+def test_mechanisms_are_inverted_in_reverse_order():
   features = jnp.asarray(_features())
   config = _config({'conv1': 4}, 0.5)
-  # A turn by hand of all four components, after the first mechanism.
-  turn, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((4, 4)))
+  # The second mechanism is a rotation of all four components.
+  rotation, _ = np.linalg.qr(np.random.default_rng(1).standard_normal((4, 4)))
   first = pca.fit(features, config, _CUT)
-  turned = pca.Pca(mean=jnp.arange(4.0), components=jnp.asarray(turn))
-  made = mechanisms.Release((first, turned))
-  released = made.transform(features)
+  second = pca.Pca(mean=jnp.arange(4.0), components=jnp.asarray(rotation))
+  release = mechanisms.Release((first, second))
+  released = release.transform(features)
   np.testing.assert_allclose(
-    released, (first.transform(features) - np.arange(4)) @ turn.T, atol=1e-4
+    released, (first.transform(features) - np.arange(4)) @ rotation.T, atol=1e-4
   )
   np.testing.assert_allclose(
-    made.inverse(released),
+    release.inverse(released),
     first.inverse(first.transform(features)),
     atol=1e-4,
   )
 
 
-def test_each_mechanism_is_fitted_on_what_reaches_it():
-  """A second PCA finds its components in those of the first."""
+def test_each_mechanism_is_fitted_on_the_output_of_the_one_before():
   features = _features()
-  made = mechanisms.fit_release(('pca', 'pca'), features, _config(3), _CUT)
-  first, second = made.mechanisms
+  release = mechanisms.fit_release(('pca', 'pca'), features, _config(3), _CUT)
+  first, second = release.mechanisms
   assert first.components.shape == (3, 6)
   assert second.components.shape == (3, 3)
   # They are in order already.
@@ -237,15 +243,19 @@ def test_each_mechanism_is_fitted_on_what_reaches_it():
 
 
 def test_an_unknown_mechanism_lists_the_known_ones():
-  with pytest.raises(errors.UserError, match=r"'pcaa'.*'pca'.*identity, noise"):
+  with pytest.raises(
+    errors.UserError, match=r"'pcaa'.*'pca'.*bottleneck, noise"
+  ):
     mechanisms.fit_release(('pcaa',), _features(), _config(), _CUT)
 
 
-def test_a_release_goes_through_jit():
-  made = mechanisms.fit_release(('pca', 'noise'), _features(), _config(2), _CUT)
+def test_a_release_can_be_jitted():
+  release = mechanisms.fit_release(
+    ('pca', 'noise'), _features(), _config(2), _CUT
+  )
   x = jnp.asarray(_features())
   np.testing.assert_allclose(
-    jax.jit(lambda m, x: m.transform(x))(made, x),
-    made.transform(x),
+    jax.jit(lambda m, x: m.transform(x))(release, x),
+    release.transform(x),
     atol=1e-4,
   )

@@ -76,7 +76,7 @@ REFUSED = {
   'mechanism': (
     'release.embeddings.reduced.mechanisms',
     ('pac',),
-    ['release mechanism', 'pac', "'pca'", 'noise', 'identity'],
+    ['release mechanism', 'pac', "'pca'", 'noise', 'snap'],
   ),
   'an adversary elsewhere': (
     'attack.only_at.treees',
