@@ -1,7 +1,7 @@
-"""Random changes of training examples that keep their primary label.
+"""Data augmentation: random changes that keep the primary label.
 
-A config names the changes and how strong each is; they are drawn anew for each
-example and step, inside the jitted step.
+A config gives the strength of each change. The changes are drawn inside the
+jitted step, anew for each example and step.
 """
 
 import math
@@ -17,7 +17,15 @@ Augment = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def gain(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
-  """Each channel times `1 + deviation * N(0, 1)`: sensors differ."""
+  """Multiplies each channel by `1 + deviation * N(0, 1)`.
+
+  This models the differences between sensors.
+
+  Args:
+    key: the random key.
+    x: `[batch, ..., channels]`.
+    deviation: the standard deviation of the gain.
+  """
   ones = [1] * (x.ndim - 2)
   return x * (
     1 + deviation * jax.random.normal(key, (len(x), *ones, x.shape[-1]))
@@ -25,9 +33,15 @@ def gain(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
 
 
 def time_scale(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
-  """Signals `[b, 1, time, c]` faster or slower by `exp(deviation * N(0, 1))`.
+  """Changes the speed of signals by the factor `exp(deviation * N(0, 1))`.
 
-  Resampled linearly about the middle; beyond the ends the last value stays.
+  Signals are resampled linearly about their middle. Beyond the ends the last
+  value is repeated.
+
+  Args:
+    key: the random key.
+    x: `[batch, 1, time, channels]`.
+    deviation: the standard deviation of the factor's logarithm.
   """
   time = x.shape[2]
   factor = jnp.exp(deviation * jax.random.normal(key, (len(x), 1)))
@@ -43,13 +57,25 @@ def time_scale(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
 
 
 def mirror(key: jax.Array, x: jax.Array, share: float) -> jax.Array:
-  """Pictures `[b, h, w, c]`: this share of them is turned left to right."""
-  turned = jax.random.bernoulli(key, share, (len(x), 1, 1, 1))
-  return jnp.where(turned, x[:, :, ::-1], x)
+  """Mirrors pictures left to right.
+
+  Args:
+    key: the random key.
+    x: `[batch, height, width, channels]`.
+    share: the probability that a picture is mirrored.
+  """
+  mirrored = jax.random.bernoulli(key, share, (len(x), 1, 1, 1))
+  return jnp.where(mirrored, x[:, :, ::-1], x)
 
 
 def shift(key: jax.Array, x: jax.Array, pixels: int) -> jax.Array:
-  """Pictures moved by up to `pixels` up, down, left and right; edges repeat."""
+  """Shifts pictures in both axes; the edge pixels are repeated.
+
+  Args:
+    key: the random key.
+    x: `[batch, height, width, channels]`.
+    pixels: the largest shift in each direction.
+  """
   pixels = int(pixels)
   moves = jax.random.randint(key, (len(x), 2), 0, 2 * pixels + 1)
   padded = jnp.pad(
@@ -63,10 +89,16 @@ def shift(key: jax.Array, x: jax.Array, pixels: int) -> jax.Array:
 
 
 def contrast(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
-  """Each example times one factor, and one number added to all of it."""
+  """Changes contrast and brightness: `x (1 + d N(0, 1)) + d N(0, 1)`.
+
+  Args:
+    key: the random key.
+    x: `[batch, ...]`; each example has its own two numbers.
+    deviation: the standard deviation d of both.
+  """
   ones = (len(x), *[1] * (x.ndim - 1))
-  times, plus = jax.random.normal(key, (2, *ones))
-  return x * (1 + deviation * times) + deviation * plus
+  scale, offset = jax.random.normal(key, (2, *ones))
+  return x * (1 + deviation * scale) + deviation * offset
 
 
 KNOWN = {
@@ -81,7 +113,7 @@ _PICTURES = ('mirror', 'shift')  # A mirrored series would run backwards.
 
 
 def nothing(key: jax.Array, x: jax.Array) -> jax.Array:
-  """Leaves every example as it is."""
+  """Returns the examples unchanged."""
   del key
   return x
 
@@ -89,24 +121,25 @@ def nothing(key: jax.Array, x: jax.Array) -> jax.Array:
 def check(
   config: Mapping[str, float], shape: Sequence[int] | None = None
 ) -> None:
-  """Refuses strengths that cannot be, and changes that do not suit examples.
+  """Checks the names and strengths of a config.
 
   Args:
     config: see `make`.
-    shape: of an example, without its batch; where it is not known, whether the
-      changes suit it is not checked.
+    shape: the shape of an example, without the batch axis. Without it, whether
+      the changes suit the examples is not checked.
 
   Raises:
-    UserError: an unknown name, a strength out of its range, or a change that
-      is not one for such examples; it names the setting and what is valid.
+    UserError: an unknown name, a strength outside its range, or a change that
+      does not suit such examples.
   """
   for name, strength in config.items():
     errors.check_known('augmentation', name, KNOWN)
-    whole = name == 'shift'
-    kind, most = (numbers.Integral, math.inf) if whole else (numbers.Real, 1)
+    in_pixels = name == 'shift'
+    number = numbers.Integral if in_pixels else numbers.Real
+    highest = math.inf if in_pixels else 1
     # NaN is in no range.
-    if not (isinstance(strength, kind) and 0 <= float(strength) <= most):
-      valid = 'a whole number of pixels from 0 on' if whole else 'from 0 to 1'
+    if not (isinstance(strength, number) and 0 <= float(strength) <= highest):
+      valid = 'a whole number of pixels from 0' if in_pixels else 'from 0 to 1'
       raise errors.UserError(
         f'augment.{name} is {strength}; it must be {valid}.'
       )
@@ -115,9 +148,9 @@ def check(
 
 
 def _check_suits(name, strength, shape):
-  """Refuses a change of examples of another kind, which would harm them."""
-  picture = len(shape) == 3 and min(shape[:2]) > 1
-  if name in _PICTURES and not picture:
+  """Raises `UserError` if a change does not suit examples of this shape."""
+  is_picture = len(shape) == 3 and min(shape[:2]) > 1
+  if name in _PICTURES and not is_picture:
     raise errors.UserError(
       f'augment.{name} is {strength}, and is for pictures [height, width,'
       f' channels]; the examples are {list(shape)}, a series, which has'
@@ -136,13 +169,14 @@ def _check_suits(name, strength, shape):
 
 
 def make(config: Mapping[str, float]) -> Augment:
-  """`(key, x) -> x` of the config's changes, in the order of `KNOWN`.
+  """Returns `(key, x) -> x`, which applies the changes in the order of `KNOWN`.
 
   Args:
-    config: name to strength; empty leaves every example as it is.
+    config: maps the names of changes to their strengths; empty leaves the
+      examples unchanged.
 
   Raises:
-    UserError: see `check`; once it is called with `x`, of its shape too.
+    UserError: see `check`; the returned function also checks the shape of `x`.
   """
   check(config)
 

@@ -1,9 +1,9 @@
-"""In what precision a network is trained: float32, or bfloat16 within it.
+"""Mixed precision training: float32, or bfloat16 inside the network.
 
-Micikevicius et al., "Mixed precision training", ICLR 2018, without a scale of
-the loss: bfloat16 has the exponents of float32. Parameters, their gradients and
-the optimizer stay float32, and so does all that comes out: losses, distances,
-and what is released, attacked and exported are never computed in less.
+Micikevicius et al., "Mixed precision training", ICLR 2018. The loss is not
+scaled, because bfloat16 has the exponent range of float32. Parameters,
+gradients, optimizer and losses stay float32. Everything that is released,
+attacked or exported is computed in float32.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ DTYPES = ('float32', 'bfloat16')
 
 @dataclasses.dataclass(frozen=True)
 class Mixed:
-  """A model whose `apply` computes in `dtype`, between float32 and float32."""
+  """A model whose `apply` computes in `dtype`, with float32 in and out."""
 
   model: split_model.SplitModel
   dtype: Any
@@ -29,7 +29,7 @@ class Mixed:
   def apply(
     self, variables: Any, x: jax.Array, *args: Any, **kwargs: Any
   ) -> jax.Array:
-    """As the model's own; gradients come back in the variables' dtype."""
+    """Applies the model; gradients have the dtype of the variables."""
     variables, x = _cast((variables, x), self.dtype)
     out = self.model.apply(variables, x, *args, **kwargs)
     return jnp.asarray(out, jnp.float32)
@@ -38,9 +38,13 @@ class Mixed:
 def trainable(
   model: split_model.SplitModel, config: ml_collections.ConfigDict
 ) -> split_model.SplitModel | Mixed:
-  """The model as steps take it, by `dtype` of `config.model`.
+  """Returns the model for the training steps, in the precision of the config.
 
   In float32 it is the model itself.
+
+  Args:
+    model: the network.
+    config: `config.model`, with its optional `dtype`.
 
   Raises:
     UserError: the dtype is not one of `DTYPES`.
@@ -52,10 +56,10 @@ def trainable(
 
 
 def check(config: ml_collections.ConfigDict) -> Any:
-  """The `dtype` of `config.model`, float32 where it names none.
+  """Returns the `dtype` of `config.model`, by default float32.
 
   Raises:
-    UserError: it is not one of `DTYPES`.
+    UserError: the dtype is not one of `DTYPES`.
   """
   name = config.get('dtype', 'float32')
   errors.check_known('dtype (model.dtype)', name, DTYPES)

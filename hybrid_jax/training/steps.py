@@ -1,8 +1,8 @@
-"""Training steps: each objective is one step maker for the one loop.
+"""Training steps for the loop: one step maker for each objective.
 
 A step is a jitted pure function `(state, batch, key) -> (state, metrics)`. A
-batch is a dict with `x [batch, ...]` and `primary [batch]`; for a defence also
-with every sensitive label, under its own name after `sensitive_`.
+batch is a dict with `x [batch, ...]` and `primary [batch]`. For a defence it
+also has every sensitive label `[batch]` as `sensitive_NAME`.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,12 @@ Loss = Callable[[Any, Batch, jax.Array], tuple[jax.Array, Metrics]]
 
 
 def make_step(loss: Loss, tx: optax.GradientTransformation) -> Step:
-  """A step down the gradient of `loss(params, batch, key)`."""
+  """Returns an optimizer step for a loss.
+
+  Args:
+    loss: `(params, batch, key) -> (scalar, metrics)`.
+    tx: the optimizer.
+  """
 
   @jax.jit
   def step(state, batch, key):
@@ -48,7 +53,13 @@ def make_task_step(
   tx: optax.GradientTransformation,
   augment: augmentation.Augment = augmentation.nothing,
 ) -> Step:
-  """The primary task alone: cross-entropy on augmented examples."""
+  """Returns a step for the primary task: cross-entropy on augmented examples.
+
+  Args:
+    model: the network.
+    tx: the optimizer.
+    augment: changes the examples at random.
+  """
 
   def loss(params, batch, key):
     logits = model.apply({'params': params}, augment(key, batch['x']))
@@ -66,17 +77,18 @@ def make_siamese_step(
   config: ml_collections.ConfigDict,
   augment: augmentation.Augment = augmentation.nothing,
 ) -> Step:
-  """Siamese fine-tuning: `cross-entropy + weight / 2 * contrastive`.
+  """Returns a step for Siamese fine-tuning.
 
-  The features at `split_point` of all pairs of the batch come from one forward
-  pass, which goes on through the cloud half to the task's loss.
+  The loss is `cross-entropy + weight / 2 * contrastive` (Osia et al., arXiv
+  1703.02952). Both terms use one forward pass: the contrastive loss takes all
+  pairs of features at `split_point`, and the cloud half continues from them.
 
   Args:
     model: the network.
     tx: the optimizer.
-    split_point: where the contrastive loss holds.
+    split_point: the split point of the contrastive loss.
     config: `weight` (the paper's lambda), `margin` and `balance_pairs`.
-    augment: changes the examples first.
+    augment: changes the examples at random.
   """
 
   def loss(params, batch, key):
@@ -108,20 +120,21 @@ def make_defence_step(
   config: ml_collections.ConfigDict,
   augment: augmentation.Augment = augmentation.nothing,
 ) -> Step:
-  """A bottleneck, noise of unit variance, cross-entropy, and a penalty.
+  """Returns a step that trains network, bottleneck and defence together.
 
-  The parameters are a dict of `network`, `bottleneck` and `defence`.
+  The loss is the cross-entropy of the cloud on noisy releases, plus the
+  penalty. The parameters are a dict of `network`, `bottleneck` and `defence`.
 
   Args:
     model: the network.
     tx: the optimizer.
-    split_point: where the bottleneck ends the edge.
+    split_point: the split point at which the bottleneck ends the edge.
     defence: the penalty.
-    weight: of the penalty.
-    config: `noise_draws`, how many noisy copies of what is released the cloud
-      learns from, and `gain`, the deviation of a random gain of each channel
-      of the input, which stands for sensors that differ.
-    augment: changes the examples before that.
+    weight: the weight of the penalty.
+    config: `noise_draws`, the number of noisy copies of each release that the
+      cloud learns from; and `gain`, the standard deviation of a random gain of
+      each input channel, which models the differences between sensors.
+    augment: changes the examples at random, before the gain.
   """
 
   def loss(params, batch, key):
@@ -137,23 +150,23 @@ def make_defence_step(
     )
     rebuilt = bottleneck.inverse(noisy).reshape(-1, *features.shape[1:])
     logits = model.apply(variables, rebuilt, split_point, method='cloud')
-    answers = jnp.tile(batch['primary'], config.noise_draws)
-    task = losses.cross_entropy(logits, answers)
-    seen = penalties.Batch(
+    labels = jnp.tile(batch['primary'], config.noise_draws)
+    task = losses.cross_entropy(logits, labels)
+    penalty_batch = penalties.Batch(
       x=x,
       clean=clean,
       noisy=noisy,
       primary=batch['primary'],
       sensitive={
-        name.removeprefix('sensitive_'): labels
-        for name, labels in batch.items()
+        name.removeprefix('sensitive_'): values
+        for name, values in batch.items()
         if name.startswith('sensitive_')
       },
       classes=logits.shape[-1],
     )
     with jax.named_scope('penalty'):
-      penalty = defence.penalty(params['defence'], seen, weight)
-    accuracy = (logits.argmax(-1) == answers).mean()
+      penalty = defence.penalty(params['defence'], penalty_batch, weight)
+    accuracy = (logits.argmax(-1) == labels).mean()
     return task + penalty, {
       'accuracy': accuracy,
       'task': task,

@@ -1,4 +1,4 @@
-"""What training carries from one step to the next."""
+"""The state of a training run, and its optimizers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from hybrid_jax import errors
 
 
 class TrainState(struct.PyTreeNode):
-  """The step's number, the parameters, and the optimizer's state.
+  """The number of steps taken, the parameters, and the optimizer's state.
 
-  No random key is kept: a step's key is folded from its number.
+  It holds no random key: the key of a step is folded from the step's number.
   """
 
   step: jax.Array
@@ -24,7 +24,7 @@ class TrainState(struct.PyTreeNode):
 
 
 def create(params: Any, tx: optax.GradientTransformation) -> TrainState:
-  """The state before the first step."""
+  """Returns the state before the first step."""
   return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params))
 
 
@@ -33,46 +33,46 @@ def optimizer(
   factor: float = 1.0,
   split_points: Sequence[str] = (),
 ) -> optax.GradientTransformation:
-  """AdamW with a cosine decay to zero, after a linear warm-up.
+  """Returns AdamW with a linear warm-up and a cosine decay to zero.
 
-  With neither `trainable_from` nor `head_factor` it is one AdamW for all
-  parameters, of whatever names. With either, it is for a network's parameters.
+  Without `trainable_from` and `head_factor` it is one AdamW for all parameters
+  of any names. With either of them, the parameters must be a network's.
 
   Args:
     config: `learning_rate` (the peak), `steps`, `warmup` (a share of `steps`)
-      and `weight_decay`. Where it has them, also `trainable_from`, a split
-      point or `'head'`: blocks before it stay as they are, to the bit; and
+      and `weight_decay`. Optional are `trainable_from`, a split point or
+      `'head'`: all blocks before it are frozen, and keep their exact bits; and
       `head_factor`, which multiplies the learning rate of the head.
     factor: multiplies the learning rate.
-    split_points: the network's, in order, for `trainable_from`.
+    split_points: the network's split points in order, for `trainable_from`.
 
   Raises:
     UserError: `trainable_from` is no split point, or `head_factor` is not
-      positive; once it meets parameters without a head, that too.
+      positive. `init` raises it if the parameters have no head.
   """
-  start = config.get('trainable_from', '')
+  first = config.get('trainable_from', '')
   head_factor = config.get('head_factor', 1.0)
-  if start and not split_points:
+  if first and not split_points:
     raise errors.UserError(
-      f'trainable_from is {start!r}, and this training has no network of its'
-      ' own to freeze; leave it empty.'
+      f'trainable_from is {first!r}, but this training has no single network'
+      ' in which to freeze blocks; leave it empty.'
     )
-  order = (*split_points, 'head')
-  if start:
-    errors.check_known('split point of trainable_from', start, order)
+  blocks = (*split_points, 'head')
+  if first:
+    errors.check_known('split point of trainable_from', first, blocks)
   if not 0 < head_factor < float('inf'):
     raise errors.UserError(
       f'head_factor is {head_factor}; it must be a positive number.'
     )
-  if not start and head_factor == 1:
+  if not first and head_factor == 1:
     return _adamw(config, factor)
-  frozen = order[: order.index(start)] if start else ()
+  frozen = blocks[: blocks.index(first)] if first else ()
 
   def label(params):
     if 'head' not in params:
       raise errors.UserError(
-        'trainable_from and head_factor are for a network alone; these'
-        f' parameters are of {", ".join(sorted(params))}.'
+        'trainable_from and head_factor are for the training of a network;'
+        f' these parameters are of {", ".join(sorted(params))}.'
       )
     return {
       name: 'frozen' if name in frozen else 'head' if name == 'head' else 'body'
@@ -89,6 +89,27 @@ def optimizer(
   )
 
 
+def defence_optimizer(
+  config: ml_collections.ConfigDict, adversary_factor: float = 1.0
+) -> optax.GradientTransformation:
+  """Returns `optimizer`, with its own learning rate for a defence's adversary.
+
+  Args:
+    config: as for `optimizer`.
+    adversary_factor: multiplies the adversary's learning rate; a factor above 1
+      lets it keep up with the network.
+  """
+  return optax.multi_transform(
+    {
+      'network': optimizer(config),
+      'adversary': optimizer(config, adversary_factor),
+    },
+    lambda params: {
+      name: 'adversary' if name == 'defence' else 'network' for name in params
+    },
+  )
+
+
 def _adamw(config, factor):
   warmup = int(config.warmup * config.steps)
   peak = factor * config.learning_rate
@@ -99,30 +120,10 @@ def _adamw(config, factor):
 
 
 def _freeze():
-  # Minus zero is what changes no number: -0.0 + 0.0 would be 0.0.
+  # Not `optax.set_to_zero`: its update of 0.0 turns a parameter of -0.0 into
+  # 0.0. An update of -0.0 keeps the bits of every parameter.
   return optax.stateless(
     lambda updates, params: jax.tree.map(
       lambda u: jnp.full_like(u, -0.0), updates
     )
-  )
-
-
-def defence_optimizer(
-  config: ml_collections.ConfigDict, adversary_factor: float = 1.0
-) -> optax.GradientTransformation:
-  """`optimizer`, whose learning rate is higher for a defence's own adversary.
-
-  Args:
-    config: as for `optimizer`.
-    adversary_factor: multiplies the learning rate of the defence's adversary,
-      which has to keep up with the network that runs from it.
-  """
-  return optax.multi_transform(
-    {
-      'network': optimizer(config),
-      'adversary': optimizer(config, adversary_factor),
-    },
-    lambda params: {
-      name: 'adversary' if name == 'defence' else 'network' for name in params
-    },
   )

@@ -32,7 +32,7 @@ def _network():
     name: {'kernel': jnp.asarray(rng.standard_normal((4, 4)), jnp.float32)}
     for name in (*_POINTS, 'head')
   }
-  # A zero below zero: added to zero, it would lose its sign.
+  # A sum of -0.0 and 0.0 is 0.0, which would lose the sign.
   kernel = params['conv1']['kernel']
   params['conv1']['kernel'] = kernel.at[0].set(jnp.float32(-0.0))
   batch = {'x': jnp.asarray(rng.standard_normal((8, 4)), jnp.float32)}
@@ -69,7 +69,7 @@ def _bits(tree):
     ('head', ('conv1', 'conv2', 'conv3', 'dense1')),
   ],
 )
-def test_blocks_before_it_stay_as_they_are_to_the_bit(start, frozen):
+def test_frozen_blocks_keep_their_bits(start, frozen):
   before, after = _trained(_config(trainable_from=start))
   for name in (*_POINTS, 'head'):
     same = [
@@ -79,7 +79,7 @@ def test_blocks_before_it_stay_as_they_are_to_the_bit(start, frozen):
     assert all(same) if name in frozen else not any(same), name
 
 
-def test_what_is_trained_is_trained_as_without_freezing():
+def test_trained_blocks_move_as_without_freezing():
   loss, params, batch = _network()
   _, after = _trained(_config(trainable_from='conv3'), count=1)
   tx = train_state.optimizer(_config())
@@ -116,7 +116,7 @@ def test_the_factor_multiplies_both():
   )
 
 
-def test_weight_decay_leaves_the_frozen_alone():
+def test_weight_decay_does_not_change_frozen_blocks():
   tx = train_state.optimizer(
     _config(trainable_from='conv2'), split_points=_POINTS
   )
@@ -128,7 +128,8 @@ def test_weight_decay_leaves_the_frozen_alone():
       jax.tree.map(jnp.zeros_like, params), state, params
     )
     params = optax.apply_updates(params, updates)
-  # Not compiled as one, where XLA drops a sum with zero: the sign is at stake.
+  # Not jitted as a whole, because XLA drops a sum with zero, which would hide a
+  # lost sign.
   assert _bits(params['conv1']) == _bits(start)
   assert float(params['conv2'][0]) < 2.99
   assert float(params['head'][0]) < 2.99
@@ -152,7 +153,7 @@ def test_a_frozen_block_has_no_moments():
   'more', [{}, {'trainable_from': '', 'head_factor': 1.0}]
 )
 def test_without_either_it_is_plain_adamw(more):
-  """Checkpoints and figures of older studies stay what they are."""
+  """Checkpoints and figures of older studies stay valid."""
   _, params, _ = _network()
   plain = optax.adamw(
     optax.warmup_cosine_decay_schedule(0.01, 0.01, 0, 10), weight_decay=0.3
@@ -163,11 +164,11 @@ def test_without_either_it_is_plain_adamw(more):
   ):
     for points in ((), _POINTS):
       tx = train_state.optimizer(config, split_points=points)
-      theirs, ours = plain.init(params), tx.init(params)
-      assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+      expected, state = plain.init(params), tx.init(params)
+      assert jax.tree.structure(state) == jax.tree.structure(expected)
       for _ in range(3):
-        u, ours = tx.update(params, ours, params)
-        v, theirs = plain.update(params, theirs, params)
+        u, state = tx.update(params, state, params)
+        v, expected = plain.update(params, expected, params)
         assert _bits(u) == _bits(v)
 
 
@@ -179,12 +180,12 @@ def test_an_unknown_split_point_lists_the_known_ones():
 
 
 @pytest.mark.parametrize('value', [0.0, -1.0, float('nan'), float('inf')])
-def test_a_head_factor_that_is_none(value):
+def test_an_invalid_head_factor(value):
   with pytest.raises(errors.UserError, match=f'head_factor is {value}'):
     train_state.optimizer(_config(head_factor=value), split_points=_POINTS)
 
 
-def test_a_defence_refuses_what_it_would_not_do():
+def test_a_defence_rejects_freezing_and_head_factor():
   config = _config(trainable_from='conv2')
   with pytest.raises(errors.UserError, match="trainable_from is 'conv2'"):
     train_state.defence_optimizer(config)
