@@ -1,1 +1,1 @@
-"""What is added to the task's loss, so that what is released tells less."""
+"""Defences: penalties on the released vector that are added to the loss."""

@@ -1,11 +1,12 @@
-"""Trains the certified bound: bits about anything but the primary label.
+"""Penalises a bound on the information beyond the primary label.
 
-The penalty is `sum_y P(y) 1/2 log2 det(I + Cov(p | y))`, which bounds the
-mutual information between what is released and any label, given the primary
-one; see `metrics.ceiling`. Cousins are the variational information bottleneck
-(Alemi et al., ICLR 2017) and the conditional entropy bottleneck (Fischer,
-Entropy 22, 2020), which bound the information about the input and learn a
-density for it; here the noise is given, and a covariance is enough.
+The penalty is `sum_y P(y) 1/2 log2 det(I + Cov(p | y))` in bits. It is an upper
+bound of the mutual information between the release and any other label, given
+the primary label; see `metrics.ceiling`. Related are the variational
+information bottleneck (Alemi et al., ICLR 2017) and the conditional entropy
+bottleneck (Fischer, Entropy 22, 2020). They bound the information about the
+input and learn a density for it; here the noise is fixed, and a covariance is
+enough.
 """
 
 import ml_collections
@@ -19,7 +20,7 @@ OPTIONS = {'weight': penalties.weight_option(0.3)}
 
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
-  """The bound over each batch, in bits."""
+  """Returns the penalty, computed on each batch."""
   del config
   return penalties.Defence(
     lambda params, batch, weight: (

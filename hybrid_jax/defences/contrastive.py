@@ -1,4 +1,4 @@
-"""The contrastive loss of Osia et al., on the outputs of the bottleneck."""
+"""Contrastive loss on the outputs of the bottleneck (arXiv 1703.02952)."""
 
 import ml_collections
 
@@ -14,7 +14,7 @@ OPTIONS = {
 
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
-  """All pairs of the batch.
+  """Returns the penalty over all pairs of a batch.
 
   Args:
     config: `margin`, in units of the noise.

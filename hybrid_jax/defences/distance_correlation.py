@@ -1,8 +1,8 @@
-"""NoPeek: little distance correlation between the input and the release.
+"""NoPeek: penalises the distance correlation of the input and the release.
 
 Vepakomma et al., "NoPeek: Information leakage reduction to share activations in
-distributed deep learning" (ICDM workshops 2020); distance correlation is due to
-Szekely, Rizzo and Bakirov (Annals of Statistics 35, 2007).
+distributed deep learning" (ICDM workshops 2020). Distance correlation: Szekely,
+Rizzo and Bakirov (Annals of Statistics 35, 2007).
 """
 
 import ml_collections
@@ -16,7 +16,7 @@ OPTIONS = {'weight': penalties.weight_option(1.0)}
 
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
-  """The distance correlation over each batch."""
+  """Returns the penalty, computed on each batch."""
   del config
   return penalties.Defence(
     lambda params, batch, weight: (

@@ -1,7 +1,8 @@
-"""DPFE's pair rule: different people of one class attract, one person repels.
+"""Pair loss of deep private-feature extraction (DPFE).
 
-Osia et al., "Deep Private-Feature Extraction" (arXiv 1802.03151), who minimise
-the information about the sensitive label through pairs.
+Within a primary class, pairs with different sensitive labels attract and pairs
+with the same sensitive label repel. Osia et al., "Deep Private-Feature
+Extraction" (arXiv 1802.03151).
 """
 
 import jax.numpy as jnp
@@ -19,11 +20,11 @@ OPTIONS = {
 
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
-  """Pairs of one primary class, for each sensitive label, averaged.
+  """Returns the penalty, averaged over the sensitive labels.
 
   Args:
-    config: `margin`: two examples of one person are pushed until this far
-      apart, in units of the noise.
+    config: `margin`, in units of the noise: pairs with the same sensitive label
+      repel up to this distance.
   """
 
   def penalty(params, batch, weight):

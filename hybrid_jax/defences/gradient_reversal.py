@@ -1,7 +1,8 @@
-"""Adversarial training: the edge climbs what an adversary descends.
+"""Adversarial training with gradient reversal.
 
-Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation" (ICML
-2015): the adversary's gradient is turned round on its way into the edge.
+The adversary minimises its loss. Its gradient changes sign on the way into the
+edge, which so maximises that loss. Ganin and Lempitsky, "Unsupervised domain
+adaptation by backpropagation" (ICML 2015).
 """
 
 import functools
@@ -22,7 +23,7 @@ OPTIONS = {
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def reverse(x: jax.Array, weight: float) -> jax.Array:
-  """`x`, with a gradient of `-weight` times what comes back."""
+  """Returns `x`; its gradient is multiplied by `-weight`."""
   del weight
   return x
 
@@ -34,7 +35,7 @@ reverse.defvjp(
 
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
-  """One adversary for each sensitive label, trained at the same time."""
+  """Returns the defence, with one adversary for each sensitive label."""
   del config
 
   def penalty(params, batch, weight):

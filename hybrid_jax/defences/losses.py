@@ -1,4 +1,4 @@
-"""Losses: pure functions of a batch, in nats, averaged over it."""
+"""Losses: pure functions that return the mean over a batch."""
 
 import jax
 import jax.numpy as jnp
@@ -8,26 +8,31 @@ from hybrid_jax.defences import pairs
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-  """Mean cross-entropy of `logits [batch, k]` with `labels [batch]`."""
+  """Computes the mean cross-entropy in nats.
+
+  Args:
+    logits: `[batch, k]`.
+    labels: `[batch]`.
+  """
   return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
 
 def contrastive(
   features: jax.Array, labels: jax.Array, margin: float, balance_pairs: bool
 ) -> jax.Array:
-  """The contrastive loss over all pairs of the batch.
+  """Computes the contrastive loss over all pairs of a batch.
 
-  `mean[t d^2 + (1 - t) max(0, margin - d)^2]`, where t is 1 for a pair of one
-  label and d is the Euclidean distance (Hadsell, Chopra and LeCun, CVPR 2006;
-  Osia et al., arXiv 1703.02952, who weight it by half of lambda). An example is
-  no pair of itself.
+  `mean[t d^2 + (1 - t) max(0, margin - d)^2]`, where t is 1 for a pair with the
+  same label, and d is the Euclidean distance (Hadsell, Chopra and LeCun, CVPR
+  2006; Osia et al., arXiv 1703.02952, weight it by half of lambda). An example
+  and itself are not a pair.
 
   Args:
     features: `[batch, ...]`.
     labels: `[batch]`.
-    margin: pairs of different labels are pushed until this far apart.
-    balance_pairs: weigh the mean over same-pairs and the mean over
-      different-pairs equally, however many there are of each.
+    margin: pairs with different labels repel up to this distance.
+    balance_pairs: give the mean over pairs with the same label and the mean
+      over the other pairs equal weight, whatever their numbers.
   """
   squared = pairs.squared_distances(features)
   same = pairs.same_label(labels)
@@ -48,33 +53,39 @@ def contrastive(
 def gaussian_bits(
   released: jax.Array, labels: jax.Array, classes: int
 ) -> jax.Array:
-  """Bits that a release can tell beyond its class: `metrics.ceiling`'s bound.
+  """Computes an upper bound of the information beyond the label, in bits.
 
-  `sum_y P(y) 1/2 log2 det(I + Cov(p | y))` over the batch, which bounds the
-  mutual information, given the label, between anything and `p` plus noise of
-  unit variance: at a given covariance the Gaussian has the most entropy.
+  `sum_y P(y) 1/2 log2 det(I + Cov(p | y))` over the batch, as in
+  `metrics.ceiling`. It bounds the mutual information between `p` plus noise of
+  unit variance and anything else, given the label, because the Gaussian has the
+  largest entropy of all distributions with one covariance.
 
   Args:
     released: `[batch, d]`, without noise, in units of the noise.
     labels: `[batch]`.
-    classes: how many there may be.
+    classes: the number of classes.
   """
   member = jax.nn.one_hot(labels, classes)
   count = member.sum(axis=0)
-  some = jnp.maximum(count, 1)
-  centred = released - ((member.T @ released) / some[:, None])[labels]
+  divisor = jnp.maximum(count, 1)
+  centred = released - ((member.T @ released) / divisor[:, None])[labels]
   covariance = (
-    jnp.einsum('bk,bi,bj->kij', member, centred, centred) / some[:, None, None]
+    jnp.einsum('bk,bi,bj->kij', member, centred, centred)
+    / divisor[:, None, None]
   )
   _, logdet = jnp.linalg.slogdet(jnp.eye(released.shape[1]) + covariance)
   return jnp.sum(count / len(labels) * 0.5 * logdet) / jnp.log(2)
 
 
 def distance_correlation(a: jax.Array, b: jax.Array) -> jax.Array:
-  """The distance correlation of `a [batch, ...]` and `b [batch, ...]`: 0 to 1.
+  """Computes the distance correlation, from 0 to 1.
 
-  Zero, in the limit, only where they are independent (Szekely, Rizzo and
-  Bakirov, Annals of Statistics 35, 2007).
+  With many examples it is zero only if `a` and `b` are independent (Szekely,
+  Rizzo and Bakirov, Annals of Statistics 35, 2007).
+
+  Args:
+    a: `[batch, ...]`.
+    b: `[batch, ...]`.
   """
 
   def centred(x):

@@ -1,8 +1,9 @@
-"""Adversarial training: the adversary's answer should be a uniform guess.
+"""Adversarial training that maximises the entropy of the adversary.
 
-Roy and Boddeti, "Mitigating information leakage in image representations: a
-maximum entropy approach" (CVPR 2019): the adversary learns to answer, and the
-edge to leave it without an opinion, which is a steadier game than reversal.
+The adversary minimises its cross-entropy. The edge makes the adversary's
+prediction uniform, which is more stable than gradient reversal. Roy and
+Boddeti, "Mitigating information leakage in image representations: a maximum
+entropy approach" (CVPR 2019).
 """
 
 import jax
@@ -21,12 +22,12 @@ OPTIONS = {
 
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
-  """One adversary for each sensitive label, trained at the same time."""
+  """Returns the defence, with one adversary for each sensitive label."""
   del config
 
   def penalty(params, batch, weight):
-    # The adversary learns from what the edge cannot feel, and the edge from an
-    # adversary that cannot move.
+    # The adversary's loss gives the edge no gradient, and the entropy gives the
+    # adversary none.
     total = penalties.adversary_loss(
       params, jax.lax.stop_gradient(batch.noisy), batch.sensitive
     )

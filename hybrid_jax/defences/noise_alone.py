@@ -1,4 +1,4 @@
-"""Noise alone: the network learns to live with it, and no penalty is added."""
+"""Training with noise and without a penalty."""
 
 import jax.numpy as jnp
 import ml_collections
@@ -12,6 +12,6 @@ OPTIONS = {'weight': penalties.weight_option(0.0)}
 
 
 def make(config: ml_collections.ConfigDict) -> penalties.Defence:
-  """Nothing to weigh."""
+  """Returns a penalty of zero."""
   del config
   return penalties.Defence(lambda params, batch, weight: jnp.zeros(()))

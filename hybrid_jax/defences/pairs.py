@@ -1,20 +1,21 @@
-"""All pairs of a batch, from one forward pass and one Gram matrix."""
+"""Distances and label equality over all pairs of a batch."""
 
 import jax
 import jax.numpy as jnp
 
 
 def squared_distances(features: jax.Array) -> jax.Array:
-  """Squared Euclidean distances between all rows, through one Gram matrix.
+  """Computes the squared Euclidean distances of all pairs from a Gram matrix.
 
   Args:
-    features: `[batch, ...]`; flattened, and computed in float32.
+    features: `[batch, ...]`; they are flattened and cast to float32.
 
   Returns:
-    `[batch, batch]`, zero on the diagonal; never a `[batch, batch, d]` array.
+    `[batch, batch]`, zero on the diagonal. No `[batch, batch, d]` array is
+    made.
   """
   flat = features.reshape(features.shape[0], -1).astype(jnp.float32)
-  # Centred first: distances do not change, and cancellation is far less.
+  # Centring leaves the distances unchanged and reduces the rounding error.
   flat = flat - flat.mean(axis=0)
   gram = jnp.matmul(flat, flat.T, precision=jax.lax.Precision.HIGHEST)
   norms = jnp.diagonal(gram)
@@ -23,14 +24,15 @@ def squared_distances(features: jax.Array) -> jax.Array:
 
 
 def distances(squared: jax.Array) -> jax.Array:
-  """The roots of `squared [batch, batch]`, with a gradient of 0 at 0.
+  """Computes the square roots of `squared [batch, batch]`.
 
-  The root itself has none there, so that equal examples are moved by no one.
+  The square root has no gradient at 0. Here it is 0, so equal examples do not
+  move.
   """
   positive = squared > 0
   return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
 
 
 def same_label(labels: jax.Array) -> jax.Array:
-  """Whether two examples share their label: `[batch]` to `[batch, batch]`."""
+  """Returns which pairs share a label: `[batch]` to bool `[batch, batch]`."""
   return labels[:, None] == labels[None, :]

@@ -1,9 +1,9 @@
-"""What every defence gives: a penalty on what is released, in training.
+"""Base class for defences: penalties on the released vector during training.
 
-A defence is one file beside this one with `make(config) -> Defence`. All are
-trained in the same way: a bottleneck ends the edge, noise of unit variance is
-added to its outputs, the cloud's cross-entropy is computed on them, and the
-penalty times a weight is added.
+A defence is one module in this folder with `make(config) -> Defence`. All
+defences are trained in the same way: the edge ends with a bottleneck, noise of
+unit variance is added to its outputs, and the cloud's cross-entropy on them is
+added to the weighted penalty.
 """
 
 import dataclasses
@@ -44,15 +44,15 @@ def weight_option(default: float) -> plugins.Option:
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-  """What a penalty sees.
+  """Inputs of a penalty.
 
   Attributes:
-    x: `[b, ...]`, the inputs.
-    clean: `[b, d]`, what is released before the noise, in units of it.
-    noisy: `[draws, b, d]`, with fresh noise.
-    primary: `[b]`.
-    sensitive: name to `[b]`.
-    classes: how many classes the primary label has.
+    x: `[b, ...]`, the inputs of the network.
+    clean: `[b, d]`, the released vectors without noise, in units of the noise.
+    noisy: `[draws, b, d]`, the released vectors with fresh noise.
+    primary: `[b]`, the primary labels.
+    sensitive: maps each sensitive label's name to `[b]`.
+    classes: the number of classes of the primary label.
   """
 
   x: jax.Array
@@ -63,24 +63,25 @@ class Batch:
   classes: int
 
 
-def _nothing(key, dim, classes):
+def _no_params(key, dim, classes):
   del key, dim, classes
   return {}
 
 
 @dataclasses.dataclass(frozen=True)
 class Defence:
-  """A penalty, and the parameters that it trains beside the network.
+  """A penalty, and its own trained parameters.
 
   Attributes:
-    penalty: `(params, batch, weight) -> scalar`, added to the cross-entropy;
-      `weight` is how much of the cross-entropy one gives up for it.
-    init: `(key, dim, classes) -> params`, where `classes` maps each sensitive
-      label to its number of classes.
+    penalty: `(params, batch, weight) -> scalar`, already multiplied by
+      `weight`; it is added to the cross-entropy.
+    init: `(key, dim, classes) -> params`, where `dim` is the size of the
+      released vector and `classes` maps each sensitive label to its number of
+      classes.
   """
 
   penalty: Callable[[Any, Batch, float], jax.Array]
-  init: Callable[[jax.Array, int, Mapping[str, int]], Any] = _nothing
+  init: Callable[[jax.Array, int, Mapping[str, int]], Any] = _no_params
 
 
 def init_adversary(
@@ -110,12 +111,12 @@ def adversary_logits(layers: Any, released: jax.Array) -> jax.Array:
 def adversary_loss(
   params: Any, released: jax.Array, sensitive: Mapping[str, jax.Array]
 ) -> jax.Array:
-  """The adversaries' cross-entropy, summed over the labels.
+  """Computes the adversaries' cross-entropy, summed over the labels.
 
   Args:
     params: see `init_adversary`.
     released: `[draws, b, d]`.
-    sensitive: name to `[b]`.
+    sensitive: maps each label's name to `[b]`.
   """
   total = jnp.zeros(())
   for name, labels in sensitive.items():
