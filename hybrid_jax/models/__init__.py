@@ -1,1 +1,1 @@
-"""Flax modules that name their split points and run as edge, cloud or whole."""
+"""Networks that can be split into an edge half and a cloud half."""

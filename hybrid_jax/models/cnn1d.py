@@ -1,8 +1,8 @@
-"""A 1-D CNN for signals, written as 2-D over `[batch, 1, time, channels]`.
+"""Convolutional network for signals `[batch, 1, time, channels]`.
 
-Three blocks of convolution, max-pool and ReLU, then a dense layer. Two
-dimensions, because a one-dimensional max-pool is slow and cannot be quantised
-once it is exported to TFLite.
+Three blocks of convolution along time, max-pool and ReLU (`conv1` to `conv3`),
+then a dense layer (`dense1`) and the head. It is written in two dimensions,
+because a one-dimensional max-pool is slow in TFLite and cannot be quantised.
 """
 
 from typing import ClassVar
@@ -15,9 +15,10 @@ from hybrid_jax.models.ops import convolution, pooling
 
 
 class ConvBlock(nn.Module):
-  """Convolution along time, max-pool by 2, ReLU: `[b, 1, t, c]` to t / 2.
+  """Convolution along time, max-pool by 2, and ReLU.
 
-  The ReLU comes after the pool: the two commute, and it is half the work.
+  `[b, 1, t, c]` to `[b, 1, t // 2, width]`. ReLU and max-pool commute; after
+  the pool, the ReLU has half the work.
   """
 
   width: int
@@ -34,7 +35,7 @@ class ConvBlock(nn.Module):
 
 
 class DenseBlock(nn.Module):
-  """Everything flattened, a dense layer, ReLU: `[b, ...]` to `[b, width]`."""
+  """Flattening, a dense layer, and ReLU: `[b, ...]` to `[b, width]`."""
 
   width: int
 
@@ -44,7 +45,14 @@ class DenseBlock(nn.Module):
 
 
 class Model(split_model.SplitModel):
-  """See the module. `widths` has one entry for each block of convolution."""
+  """The network.
+
+  Attributes:
+    classes: the number of logits.
+    widths: the channels of each convolution block.
+    kernel: the kernel size of the convolutions, in samples.
+    dense: the width of the dense layer.
+  """
 
   classes: int
   widths: tuple[int, ...] = (32, 64, 64)

@@ -1,4 +1,4 @@
-"""`cnn1d` with a fourth block of convolution, for longer patterns in time."""
+"""`cnn1d` with a fourth convolution block, for longer patterns in time."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from hybrid_jax.models import cnn1d
 
 
 class Model(cnn1d.Model):
-  """See `cnn1d`."""
+  """The network; see `cnn1d.Model`."""
 
   widths: tuple[int, ...] = (32, 64, 64, 64)
 

@@ -1,7 +1,8 @@
-"""MobileNetV3-Small: inverted residuals for small devices, with GroupNorm.
+"""MobileNetV3-Small for pictures, with GroupNorm in place of BatchNorm.
 
-Howard et al., "Searching for MobileNetV3", ICCV 2019, table 2; GroupNorm stands
-for BatchNorm, or nothing does.
+Howard et al., "Searching for MobileNetV3", ICCV 2019, table 2. The split points
+are the stem, the eleven inverted residual blocks, the pooled top convolution
+and the dense layer.
 """
 
 from typing import ClassVar
@@ -31,10 +32,10 @@ _HE = nn.initializers.he_normal()
 
 
 def scaled(size: float, width: float = 1.0) -> int:
-  """`size` channels times `width`, to the nearest multiple of 8, at least 8.
+  """Returns `size * width`, rounded to a multiple of 8, at least 8.
 
-  One step more where rounding would take away over a tenth, as in the paper's
-  own code.
+  It is rounded up where rounding down would lose more than a tenth, as in the
+  code of the paper.
   """
   exact = size * width
   rounded = max(8, int(exact + 4) // 8 * 8)
@@ -42,7 +43,7 @@ def scaled(size: float, width: float = 1.0) -> int:
 
 
 class ConvNorm(nn.Module):
-  """A convolution and, if asked for, GroupNorm; a bias if there is no norm.
+  """A convolution with GroupNorm, or with a bias if `norm` is false.
 
   `[b, h, w, c]` to `[b, ceil(h / stride), ceil(w / stride), width]`.
   """
@@ -71,10 +72,11 @@ class ConvNorm(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-  """Each channel by a factor from 0 to 1, from the means of all channels.
+  """Squeeze-and-excitation: multiplies each channel by a factor in [0, 1].
 
-  Hu et al., "Squeeze-and-excitation networks", CVPR 2018, with the hard sigmoid
-  of MobileNetV3.
+  The factors are computed from the means of all channels. Hu et al.,
+  "Squeeze-and-excitation networks", CVPR 2018, with the hard sigmoid of
+  MobileNetV3.
   """
 
   @nn.compact
@@ -87,9 +89,9 @@ class SqueezeExcite(nn.Module):
 
 
 class Bottleneck(nn.Module):
-  """Wide, depthwise, narrow: an inverted residual block.
+  """Inverted residual block: expansion, depthwise convolution, projection.
 
-  The input is added where the shape stays the same; the narrow end is linear.
+  The projection is linear. The input is added if the shape does not change.
   """
 
   kernel: int
@@ -123,7 +125,7 @@ class Bottleneck(nn.Module):
 
 
 class Stem(nn.Module):
-  """A 3x3 convolution at stride 2, norm, hard-swish."""
+  """A 3x3 convolution with stride 2, norm, and hard-swish."""
 
   width: int
   norm: bool
@@ -134,7 +136,10 @@ class Stem(nn.Module):
 
 
 class Top(nn.Module):
-  """A 1x1 convolution, norm, hard-swish, and the mean: `[b, width]`."""
+  """A 1x1 convolution, norm, hard-swish, and the mean over all pixels.
+
+  `[b, h, w, c]` to `[b, width]`.
+  """
 
   width: int
   norm: bool
@@ -156,12 +161,12 @@ class DenseBlock(nn.Module):
 
 
 class Model(split_model.SplitModel):
-  """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
+  """The network for `x [b, h, w, c]`; in the paper `[b, 224, 224, 3]`.
 
   Attributes:
-    classes: how many logits.
-    width: what all widths are multiplied by, to multiples of 8.
-    norm: GroupNorm after each convolution; without it, each has a bias.
+    classes: the number of logits.
+    width: factor of all widths, which are rounded to multiples of 8.
+    norm: whether each convolution has a GroupNorm; if not, it has a bias.
   """
 
   classes: int

@@ -1,7 +1,8 @@
-"""A residual network of basic blocks, with GroupNorm for BatchNorm.
+"""ResNet of basic blocks for pictures, with GroupNorm in place of BatchNorm.
 
 He et al., "Deep residual learning for image recognition", CVPR 2016; the
-defaults are ResNet-18. Wu and He, "Group normalization", ECCV 2018.
+defaults are ResNet-18. GroupNorm: Wu and He, ECCV 2018. The split points are
+the stem, the four stages and the mean over all pixels.
 """
 
 from typing import ClassVar
@@ -21,7 +22,7 @@ def _conv_norm(width, kernel, stride, name):
     width,
     (kernel, kernel),
     strides=stride,
-    use_bias=False,  # The norm has one.
+    use_bias=False,  # The norm has a bias.
     kernel_init=nn.initializers.he_normal(),
     conv_general_dilated=convolution.conv_general_dilated,
     name=name,
@@ -31,10 +32,11 @@ def _conv_norm(width, kernel, stride, name):
 
 
 class Stem(nn.Module):
-  """What comes before the stages: `[b, h, w, c]` to a quarter of each side.
+  """The layers before the stages: `[b, h, w, c]` to `[b, h/4, w/4, width]`.
 
-  A 7x7 convolution at stride 2, GroupNorm, ReLU, and a 3x3 max-pool at stride
-  2; or, for small pictures, a 3x3 convolution that keeps the size, and no pool.
+  A 7x7 convolution with stride 2, GroupNorm, ReLU, and a 3x3 max-pool with
+  stride 2. For small pictures it is a 3x3 convolution, GroupNorm and ReLU,
+  which keep the size.
   """
 
   width: int
@@ -49,9 +51,10 @@ class Stem(nn.Module):
 
 
 class BasicBlock(nn.Module):
-  """Two 3x3 convolutions added to the input, the first at `stride`, ReLU.
+  """Residual block: two 3x3 convolutions added to the input, then ReLU.
 
-  Where the shape changes, the input goes through a 1x1 convolution.
+  The first convolution has the stride. If the shape changes, the input goes
+  through a 1x1 convolution.
   """
 
   width: int
@@ -67,7 +70,7 @@ class BasicBlock(nn.Module):
 
 
 class Stage(nn.Module):
-  """`depth` blocks of one width; the first of them has the stride."""
+  """A sequence of `depth` blocks; the first has the stride."""
 
   depth: int
   width: int
@@ -89,16 +92,17 @@ class MeanBlock(nn.Module):
 
 
 class Model(split_model.SplitModel):
-  """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
+  """The network for `x [b, h, w, c]`; in the paper `[b, 224, 224, 3]`.
 
   Attributes:
-    classes: how many logits.
-    depths: how many blocks each of the four stages has.
-    width: the first stage's; each further stage doubles it.
-    small: the stem for pictures of some 64 pixels and less.
+    classes: the number of logits.
+    depths: the number of blocks in each of the four stages.
+    width: the channels of the first stage; each further stage doubles them.
+    small: whether the stem is for pictures of about 64 pixels or fewer.
 
   Raises:
-    UserError: when it is used, if `depths` is not four positive numbers.
+    UserError: when the model is applied, if `depths` is not four positive
+      numbers.
   """
 
   classes: int

@@ -1,7 +1,7 @@
-"""What every model shares: blocks in order, each of them a split point.
+"""Base class for networks that can be cut into an edge and a cloud half.
 
-A model is one file beside this one with a class `Model(SplitModel)`, whose
-settings are its fields, and `classes` among them.
+A model is one module in this folder with a class `Model(SplitModel)`. Its
+dataclass fields are its options; one of them is `classes`.
 """
 
 import dataclasses
@@ -17,47 +17,47 @@ from flax import linen as nn
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import sources
 
-_LARGEST = 2**26  # bytes of a block
+_MAX_BLOCK_BYTES = 2**26
 
 
 class SplitModel(nn.Module):
-  """A network cut into an edge and a cloud half after any of its blocks.
+  """Base class: a sequence of blocks, with a split point after each of them.
 
-  A subclass names its blocks in `SPLIT_POINTS`, in the order in which they
-  run, and makes in `setup` one submodule of each name and one called `head`.
-  Then `cloud(edge(x, p), p)` is `model(x)` for every split point `p`. A block
-  may have no parameters. `EXAMPLE` is the shape of a typical example, without
-  its batch.
+  A subclass lists the names of its blocks in `SPLIT_POINTS`, in the order in
+  which they run. Its `setup` makes one submodule for each name, and one called
+  `head`. Then `cloud(edge(x, p), p)` equals `model(x)` for every split point
+  `p`. A block may have no parameters. `EXAMPLE` is the shape of a typical
+  example, without the batch axis.
   """
 
   SPLIT_POINTS: ClassVar[tuple[str, ...]] = ()
   EXAMPLE: ClassVar[tuple[int, ...]] = ()
 
   def edge(self, x: jax.Array, split_point: str) -> jax.Array:
-    """The device's half: `x [batch, ...]` to the features at `split_point`."""
+    """Computes the features at `split_point` from `x [batch, ...]`."""
     for name in self.edge_blocks(split_point):
       x = getattr(self, name)(x)
     return x
 
   def cloud(self, features: jax.Array, split_point: str) -> jax.Array:
-    """The cloud's half: features to primary logits `[batch, classes]`."""
+    """Computes logits `[batch, classes]` from the features."""
     done = len(self.edge_blocks(split_point))
     for name in self.SPLIT_POINTS[done:]:
       features = getattr(self, name)(features)
     return self.head(features)
 
   def __call__(self, x: jax.Array) -> jax.Array:
-    """The whole network: `x [batch, ...]` to logits `[batch, classes]`."""
+    """Computes logits `[batch, classes]` from `x [batch, ...]`."""
     return self.cloud(
       self.edge(x, self.SPLIT_POINTS[-1]), self.SPLIT_POINTS[-1]
     )
 
   @classmethod
   def edge_blocks(cls, split_point: str) -> tuple[str, ...]:
-    """The names of the blocks up to `split_point`, itself included.
+    """Returns the names of the blocks up to and including `split_point`.
 
     Raises:
-      UserError: the model has no such split point; it lists the known ones.
+      UserError: the model has no such split point.
     """
     errors.check_known('split point', split_point, cls.SPLIT_POINTS)
     return cls.SPLIT_POINTS[: cls.SPLIT_POINTS.index(split_point) + 1]
@@ -66,17 +66,21 @@ class SplitModel(nn.Module):
 def split_params(
   model: SplitModel, params: Mapping[str, Any], split_point: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-  """The parameters that `edge` touches, and those that `cloud` does."""
+  """Returns the parameters of the edge half and those of the cloud half."""
   blocks = model.edge_blocks(split_point)
   edge = {name: params[name] for name in params if name in blocks}
   return edge, {name: params[name] for name in params if name not in blocks}
 
 
 def make(config: ml_collections.ConfigDict, classes: int) -> SplitModel:
-  """The network of `config.model`, with `classes` outputs.
+  """Builds the network of a config.
+
+  Args:
+    config: `config.model`, with `name` and `options`.
+    classes: the number of outputs.
 
   Raises:
-    UserError: the model, or one of its options, is not known.
+    UserError: the model, or one of its options, is unknown.
   """
   module = plugins.load('model', config.name)
   options = config.options.to_dict()
@@ -94,20 +98,26 @@ def in_blocks(
   x: np.ndarray | sources.Source,
   block: int = 1024,
 ) -> np.ndarray:
-  """`apply(params, x)` over `x [n, ...]` in blocks of one shape.
+  """Computes `apply(params, x)` in blocks, all of one shape.
 
-  Of a `Source` a block is in memory at a time. It has `block` examples, or less
-  if these are large.
+  Args:
+    apply: `(params, [block, ...]) -> [block, ...]`.
+    params: its first argument.
+    x: examples `[n, ...]`. Of a `Source`, one block at a time is in memory.
+    block: examples in a block; fewer if they are large.
+
+  Returns:
+    `[n, ...]`.
   """
-  block = max(1, min(block, _LARGEST // (4 * math.prod(x.shape[1:]))))
+  block = max(1, min(block, _MAX_BLOCK_BYTES // (4 * math.prod(x.shape[1:]))))
   out, done = None, 0
   for part in sources.blocks(x, block):
-    missing = [(0, block - len(part)), *[(0, 0)] * (part.ndim - 1)]
-    found = np.asarray(apply(params, np.pad(part, missing)))
+    padding = [(0, block - len(part)), *[(0, 0)] * (part.ndim - 1)]
+    result = np.asarray(apply(params, np.pad(part, padding)))
     if out is None:
-      out = np.empty((len(x), *found.shape[1:]), found.dtype)
-    out[done : done + len(part)] = found[: len(part)]
+      out = np.empty((len(x), *result.shape[1:]), result.dtype)
+    out[done : done + len(part)] = result[: len(part)]
     done += len(part)
   if out is None:
-    raise ValueError('there is no example.')
+    raise ValueError('x has no examples.')
   return out

@@ -1,8 +1,9 @@
-"""A small transformer encoder for signals, `[batch, 1, time, channels]`.
+"""Small transformer encoder for signals `[batch, 1, time, channels]`.
 
-Vaswani et al., "Attention is all you need", NeurIPS 2017; the norm comes before
-each half of a block, and patches of the signal are its words, as in Dosovitskiy
-et al., "An image is worth 16x16 words", ICLR 2021.
+Vaswani et al., "Attention is all you need", NeurIPS 2017, with the norm before
+each half of a block. The tokens are patches of the signal, as in Dosovitskiy et
+al., "An image is worth 16x16 words", ICLR 2021. The split points are the
+embedding, the four blocks and the mean over time.
 """
 
 from typing import ClassVar
@@ -16,7 +17,7 @@ from hybrid_jax.models import split_model
 
 
 class Embed(nn.Module):
-  """Patches in time, one dense layer, learned positions.
+  """Embeds patches of the signal, and adds learned positions.
 
   `[b, 1, time, c]` to `[b, time / patch, width]`.
   """
@@ -42,7 +43,7 @@ class Embed(nn.Module):
 
 
 class Attention(nn.Module):
-  """Self-attention with `heads` heads: `[b, tokens, width]` to the same."""
+  """Multi-head self-attention: `[b, tokens, width]` to the same shape."""
 
   heads: int
 
@@ -55,7 +56,7 @@ class Attention(nn.Module):
       y = y.reshape(batch, tokens, self.heads, width // self.heads)
       return y.transpose(0, 2, 1, 3)
 
-    # Heads lead, so that each product is one batched matrix product in a file.
+    # With the heads first, each product is one batched matrix product.
     query, key, value = map(split, ('query', 'key', 'value'))
     scores = query @ key.transpose(0, 1, 3, 2)
     weights = nn.softmax(scores * (width // self.heads) ** -0.5)
@@ -64,7 +65,10 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-  """Attention, then two dense layers, each after a norm and added to `x`."""
+  """Transformer block: attention, then two dense layers.
+
+  Both are applied to the normalised input and added to it.
+  """
 
   heads: int
   hidden: int
@@ -74,13 +78,13 @@ class Block(nn.Module):
     y = nn.LayerNorm(name='norm1')(x)
     x = x + Attention(self.heads, name='attention')(y)
     y = nn.LayerNorm(name='norm2')(x)
-    # The tanh form: the file has no operation for the other one.
+    # The tanh approximation, because TFLite has no operation for the exact one.
     y = nn.gelu(nn.Dense(self.hidden, name='dense1')(y), approximate=True)
     return x + nn.Dense(x.shape[-1], name='dense2')(y)
 
 
 class Pool(nn.Module):
-  """A norm, then the mean over time: `[b, tokens, width]` to `[b, width]`."""
+  """A norm, and the mean over tokens: `[b, tokens, width]` to `[b, width]`."""
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -88,17 +92,17 @@ class Pool(nn.Module):
 
 
 class Model(split_model.SplitModel):
-  """Four blocks over the patches of `x [b, 1, time, channels]`.
+  """The network for `x [b, 1, time, channels]`.
 
   Attributes:
-    classes: how many logits.
-    patch: samples in a patch; it must divide the window.
-    width: numbers in a token.
-    heads: of the attention; it must divide `width`.
-    hidden: the width inside a block's dense half; 0 is twice `width`.
+    classes: the number of logits.
+    patch: samples in a patch; it must divide the time axis.
+    width: the size of a token.
+    heads: the number of attention heads; it must divide `width`.
+    hidden: the hidden width of a block's dense layers; 0 means twice `width`.
 
   Raises:
-    UserError: when it is used, if the heads or the patches do not divide.
+    UserError: when the model is applied, if `patch` or `heads` does not divide.
   """
 
   classes: int

@@ -1,8 +1,8 @@
-"""VGG-16: thirteen 3x3 convolutions, five max-pools, two dense layers.
+"""VGG-16 for pictures: thirteen 3x3 convolutions and two dense layers.
 
 Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
-recognition", ICLR 2015, configuration D; `head` is its fc8. There is no
-dropout: a step of training draws nothing, and the released weights run without.
+recognition", ICLR 2015, configuration D. Every convolution, max-pool and dense
+layer is a split point; `head` is the paper's fc8. There is no dropout.
 """
 
 from typing import ClassVar
@@ -13,7 +13,7 @@ from flax import linen as nn
 from hybrid_jax.models import split_model
 from hybrid_jax.models.ops import convolution, normalization, pooling
 
-# A plain network this deep does not start to learn from smaller weights.
+# With smaller initial weights a plain network of this depth does not learn.
 _HE = nn.initializers.he_normal()
 _WIDTHS = (64, 128, 256, 512, 512)
 _DENSE = 4096
@@ -42,7 +42,7 @@ class ConvBlock(nn.Module):
 class PoolBlock(nn.Module):
   """Max-pool by 2: `[b, h, w, c]` to `[b, h // 2, w // 2, c]`.
 
-  An axis of one pixel is left as it is.
+  An axis of one pixel is not pooled.
   """
 
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -51,9 +51,9 @@ class PoolBlock(nn.Module):
 
 
 class DenseBlock(nn.Module):
-  """Everything flattened, a dense layer, ReLU: `[b, ...]` to `[b, width]`.
+  """Flattening, a dense layer, and ReLU: `[b, ...]` to `[b, width]`.
 
-  Pixels are flattened in the order height, width, channel.
+  The axes are flattened in the order height, width, channel.
   """
 
   width: int
@@ -65,19 +65,19 @@ class DenseBlock(nn.Module):
 
 
 def scaled(size: int, width: float) -> int:
-  """`size` channels times `width`, rounded, and at least one."""
+  """Returns `size * width` channels, rounded, at least one."""
   return max(1, round(size * width))
 
 
 class Model(split_model.SplitModel):
-  """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
+  """The network for `x [b, h, w, c]`; in the paper `[b, 224, 224, 3]`.
 
   Attributes:
-    classes: how many logits.
-    width: what all widths are multiplied by; 1 is the published network.
-    dense: the width of fc6 and fc7; 0 is 4096 times `width`.
-    norm: GroupNorm between each convolution and its ReLU, which the published
-      network lacks; for sisters that are trained from scratch.
+    classes: the number of logits.
+    width: factor of all widths; 1 is the network of the paper.
+    dense: the width of fc6 and fc7; 0 means 4096 times `width`.
+    norm: whether there is a GroupNorm before each ReLU of a convolution. The
+      paper has none; it helps when training from random weights.
   """
 
   classes: int

@@ -1,8 +1,9 @@
-"""VGG-S: five convolutions, the first 7x7, three max-pools, two dense layers.
+"""VGG-S for pictures: five convolutions and two dense layers.
 
 Chatfield et al., "Return of the devil in the details", BMVC 2014, where it is
-CNN-S; `head` is its full8. Pools round up, as in Caffe, and there is no
-dropout: a step of training draws nothing, and the released weights run without.
+called CNN-S. Every convolution, max-pool and dense layer is a split point;
+`head` is the paper's full8. Pooled sizes are rounded up, as in Caffe. There is
+no dropout.
 """
 
 from typing import ClassVar
@@ -18,7 +19,7 @@ from hybrid_jax.models.ops import convolution, pooling
 # Features, kernel, stride, padding.
 _CONVOLUTIONS: dict[str, tuple[int, int, int, int | None]] = {
   'conv1': (96, 7, 2, 0),
-  'conv2': (256, 5, 1, None),  # The model's option.
+  'conv2': (256, 5, 1, None),  # The padding is an option of the model.
   'conv3': (512, 3, 1, 1),
   'conv4': (512, 3, 1, 1),
   'conv5': (512, 3, 1, 1),
@@ -34,18 +35,19 @@ def local_response_norm(
   beta: float = 0.75,
   k: float = 2.0,
 ) -> jax.Array:
-  """Each number over a power of its neighbouring channels' squares.
+  """Normalises each value by the squares of its neighbouring channels.
 
   `x / (k + alpha / size * sum of squares) ** beta`, where the sum runs over the
-  `size` channels about each one, and those outside count as 0. Source: section
-  3.3 of Krizhevsky et al., NeurIPS 2012; the division by `size` is Caffe's.
+  `size` channels around each one. Channels outside the range count as 0.
+  Source: section 3.3 of Krizhevsky et al., NeurIPS 2012; the division by `size`
+  is Caffe's.
 
   Args:
     x: `[..., channels]`.
-    size: how many channels, an odd number.
+    size: the number of channels in the sum, an odd number.
     alpha: the weight of the squares.
-    beta: the power.
-    k: what the sum is added to.
+    beta: the exponent.
+    k: the constant added to the sum.
 
   Returns:
     The shape of `x`.
@@ -53,13 +55,13 @@ def local_response_norm(
   half = size // 2
   pads = [(0, 0)] * (x.ndim - 1) + [(half, half)]
   squares = jnp.pad(x * x, pads)
-  # Shifted sums: a windowed sum over channels is no operation of LiteRT.
+  # A sum of shifted arrays, because LiteRT has no windowed sum over channels.
   total = sum(squares[..., i : i + x.shape[-1]] for i in range(size))
   return x * (k + alpha / size * total) ** -beta
 
 
 class ConvBlock(nn.Module):
-  """Convolution and ReLU, then response normalization if it is asked for."""
+  """Convolution and ReLU, with an optional local response normalization."""
 
   width: int
   kernel: int
@@ -83,7 +85,7 @@ class ConvBlock(nn.Module):
 
 
 class PoolBlock(nn.Module):
-  """Max-pool in tiles of `size`, the last one cut short by the border.
+  """Max-pool in tiles of `size`; tiles at the border may be smaller.
 
   `[b, h, w, c]` to `[b, ceil(h / size), ceil(w / size), c]`.
   """
@@ -92,20 +94,22 @@ class PoolBlock(nn.Module):
 
   def __call__(self, x: jax.Array) -> jax.Array:
     rest = [(0, -length % self.size) for length in x.shape[1:3]]
-    # A border said twice is no larger, and needs no infinity in the file.
+    # Repeating the border does not change the maximum. Padding with -infinity
+    # would not quantise.
     x = jnp.pad(x, ((0, 0), *rest, (0, 0)), mode='edge')
     return pooling.max_pool(x, (self.size, self.size))
 
 
 class Model(split_model.SplitModel):
-  """`x [b, h, w, c]` to logits; the published one takes `[b, 224, 224, 3]`.
+  """The network for `x [b, h, w, c]`; in the paper `[b, 224, 224, 3]`.
 
   Attributes:
-    classes: how many logits.
-    width: what all widths are multiplied by; 1 is the published network.
-    dense: the width of fc6 and fc7; 0 is 4096 times `width`.
-    conv2_padding: 1 as in the paper's table; 0 as the weights that its authors
-      released for Caffe were trained. Both leave 6 x 6 pixels of 224.
+    classes: the number of logits.
+    width: factor of all widths; 1 is the network of the paper.
+    dense: the width of fc6 and fc7; 0 means 4096 times `width`.
+    conv2_padding: the padding of conv2: 1 as in the table of the paper, or 0 as
+      in the authors' weights for Caffe. Both give 6 x 6 pixels for pictures of
+      224 x 224.
   """
 
   classes: int
@@ -133,13 +137,13 @@ class Model(split_model.SplitModel):
     self.head = nn.Dense(self.classes)
 
   def edge(self, x: jax.Array, split_point: str) -> jax.Array:
-    """See `SplitModel`.
+    """Computes the features at `split_point`; see `SplitModel`.
 
     Raises:
       UserError: the picture is too small for the network, or the split point
-        is not known.
+        is unknown.
     """
-    # Backwards from the one pixel that conv2 leaves, through pool1 and conv1.
+    # conv2 must leave one pixel; from it back through pool1 and conv1.
     after_pool = max(1, 5 - 2 * self.conv2_padding)
     least = 2 * 3 * (after_pool - 1) + 7
     if min(x.shape[1:3]) < least:

@@ -1,1 +1,1 @@
-"""Convolutions and max-pool that are fast in training on the CPU; GroupNorm."""
+"""Layers for the models: convolution and max-pool for the CPU, GroupNorm."""

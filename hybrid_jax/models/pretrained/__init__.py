@@ -1,1 +1,1 @@
-"""Published weights, read from the files in which they are handed around."""
+"""Pretrained weights of VGG-16, read from files of other programs."""

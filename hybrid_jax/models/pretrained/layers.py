@@ -1,4 +1,4 @@
-"""One layer's parameters, from what a file has for it."""
+"""Converts a layer of a weight file to parameters of the network."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,48 +12,48 @@ from hybrid_jax.models.pretrained import layout, names
 
 
 @dataclasses.dataclass(frozen=True)
-class First:
-  """How the first kernel is fitted to this program's pictures; see `base`."""
+class InputFormat:
+  """The pictures that the file's network expects; see `weights.load`."""
 
   grey: bool
   channel_order: str
   scale: float
 
 
-def take(
-  found: Mapping[str, Mapping[str, names.Entry]],
+def convert(
+  entries: Mapping[str, Mapping[str, names.Entry]],
   layer: str,
   params: Mapping[str, Any],
   order: str,
-  first: First,
+  input_format: InputFormat,
 ) -> tuple[dict[str, Any], str]:
-  """A layer's new parameters, and what is wrong with them.
+  """Converts one layer of the file.
 
   Args:
-    found: see `names.find`.
+    entries: the arrays of the file by layer; see `names.find`.
     layer: one of `names.LAYERS`.
-    params: the network's; they say which shapes and types are needed.
-    order: the file's; see `layout`.
-    first: for the first convolution.
+    params: the network's parameters, for the shapes and dtypes.
+    order: the file's order of axes; see `layout.detect`.
+    input_format: the pictures of the file's network, for the first convolution.
 
   Returns:
-    The block, as `params` has it, and an empty string; or an empty block, and
-    a sentence that names the layer and says why it does not fit.
+    The parameters of the block, and an empty string. If the layer does not fit,
+    no parameters, and a sentence that says why.
 
   Raises:
-    UserError: the block has other parameters than a file can fill.
+    UserError: the block has parameters that a file does not have.
   """
   inner, old = _inner(params, layer)
-  # What fc6 flattens has the depth of the last convolution.
+  # The input of fc6 has the channels of the last convolution.
   channels = _inner(params, names.CONVS[-1])[1]['bias'].shape[0]
   new = {}
   for part in ('kernel', 'bias'):
-    entry = found.get(layer, {}).get(part)
+    entry = entries.get(layer, {}).get(part)
     if entry is None:
-      there = [name for name in names.LAYERS if part in found.get(name, {})]
+      present = [n for n in names.LAYERS if part in entries.get(n, {})]
       return {}, (
-        f'the {part} of {layer} is missing. There are those of'
-        f' {", ".join(there) or "no layer"}.'
+        f'the {part} of {layer} is missing. The file has the {part} of'
+        f' {", ".join(present) or "no layer"}.'
       )
     array = entry.array
     if not jnp.issubdtype(array.dtype, jnp.floating):
@@ -61,19 +61,19 @@ def take(
     if part == 'kernel':
       array = layout.kernel(entry, layer, order, channels)
       if layer == names.CONVS[0] and array.ndim == 4:
-        array = _fit_first(array, old[part].shape, first)
-    shape, needed = tuple(array.shape), tuple(old[part].shape)
-    if shape != needed:
-      return {}, _misfit(entry, layer, part, shape, needed)
+        array = _convert_first(array, old[part].shape, input_format)
+    shape, expected = tuple(array.shape), tuple(old[part].shape)
+    if shape != expected:
+      return {}, _shape_message(entry, layer, part, shape, expected)
     array = np.asarray(array, np.float32)
     if not np.isfinite(array).all():
-      return {}, f'{entry.name!r} ({layer}) holds NaN or infinity.'
+      return {}, f'{entry.name!r} ({layer}) contains NaN or infinity.'
     new[part] = jnp.asarray(array, old[part].dtype)
   return ({inner: new} if inner else new), ''
 
 
 def _inner(params, layer):
-  """The name of a block's one submodule, if any; its kernel and bias."""
+  """Returns the name of a block's only submodule, and its parameters."""
   block = params[layer]
   if layer == names.HEAD:
     return '', block
@@ -85,28 +85,28 @@ def _inner(params, layer):
   return next(iter(block.items()))
 
 
-def _fit_first(array, needed, first):
-  """The first kernel `[h, w, in, out]` for other channels and units."""
-  if first.channel_order == 'bgr':
+def _convert_first(array, expected, input_format):
+  """Converts the first kernel `[h, w, in, out]` to this program's pictures."""
+  if input_format.channel_order == 'bgr':
     array = array[:, :, ::-1]
   array = np.asarray(array, np.float32)
-  if first.grey and array.shape[2] == 3 and needed[2] == 1:
+  if input_format.grey and array.shape[2] == 3 and expected[2] == 1:
     array = array.sum(axis=2, keepdims=True)
-  return array * np.float32(first.scale)
+  return array * np.float32(input_format.scale)
 
 
-def _misfit(entry, layer, part, shape, needed):
+def _shape_message(entry, layer, part, shape, expected):
   hint = ''
-  if layer == names.CONVS[0] and shape[2:3] == (3,) and needed[2:3] == (1,):
+  if layer == names.CONVS[0] and shape[2:3] == (3,) and expected[2:3] == (1,):
     hint = ' For pictures of one channel, set model.pretrained.grey to True.'
   if layer in names.DENSE:
     hint = (
-      ' The dense layers fit pictures of one size; to train them afresh, set'
-      " model.pretrained.dense to 'skip'."
+      ' The dense layers fit pictures of one size; to start from random ones,'
+      " set model.pretrained.dense to 'skip'."
     )
   if layer == names.HEAD:
-    hint = " To train the head afresh, set model.pretrained.head to 'skip'."
+    hint = " For a random head, set model.pretrained.head to 'skip'."
   return (
-    f'the {part} of {layer}, {entry.name!r}, has shape {shape}, in the order of'
-    f' axes used here; {needed} is needed.{hint}'
+    f'the {part} of {layer}, {entry.name!r}, has shape {shape} in the order of'
+    f' axes of this program; it must be {expected}.{hint}'
   )

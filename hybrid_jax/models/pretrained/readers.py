@@ -1,4 +1,4 @@
-"""Weight files to arrays by name; nothing is unpickled, nothing is renamed."""
+"""Reads weight files as arrays by name, without unpickling anything."""
 
 import contextlib
 import importlib.util
@@ -14,7 +14,7 @@ ENDINGS = ('.h5', '.hdf5', '.safetensors', '.pt', '.pth', '.npz')
 KERAS, TORCH, NUMPY = 'Keras', 'PyTorch', 'NumPy'
 
 _HDF5, _ZIP = b'\x89HDF\r\n\x1a\n', b'PK\x03\x04'
-_PICKLE = b'\x80'  # What PyTorch wrote before version 1.6.
+_PICKLE = b'\x80'  # The format of PyTorch before version 1.6.
 _PACKAGES = {
   '.h5': 'h5py',
   '.hdf5': 'h5py',
@@ -23,11 +23,11 @@ _PACKAGES = {
   '.pth': 'torch',
 }
 _ADVICE = (
-  ' Where PyTorch is, save it again: safetensors.torch.save_file(model'
+  ' Or convert the file where PyTorch is: safetensors.torch.save_file(model'
   ".state_dict(), 'weights.safetensors')."
 )
-# How files of an ending begin; safetensors are told otherwise.
-_FIRST = {
+# The first bytes of a file by its ending. Safetensors have no fixed ones.
+_MAGIC = {
   '.h5': _HDF5,
   '.hdf5': _HDF5,
   '.npz': _ZIP,
@@ -37,15 +37,15 @@ _FIRST = {
 
 
 def source(path: pathlib.Path) -> str:
-  """Who writes files of this ending: `KERAS`, `TORCH` or `NUMPY`.
+  """Returns the program of a file's ending: `KERAS`, `TORCH` or `NUMPY`.
 
   Raises:
-    UserError: no reader knows the ending.
+    UserError: the ending is unknown.
   """
   ending = path.suffix.lower()
   if ending not in ENDINGS:
     raise errors.UserError(
-      f'{path} has an ending that no reader knows. Known: {", ".join(ENDINGS)}.'
+      f'{path} has an unknown ending. Known: {", ".join(ENDINGS)}.'
     )
   if ending in ('.h5', '.hdf5'):
     return KERAS
@@ -53,18 +53,18 @@ def source(path: pathlib.Path) -> str:
 
 
 def check(path: pathlib.Path) -> None:
-  """Refuses a file by its name and its first bytes; the weights are not read.
+  """Checks a file by its name and its first bytes, without reading the weights.
 
   Raises:
-    UserError: it is not there, has an unknown ending, needs a package that is
-      not installed, or does not begin as files of its ending do.
+    UserError: the file does not exist, has an unknown ending, needs a package
+      that is not installed, or has other first bytes than its ending requires.
   """
   source(path)
   if not path.is_file():
     raise errors.UserError(f'model.pretrained.path: {path} is not there.')
   ending = path.suffix.lower()
   if not _installed(_PACKAGES.get(ending, 'numpy')):
-    _refuse_without(_PACKAGES[ending], path)
+    _raise_missing(_PACKAGES[ending], path)
   try:
     size = path.stat().st_size
     with open(path, 'rb') as f:
@@ -72,11 +72,11 @@ def check(path: pathlib.Path) -> None:
   except OSError as e:
     raise errors.UserError(f'{path} cannot be read: {e.strerror or e}.') from e
   if ending == '.safetensors':
-    # How long the names are, in eight bytes, and then JSON of the names.
-    good = first[8:] == b'{' and int.from_bytes(first[:8], 'little') < size
+    # Eight bytes with the length of the header, then the header in JSON.
+    valid = first[8:] == b'{' and int.from_bytes(first[:8], 'little') < size
   else:
-    good = first.startswith(_FIRST[ending])
-  if not good:
+    valid = first.startswith(_MAGIC[ending])
+  if not valid:
     raise errors.UserError(
       f'{path} is damaged, or is not what its ending says: it has {size} bytes'
       f' and begins with {first!r}. Fetch or save it again.'
@@ -84,13 +84,14 @@ def check(path: pathlib.Path) -> None:
 
 
 def read(path: pathlib.Path) -> dict[str, np.ndarray]:
-  """Every array of a file under the name that it has there.
+  """Reads all arrays of a file, except those of an optimizer.
 
-  Names keep the file's separators: `block1_conv1/block1_conv1_W_1:0`,
-  `features.0.weight`. An optimizer's arrays are left out.
+  Returns:
+    The arrays by their names in the file, such as `features.0.weight` or
+    `block1_conv1/block1_conv1_W_1:0`.
 
   Raises:
-    UserError: the file is not there, is damaged or pickled, has an unknown
+    UserError: the file does not exist, is damaged or pickled, has an unknown
       ending, or needs a package that is not installed.
   """
   kind = source(path)
@@ -98,7 +99,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     raise errors.UserError(f'{path} is not there.')
   if kind == NUMPY:
     return files.read_npz(
-      path, 'Weights are read as plain arrays; what is pickled is refused.'
+      path, 'Weights must be plain arrays; anything pickled is refused.'
     )
   if kind == KERAS:
     return _read_h5(path)
@@ -109,7 +110,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 def _read_h5(path):
   with _needs('h5py', path):
-    import h5py  # Only here, so that a study without it needs no h5py.
+    import h5py  # Optional.
   arrays = {}
 
   def keep(name, item):
@@ -123,20 +124,20 @@ def _read_h5(path):
 
 def _read_safetensors(path):
   with _needs('safetensors', path):
-    import safetensors.numpy  # Only here, as above.
+    import safetensors.numpy  # Optional.
   with _damage(path):
     return safetensors.numpy.load_file(path)
 
 
 def _read_torch(path):
   with _needs('torch', path):
-    import torch  # Only here: nothing else uses it.
+    import torch  # Optional; nothing else uses it.
   with _damage(path):
-    # Without `weights_only` it would run whatever the file's pickle says.
+    # Without `weights_only` it would run the code in the file's pickle.
     try:
       state = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError:
-      state = None  # PyTorch's own message tells how to run it nevertheless.
+      state = None  # PyTorch's message would advise to run the code.
     if not isinstance(state, dict):
       raise TypeError('it is no state dict of plain tensors')
     state = state.get('state_dict', state)
@@ -149,18 +150,20 @@ def _read_torch(path):
 
 def _to_numpy(tensor):
   # NumPy has no bfloat16.
-  plain = tensor.detach()
-  return (plain.float() if plain.is_floating_point() else plain).numpy()
+  detached = tensor.detach()
+  if detached.is_floating_point():
+    detached = detached.float()
+  return detached.numpy()
 
 
 def _installed(package):
   try:
     return importlib.util.find_spec(package) is not None
-  except ValueError:  # It is there, and was not found as others are.
+  except ValueError:  # The package is imported, and has no spec.
     return True
 
 
-def _refuse_without(package, path):
+def _raise_missing(package, path):
   raise errors.UserError(
     f'{path} is read with the package {package}, which is not installed: pip'
     f' install {package}.{_ADVICE if package == "torch" else ""}'
@@ -172,14 +175,14 @@ def _needs(package: str, path: pathlib.Path) -> Iterator[None]:
   try:
     yield
   except ImportError:
-    _refuse_without(package, path)
+    _raise_missing(package, path)
 
 
 @contextlib.contextmanager
 def _damage(path: pathlib.Path) -> Iterator[None]:
   try:
     yield
-  except Exception as e:  # Each package raises errors of its own.
+  except Exception as e:  # Each package raises its own types.
     reason = (str(e).splitlines() or [type(e).__name__])[0].rstrip('. ')
     raise errors.UserError(
       f'{path} is damaged, or is not what its ending says: {reason}. Fetch or'

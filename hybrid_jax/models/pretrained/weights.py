@@ -1,10 +1,13 @@
-"""Published weights in place of a network's first, random ones.
+"""Loads pretrained weights into VGG-16 in place of random ones.
 
-Files of VGG-16 and VGG-Face are read (Simonyan and Zisserman, ICLR 2015;
-Parkhi, Vedaldi and Zisserman, BMVC 2015), with the names of Keras, torchvision,
-timm and Caffe. They differ in what they want to see: those of Keras and Caffe
-take BGR minus its mean in 0 to 255, those of torchvision RGB in units of its
-deviation. `channel_order` and `scale` make up for both.
+It reads files of VGG-16 and VGG-Face (Simonyan and Zisserman, ICLR 2015;
+Parkhi, Vedaldi and Zisserman, BMVC 2015) with the names of Keras, torchvision,
+timm and Caffe.
+
+The files expect different pictures. Those of Keras and Caffe expect BGR from 0
+to 255 minus the mean; those of torchvision expect RGB divided by the standard
+deviation. This program's pictures are RGB. The settings `channel_order` and
+`scale` describe the file's pictures, and the first kernel is converted.
 """
 
 import dataclasses
@@ -27,18 +30,18 @@ DEFAULTS: dict[str, Any] = {
   'channel_order': 'rgb',
   'scale': 1.0,
 }
-_WISHES = ('match', 'skip', 'must')
+_LAYER_CHOICES = ('match', 'skip', 'must')
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-  """Which layers were loaded from `path`, which not, and what was left there.
+  """The result of loading a file.
 
   Attributes:
     path: the file.
-    loaded: layers whose parameters are now the file's.
-    fresh: layers that keep what they had.
-    unused: names in the file that answer to no layer.
+    loaded: the layers with parameters from the file.
+    fresh: the layers that keep their random parameters.
+    unused: names in the file that belong to no layer.
   """
 
   path: pathlib.Path
@@ -47,7 +50,7 @@ class Summary:
   unused: tuple[str, ...]
 
   def line(self) -> str:
-    """One line to print."""
+    """Returns one line for the log."""
     line = (
       f'{self.path.name}: loaded {", ".join(self.loaded)}; fresh:'
       f' {", ".join(self.fresh) or "none"}'
@@ -62,22 +65,21 @@ def check(
   model_name: str,
   options: Mapping[str, Any] | None = None,
 ) -> None:
-  """Refuses what `load` would refuse before it reads all of the file.
+  """Checks the settings and the start of the file, before any long work.
 
   Args:
-    config: some of `DEFAULTS`; nothing is checked without a `path`.
-    model_name: the network's.
-    options: the network's, where they are known.
+    config: some of `DEFAULTS`; without a `path` only the names are checked.
+    model_name: the name of the network.
+    options: the options of the network, if they are known.
 
   Raises:
-    UserError: an unknown setting or value, a model without published weights or
-      with normalization, which they have not, or a file that `readers.check`
-      refuses.
+    UserError: an unknown setting or value, a model without published weights, a
+      model with normalization, or a file that `readers.check` rejects.
   """
   for name in config:
     errors.check_known('setting of model.pretrained', name, DEFAULTS)
-  asked = {**DEFAULTS, **config}
-  if not asked['path']:
+  settings = {**DEFAULTS, **config}
+  if not settings['path']:
     return
   errors.check_known('model with published weights', model_name, MODELS)
   if options and options.get('norm'):
@@ -85,21 +87,24 @@ def check(
       f'model.options.norm is {options["norm"]}, and published weights have no'
       ' normalization; set it to False.'
     )
-  errors.check_known('model.pretrained.head', asked['head'], _WISHES)
-  errors.check_known('model.pretrained.dense', asked['dense'], _WISHES)
+  errors.check_known('model.pretrained.head', settings['head'], _LAYER_CHOICES)
   errors.check_known(
-    'model.pretrained.channel_order', asked['channel_order'], ('rgb', 'bgr')
+    'model.pretrained.dense', settings['dense'], _LAYER_CHOICES
   )
-  scale = asked['scale']
+  errors.check_known(
+    'model.pretrained.channel_order', settings['channel_order'], ('rgb', 'bgr')
+  )
+  scale = settings['scale']
   if not (isinstance(scale, int | float) and 0 < scale < np.inf):
     raise errors.UserError(
       f'model.pretrained.scale is {scale!r}; it must be a positive number.'
     )
-  if not isinstance(asked['grey'], bool):
+  if not isinstance(settings['grey'], bool):
     raise errors.UserError(
-      f'model.pretrained.grey is {asked["grey"]!r}; it must be True or False.'
+      f'model.pretrained.grey is {settings["grey"]!r}; it must be True or'
+      ' False.'
     )
-  readers.check(pathlib.Path(asked['path']).expanduser())
+  readers.check(pathlib.Path(settings['path']).expanduser())
 
 
 def from_config(
@@ -107,12 +112,15 @@ def from_config(
   params: Mapping[str, Any],
   model_name: str,
 ) -> tuple[dict[str, Any], Summary | None]:
-  """`load`, with the settings of `config.model.pretrained`.
+  """Calls `load` with the settings of `config.model.pretrained`.
 
   Args:
     config: some of `DEFAULTS`; without a `path`, `params` are returned.
-    params: the network's, as first made.
-    model_name: the network's.
+    params: the network's initial parameters.
+    model_name: the name of the network.
+
+  Returns:
+    The parameters, and the summary of `load`, or `None` without a `path`.
 
   Raises:
     UserError: see `check` and `load`.
@@ -136,46 +144,46 @@ def load(
   channel_order: str = 'rgb',
   scale: float = 1.0,
 ) -> tuple[dict[str, Any], Summary]:
-  """The parameters, with those layers replaced that a file has.
+  """Replaces the network's parameters by those of a file.
 
   Args:
-    path: `.h5`, `.safetensors`, `.pt`, `.pth` or `.npz`; see `names` for what
-      its layers may be called.
-    params: the network's, as first made; they say which shapes are needed.
+    path: a `.h5`, `.safetensors`, `.pt`, `.pth` or `.npz` file; `names` lists
+      the layer names that it may have.
+    params: the network's initial parameters, for the shapes and dtypes.
     model_name: one of `MODELS`.
-    head: whether the file's last layer is taken: `'skip'`, `'must'`, or
-      `'match'`, where its shape fits and all layers before it were taken.
-    dense: the same of fc6 and fc7, which fit one size of picture only.
-    grey: whether a first convolution of three channels is summed over them, for
-      pictures of one, which is what it makes of three equal ones.
-    channel_order: of the pictures that the file's network takes, `'rgb'` or
-      `'bgr'`; this program's are RGB.
-    scale: how many of the file's units are one of this program's, for each
-      channel alike; the first kernel is multiplied by it.
+    head: whether to load the last layer: `'skip'` does not, `'must'` does, and
+      `'match'` does if its shape fits and all layers before it were loaded.
+    dense: the same for fc6 and fc7, which fit pictures of one size only.
+    grey: whether to sum the first kernel over its three input channels, for
+      pictures of one channel. The result is that of three equal channels.
+    channel_order: the channel order of the file's pictures, `'rgb'` or `'bgr'`.
+      This program's pictures are RGB.
+    scale: the factor from this program's pixel values to those of the file, the
+      same for all channels; the first kernel is multiplied by it.
 
   Returns:
-    The new parameters, of the old ones' types; and what was loaded.
+    The new parameters, with the dtypes of the old ones; and a summary.
 
   Raises:
     UserError: a layer is missing, has another shape or is not finite, or the
-      file cannot be read. It names the layer, and what the file has.
+      file cannot be read.
   """
   path = pathlib.Path(path).expanduser()
-  first = layers.First(grey, channel_order, scale)
-  asked = {'head': head, 'dense': dense, **dataclasses.asdict(first)}
-  check({'path': str(path), **asked}, model_name)
-  found, unused = names.find(readers.read(path), path)
-  order = layout.detect(found, readers.source(path), path)
+  input_format = layers.InputFormat(grey, channel_order, scale)
+  settings = {'head': head, 'dense': dense, **dataclasses.asdict(input_format)}
+  check({'path': str(path), **settings}, model_name)
+  entries, unused = names.find(readers.read(path), path)
+  order = layout.detect(entries, readers.source(path), path)
   new, fresh = dict(params), []
   for layer in names.LAYERS:
-    wish = head if layer == names.HEAD else dense
-    wish = 'must' if layer in names.CONVS else wish
-    # A layer that would run from random features is worth nothing.
-    if wish == 'skip' or (wish == 'match' and fresh):
+    choice = head if layer == names.HEAD else dense
+    choice = 'must' if layer in names.CONVS else choice
+    # After a random layer, the file's weights are of no use.
+    if choice == 'skip' or (choice == 'match' and fresh):
       fresh.append(layer)
       continue
-    block, problem = layers.take(found, layer, params, order, first)
-    if problem and wish == 'match':
+    block, problem = layers.convert(entries, layer, params, order, input_format)
+    if problem and choice == 'match':
       fresh.append(layer)
     elif problem:
       raise errors.UserError(f'{path}: {problem}')
