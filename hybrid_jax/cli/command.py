@@ -1,7 +1,6 @@
 """What all commands share: flags, compiled programs, and one-line errors."""
 
 import contextlib
-import difflib
 import functools
 import itertools
 import os
@@ -113,10 +112,9 @@ def check_file(value: str) -> None:
       f' configs/arrays.py:{value}?'
     )
   if not path.is_file():
-    near = difflib.get_close_matches(str(path), _files(), n=1, cutoff=0.5)
-    hint = f' Did you mean {near[0]}?' if near else ''
     raise errors.UserError(
-      f'there is no config file {str(path)!r}.{hint} {_known_files()}'
+      f'there is no config file {str(path)!r}.'
+      f'{errors.suggest(str(path), _files())} {_known_files()}'
     )
   try:
     code = compile(path.read_bytes(), str(path), 'exec')

@@ -109,7 +109,7 @@ def read(
     fold=fold,
     channels=_channels(path, stored, x.shape[-1]),
   )
-  with value_checks.naming(path):
+  with errors.prefix(path):
     return dataset.check(data), remarks
 
 

@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import dataset, folds, label_encoding, value_checks
+from hybrid_jax.datasets import dataset, folds, label_encoding
 
 OPTIONS = {
   'folder': plugins.Option('', 'Folder of the recordings and labels.csv.'),
@@ -91,7 +91,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     fold=fold,
     channels=_listed(config.channels) or header,
   )
-  with value_checks.naming(folder):
+  with errors.prefix(folder):
     return dataset.check(data)
 
 

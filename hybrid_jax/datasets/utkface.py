@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
-from hybrid_jax.datasets import dataset, folds, image_files, value_checks
+from hybrid_jax.datasets import dataset, folds, image_files
 
 OPTIONS = {
   'path': plugins.Option(
@@ -88,7 +88,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     if config.grey
     else ('red (0 to 1)', 'green (0 to 1)', 'blue (0 to 1)'),
   )
-  with value_checks.naming(path):
+  with errors.prefix(path):
     return dataset.check(data)
 
 

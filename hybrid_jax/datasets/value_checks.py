@@ -1,21 +1,10 @@
 """What every data set's arrays must be, whoever wrote the data set."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from hybrid_jax import errors
-
-
-@contextlib.contextmanager
-def naming(place: object) -> Iterator[None]:
-  """Puts `place`, a file or folder, before the text of a `UserError`."""
-  try:
-    yield
-  except errors.UserError as e:
-    raise errors.UserError(f'{place}: {e}') from e
 
 
 def check(data: Any) -> None:

@@ -30,8 +30,11 @@ def folder(tmp_path, monkeypatch):
     ('my.npz,small', ['did you mean configs/arrays.py:my.npz,small?']),
     ('recordings', ['did you mean configs/arrays.py:recordings?']),
     ('', ['--config names no file', 'configs/watch.py']),
-    ('configs/wach.py:small', ["'configs/wach.py'", 'mean configs/watch.py?']),
-    ('configs/faces', ["'configs/faces'", 'mean configs/faces.py?']),
+    (
+      'configs/wach.py:small',
+      ["'configs/wach.py'", "mean 'configs/watch.py'?"],
+    ),
+    ('configs/faces', ["'configs/faces'", "mean 'configs/faces.py'?"]),
     ('none.npz', ["no config file 'none.npz'", 'Known: configs/arrays.py']),
     ('other.py', ['other.py is no config file', 'no get_config']),
     ('broken.py', ['broken.py is not Python', 'line 2']),

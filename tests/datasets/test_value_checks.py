@@ -78,14 +78,6 @@ def test_types_and_ranks_are_refused(case):
   assert part in str(caught.value)
 
 
-def test_a_place_is_put_before_a_message():
-  with (
-    pytest.raises(errors.UserError, match=r'^my\.npz: no good\.$'),
-    value_checks.naming('my.npz'),
-  ):
-    raise errors.UserError('no good.')
-
-
 def test_names_that_look_alike():
   names = ['Left', 'right', 'left ', 'walk fast', 'Walk  fast', 'walk-fast']
   assert label_encoding.alike(names) == [

@@ -1,7 +1,6 @@
 """The features of a TFDS data set: found by key, made labels and inputs."""
 
 import dataclasses
-import difflib
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -86,13 +85,14 @@ def find(what: str, name: str, candidates: Iterable[Feature]) -> Feature:
       ' whole key.'
     )
   if not same:
-    parts = {
-      part: f.key for f in known.values() for part in (f.path[-1], f.key)
+    spellings = {
+      spelling: key
+      for key, feature in known.items()
+      for spelling in (feature.path[-1], key)
     }
-    near = difflib.get_close_matches(name, parts, n=1, cutoff=0.5)
-    hint = f' Did you mean {parts[near[0]]!r}?' if near else ''
     raise errors.UserError(
-      f'unknown {what} {name!r}.{hint} Known: {", ".join(known) or "none"}.'
+      f'unknown {what} {name!r}.{errors.suggest(name, spellings)} Known:'
+      f' {", ".join(known) or "none"}.'
     )
   return same[0]
 

@@ -1,13 +1,12 @@
 """TFDS data sets by name: their builders, and what of them trains and tests."""
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import dataset, value_checks
+from hybrid_jax.datasets import dataset
 from hybrid_jax.datasets._tfds import prepare
 
 
@@ -42,11 +41,9 @@ def make(config: ml_collections.ConfigDict) -> Any:
       )
   except library.core.DatasetNotFoundError:
     known = library.list_builders(with_community_datasets=False)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f' Did you mean {near[0]!r}?' if near else ''
     raise errors.UserError(
-      f'TFDS has no data set {name!r}.{hint} They are listed at'
-      ' https://www.tensorflow.org/datasets/catalog.'
+      f'TFDS has no data set {name!r}.{errors.suggest(name, known)} They are'
+      ' listed at https://www.tensorflow.org/datasets/catalog.'
     ) from None
   except Exception as e:  # Builders raise what they like.
     raise errors.UserError(f'TFDS cannot make {name!r}: {_one_line(e)}') from e
@@ -82,7 +79,7 @@ def sources(
       f'TFDS cannot prepare {config.dataset!r}: {_one_line(e)}'
     ) from e
   splits = list(builder.info.splits or ())
-  with value_checks.naming(config.dataset):
+  with errors.prefix(config.dataset):
     asked = given if any(given) else default_splits(splits)
   try:
     found = builder.as_data_source(
