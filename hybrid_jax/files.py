@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Atomic file writes, and readers that name a damaged file."""
 
 import contextlib
 import hashlib
@@ -14,13 +14,22 @@ import numpy as np
 
 from hybrid_jax import errors
 
+_RUN_AGAIN = 'Remove it and run the same command again.'
+
 
 @contextlib.contextmanager
-def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields a temporary path beside `path`; on success it takes its place.
+def atomic_write(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Replaces a file in one step: it holds the old or the new content.
+
+  Args:
+    path: the file. Missing folders are created.
+
+  Yields:
+    A temporary path in the same folder, to be written in the `with` block. At
+    the end of the block it is renamed to `path`; after an error it is deleted.
 
   Raises:
-    UserError: the disk is full or refuses; `path` keeps what it held before.
+    UserError: the operating system cannot write, for example on a full disk.
   """
   temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
   try:
@@ -31,7 +40,8 @@ def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
     os.replace(temporary, path)
   except OSError as e:
     raise errors.UserError(
-      f'could not write {path}: {e.strerror or e}. What it held before is kept.'
+      f'could not write {path}: {e.strerror or e}. Its previous content is'
+      ' unchanged.'
     ) from e
   finally:
     with contextlib.suppress(OSError):
@@ -39,17 +49,20 @@ def whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_bytes(path: pathlib.Path, data: bytes) -> None:
-  """Writes `data` whole or not at all; see `whole`."""
-  with whole(path) as temporary:
+  """Writes `data` to a file; see `atomic_write`."""
+  with atomic_write(path) as temporary:
     temporary.write_bytes(data)
 
 
-def write_together(folder: pathlib.Path, contents: Mapping[str, bytes]) -> None:
-  """Writes files into `folder`, all or, where the disk is full, none of them.
+def write_files(folder: pathlib.Path, contents: Mapping[str, bytes]) -> None:
+  """Writes several files to a folder; if the disk is full, none of them.
 
   Args:
-    folder: made if need be.
-    contents: name to bytes; they take their places in this order.
+    folder: created if it is missing.
+    contents: file name to content. The files are replaced in this order.
+
+  Raises:
+    UserError: see `atomic_write`.
   """
   new = folder / '.new'
   try:
@@ -62,13 +75,17 @@ def write_together(folder: pathlib.Path, contents: Mapping[str, bytes]) -> None:
 
 
 def encode_json(value: Any) -> bytes:
-  """JSON with sorted keys; NaN is refused with `ValueError`."""
+  """Returns `value` as JSON with sorted keys.
+
+  Raises:
+    ValueError: a number is NaN or infinite.
+  """
   text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
   return (text + '\n').encode()
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-  """Writes `encode_json`, whole."""
+  """Writes `value` as JSON; see `encode_json` and `atomic_write`."""
   write_bytes(path, encode_json(value))
 
 
@@ -76,48 +93,49 @@ def read_json(path: pathlib.Path) -> Any:
   """Reads a JSON file.
 
   Raises:
-    UserError: the file is not there, or is not JSON.
+    UserError: the file does not exist, or is not JSON.
   """
   try:
     return json.loads(path.read_text(encoding='utf-8'))
   except FileNotFoundError as e:
-    raise errors.UserError(f'{path} is not there.') from e
+    raise errors.UserError(f'{path} does not exist.') from e
   except ValueError as e:
-    raise errors.UserError(
-      f'{path} is damaged: {e}. Remove it and run the same command again.'
-    ) from e
+    raise errors.UserError(f'{path} is damaged: {e}. {_RUN_AGAIN}') from e
 
 
 def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
-  """Writes named arrays as an `.npz`, whole; no pickled objects."""
+  """Writes named arrays as an `.npz`; see `atomic_write`.
+
+  Raises:
+    ValueError: an array holds Python objects, which would be pickled.
+  """
   buffer = io.BytesIO()
   np.savez(buffer, allow_pickle=False, **arrays)
   write_bytes(path, buffer.getvalue())
 
 
 def read_npz(
-  path: pathlib.Path,
-  advice: str = 'Remove it and run the same command again.',
+  path: pathlib.Path, advice: str = _RUN_AGAIN
 ) -> dict[str, np.ndarray]:
-  """Reads every array of an `.npz`; pickled objects are refused.
+  """Reads all arrays of an `.npz`.
 
   Args:
     path: the file.
-    advice: what to do where it cannot be read.
+    advice: the end of the message for a damaged file: what the user can do.
 
   Raises:
-    UserError: the file is not there, is truncated, or holds pickled objects.
+    UserError: the file does not exist, is truncated, or holds pickled objects.
   """
   try:
     with np.load(path, allow_pickle=False) as stored:
       return {name: stored[name] for name in stored.files}
   except FileNotFoundError as e:
-    raise errors.UserError(f'{path} is not there.') from e
-  except Exception as e:  # zipfile, zlib and numpy each raise their own.
+    raise errors.UserError(f'{path} does not exist.') from e
+  except Exception as e:  # zipfile, zlib and numpy have errors of their own.
     raise errors.UserError(f'{path} is damaged: {e}. {advice}') from e
 
 
 def sha256(path: pathlib.Path) -> str:
-  """The file's SHA-256, in hexadecimal."""
+  """Returns the SHA-256 of a file, in hexadecimal."""
   with open(path, 'rb') as f:
     return hashlib.file_digest(f, 'sha256').hexdigest()

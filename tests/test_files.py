@@ -16,11 +16,11 @@ def _names(folder):
   return sorted(p.name for p in folder.iterdir())
 
 
-def test_whole_takes_the_place_in_the_end(tmp_path):
+def test_an_atomic_write_replaces_the_file_at_the_end(tmp_path):
   path = tmp_path / 'a' / 'b' / 'value.txt'
   path.parent.mkdir(parents=True)
   path.write_text('old')
-  with files.whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     temporary.write_text('new')
     assert path.read_text() == 'old'
     assert temporary.parent == path.parent
@@ -38,7 +38,7 @@ def test_a_full_disk_keeps_the_old_content(tmp_path):
   path.write_text('old')
 
   def write():
-    with files.whole(path) as temporary:
+    with files.atomic_write(path) as temporary:
       temporary.write_text('half of the n')
       raise _FULL
 
@@ -66,7 +66,7 @@ def test_a_disk_that_is_full_at_the_last_moment(tmp_path, monkeypatch):
 
 
 def test_files_are_written_together_or_not_at_all(tmp_path, monkeypatch):
-  files.write_together(tmp_path, {'a': b'1', 'b': b'1'})
+  files.write_files(tmp_path, {'a': b'1', 'b': b'1'})
   whole, count = os.fsync, []
 
   def full_at_the_second(descriptor):
@@ -78,7 +78,7 @@ def test_files_are_written_together_or_not_at_all(tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(os, 'fsync', full_at_the_second)
     with pytest.raises(errors.UserError, match='No space left'):
-      files.write_together(tmp_path, {'a': b'2', 'b': b'2'})
+      files.write_files(tmp_path, {'a': b'2', 'b': b'2'})
   assert [(tmp_path / n).read_bytes() for n in 'ab'] == [b'1', b'1']
   assert _names(tmp_path) == ['a', 'b']
 
@@ -88,7 +88,7 @@ def test_an_interrupt_keeps_the_old_content(tmp_path):
   path.write_text('old')
 
   def write():
-    with files.whole(path) as temporary:
+    with files.atomic_write(path) as temporary:
       temporary.write_text('half')
       raise KeyboardInterrupt
 
@@ -131,7 +131,7 @@ def test_a_missing_file_is_named(tmp_path, read):
   path = tmp_path / 'none'
   with pytest.raises(errors.UserError) as caught:
     read(path)
-  assert str(caught.value) == f'{path} is not there.'
+  assert str(caught.value) == f'{path} does not exist.'
 
 
 @pytest.mark.parametrize('text', ['', '{"a": 1', 'a: 1', '{"a": \xff}'])

@@ -229,7 +229,7 @@ def terminal(row: dict[str, Any], checks: list[Check]) -> str:
 def write_junit(
   path: pathlib.Path, row: dict[str, Any], checks: list[Check]
 ) -> None:
-  """Writes JUnit XML, a test case for each check; see `files.whole`."""
+  """Writes JUnit XML, a test case for each check; see `files.atomic_write`."""
   suite = junitparser.TestSuite(f'privacy gate: {point(row)}')
   for c in checks:
     case = junitparser.TestCase(c.name, point(row).replace(' ', '.'), 0)
@@ -239,5 +239,5 @@ def write_junit(
   xml = junitparser.JUnitXml()
   xml.add_testsuite(suite)
   xml.update_statistics()
-  with files.whole(path) as temporary:
+  with files.atomic_write(path) as temporary:
     xml.write(str(temporary))

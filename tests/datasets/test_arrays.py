@@ -335,7 +335,7 @@ def test_what_cannot_be_studied_is_named(load, tmp_path, case):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-  with pytest.raises(errors.UserError, match=r'my\.npz is not there'):
+  with pytest.raises(errors.UserError, match=r'my\.npz does not exist'):
     arrays.load(_config(tmp_path))
 
 

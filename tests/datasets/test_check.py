@@ -335,7 +335,7 @@ def test_the_command(tmp_path):
   ('arguments', 'part'),
   [
     ([], '--config is needed'),
-    (['--config=configs/arrays.py:none.npz'], 'none.npz is not there'),
+    (['--config=configs/arrays.py:none.npz'], 'none.npz does not exist'),
     (['--config=configs/faces.py', '--config.data.name=face'], "'faces'?"),
   ],
 )

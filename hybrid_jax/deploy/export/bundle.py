@@ -131,7 +131,7 @@ def write(
       described['cloud'], name, contents[name], batch
     )
   contents['manifest.json'] = files.encode_json(described)
-  files.write_together(folder, contents)
+  files.write_files(folder, contents)
   for old in folder.glob('cloud-batch*.tflite'):
     if old.name not in contents:
       old.unlink()
