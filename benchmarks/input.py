@@ -51,7 +51,7 @@ class _Training:
   def __init__(self, x: np.ndarray | sources.Source):
     model = cnn1d.Model(classes=_CLASSES, **_CONFIG.model.options)
     tx = train_state.optimizer(_CONFIG.training)
-    make = runners.StreamRunner if sources.streams(x) else runners.ScanRunner
+    make = runners.StreamRunner if sources.is_lazy(x) else runners.ScanRunner
     key = jax.random.key(0)
     self._runner = make(
       steps.make_task_step(model, tx),

@@ -102,7 +102,7 @@ def write_data(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
   data = examples.Inputs(config).data
   arrays = {f'sensitive_{k}': v for k, v in data.sensitive.items()}
   arrays |= {name: getattr(data, name) for name in _ARRAYS}
-  files.write_npz(path, arrays | {'x': sources.read(data.x)})
+  files.write_npz(path, arrays | {'x': sources.read_all(data.x)})
 
 
 def row_of(kind: str, run: Run, other: Run) -> timing.Row:

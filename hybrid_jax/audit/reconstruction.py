@@ -35,7 +35,7 @@ def measure(
       settings under its name.
     seed: of all attacks.
 
-  Inputs that are not in memory are read in part, see `sources.spread`.
+  Inputs that are not in memory are read in part, see `sources.subsample_rows`.
 
   Returns:
     `examples`, how many inputs were used, of all folds; `attacks`, name to the
@@ -46,9 +46,9 @@ def measure(
   if problem.x is None or problem.edge is None:
     return None
   settings = config.measures.reconstruction
-  rows = sources.spread(problem.x, problem.fold, problem.recording)
+  rows = sources.subsample_rows(problem.x, problem.fold, problem.recording)
   given = inputs_problem.Problem(
-    x=sources.read(sources.take(problem.x, rows)),
+    x=sources.read_rows(problem.x, rows),
     clean=problem.clean[rows],
     noise_scale=problem.noise_scale,
     fold=problem.fold[rows],

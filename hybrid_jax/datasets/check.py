@@ -111,7 +111,7 @@ def _read(data):
   rng = np.random.default_rng(0)
   per_example = int(np.prod(data.x.shape[1:-1]))
   share = _SAMPLE / (len(data.x) * per_example * data.x.shape[-1])
-  for block in sources.blocks(data.x, _BLOCK):
+  for block in sources.iter_blocks(data.x, _BLOCK):
     flat = block.reshape(-1, block.shape[-1]).astype(np.float64)
     if offset is None:
       # Around the first example, so that a large offset takes no digits.

@@ -17,11 +17,6 @@ _BLOCK = 256  # examples in memory at once
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FOLDS = ('train', 'validation', 'test')
 
-# Examples that need not be in memory, for who reads a data set.
-Source = sources.Source
-LazySource = sources.LazySource
-streams, take, blocks = sources.streams, sources.take, sources.blocks
-
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
@@ -88,7 +83,7 @@ def check(data: Dataset) -> Dataset:
   for name, values in data.labels().items():
     _check_classes(name, values, names[name], data.fold)
   if isinstance(data.x, sources.Source):
-    checked = sources.Checked(data.x, data.recording)
+    checked = sources.FiniteCheckedSource(data.x, data.recording)
     return dataclasses.replace(data, x=checked)
   return data
 
@@ -178,19 +173,19 @@ class Normalizer:
     return ((x - self.mean) / self.std).astype(np.float32)
 
 
-class Normalized(sources.Source):
-  """The examples of `whole`, each normalized as it is read."""
+class NormalizedSource(sources.Source):
+  """Another source's examples, normalized when they are read."""
 
-  def __init__(self, whole: sources.Source, normalizer: Normalizer):
-    self.shape, self.budget = whole.shape, whole.budget
+  def __init__(self, source: sources.Source, normalizer: Normalizer):
+    self.shape, self.memory_budget = source.shape, source.memory_budget
     self.dtype = np.dtype(np.float32)
-    self._whole, self._normalizer = whole, normalizer
+    self._source, self._normalizer = source, normalizer
 
   def __getitem__(self, index: int) -> np.ndarray:
-    return self._normalizer(self._whole[index])
+    return self._normalizer(self._source[index])
 
-  def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    return self._normalizer(self._whole.rows(indices))
+  def read_rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    return self._normalizer(self._source.read_rows(indices))
 
 
 def normalize(
@@ -198,7 +193,7 @@ def normalize(
 ) -> np.ndarray | sources.Source:
   """`x [n, ..., channels]` normalized; a `Source` as it is read."""
   if isinstance(x, sources.Source):
-    return Normalized(x, normalizer)
+    return NormalizedSource(x, normalizer)
   return normalizer(x)
 
 
@@ -224,7 +219,7 @@ def _moments(x):
   """
   count, mean, squares = 0, np.float64(0), np.float64(0)
   with progress.Progress('normalize', len(x), unit='example') as bar:
-    for block in sources.blocks(x, _BLOCK):
+    for block in sources.iter_blocks(x, _BLOCK):
       flat = block.reshape(-1, block.shape[-1]).astype(np.float64)
       new = flat.mean(axis=0)
       step = new - mean

@@ -1,4 +1,4 @@
-"""Examples that are not in memory: read one by one, or in blocks, as needed."""
+"""Lazy examples: read from a file or function when they are needed."""
 
 import contextlib
 import math
@@ -13,20 +13,26 @@ _BLOCK = 256  # examples read at once into memory
 
 
 class Source:
-  """Examples that are not in memory, each read when it is asked for.
+  """Base class of lazy examples, `[n, ...]`.
 
-  A subclass gives `shape` (`[n, ...]`), `dtype` and `__getitem__`, which
-  several threads may call at once; and `rows`, where it can read many examples
-  faster than one by one. Reading in other processes needs it to be picklable.
+  A subclass sets `shape` and `dtype` and defines `__getitem__`, which several
+  threads may call at once. It can override `read_rows` where many examples are
+  read faster together than one by one. To be read in other processes it must be
+  picklable.
+
+  Attributes:
+    shape: `(n, ...)`, with the number of examples first.
+    dtype: of an example.
+    memory_budget: bytes that the examples may take in memory where an analysis
+      needs many of them at once.
   """
 
   shape: tuple[int, ...]
   dtype: np.dtype
-  # Bytes that may be in memory where what reads it needs all at once.
-  budget: int = 2**30
+  memory_budget: int = 2**30
 
   def __getitem__(self, index: int) -> np.ndarray:
-    """The example at `index`, of shape `shape[1:]`."""
+    """Reads one example, of shape `shape[1:]`."""
     raise NotImplementedError
 
   def __len__(self) -> int:
@@ -34,42 +40,50 @@ class Source:
 
   @property
   def nbytes(self) -> int:
-    """What all examples would take in memory, in bytes."""
+    """The size of all examples in memory, in bytes."""
     return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
-  def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The examples at `indices [k]`, in that order: `[k, ...]` in memory."""
+  def read_rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Reads the examples at `indices [k]`, in that order, as `[k, ...]`."""
     out = np.empty((len(indices), *self.shape[1:]), self.dtype)
     for i, index in enumerate(indices):
       out[i] = self[index]
     return out
 
 
-class LazySource(Source):
-  """`length` examples, each of which is what `get(index)` returns."""
+class FunctionSource(Source):
+  """Examples that a function reads."""
 
   def __init__(
     self,
     length: int,
     example_shape: Sequence[int],
     dtype: np.typing.DTypeLike,
-    get: Callable[[int], np.ndarray],
+    read: Callable[[int], np.ndarray],
   ):
+    """Reads nothing yet.
+
+    Args:
+      length: how many examples there are.
+      example_shape: the shape of one example.
+      dtype: its type.
+      read: an example's index to the example.
+    """
     self.shape = (length, *example_shape)
     self.dtype = np.dtype(dtype)
-    self._get = get
+    self._read = read
 
   def __getitem__(self, index: int) -> np.ndarray:
-    """See `Source`.
+    """Reads one example.
 
     Raises:
-      IndexError: there is no such example.
-      UserError: it has another shape or type.
+      IndexError: `index` is out of range.
+      UserError: the example has another shape or type than the source.
     """
     index = operator.index(index)
     if not 0 <= index < len(self):
       raise IndexError(f'example {index} of {len(self)}')
-    x = np.asarray(self._get(index))
+    x = np.asarray(self._read(index))
     if x.shape != self.shape[1:] or x.dtype != self.dtype:
       raise errors.UserError(
         f'example {index} is {x.dtype} of shape {x.shape}; it must be'
@@ -78,8 +92,8 @@ class LazySource(Source):
     return x
 
 
-class Held(Source):
-  """Examples of an array, for what would take too much memory at once."""
+class InMemorySource(Source):
+  """An array `[n, ...]`, for code that reads it in blocks."""
 
   def __init__(self, x: np.ndarray):
     self.shape, self.dtype = x.shape, x.dtype
@@ -88,31 +102,33 @@ class Held(Source):
   def __getitem__(self, index: int) -> np.ndarray:
     return self._x[index]
 
-  def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+  def read_rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
     return self._x[np.asarray(indices, int)]
 
   def __getstate__(self):
-    raise TypeError('it is an array in memory, which threads read as fast')
+    raise TypeError('an array in memory is not sent; threads read it as fast')
 
 
-class Checked(Source):
-  """The examples of `whole`; one with NaN or infinity is refused when read."""
+class FiniteCheckedSource(Source):
+  """Another source's examples; one with NaN or infinity raises `UserError`."""
 
-  def __init__(self, whole: Source, recording: np.ndarray):
-    """`recording [n]` is which recording each is of, for the message."""
-    self.shape, self.dtype, self.budget = whole.shape, whole.dtype, whole.budget
-    self._whole, self._recording = whole, recording
+  def __init__(self, source: Source, recording: np.ndarray):
+    """Wraps `source`; `recording [n]` is only for the error message."""
+    self.shape, self.dtype = source.shape, source.dtype
+    self.memory_budget = source.memory_budget
+    self._source, self._recording = source, recording
 
   def __getitem__(self, index: int) -> np.ndarray:
-    return self.rows([index])[0]
+    return self.read_rows([index])[0]
 
-  def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+  def read_rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
     """See `Source`.
 
     Raises:
-      UserError: a value is not finite; it names the example and its recording.
+      UserError: a value is NaN or infinite; the message names the example and
+        its recording.
     """
-    x = self._whole.rows(indices)
+    x = self._source.read_rows(indices)
     finite = np.isfinite(x).reshape(len(x), -1).all(axis=1)
     if not finite.all():
       row = int(indices[int(np.argmin(finite))])
@@ -123,49 +139,67 @@ class Checked(Source):
     return x
 
 
-class _Part(Source):
-  """The examples of `whole` at `indices [n]`, still not in memory."""
+class SubsetSource(Source):
+  """Some examples of another source."""
 
-  def __init__(self, whole: Source, indices: np.ndarray):
-    self.shape = (len(indices), *whole.shape[1:])
-    self.dtype, self.budget = whole.dtype, whole.budget
-    self._whole, self._indices = whole, indices
+  def __init__(self, source: Source, indices: np.ndarray):
+    """Selects the examples at `indices [k]`, in that order."""
+    self.shape = (len(indices), *source.shape[1:])
+    self.dtype, self.memory_budget = source.dtype, source.memory_budget
+    self._source, self._indices = source, indices
 
   def __getitem__(self, index: int) -> np.ndarray:
-    return self._whole[self._indices[index]]
+    return self._source[self._indices[index]]
 
-  def rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    return self._whole.rows(self._indices[indices])
+  def read_rows(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+    return self._source.read_rows(self._indices[indices])
 
 
-def streams(x: np.ndarray | Source) -> bool:
-  """Whether the examples are read when needed, and not in memory."""
+def is_lazy(x: np.ndarray | Source) -> bool:
+  """Returns whether the examples are a `Source`, not an array in memory."""
   return isinstance(x, Source)
 
 
-def take(x: np.ndarray | Source, rows: np.ndarray) -> np.ndarray | Source:
-  """`x [n, ...]` at `rows`, `[n]` bool or `[k]` int; of a `Source`, a `Source`.
-
-  Nothing is read: `blocks`, or `rows` of what it returns, reads.
-  """
-  if not isinstance(x, Source):
-    return x[rows]
-  return _Part(x, np.arange(len(x))[rows])
-
-
-def blocks(x: np.ndarray | Source, size: int) -> Iterator[np.ndarray]:
-  """`x [n, ...]` in order, in arrays `[size, ...]`; the last may be shorter."""
-  for low in range(0, len(x), size):
-    high = min(low + size, len(x))
-    yield x.rows(range(low, high)) if isinstance(x, Source) else x[low:high]
-
-
-def read(x: np.ndarray | Source, label: str = '') -> np.ndarray:
-  """All of `x` in memory, block by block: an array as it is, else float32.
+def select_rows(
+  x: np.ndarray | Source, rows: np.ndarray
+) -> np.ndarray | Source:
+  """Selects examples; of a `Source`, none is read yet.
 
   Args:
     x: `[n, ...]`.
-    label: what a progress bar says, if there is more than one block.
+    rows: `[n]` bool, or `[k]` indices.
+
+  Returns:
+    `[k, ...]`, of the same kind as `x`.
+  """
+  if not isinstance(x, Source):
+    return x[rows]
+  return SubsetSource(x, np.arange(len(x))[rows])
+
+
+def iter_blocks(x: np.ndarray | Source, size: int) -> Iterator[np.ndarray]:
+  """Yields `x [n, ...]` in order as arrays `[size, ...]`; the last is shorter.
+
+  Args:
+    x: the examples.
+    size: how many a block has.
+  """
+  for low in range(0, len(x), size):
+    high = min(low + size, len(x))
+    yield (
+      x.read_rows(range(low, high)) if isinstance(x, Source) else x[low:high]
+    )
+
+
+def read_all(x: np.ndarray | Source, label: str = '') -> np.ndarray:
+  """Reads all examples of a `Source` into memory, block by block.
+
+  Args:
+    x: `[n, ...]`.
+    label: the title of a progress bar, shown if there is more than one block.
+
+  Returns:
+    `[n, ...]` float32; an array is returned unchanged.
   """
   if not isinstance(x, Source):
     return x
@@ -176,46 +210,62 @@ def read(x: np.ndarray | Source, label: str = '') -> np.ndarray:
       bar = stack.enter_context(
         progress.Progress(label, len(x), unit='example')
       )
-    for i, block in enumerate(blocks(x, _BLOCK)):
+    for i, block in enumerate(iter_blocks(x, _BLOCK)):
       out[i * _BLOCK : i * _BLOCK + len(block)] = block
       if bar:
         bar.advance(len(block))
   return out
 
 
-def within(x: np.ndarray | Source, limit: float) -> np.ndarray | Source:
-  """`x [n, ...]` in memory if it takes `limit` bytes there at most, in float32.
-
-  A larger one is a `Source`. Its `budget` is `limit`, but never below 1 GiB,
-  which all that needs a part in memory can count on.
-  """
-  if 4 * math.prod(x.shape) <= limit:
-    return read(x, 'data')
-  found = x if isinstance(x, Source) else Held(x)
-  found.budget = max(int(limit), Source.budget)
-  return found
+def read_rows(x: np.ndarray | Source, rows: np.ndarray) -> np.ndarray:
+  """Reads some examples into memory: see `select_rows` and `read_all`."""
+  return read_all(select_rows(x, rows))
 
 
-def spread(
-  x: np.ndarray | Source, fold: np.ndarray, recording: np.ndarray
-) -> np.ndarray:
-  """The rows `[k]`, in order, of what of `x [n, ...]` may be read at once.
-
-  All of an array. Of a `Source`, as many as take a quarter of its budget, since
-  who gets them makes copies: of each fold its share, evenly over recordings.
+def load_if_fits(
+  x: np.ndarray | Source, memory_limit: float
+) -> np.ndarray | Source:
+  """Reads the examples into memory if they fit there, as float32.
 
   Args:
-    x: the examples.
+    x: `[n, ...]`.
+    memory_limit: bytes.
+
+  Returns:
+    An array, or a `Source` if the examples are larger than the limit. The
+    source's `memory_budget` is the limit, but at least 1 GiB: an analysis that
+    needs a part of the examples in memory can rely on that.
+  """
+  if 4 * math.prod(x.shape) <= memory_limit:
+    return read_all(x, 'data')
+  source = x if isinstance(x, Source) else InMemorySource(x)
+  source.memory_budget = max(int(memory_limit), Source.memory_budget)
+  return source
+
+
+def subsample_rows(
+  x: np.ndarray | Source, fold: np.ndarray, recording: np.ndarray
+) -> np.ndarray:
+  """Returns the rows of a subsample of `x` that fits in memory.
+
+  The subsample takes a quarter of the memory budget, since its readers make
+  copies. Each fold has the same share, spread evenly over its recordings.
+
+  Args:
+    x: `[n, ...]`; of an array, all rows are returned.
     fold: `[n]`.
     recording: `[n]`.
+
+  Returns:
+    `[k]` indices, ascending.
   """
   if not isinstance(x, Source):
     return np.arange(len(x))
-  share = min(1.0, x.budget / 4 / (4 * math.prod(x.shape)))
-  chosen = []
+  share = min(1.0, x.memory_budget / 4 / (4 * math.prod(x.shape)))
+  selected = []
   for value in np.unique(fold):
     rows = np.flatnonzero(fold == value)
     rows = rows[np.argsort(recording[rows], kind='stable')]
     places = np.linspace(0, len(rows) - 1, math.ceil(share * len(rows)))
-    chosen.append(rows[places.round().astype(int)])
-  return np.sort(np.concatenate(chosen))
+    selected.append(rows[places.round().astype(int)])
+  return np.sort(np.concatenate(selected))

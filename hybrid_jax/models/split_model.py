@@ -111,7 +111,7 @@ def in_blocks(
   """
   block = max(1, min(block, _MAX_BLOCK_BYTES // (4 * math.prod(x.shape[1:]))))
   out, done = None, 0
-  for part in sources.blocks(x, block):
+  for part in sources.iter_blocks(x, block):
     padding = [(0, block - len(part)), *[(0, 0)] * (part.ndim - 1)]
     result = np.asarray(apply(params, np.pad(part, padding)))
     if out is None:

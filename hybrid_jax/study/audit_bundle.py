@@ -120,7 +120,7 @@ def _run(study, edge, wanted, draws, noisy=True) -> np.ndarray:
   ) as bar:
     for start in range(0, len(wanted), _BLOCK):
       block = wanted[start : start + _BLOCK]
-      x = sources.read(sources.take(study.data.x, block)).astype(np.float32)
+      x = sources.read_rows(study.data.x, block).astype(np.float32)
       for copy in out:
         for example in x:
           inputs = {'x': example[None]}

@@ -214,7 +214,9 @@ class Study(examples.Inputs):
   def check_memory(self, split_point: str) -> None:
     """Raises `UserError` if the features there are larger than the limit."""
     size = 4 * len(self.x) * math.prod(self.feature_shape(split_point)) / 2**30
-    limit = max(self.config.input.memory_limit, sources.Source.budget / 2**30)
+    limit = max(
+      self.config.input.memory_limit, sources.Source.memory_budget / 2**30
+    )
     if size > limit:
       raise errors.UserError(
         f'the features at {split_point!r} take {size:.2f} GiB for'

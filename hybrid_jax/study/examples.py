@@ -29,12 +29,12 @@ class Inputs:
     module = plugins.load('data set', self.config.data.name)
     data = module.load(self.config.data)
     limit = self.config.input.memory_limit * 2**30
-    return dataclasses.replace(data, x=sources.within(data.x, limit))
+    return dataclasses.replace(data, x=sources.load_if_fits(data.x, limit))
 
   @functools.cached_property
   def normalizer(self) -> dataset.Normalizer:
     """Fitted on the training fold."""
-    train = sources.take(self.data.x, self.rows(dataset.TRAIN))
+    train = sources.select_rows(self.data.x, self.rows(dataset.TRAIN))
     return dataset.fit_normalizer(train)
 
   @functools.cached_property
@@ -45,7 +45,7 @@ class Inputs:
   @functools.cached_property
   def example(self) -> np.ndarray:
     """The first example `[1, ...]`, normalized."""
-    return next(sources.blocks(self.x, 1))
+    return next(sources.iter_blocks(self.x, 1))
 
   def rows(self, fold: int) -> np.ndarray:
     """`[n]` bool: the examples of a fold."""

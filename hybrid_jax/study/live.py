@@ -59,7 +59,7 @@ def prepare(
   )
   attribute = _attribute(study)
   rows, index = choose_windows(study, attribute, per_value)
-  windows = sources.read(sources.take(study.data.x, rows))
+  windows = sources.read_rows(study.data.x, rows)
   files.write_bytes(folder / 'windows.f32', windows.astype('<f4').tobytes())
   live = {
     'format': 1,

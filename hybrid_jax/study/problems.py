@@ -76,7 +76,7 @@ def control(study: context.Study, name: str) -> adversary.Problem:
   if name == 'raw':
     behind = functools.partial(_whole, study)
     rows = _readable(study)
-    features = sources.read(sources.take(study.x, rows)).reshape(len(rows), -1)
+    features = sources.read_rows(study.x, rows).reshape(len(rows), -1)
   elif name == 'noise':
     dim = min(
       files.read_npz(p)['clean'].shape[1]
@@ -106,7 +106,7 @@ def control(study: context.Study, name: str) -> adversary.Problem:
 def _readable(study):
   """The rows whose inputs are attacked at once, of each class one to train."""
   data = study.data
-  rows = sources.spread(study.x, data.fold, data.recording)
+  rows = sources.subsample_rows(study.x, data.fold, data.recording)
   train = np.flatnonzero(study.rows(dataset.TRAIN))
   first = [
     train[np.unique(labels[train], return_index=True)[1]]

@@ -106,7 +106,7 @@ def read_examples(
   """
   return {
     'indices': indices,
-    'examples': {name: x.rows(indices) for name, x in streamed.items()},
+    'examples': {name: x.read_rows(indices) for name, x in streamed.items()},
   }
 
 

@@ -154,7 +154,7 @@ def _restore(checkpoints, state, mesh):
 
 
 def _make_runner(step, data, batch_size, key, mesh, workers):
-  if any(sources.streams(x) for x in data.values()):
+  if any(sources.is_lazy(x) for x in data.values()):
     return runners.StreamRunner(step, data, batch_size, key, mesh, workers)
   return runners.ScanRunner(step, data, batch_size, key, mesh)
 

@@ -123,9 +123,9 @@ class StreamRunner(Runner):
     self._advance = _make_advance(step, self._replicated, self._sharded)
     self._zero_sums: Any = None
     self._in_memory = {
-      k: np.asarray(x) for k, x in data.items() if not sources.streams(x)
+      k: np.asarray(x) for k, x in data.items() if not sources.is_lazy(x)
     }
-    self._streamed = {k: x for k, x in data.items() if sources.streams(x)}
+    self._streamed = {k: x for k, x in data.items() if sources.is_lazy(x)}
     self._settings = {
       'grain': grain_pipeline.import_grain().__version__,
       'examples': len(next(iter(data.values()))),

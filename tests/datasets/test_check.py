@@ -70,7 +70,7 @@ def test_blocks_give_what_the_whole_does(monkeypatch):
     rtol=1e-4,
     atol=1e-6,
   )
-  lazy = sources.LazySource(60, (1, 5, 2), np.float32, x.__getitem__)
+  lazy = sources.FunctionSource(60, (1, 5, 2), np.float32, x.__getitem__)
   streamed = check.examine(_data(x=lazy))
   np.testing.assert_array_equal(streamed.values, parts.values)
 

@@ -211,8 +211,8 @@ def _faces(data_dir, **change):
 def _load(config):
   """The data set, its examples read."""
   data = tfds.load(config)
-  assert sources.streams(data.x)
-  return dataclasses.replace(data, x=sources.read(data.x))
+  assert sources.is_lazy(data.x)
+  return dataclasses.replace(data, x=sources.read_all(data.x))
 
 
 def _numbers(data):
@@ -271,13 +271,13 @@ def test_labels_are_read_without_the_images(prepared, monkeypatch):
   data = tfds.load(_faces(prepared))
   assert len(data.primary) == 50
   assert len(decoded) == 1  # Of which the shape is.
-  rows = data.x.rows([49, 3])
+  rows = data.x.read_rows([49, 3])
   assert len(decoded) == 3
   whole = _load(_faces(prepared))
   np.testing.assert_array_equal(rows, whole.x[[49, 3]])
   # Other processes can read it.
   sent = pickle.loads(pickle.dumps(data.x))
-  np.testing.assert_array_equal(sent.rows([49, 3]), rows)
+  np.testing.assert_array_equal(sent.read_rows([49, 3]), rows)
 
 
 def test_images_are_resized_and_made_grey(prepared):

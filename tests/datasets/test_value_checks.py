@@ -26,7 +26,7 @@ def test_good_data_pass_and_are_not_read():
 
   value_checks.check(_data())
   value_checks.check(
-    _data(x=sources.LazySource(6, (4, 4, 3), np.float32, read))
+    _data(x=sources.FunctionSource(6, (4, 4, 3), np.float32, read))
   )
 
 
@@ -42,7 +42,7 @@ REFUSED = {
     ' with two axes',
   ),
   'a source of bytes': (
-    {'x': sources.LazySource(6, (4,), np.uint8, lambda i: np.zeros(4))},
+    {'x': sources.FunctionSource(6, (4,), np.uint8, lambda i: np.zeros(4))},
     "'x' is uint8 of shape (6, 4)",
   ),
   'labels of fractions': (

@@ -63,7 +63,7 @@ def streamed(tmp_path_factory):
   lazy = dataset.check(dataclasses.replace(data, x=_Windows(data.x)))
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(watch_data, 'load', lambda config: lazy)
-    patch.setattr(sources.Source, 'budget', _BUDGET)
+    patch.setattr(sources.Source, 'memory_budget', _BUDGET)
     # Eight devices of two cores take long.
     patch.setattr(
       loop,
@@ -81,8 +81,8 @@ def _read(made, *names):
 
 
 def test_it_runs_to_the_end_and_reads_in_batches(streamed):
-  assert sources.streams(streamed.data.x)
-  assert sources.streams(streamed.x)
+  assert sources.is_lazy(streamed.data.x)
+  assert sources.is_lazy(streamed.x)
   assert _read(streamed, 'data')['streamed'] is True
   for split_point, name in streamed.targets:
     clean = np.load(streamed.released_path(split_point, name))['clean']
@@ -99,7 +99,7 @@ def test_normalization_is_that_of_arrays(streamed, tmp_path):
     (streamed.normalizer.mean, whole.normalizer.mean),
     (streamed.normalizer.std, whole.normalizer.std),
     (
-      sources.read(sources.take(streamed.x, np.arange(0, 1000, 70))),
+      sources.read_rows(streamed.x, np.arange(0, 1000, 70)),
       whole.x[:1000:70],
     ),
   ):
@@ -110,7 +110,7 @@ def test_normalization_far_from_zero():
   rng = np.random.default_rng(0)
   x = rng.normal([1e4, -3.0, 5.0], [1e-2, 4.0, 0.0], (700, 1, 5, 3))
   want = dataset.fit_normalizer(x)
-  got = dataset.fit_normalizer(sources.Held(x))
+  got = dataset.fit_normalizer(sources.InMemorySource(x))
   np.testing.assert_allclose(got.mean, want.mean, rtol=1e-6)
   np.testing.assert_allclose(got.std, want.std, rtol=1e-6)
   assert got.std[2] == 1
@@ -149,19 +149,20 @@ def test_raw_inputs_are_attacked_in_part_and_the_result_says_so(streamed):
 
 
 def test_what_is_spread_is_even(monkeypatch):
-  x = sources.Held(np.zeros((100, 25), np.float32))  # 100 bytes each
+  x = sources.InMemorySource(np.zeros((100, 25), np.float32))  # 100 bytes each
   fold = np.repeat([0, 1, 2], [60, 20, 20])
   recording = np.arange(100) % 10
-  x.budget = 4 * 50 * 100
-  rows = sources.spread(x, fold, recording)
+  x.memory_budget = 4 * 50 * 100
+  rows = sources.subsample_rows(x, fold, recording)
   np.testing.assert_array_equal(np.bincount(fold[rows]), [30, 10, 10])
   np.testing.assert_array_equal(np.bincount(recording[rows]), [5] * 10)
-  x.budget = 10**6
+  x.memory_budget = 10**6
   np.testing.assert_array_equal(
-    sources.spread(x, fold, recording), np.arange(100)
+    sources.subsample_rows(x, fold, recording), np.arange(100)
   )
   np.testing.assert_array_equal(
-    sources.spread(np.zeros((7, 2)), fold[:7], recording[:7]), np.arange(7)
+    sources.subsample_rows(np.zeros((7, 2)), fold[:7], recording[:7]),
+    np.arange(7),
   )
 
 
@@ -187,42 +188,43 @@ def test_processes_read_what_threads_do(streamed, tmp_path):
 
 def test_what_is_not_finite_is_one_clear_error(streamed, tmp_path):
   data = streamed.data
-  x = sources.read(data.x).copy()
+  x = sources.read_all(data.x).copy()
   x[1234, 0, 5, 2] = np.nan
   made = _study(_config(), tmp_path)
-  lazy = sources.LazySource(len(x), x.shape[1:], 'float32', x.__getitem__)
+  lazy = sources.FunctionSource(len(x), x.shape[1:], 'float32', x.__getitem__)
   bad = dataset.check(dataset.Dataset(**{**data.__dict__, 'x': lazy}))
   made.__dict__['data'] = bad
   with pytest.raises(
     errors.UserError,
     match=f'^example 1234, of recording {data.recording[1234]}, holds NaN',
   ):
-    sources.read(made.x)
+    sources.read_all(made.x)
 
 
 def test_how_much_is_held_in_memory():
-  lazy = sources.LazySource(
+  lazy = sources.FunctionSource(
     10, (2,), 'float64', lambda i: np.array([i, i + 0.5])
   )
   # Ten times two numbers of four bytes: 80.
-  held = sources.within(lazy, 80)
+  held = sources.load_if_fits(lazy, 80)
   assert held.dtype == np.float32
   np.testing.assert_array_equal(held[3], [3, 3.5])
-  assert sources.within(lazy, 79) is lazy
-  assert lazy.budget == sources.Source.budget
+  assert sources.load_if_fits(lazy, 79) is lazy
+  assert lazy.memory_budget == sources.Source.memory_budget
   array = np.arange(20, dtype=np.float32).reshape(10, 2)
-  assert sources.within(array, 80) is array
-  kept = sources.within(array, 79)
-  assert sources.streams(kept)
-  np.testing.assert_array_equal(kept.rows([9, 1]), array[[9, 1]])
-  kept = sources.within(
-    sources.Held(np.broadcast_to(array[0], (2**30, 2))), 3 * 2**30
+  assert sources.load_if_fits(array, 80) is array
+  kept = sources.load_if_fits(array, 79)
+  assert sources.is_lazy(kept)
+  np.testing.assert_array_equal(kept.read_rows([9, 1]), array[[9, 1]])
+  kept = sources.load_if_fits(
+    sources.InMemorySource(np.broadcast_to(array[0], (2**30, 2))), 3 * 2**30
   )
-  assert kept.budget == 3 * 2**30
+  assert kept.memory_budget == 3 * 2**30
 
 
 def test_large_examples_make_small_blocks():
-  x = sources.Held(np.broadcast_to(np.float32(1), (5, 2**22, 2)))  # 32 MiB each
+  # 32 MiB each.
+  x = sources.InMemorySource(np.broadcast_to(np.float32(1), (5, 2**22, 2)))
   sizes = []
 
   def apply(params, block):
@@ -238,7 +240,7 @@ def test_features_that_are_too_large_are_refused(
   streamed, tmp_path, monkeypatch
 ):
   # Some 1,400 windows of 64 numbers of 4 bytes are 350 KiB.
-  monkeypatch.setattr(sources.Source, 'budget', 2**18)
+  monkeypatch.setattr(sources.Source, 'memory_budget', 2**18)
   with pytest.raises(
     errors.UserError,
     match=r"features at 'dense1' take 0.00 GiB for 1\d+ .*input.memory_limit",
@@ -261,6 +263,6 @@ def test_limits_are_not_negative(given, message):
 
 
 def test_an_array_in_memory_is_read_by_threads_alone():
-  held = sources.Held(np.zeros((4, 2), np.float32))
+  held = sources.InMemorySource(np.zeros((4, 2), np.float32))
   with pytest.raises(errors.UserError, match=r'workers is 1.*in memory.*to 0'):
     grain_pipeline.check_workers(1, {'x': held})

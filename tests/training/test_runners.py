@@ -244,8 +244,8 @@ def _nan_at_20(index):
 
 @pytest.mark.parametrize('workers', [0, 1])
 def test_an_example_with_nan_is_named_in_the_error(mesh1, workers):
-  lazy = sources.LazySource(27, (2,), 'float32', _nan_at_20)
-  data = {'x': sources.Checked(lazy, np.arange(27) // 3)}
+  lazy = sources.FunctionSource(27, (2,), 'float32', _nan_at_20)
+  data = {'x': sources.FiniteCheckedSource(lazy, np.arange(27) // 3)}
   runner = _stream_runner(
     mesh1, workers, data=data | {'label': 3 * np.arange(27)}
   )
@@ -272,7 +272,7 @@ def loss(params, batch, key):
   x = batch['x'].reshape(BATCH, -1).mean(axis=1)
   return jnp.square(x * params['w'] - batch['primary']).mean(), {}
 
-source = sources.LazySource(LENGTH, SHAPE, 'float32', get)
+source = sources.FunctionSource(LENGTH, SHAPE, 'float32', get)
 data = {'x': source, 'primary': np.arange(LENGTH) % 7}
 tx = optax.sgd(0.01)
 mesh = jax.make_mesh(

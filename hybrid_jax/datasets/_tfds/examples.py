@@ -59,7 +59,7 @@ class Get:
     return x
 
 
-def source(get: Get, train: np.ndarray) -> sources.LazySource:
+def source(get: Get, train: np.ndarray) -> sources.FunctionSource:
   """The inputs `[n, ...]`, float32, in the shape of the first.
 
   Args:
@@ -74,7 +74,7 @@ def source(get: Get, train: np.ndarray) -> sources.LazySource:
   if get.leaf.kind != features.IMAGE and not get.length and len(shape) < 3:
     get = dataclasses.replace(get, length=shape[0] or _longest(get, train))
   get = dataclasses.replace(get, shape=get(0).shape)
-  return sources.LazySource(len(get.fold), get.shape, np.float32, get)
+  return sources.FunctionSource(len(get.fold), get.shape, np.float32, get)
 
 
 def _longest(get, train):

@@ -179,7 +179,7 @@ def some(study: context.Study, fold: int, count: int = _EXAMPLES) -> np.ndarray:
   """At most `count` of a fold's examples, evenly over it, in sensor units."""
   there = np.flatnonzero(study.rows(fold))
   chosen = there[:: max(1, len(there) // count)][:count]
-  return sources.read(sources.take(study.data.x, chosen))
+  return sources.read_rows(study.data.x, chosen)
 
 
 def _read_half(folder, manifest, name):

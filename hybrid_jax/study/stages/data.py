@@ -42,7 +42,7 @@ def run(study: context.Study) -> None:
       'recordings': len(np.unique(data.recording)),
       'shape': list(data.x.shape[1:]),
       'gib': 4 * math.prod(data.x.shape) / 2**30,
-      'streamed': sources.streams(data.x),
+      'streamed': sources.is_lazy(data.x),
       'channels': list(data.channels),
       'classes': {label: list(values) for label, values in names.items()},
       'counts': counts,
@@ -74,7 +74,7 @@ def _check_folds(study):
 
 def _how_read(x, config):
   size = f'{4 * math.prod(x.shape) / 2**30:.3g} GiB'
-  if not sources.streams(x):
+  if not sources.is_lazy(x):
     return f'all {size} in memory'
   readers = f'{config.workers} processes' if config.workers else 'threads'
   return (

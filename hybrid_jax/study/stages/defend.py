@@ -108,13 +108,15 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
 
   def evaluate(params):
     key = study.key('defend', 'validation')
-    clean = split_model.in_blocks(sent, params, sources.take(study.x, held))
+    clean = split_model.in_blocks(
+      sent, params, sources.select_rows(study.x, held)
+    )
     noisy = clean + np.asarray(jax.random.normal(key, clean.shape))
     found = split_model.in_blocks(answers, params, noisy)
     return {'validation_accuracy': float((found == data.primary[held]).mean())}
 
   batch = {
-    'x': sources.take(study.x, rows),
+    'x': sources.select_rows(study.x, rows),
     'primary': data.primary[rows],
     **{f'sensitive_{k}': v[rows] for k, v in data.sensitive.items()},
   }

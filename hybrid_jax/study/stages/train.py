@@ -44,7 +44,7 @@ def data(study: context.Study) -> dict[str, Any]:
   """The training fold, as the loop takes it."""
   train = study.rows(dataset.TRAIN)
   return {
-    'x': sources.take(study.x, train),
+    'x': sources.select_rows(study.x, train),
     'primary': study.data.primary[train],
   }
 
@@ -52,7 +52,7 @@ def data(study: context.Study) -> dict[str, Any]:
 def fit(study, settings, step, state, weights: str, split_point: str = ''):
   """Runs the one loop on the training fold, validating after each chunk."""
   held = study.rows(dataset.VALIDATION)
-  held_x, held_y = sources.take(study.x, held), study.data.primary[held]
+  held_x, held_y = sources.select_rows(study.x, held), study.data.primary[held]
   whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x).argmax(-1))
 
   def evaluate(params):

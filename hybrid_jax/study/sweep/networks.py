@@ -35,7 +35,7 @@ def open_studies(
   for training in grid.trainings(config):
     folder = workdir / 'trainings' / training.name
     out.append(open_study(config, training, folder, out[0] if out else None))
-  if sources.streams(out[0].x):
+  if sources.is_lazy(out[0].x):
     raise errors.UserError(
       'the data are above input.memory_limit, and a sweep has them on the'
       ' device; raise it, or take fewer examples.'

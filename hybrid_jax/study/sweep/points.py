@@ -71,7 +71,7 @@ def whole_accuracy(study: context.Study) -> dict[str, float]:
   for fold in (dataset.VALIDATION, dataset.TEST):
     rows = study.rows(fold)
     answers = split_model.in_blocks(
-      whole, study.params(embeddings.SIMPLE), sources.take(study.x, rows)
+      whole, study.params(embeddings.SIMPLE), sources.select_rows(study.x, rows)
     )
     out[dataset.FOLDS[fold]] = float(
       (answers.argmax(-1) == study.data.primary[rows]).mean()

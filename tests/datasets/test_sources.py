@@ -15,13 +15,13 @@ def _row(index):
 
 
 def _source(length=10, get=_row):
-  return dataset.LazySource(length, (1, 2), 'float32', get)
+  return sources.FunctionSource(length, (1, 2), 'float32', get)
 
 
 def _checked(wrong):
   """Example 6, of recording 106, has one wrong value."""
   source = _source(get=lambda i: _row(i) * (1 if i != 6 else wrong))
-  return sources.Checked(source, 100 + np.arange(10))
+  return sources.FiniteCheckedSource(source, 100 + np.arange(10))
 
 
 def _all(length=10):
@@ -40,10 +40,10 @@ def test_what_it_tells_of_itself():
 
 
 def test_rows_are_in_the_order_asked_for():
-  got = _source().rows(np.array([7, 0, 7]))
+  got = _source().read_rows(np.array([7, 0, 7]))
   assert got.dtype == np.float32
   np.testing.assert_array_equal(got, [[[14, 15]], [[0, 1]], [[14, 15]]])
-  assert _source().rows([]).shape == (0, 1, 2)
+  assert _source().read_rows([]).shape == (0, 1, 2)
 
 
 def test_only_what_is_asked_for_is_read():
@@ -53,9 +53,9 @@ def test_only_what_is_asked_for_is_read():
     read.append(index)
     return _row(index)
 
-  source = dataset.take(_source(get=get), np.array([8, 2, 5]))
+  source = sources.select_rows(_source(get=get), np.array([8, 2, 5]))
   assert read == []
-  source.rows([2, 0])
+  source.read_rows([2, 0])
   assert read == [5, 8]
 
 
@@ -65,34 +65,34 @@ def test_only_what_is_asked_for_is_read():
   ids=['numbers', 'a fold', 'none'],
 )
 def test_taken_rows_are_those_of_an_array(rows):
-  want = dataset.take(_all(), rows)
+  want = sources.select_rows(_all(), rows)
   np.testing.assert_array_equal(want, _all()[rows])
-  got = dataset.take(_source(), rows)
-  assert isinstance(got, dataset.Source)
+  got = sources.select_rows(_source(), rows)
+  assert isinstance(got, sources.Source)
   assert got.shape == want.shape
   assert got.nbytes == want.nbytes
-  np.testing.assert_array_equal(got.rows(range(len(got))), want)
+  np.testing.assert_array_equal(got.read_rows(range(len(got))), want)
   for index in range(len(want)):
     np.testing.assert_array_equal(got[index], want[index])
 
 
 def test_taken_from_what_was_taken():
-  part = dataset.take(_source(), np.arange(10) >= 4)
-  again = dataset.take(part, np.array([5, 0]))
-  np.testing.assert_array_equal(again.rows([0, 1]), [[[18, 19]], [[8, 9]]])
+  part = sources.select_rows(_source(), np.arange(10) >= 4)
+  again = sources.select_rows(part, np.array([5, 0]))
+  np.testing.assert_array_equal(again.read_rows([0, 1]), [[[18, 19]], [[8, 9]]])
 
 
 @pytest.mark.parametrize('x', [_all(), _source()], ids=['array', 'source'])
 def test_blocks(x):
-  found = list(dataset.blocks(x, 4))
+  found = list(sources.iter_blocks(x, 4))
   assert [len(block) for block in found] == [4, 4, 2]
   np.testing.assert_array_equal(np.concatenate(found), _all())
 
 
 def test_which_streams():
-  assert dataset.streams(_source())
-  assert dataset.streams(dataset.take(_source(), np.array([1])))
-  assert not dataset.streams(_all())
+  assert sources.is_lazy(_source())
+  assert sources.is_lazy(sources.select_rows(_source(), np.array([1])))
+  assert not sources.is_lazy(_all())
 
 
 @pytest.mark.parametrize('index', [10, -1])
@@ -109,34 +109,36 @@ def test_an_index_that_is_not_there(index):
   ],
 )
 def test_an_example_that_is_not_as_it_should_be(wrong, message):
-  source = dataset.take(
+  source = sources.select_rows(
     _source(get=lambda i: wrong if i == 6 else _row(i)), np.array([4, 6])
   )
   np.testing.assert_array_equal(source[0], _row(4))
   with pytest.raises(errors.UserError, match=re.escape(message)) as caught:
-    source.rows([0, 1])
+    source.read_rows([0, 1])
   assert 'example 6' in str(caught.value)
 
 
 @pytest.mark.parametrize('wrong', [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_names_the_example_and_the_recording(wrong):
-  source = dataset.take(_checked(np.float32(wrong)), np.array([4, 6]))
+  source = sources.select_rows(_checked(np.float32(wrong)), np.array([4, 6]))
   np.testing.assert_array_equal(source[0], _row(4))
   with pytest.raises(
     errors.UserError, match=r'^example 6, of recording 106, holds NaN'
   ):
-    source.rows([0, 1])
+    source.read_rows([0, 1])
 
 
 def test_it_can_be_sent_to_another_process():
-  part = dataset.take(
-    sources.Checked(_source(), np.zeros(10)), np.array([3, 1])
+  part = sources.select_rows(
+    sources.FiniteCheckedSource(_source(), np.zeros(10)), np.array([3, 1])
   )
-  part = dataset.Normalized(
+  part = dataset.NormalizedSource(
     part, dataset.Normalizer(np.zeros(2), np.full(2, 2.0))
   )
   sent = pickle.loads(pickle.dumps(part))
-  np.testing.assert_array_equal(sent.rows([0, 1]), [[[3, 3.5]], [[1, 1.5]]])
+  np.testing.assert_array_equal(
+    sent.read_rows([0, 1]), [[[3, 3.5]], [[1, 1.5]]]
+  )
 
 
 def test_a_data_set_of_it_is_checked_without_being_read():
@@ -153,7 +155,7 @@ def test_a_data_set_of_it_is_checked_without_being_read():
     sensitive_names={},
   )
   found = dataset.check(data)
-  assert isinstance(found.x, sources.Checked)
+  assert isinstance(found.x, sources.FiniteCheckedSource)
   assert dataclasses.replace(found, x=data.x) == data
   with pytest.raises(errors.UserError, match=r'has 3 entries.* 6 examples'):
     dataset.check(dataclasses.replace(data, primary=data.primary[:3]))
