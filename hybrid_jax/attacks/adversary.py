@@ -36,7 +36,7 @@ class Problem:
     primary: `[n]`, the primary labels.
     sensitive: name to `[n]`, the labels to find.
     recording: `[n]`.
-    fold: `[n]`, see `datasets.base`.
+    fold: `[n]`, see `datasets.dataset`.
     draws: how many fresh draws of the noise score an attacker.
     behind: the layers that what is released goes on to, for a number of
       outputs; `None` where the network is not known.

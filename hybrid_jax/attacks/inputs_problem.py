@@ -31,7 +31,7 @@ class Problem:
     x: `[n, ...]`, the inputs, normalized.
     clean: `[n, d]`, what is released without its noise.
     noise_scale: `[d, d]`, lower triangular, of the noise; `None` without any.
-    fold: `[n]`, see `datasets.base`.
+    fold: `[n]`, see `datasets.dataset`.
     primary: `[n]`, the primary labels.
     edge: inputs `[b, ...]` to clean released vectors `[b, d]`, to be jitted;
       `None` where the attacker has none. Given as `jax.tree_util.Partial` of

@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
-from hybrid_jax.datasets import dataset, folds, label_encoding, value_checks
+from hybrid_jax.datasets import dataset, folds, label_encoding
 
 LAYOUTS = ('auto', 'series', 'image')
 OPTIONS = {
@@ -66,7 +66,7 @@ def read(
   stored = _stored(path)
   sensitive = _names_of_labels(path, stored)
   x, remark = arrange(
-    value_checks.numbers(stored['x'], f'{path}: {"x"!r}'), config.layout
+    _check_numbers(stored['x'], f'{path}: {"x"!r}'), config.layout
   )
   remarks = [remark]
   labels, names = {}, {}
@@ -110,7 +110,7 @@ def read(
     channels=_channels(path, stored, x.shape[-1]),
   )
   with errors.prefix(path):
-    return dataset.check(data), remarks
+    return dataset.validate(data), remarks
 
 
 def arrange(x: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
@@ -178,6 +178,33 @@ def _objects(path):
         if b"'descr': '|O'" in array.read(128):
           found.append(name.removesuffix('.npy'))
   return found
+
+
+def _check_numbers(x: np.ndarray, what: str) -> np.ndarray:
+  """`x [n, ...]` as it is, once it is known that float32 can hold it.
+
+  Raises:
+    UserError: it has one axis, holds no number or another type than real
+      numbers, or a value is NaN, infinity or beyond float32; it names the
+      value, and its row from 0.
+  """
+  if x.dtype.kind not in 'biuf' or x.ndim < 2 or not x.size:
+    raise errors.UserError(
+      f'{what} is {x.dtype} of shape {x.shape}; it must be real numbers of'
+      ' shape [examples, ...].'
+    )
+  if x.dtype.kind == 'f':
+    most = np.finfo(np.float32).max
+    good = (np.abs(x) <= most).reshape(len(x), -1)  # In the type of `x`.
+    if not good.all():
+      first = x.reshape(-1)[np.argmin(good)].item()
+      rows = ~good.all(axis=1)
+      raise errors.UserError(
+        f'{what} ({x.dtype}) is {first:g} in row {int(np.argmax(rows))};'
+        f' {int(rows.sum())} rows hold NaN, infinity or a number beyond'
+        f' {most:.4g}, where float32 ends.'
+      )
+  return x
 
 
 def _channels(path, stored, count):

@@ -69,7 +69,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   for row, utterance in enumerate(utterances):
     kept = utterance[: config.frames]
     x[row, 0, : len(kept)] = kept
-  return dataset.check(
+  return dataset.validate(
     dataset.Dataset(
       x=x,
       primary=digit,

@@ -77,7 +77,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     for person in range(1, _PEOPLE + 1)
     for image in _ALL
   ]
-  return dataset.check(
+  return dataset.validate(
     dataset.Dataset(
       x=np.stack(pixels)[..., None].astype(np.float32) / 255,
       primary=glasses(),

@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import dataset, windows
 from hybrid_jax.datasets._recordings import attributes, reader
 from hybrid_jax.datasets._tfds import prepare
 
@@ -114,20 +114,14 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   recording, start, fold = _place(config, found, folds)
   columns = [list(reader.CHANNELS).index(name) for name in channels]
   signals = [example['signal'][:, columns] for example in found]
-  x = np.stack(
-    [
-      signals[r][s : s + config.window]
-      for r, s in zip(recording, start, strict=True)
-    ]
-  )
   labels, names = {}, {}
   for name in (config.primary, *sensitive):
     values, names[name] = attributes.label(name, found)
     labels[name] = values[recording]
     _check_folds(name, labels[name], names[name], fold)
-  return dataset.check(
+  return dataset.validate(
     dataset.Dataset(
-      x=x[:, None],
+      x=windows.cut(signals, recording, start, config.window),
       primary=labels[config.primary],
       sensitive={name: labels[name] for name in sensitive},
       recording=recording,
@@ -243,30 +237,27 @@ def _people_folds(config, found) -> np.ndarray:
 def _place(
   config, found: Sequence[Mapping[str, Any]], folds: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """`recording [n]`, `start [n]` in samples and `fold [n]` of every window."""
-  rows = []
+  """Returns `recording [n]`, `start [n]` and `fold [n]` of every window."""
+  spans = []
   for i, example in enumerate(found):
     length = len(example['signal'])
-    parts = [(0, length, dataset.TEST if folds is None else int(folds[i]))]
-    if folds is None and example['trial'] < _FIRST_SHORT_TRIAL:
+    if folds is not None:
+      spans.append(windows.Span(i, 0, length, int(folds[i])))
+    elif example['trial'] >= _FIRST_SHORT_TRIAL:
+      spans.append(windows.Span(i, 0, length, dataset.TEST))
+    else:
       cut = round((1 - config.validation) * max(length - config.gap, 0))
-      parts = [
-        (0, cut, dataset.TRAIN),
-        (cut + config.gap, length, dataset.VALIDATION),
+      spans += [
+        windows.Span(i, 0, cut, dataset.TRAIN),
+        windows.Span(i, cut + config.gap, length, dataset.VALIDATION),
       ]
-    for low, high, fold in parts:
-      if high - low < config.window:
-        raise errors.UserError(
-          f'{_file(example)} has {length} samples, of which'
-          f' {max(high - low, 0)} fall to the {dataset.FOLDS[fold]} fold:'
-          f' shorter than a window of {config.window}.'
-        )
-      rows += [
-        (i, start, fold)
-        for start in range(low, high - config.window + 1, config.hop)
-      ]
-  table = np.array(rows, np.int32)
-  return table[:, 0], table[:, 1], table[:, 2].astype(np.int8)
+  return windows.place(
+    spans,
+    [len(example['signal']) for example in found],
+    config.window,
+    config.hop,
+    [_file(example) for example in found],
+  )
 
 
 def _file(example):

@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import dataset, folds, label_encoding
+from hybrid_jax.datasets import dataset, folds, label_encoding, windows
 
 OPTIONS = {
   'folder': plugins.Option('', 'Folder of the recordings and labels.csv.'),
@@ -74,15 +74,11 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
         ' in the same order.'
       )
     samples.append(values)
-  recording, start, fold = _windows(config, files, samples, fold)
-  windows = [
-    samples[r][s : s + config.window]
-    for r, s in zip(recording, start, strict=True)
-  ]
+  recording, start, fold = _place_windows(config, files, samples, fold)
   names = {name: classes for name, (_, classes) in labels.items()}
   labels = {name: codes[recording] for name, (codes, _) in labels.items()}
   data = dataset.Dataset(
-    x=np.stack(windows)[:, None],
+    x=windows.cut(samples, recording, start, config.window),
     primary=labels.pop('primary'),
     primary_names=names.pop('primary'),
     sensitive=labels,
@@ -92,7 +88,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     channels=_listed(config.channels) or header,
   )
   with errors.prefix(folder):
-    return dataset.check(data)
+    return dataset.validate(data)
 
 
 def read_labels(
@@ -171,28 +167,18 @@ def _check_files(path, listed):
     raise errors.UserError(f'{folder / rest[0]} has no row in {path}.')
 
 
-def _windows(config, files, samples, fold):
-  """Each window's recording, start and fold; see `base.cut_windows`."""
+def _place_windows(config, files, samples, fold):
+  """Returns each window's recording, start and fold."""
   lengths = [len(values) for values in samples]
-  if fold is None or min(config.window, config.hop) < 1:
-    try:
-      return dataset.cut_windows(
-        lengths, config.window, config.hop, config.fractions, config.gap
-      )
-    except errors.UserError as e:
-      text = f'{e} The shortest file is {files[int(np.argmin(lengths))]}.'
-      raise errors.UserError(f'{_folder(config)}: {text}') from e
-  rows = []
-  for recording, length in enumerate(lengths):
-    if length < config.window:
-      raise errors.UserError(
-        f'{_folder(config) / files[recording]} has {length} samples: shorter'
-        f' than a window of {config.window}.'
-      )
-    starts = range(0, length - config.window + 1, config.hop)
-    rows += [(recording, start) for start in starts]
-  recording, start = np.array(rows, np.int32).T
-  return recording, start, fold[recording]
+  if fold is None:
+    spans = windows.split_in_time(lengths, config.fractions, config.gap)
+  else:
+    spans = [
+      windows.Span(i, 0, length, int(fold[i]))
+      for i, length in enumerate(lengths)
+    ]
+  with errors.prefix(_folder(config)):
+    return windows.place(spans, lengths, config.window, config.hop, files)
 
 
 def _rows(path) -> tuple[list[str], list[tuple[int, list[str]]]]:

@@ -117,7 +117,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     np.flatnonzero(fold == dataset.TRAIN),
   )
   primary, *sensitive = labels
-  return dataset.check(
+  return dataset.validate(
     dataset.Dataset(
       x=x,
       primary=coded[primary][0],

@@ -89,7 +89,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     else ('red (0 to 1)', 'green (0 to 1)', 'blue (0 to 1)'),
   )
   with errors.prefix(path):
-    return dataset.check(data)
+    return dataset.validate(data)
 
 
 def _present(values, names):

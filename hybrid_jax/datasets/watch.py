@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins
-from hybrid_jax.datasets import dataset, package_files
+from hybrid_jax.datasets import dataset, package_files, windows
 
 HERTZ = 50.0  # samples a second
 
@@ -64,25 +64,17 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     UserError: `seglearn` is not installed, or its file is not the known one.
   """
   stored = _read()
-  recordings = [np.asarray(x, np.float32) for x in stored['X']]
-  recording, start, fold = dataset.cut_windows(
-    [len(x) for x in recordings],
-    config.window,
-    config.hop,
-    config.fractions,
-    config.gap,
-  )
-  x = np.stack(
-    [
-      recordings[r][s : s + config.window]
-      for r, s in zip(recording, start, strict=True)
-    ]
+  signals = [np.asarray(x, np.float32) for x in stored['X']]
+  lengths = [len(signal) for signal in signals]
+  spans = windows.split_in_time(lengths, config.fractions, config.gap)
+  recording, start, fold = windows.place(
+    spans, lengths, config.window, config.hop
   )
   people = np.unique(stored['subject'])
   person = np.searchsorted(people, stored['subject'])
-  return dataset.check(
+  return dataset.validate(
     dataset.Dataset(
-      x=x[:, None],
+      x=windows.cut(signals, recording, start, config.window),
       primary=np.asarray(stored['y'], np.int32)[recording],
       sensitive={
         'person': person.astype(np.int32)[recording],

@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import plugins
-from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.datasets import dataset, normalization, sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,15 +32,15 @@ class Inputs:
     return dataclasses.replace(data, x=sources.load_if_fits(data.x, limit))
 
   @functools.cached_property
-  def normalizer(self) -> dataset.Normalizer:
+  def normalizer(self) -> normalization.Normalizer:
     """Fitted on the training fold."""
     train = sources.select_rows(self.data.x, self.rows(dataset.TRAIN))
-    return dataset.fit_normalizer(train)
+    return normalization.fit_normalizer(train)
 
   @functools.cached_property
   def x(self) -> np.ndarray | sources.Source:
     """The examples `[n, ...]`, normalized."""
-    return dataset.normalize(self.data.x, self.normalizer)
+    return normalization.normalize(self.data.x, self.normalizer)
 
   @functools.cached_property
   def example(self) -> np.ndarray:

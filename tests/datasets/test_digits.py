@@ -10,7 +10,7 @@ import pytest
 
 from configs import digits as config_file
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import dataset, digits
+from hybrid_jax.datasets import dataset, digits, normalization
 from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
 
@@ -66,7 +66,7 @@ def test_utterances_stand_at_the_start_and_the_mean_after_them(data, stored):
     np.testing.assert_array_equal(data.x[row, 0, :length], own)
     assert np.ptp(data.x[row, 0, length:], axis=0).max() == 0
   # What a study's normalization makes of the padding.
-  normalizer = dataset.fit_normalizer(data.x[data.fold == dataset.TRAIN])
+  normalizer = normalization.fit_normalizer(data.x[data.fold == dataset.TRAIN])
   longer = stored['lengths'] < 64
   np.testing.assert_allclose(normalizer(data.x[longer, 0, -1]), 0, atol=1e-2)
   assert np.abs(normalizer(data.x[0, 0, 0])).max() > 0.1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.datasets import dataset, normalization, sources
 
 
 def _row(index):
@@ -132,8 +132,8 @@ def test_it_can_be_sent_to_another_process():
   part = sources.select_rows(
     sources.FiniteCheckedSource(_source(), np.zeros(10)), np.array([3, 1])
   )
-  part = dataset.NormalizedSource(
-    part, dataset.Normalizer(np.zeros(2), np.full(2, 2.0))
+  part = normalization.NormalizedSource(
+    part, normalization.Normalizer(np.zeros(2), np.full(2, 2.0))
   )
   sent = pickle.loads(pickle.dumps(part))
   np.testing.assert_array_equal(
@@ -154,8 +154,8 @@ def test_a_data_set_of_it_is_checked_without_being_read():
     primary_names=['a', 'b'],
     sensitive_names={},
   )
-  found = dataset.check(data)
+  found = dataset.validate(data)
   assert isinstance(found.x, sources.FiniteCheckedSource)
   assert dataclasses.replace(found, x=data.x) == data
   with pytest.raises(errors.UserError, match=r'has 3 entries.* 6 examples'):
-    dataset.check(dataclasses.replace(data, primary=data.primary[:3]))
+    dataset.validate(dataclasses.replace(data, primary=data.primary[:3]))

@@ -11,7 +11,7 @@ import pytest
 from configs import watch
 from hybrid_jax import errors
 from hybrid_jax.audit import reconstruction
-from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.datasets import dataset, normalization, sources
 from hybrid_jax.datasets import watch as watch_data
 from hybrid_jax.models import cnn1d, split_model
 from hybrid_jax.study import context, problems, runner, validate
@@ -60,7 +60,7 @@ class _Windows(sources.Source):
 @pytest.fixture(scope='module')
 def streamed(tmp_path_factory):
   data = watch_data.load(_config().data)
-  lazy = dataset.check(dataclasses.replace(data, x=_Windows(data.x)))
+  lazy = dataset.validate(dataclasses.replace(data, x=_Windows(data.x)))
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(watch_data, 'load', lambda config: lazy)
     patch.setattr(sources.Source, 'memory_budget', _BUDGET)
@@ -109,8 +109,8 @@ def test_normalization_is_that_of_arrays(streamed, tmp_path):
 def test_normalization_far_from_zero():
   rng = np.random.default_rng(0)
   x = rng.normal([1e4, -3.0, 5.0], [1e-2, 4.0, 0.0], (700, 1, 5, 3))
-  want = dataset.fit_normalizer(x)
-  got = dataset.fit_normalizer(sources.InMemorySource(x))
+  want = normalization.fit_normalizer(x)
+  got = normalization.fit_normalizer(sources.InMemorySource(x))
   np.testing.assert_allclose(got.mean, want.mean, rtol=1e-6)
   np.testing.assert_allclose(got.std, want.std, rtol=1e-6)
   assert got.std[2] == 1
@@ -192,7 +192,7 @@ def test_what_is_not_finite_is_one_clear_error(streamed, tmp_path):
   x[1234, 0, 5, 2] = np.nan
   made = _study(_config(), tmp_path)
   lazy = sources.FunctionSource(len(x), x.shape[1:], 'float32', x.__getitem__)
-  bad = dataset.check(dataset.Dataset(**{**data.__dict__, 'x': lazy}))
+  bad = dataset.validate(dataset.Dataset(**{**data.__dict__, 'x': lazy}))
   made.__dict__['data'] = bad
   with pytest.raises(
     errors.UserError,

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import normalization
 from hybrid_jax.models import split_model
 from hybrid_jax.release import mechanisms
 from hybrid_jax.study import context
@@ -34,7 +34,7 @@ class Halves:
   model: split_model.SplitModel
   params: Mapping[str, Any]
   split_point: str
-  normalizer: dataset.Normalizer
+  normalizer: normalization.Normalizer
   release: mechanisms.Release
   example_shape: tuple[int, ...]
   feature_shape: tuple[int, ...]

@@ -16,7 +16,7 @@ def run(study: context.Study) -> None:
 
   Raises:
     UserError: the data or a size in the config cannot be right; see
-      `datasets.base.check`.
+      `datasets.dataset.validate`.
   """
   data = study.data
   augmentation.check(study.config.augment, data.x.shape[1:])

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import normalization
 from hybrid_jax.deploy.device import bundle
 from hybrid_jax.deploy.export import split_functions, tflite
 from hybrid_jax.models import cnn1d
@@ -44,7 +44,7 @@ def exported(tmp_path_factory) -> Exported:
     model=model,
     params=params,
     split_point='dense1',
-    normalizer=dataset.Normalizer(np.zeros(2), np.ones(2)),
+    normalizer=normalization.Normalizer(np.zeros(2), np.ones(2)),
     release=mechanisms.Release((noise.Noise(scale=SCALE * jnp.eye(6)),)),
     example_shape=(1, 32, 2),
     feature_shape=(6,),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import normalization
 from hybrid_jax.deploy.export import split_functions
 from hybrid_jax.models import cnn1d
 from hybrid_jax.release import mechanisms, noise, pca
@@ -32,7 +32,7 @@ def make(noisy: bool = True) -> split_functions.Halves:
     model=model,
     params=params,
     split_point='dense1',
-    normalizer=dataset.Normalizer(MEAN, STD),
+    normalizer=normalization.Normalizer(MEAN, STD),
     release=mechanisms.Release(tuple(chain)),
     example_shape=WINDOW,
     feature_shape=(16,),

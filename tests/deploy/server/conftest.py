@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import normalization
 from hybrid_jax.deploy.export import split_functions, tflite
 from hybrid_jax.models import cnn1d
 from hybrid_jax.release import mechanisms, pca
@@ -54,7 +54,7 @@ def _cut(split_point, feature_shape, dim):
     model=model,
     params=params,
     split_point=split_point,
-    normalizer=dataset.Normalizer(np.zeros(2), np.ones(2)),
+    normalizer=normalization.Normalizer(np.zeros(2), np.ones(2)),
     release=mechanisms.Release((mechanism,)),
     example_shape=(1, 32, 2),
     feature_shape=feature_shape,

@@ -13,7 +13,7 @@ import sklearn.neural_network
 import sklearn.pipeline
 import sklearn.preprocessing
 
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import normalization
 from hybrid_jax.deploy.export import split_functions, tflite
 from hybrid_jax.models import cnn1d
 from hybrid_jax.release import mechanisms, noise, pca
@@ -122,7 +122,7 @@ def _cuts():
       model=model,
       params=params,
       split_point='dense1',
-      normalizer=dataset.Normalizer(np.zeros(6), np.ones(6)),
+      normalizer=normalization.Normalizer(np.zeros(6), np.ones(6)),
       release=mechanisms.Release(chain),
       example_shape=(1, TIME, 6),
       feature_shape=(8,),

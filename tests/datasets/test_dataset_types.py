@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import dataset, label_encoding, sources, value_checks
+from hybrid_jax.datasets import dataset, sources
 
 
 def _data(**change):
@@ -24,8 +24,8 @@ def test_good_data_pass_and_are_not_read():
   def read(index):
     raise AssertionError(index)
 
-  value_checks.check(_data())
-  value_checks.check(
+  dataset.check_types(_data())
+  dataset.check_types(
     _data(x=sources.FunctionSource(6, (4, 4, 3), np.float32, read))
   )
 
@@ -74,13 +74,5 @@ REFUSED = {
 def test_types_and_ranks_are_refused(case):
   change, part = case
   with pytest.raises(errors.UserError) as caught:
-    value_checks.check(_data(**change))
+    dataset.check_types(_data(**change))
   assert part in str(caught.value)
-
-
-def test_names_that_look_alike():
-  names = ['Left', 'right', 'left ', 'walk fast', 'Walk  fast', 'walk-fast']
-  assert label_encoding.alike(names) == [
-    ['Left', 'left '],
-    ['walk fast', 'Walk  fast'],
-  ]

@@ -1,0 +1,120 @@
+"""Windows of recordings: their places, their folds, and their samples."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from hybrid_jax import errors
+from hybrid_jax.datasets import dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+  """A part of a recording that is in one fold.
+
+  Attributes:
+    recording: the number of the recording.
+    start: its first sample.
+    stop: the sample after its last one.
+    fold: `TRAIN`, `VALIDATION` or `TEST` of `dataset`.
+  """
+
+  recording: int
+  start: int
+  stop: int
+  fold: int
+
+
+def split_in_time(
+  lengths: Sequence[int], fractions: Sequence[float], gap: int
+) -> list[Span]:
+  """Splits each recording: train, a gap, validation, a gap, and test.
+
+  Args:
+    lengths: samples in each recording.
+    fractions: shares of train, validation and test, without the gaps.
+    gap: samples left out at each of the two borders.
+
+  Raises:
+    UserError: `fractions` are not three positive shares, or `gap` is negative.
+  """
+  if len(fractions) != 3 or min(fractions) <= 0 or gap < 0:
+    raise errors.UserError(
+      f'fractions {tuple(fractions)} must be three positive shares, and gap'
+      f' {gap} must not be negative.'
+    )
+  borders = np.cumsum([0, *fractions]) / sum(fractions)
+  spans = []
+  for recording, length in enumerate(lengths):
+    usable = length - 2 * gap
+    for fold in range(3):
+      start = int(borders[fold] * usable) + fold * gap
+      stop = int(borders[fold + 1] * usable) + fold * gap
+      spans.append(Span(recording, start, stop, fold))
+  return spans
+
+
+def place(
+  spans: Sequence[Span],
+  lengths: Sequence[int],
+  window: int,
+  hop: int,
+  names: Sequence[str] | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Places windows so that each is inside one span.
+
+  Args:
+    spans: parts of the recordings.
+    lengths: samples in each recording.
+    window: samples in a window.
+    hop: samples from one window's start to the next.
+    names: of the recordings, for error messages; `recording 0` by default.
+
+  Returns:
+    `recording [n]`, `start [n]` in samples, and `fold [n]`.
+
+  Raises:
+    UserError: a span is shorter than a window, or `window` or `hop` is not
+      positive.
+  """
+  for name, value in (('window', window), ('hop', hop)):
+    if value < 1:
+      raise errors.UserError(
+        f'{name} is {value}; it must be at least 1 sample.'
+      )
+  rows = []
+  for span in spans:
+    i = span.recording
+    if span.stop - span.start < window:
+      name = names[i] if names else f'recording {i}'
+      raise errors.UserError(
+        f'{name} has {lengths[i]} samples, of which'
+        f' {max(span.stop - span.start, 0)} fall to the'
+        f' {dataset.FOLDS[span.fold]} fold: shorter than a window of {window}.'
+      )
+    starts = range(span.start, span.stop - window + 1, hop)
+    rows += [(i, start, span.fold) for start in starts]
+  table = np.array(rows, np.int32)
+  return table[:, 0], table[:, 1], table[:, 2].astype(np.int8)
+
+
+def cut(
+  signals: Sequence[np.ndarray],
+  recording: np.ndarray,
+  start: np.ndarray,
+  window: int,
+) -> np.ndarray:
+  """Returns the samples of windows.
+
+  Args:
+    signals: of each recording, `[time, channels]`.
+    recording: `[n]`, the recording of each window.
+    start: `[n]`, its first sample.
+    window: samples in a window.
+
+  Returns:
+    `[n, 1, window, channels]`.
+  """
+  rows = zip(recording, start, strict=True)
+  return np.stack([signals[r][s : s + window] for r, s in rows])[:, None]
