@@ -27,6 +27,6 @@ def main(argv: list[str]) -> int:
   module = plugins.load('data set', config.data.name)
   for name in config.data:
     errors.check_known('data setting', name, ['name', *module.OPTIONS])
-  found = check.examine(module.load(config.data))
-  print(check.terminal(found), end='')
-  return 1 if found.faults else 0
+  report = check.examine(module.load(config.data))
+  print(check.format_report(report), end='')
+  return 1 if report.faults else 0

@@ -1,224 +1,417 @@
-"""What a data set holds, and what in it should be looked at before a study."""
+"""Describes a data set, with its faults and with remarks, each a line.
+
+A fault makes the results of a study wrong or incomplete. A remark is worth
+knowing, and may be no mistake.
+"""
 
 import dataclasses
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import rich.table
 
 from hybrid_jax import progress
-from hybrid_jax.datasets import dataset, remarks, sources
+from hybrid_jax.datasets import dataset, label_encoding, sources
 
 _BLOCK = 1024  # examples in memory at once
-_MANY = 12  # classes that a table shows
-_SAMPLE = 2_000_000  # values of which quartiles are taken; all, where fewer
+_SAMPLE = 2_000_000  # values from which quartiles are computed, at most
+_TABLE_ROWS = 12  # classes or channels in a table
+_LISTED = 5  # items that a line lists; outliers that have a line
+
+# Thresholds of the remarks.
+_OUTLIER_RANGES = 20  # interquartile ranges from the median
+_OUTLIER_DEVIATIONS = 100  # from the mean, where the interquartile range is 0
+_SCALE_RATIO = 1e3  # largest over smallest standard deviation of a channel
+_BRIGHTEST = 16  # of images from 0 to 1, or normalized
+_FEW_RECORDINGS = 20  # in the test fold
+_IMAGE_CHANNELS = 4  # that an image usually has at most
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Channels:
+  """Statistics of each channel.
+
+  Attributes:
+    names: of the channels; numbers if the data set does not name them.
+    values: `[channels, 4]`, minimum, maximum, mean and standard deviation.
+    examples: `[channels, 2]`, the examples with the minimum and the maximum.
+    quartiles: `[channels, 3]`; of a random sample if there are many values.
+  """
+
+  names: list[str]
+  values: np.ndarray
+  examples: np.ndarray
+  quartiles: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
   """What a data set holds.
 
   Attributes:
     shape: of `x`, `[n, ...]`.
     dtype: of `x`.
-    names: label to what its classes are called.
-    counts: label to `[3, classes]`, how many examples each fold has.
-    recordings: how many recordings, or groups, have examples in each fold.
-    shared: how many of these have examples in another fold too.
-    channels: the channels' names; numbers where they have none.
-    values: `[channels, 4]`: least, most, mean and standard deviation of each.
-    copies: groups of equal examples that are in more than one fold.
-    faults: what makes a study's figures wrong or incomplete, a sentence each.
-    remarks: what is worth knowing, a sentence each.
+    names: label to the names of its classes.
+    counts: label to `[3, classes]`, the examples of each class in each fold.
+    recordings: the number of recordings in each fold.
+    shared: how many of them are in another fold, too.
+    channels: statistics of the channels.
+    faults: one line each.
+    remarks: one line each.
   """
 
   shape: tuple[int, ...]
   dtype: str
-  names: dict[str, Sequence[str]]
-  counts: dict[str, np.ndarray]
+  names: Mapping[str, Sequence[str]]
+  counts: Mapping[str, np.ndarray]
   recordings: list[int]
   shared: list[int]
-  channels: list[str]
-  values: np.ndarray
-  copies: list[list[int]]
+  channels: Channels
   faults: list[str]
   remarks: list[str]
 
 
-def chance(counts: np.ndarray) -> list[float]:
-  """Each fold's share of the class that is largest there: `[3, k]` to 3."""
-  return (counts.max(axis=1) / np.maximum(counts.sum(axis=1), 1)).tolist()
+def examine(data: dataset.Dataset) -> Report:
+  """Computes the report of a data set; its examples are read once, in blocks.
 
-
-def examine(data: dataset.Dataset) -> Found:
-  """Looks through what a data set's `load` gives, read once in blocks."""
-  names = {'primary': data.primary_names, **data.sensitive_names}
+  Args:
+    data: as its `load` returns it.
+  """
   counts = {
-    label: np.stack(
-      [
-        np.bincount(values[data.fold == fold], minlength=len(names[label]))
-        for fold in range(3)
-      ]
-    )
+    label: _count_classes(values, data.fold, len(data.names()[label]))
     for label, values in data.labels().items()
   }
-  values, where, quartiles, copies = _read(data)
-  channels = list(data.channels) or [f'channel {i}' for i in range(len(values))]
-  held = [set(data.recording[data.fold == fold].tolist()) for fold in range(3)]
-  recordings = [len(one) for one in held]
-  shared = [
-    len(one & set().union(*held[:fold], *held[fold + 1 :]))
-    for fold, one in enumerate(held)
-  ]
-  return Found(
+  recordings, shared = _count_recordings(data)
+  channels, copies = _scan(data)
+  return Report(
     shape=tuple(data.x.shape),
     dtype=str(data.x.dtype),
-    names=names,
+    names=data.names(),
     counts=counts,
     recordings=recordings,
     shared=shared,
     channels=channels,
-    values=values,
-    copies=copies,
     faults=[
-      *_missing(names, counts),
-      *_copied(data, copies),
-      *_constant(channels, values),
+      *_missing_classes(data.names(), counts),
+      *_copies_across_folds(copies, data.fold),
+      *_constant_channels(channels),
     ],
     remarks=[
-      *remarks.axes(data.x.shape, bool(data.channels)),
-      *remarks.scales(data.x.shape, values),
-      *remarks.outliers(channels, values, where, quartiles),
-      *(r for n in names for r in remarks.names_alike(n, names[n])),
-      *remarks.recordings(data, recordings, shared),
+      *_axes(data),
+      *_scales(data.x.shape, channels.values),
+      *_outliers(channels),
+      *_similar_names(data.names()),
+      *_recordings(data, recordings, shared),
+      *_varying_labels(data),
     ],
   )
 
 
-def _read(data):
-  """Each channel's values, and equal examples in more than one fold.
+def majority_shares(counts: np.ndarray) -> list[float]:
+  """Returns the share of the largest class in each fold.
+
+  Args:
+    counts: `[3, classes]`.
+  """
+  return (counts.max(axis=1) / np.maximum(counts.sum(axis=1), 1)).tolist()
+
+
+def _count_classes(values, fold, classes):
+  """Returns `[3, classes]`, the examples of each class in each fold."""
+  folds = range(len(dataset.FOLDS))
+  return np.stack(
+    [np.bincount(values[fold == f], minlength=classes) for f in folds]
+  )
+
+
+def _count_recordings(data):
+  """Returns the recordings of each fold, and how many are in another, too."""
+  folds = [
+    set(data.recording[data.fold == fold].tolist())
+    for fold in range(len(dataset.FOLDS))
+  ]
+  shared = [
+    len(fold & set().union(*folds[:i], *folds[i + 1 :]))
+    for i, fold in enumerate(folds)
+  ]
+  return [len(fold) for fold in folds], shared
+
+
+def _scan(data):
+  """Reads all examples once.
 
   Returns:
-    Least, most, mean and deviation `[channels, 4]`; the examples that hold the
-    least and the most `[channels, 2]`; the quartiles `[channels, 3]`, of a
-    sample where there are many values; and the groups of equal examples.
+    The channels' statistics, and the groups of equal examples (lists of rows)
+    that are in more than one fold.
   """
-  total, squares, offset = 0.0, 0.0, None
-  ends = np.empty((2, 0))
-  seen, row, sample = {}, 0, []
-  rng = np.random.default_rng(0)
-  per_example = int(np.prod(data.x.shape[1:-1]))
-  share = _SAMPLE / (len(data.x) * per_example * data.x.shape[-1])
+  scan = _ChannelScan(data.x.shape)
+  rows_of: dict[bytes, list[int]] = {}
+  row = 0
   for block in sources.iter_blocks(data.x, _BLOCK):
-    flat = block.reshape(-1, block.shape[-1]).astype(np.float64)
-    if offset is None:
-      # Around the first example, so that a large offset takes no digits.
-      offset = flat[0]
-      ends = np.stack([offset, offset])
-      where = np.zeros((2, len(offset)), int)
-    total = total + (flat - offset).sum(axis=0)
-    squares = squares + np.square(flat - offset).sum(axis=0)
-    for side, (arg, beyond) in enumerate(
-      ((np.argmin, np.less), (np.argmax, np.greater))
-    ):
-      at = arg(flat, axis=0)
-      end = np.take_along_axis(flat, at[None], axis=0)[0]
-      further = beyond(end, ends[side])
-      ends[side] = np.where(further, end, ends[side])
-      where[side] = np.where(further, row + at // per_example, where[side])
-    chosen = rng.integers(len(flat), size=math.ceil(len(flat) * share))
-    sample.append(flat if share >= 1 else flat[chosen])
+    scan.add(block, row)
     for example in block:
       digest = hashlib.blake2b(np.ascontiguousarray(example).data).digest()
-      seen.setdefault(digest, []).append(row)
+      rows_of.setdefault(digest, []).append(row)
       row += 1
-  mean = total / (count := row * per_example)
-  std = np.sqrt(np.maximum(squares / count - np.square(mean), 0))
-  quartiles = np.quantile(np.concatenate(sample), (0.25, 0.5, 0.75), axis=0)
-  copies = [r for r in seen.values() if len(set(data.fold[r])) > 1]
-  return np.stack([*ends, mean + offset, std], 1), where.T, quartiles.T, copies
+  copies = [r for r in rows_of.values() if len(set(data.fold[r])) > 1]
+  return scan.finish(data.channels), copies
 
 
-def _missing(names, counts):
-  for label, table in counts.items():
-    for fold, name in enumerate(dataset.FOLDS):
-      lacking = [names[label][i] for i in np.flatnonzero(table[fold] == 0)]
-      if lacking:
-        yield (
-          f'the {name} fold has no example of {len(lacking)} of the'
-          f' {len(names[label])} classes of {label!r}: {_some(lacking)}.'
-        )
+class _ChannelScan:
+  """Computes the statistics of the channels block by block."""
 
+  def __init__(self, shape):
+    self._per_example = int(np.prod(shape[1:-1]))
+    self._count = shape[0] * self._per_example  # values of a channel
+    self._sampled_share = _SAMPLE / (self._count * shape[-1])
+    self._rng = np.random.default_rng(0)
+    self._sample = []
+    # Sums are of differences to the first value: a large offset costs no
+    # digits.
+    self._offset = None
+    self._sum = self._squares = 0.0
+    self._ends = np.empty((2, 0))  # minimum and maximum
+    self._examples = np.zeros((2, shape[-1]), int)
 
-def _copied(data, copies):
-  if copies:
-    where = [f'{row} ({dataset.FOLDS[data.fold[row]]})' for row in copies[0]]
-    yield (
-      f'{len(copies)} examples have equal copies in another fold; the first are'
-      f' the examples {_some(where)}.'
+  def add(self, block, first_row):
+    """Adds a block of examples, the first of which is `first_row`."""
+    flat = block.reshape(-1, block.shape[-1]).astype(np.float64)
+    if self._offset is None:
+      self._offset = flat[0]
+      self._ends = np.stack([flat[0], flat[0]])
+    self._sum = self._sum + (flat - self._offset).sum(axis=0)
+    self._squares = self._squares + np.square(flat - self._offset).sum(axis=0)
+    self._update_end(0, flat, first_row, np.argmin, np.less)
+    self._update_end(1, flat, first_row, np.argmax, np.greater)
+    if self._sampled_share < 1:
+      size = math.ceil(len(flat) * self._sampled_share)
+      flat = flat[self._rng.integers(len(flat), size=size)]
+    self._sample.append(flat)
+
+  def _update_end(self, end, flat, first_row, argument, beyond):
+    place = argument(flat, axis=0)
+    values = np.take_along_axis(flat, place[None], axis=0)[0]
+    further = beyond(values, self._ends[end])
+    rows = first_row + place // self._per_example
+    self._ends[end] = np.where(further, values, self._ends[end])
+    self._examples[end] = np.where(further, rows, self._examples[end])
+
+  def finish(self, names) -> Channels:
+    """Returns the statistics of all examples."""
+    mean = self._sum / self._count
+    variance = self._squares / self._count - np.square(mean)
+    std = np.sqrt(np.maximum(variance, 0))
+    quartiles = np.quantile(
+      np.concatenate(self._sample), (0.25, 0.5, 0.75), axis=0
+    )
+    return Channels(
+      names=list(names) or [f'channel {i}' for i in range(len(mean))],
+      values=np.stack([*self._ends, mean + self._offset, std], axis=1),
+      examples=self._examples.T,
+      quartiles=quartiles.T,
     )
 
 
-def _constant(channels, values):
-  if still := [channels[i] for i in np.flatnonzero(values[:, 3] == 0)]:
-    yield f'{len(still)} channels never change: {_some(still)}.'
+def _missing_classes(names, counts) -> Iterator[str]:
+  for label, table in counts.items():
+    for fold, name in enumerate(dataset.FOLDS):
+      missing = [names[label][i] for i in np.flatnonzero(table[fold] == 0)]
+      if missing:
+        yield (
+          f'the {name} fold has no example of {len(missing)} of the'
+          f' {len(names[label])} classes of {label!r}: {_listed(missing)}.'
+        )
 
 
-def _some(items) -> str:
+def _copies_across_folds(copies, fold) -> Iterator[str]:
+  if copies:
+    first = [f'{row} ({dataset.FOLDS[fold[row]]})' for row in copies[0]]
+    yield (
+      f'examples with equal copies in another fold: {len(copies)}. The first'
+      f' are the examples {_listed(first)}.'
+    )
+
+
+def _constant_channels(channels) -> Iterator[str]:
+  constant = np.flatnonzero(channels.values[:, 3] == 0)
+  if len(constant):
+    names = [channels.names[i] for i in constant]
+    yield f'constant channels: {len(names)}: {_listed(names)}.'
+
+
+def _listed(items) -> str:
   items = [str(item) for item in items]
-  return ', '.join(items[:5]) + (', ...' if len(items) > 5 else '')
+  return ', '.join(items[:_LISTED]) + (', ...' if len(items) > _LISTED else '')
 
 
-def terminal(found: Found) -> str:
-  """The tables of what was found, then faults and remarks."""
-  classes = [_classes(found, label) for label in found.counts]
+def _axes(data) -> Iterator[str]:
+  """Shapes whose axes seem to be in another order than is assumed."""
+  shape = data.x.shape
+  if len(shape) != 4 or data.channels:
+    return  # Names of the channels say which axis they are.
+  _, height, width, depth = shape
+  if depth > _IMAGE_CHANNELS and (
+    1 < height <= _IMAGE_CHANNELS < width or (height == 1 and width == depth)
+  ):
+    yield (
+      f'x {list(shape)} looks channels-first; images are [n, height, width,'
+      f' channels], so these are read as {height} high and {width} wide, with'
+      f' {depth} channels.'
+    )
+  elif height == 1 and depth > width:
+    yield (
+      f'series of {width} samples have {depth} channels; series are [n, time,'
+      ' channels], and spectrograms can be images: see data.layout.'
+    )
+
+
+def _scales(shape, values) -> Iterator[str]:
+  """Channels of very different scale, and images that are not from 0 to 1."""
+  deviations = values[values[:, 3] > 0, 3]
+  ratio = deviations.max() / deviations.min() if len(deviations) else 1
+  if ratio > _SCALE_RATIO:
+    yield (
+      f'the largest standard deviation of a channel is {ratio:.0f} times the'
+      ' smallest; a study normalizes each channel.'
+    )
+  largest = np.abs(values[:, :2]).max()
+  if shape[1] > 1 and len(shape) == 4 and largest > _BRIGHTEST:
+    yield f'images have values up to {largest:.3g}; pixels are usually 0 to 1.'
+
+
+def _outliers(channels: Channels) -> Iterator[str]:
+  """Channels whose minimum or maximum is far from all other values.
+
+  The distance is in interquartile ranges, which one outlier does not change. It
+  would change the standard deviation: of n values, none is further than sqrt(n)
+  deviations from the mean.
+  """
+  lines = []
+  for name, (low, high, mean, std), rows, (first, median, third) in zip(
+    channels.names,
+    channels.values,
+    channels.examples,
+    channels.quartiles,
+    strict=True,
+  ):
+    end = int(high - median >= median - low)
+    value = (low, high)[end]
+    interquartile = third - first
+    distance = abs(value - median)
+    if interquartile and distance > _OUTLIER_RANGES * interquartile:
+      reason = (
+        f'{distance / interquartile:.3g} interquartile ranges from the median,'
+        f' {median:.4g}'
+      )
+    elif (
+      not interquartile
+      and std
+      and abs(value - mean) > _OUTLIER_DEVIATIONS * std
+    ):
+      reason = f'and {median:.4g} in nearly all others'
+    else:
+      continue
+    lines.append(
+      f'{name} is {value:.4g} in example {rows[end]}, {reason}: an outlier, or'
+      ' a code for a missing value.'
+    )
+  yield from lines[:_LISTED]
+  if len(lines) > _LISTED:
+    yield f'{len(lines) - _LISTED} other channels have such values too.'
+
+
+def _similar_names(names) -> Iterator[str]:
+  for label, classes in names.items():
+    for similar in label_encoding.similar_names(classes):
+      yield (
+        f'{label!r} has the classes {" and ".join(map(repr, similar))}, which'
+        ' differ only in spaces or capitals.'
+      )
+
+
+def _recordings(data, counts, shared) -> Iterator[str]:
+  if len(np.unique(data.recording)) == len(data.recording):
+    yield (
+      'every example is a recording, so intervals take the examples as'
+      ' independent.'
+    )
+  elif any(shared):
+    yield (
+      'recordings are in more than one fold:'
+      f' {shared[dataset.TEST]} of the {counts[dataset.TEST]} of the test'
+      ' fold. This is right only if each recording was split in time.'
+    )
+  if counts[dataset.TEST] < _FEW_RECORDINGS:
+    yield (
+      f'the test fold has {counts[dataset.TEST]} recordings, so intervals over'
+      ' recordings are wide.'
+    )
+
+
+def _varying_labels(data) -> Iterator[str]:
+  for label, values in data.sensitive.items():
+    order = np.lexsort([values, data.recording])
+    same_recording = np.diff(data.recording[order]) == 0
+    if (np.diff(values[order])[same_recording] != 0).any():
+      yield (
+        f'{label!r} varies within a recording; results by recording use the'
+        ' label of its first example.'
+      )
+
+
+def format_report(report: Report) -> str:
+  """Formats a report for a terminal: tables, then faults and remarks."""
+  tables = progress.render_text(
+    _folds_table(report),
+    *(_classes_table(report, label) for label in report.counts),
+    _channels_table(report.channels),
+    fallback_width=100,
+  )
   return ''.join(
     [
-      f'x: {list(found.shape)}, {found.dtype}\n',
-      progress.render_text(
-        _folds(found), *classes, _channels(found), fallback_width=100
-      ),
-      *(f'look at: {fault}\n' for fault in found.faults),
-      *(f'note: {remark}\n' for remark in found.remarks),
+      f'x: {list(report.shape)}, {report.dtype}\n',
+      tables,
+      *(f'fault: {fault}\n' for fault in report.faults),
+      *(f'note: {remark}\n' for remark in report.remarks),
     ]
   )
 
 
-def _folds(found):
+def _folds_table(report):
   table = _table('Folds', 'fold', *dataset.FOLDS)
-  sizes = next(iter(found.counts.values())).sum(axis=1)
+  sizes = next(iter(report.counts.values())).sum(axis=1)
   table.add_row('examples', *map(str, sizes))
-  table.add_row('recordings', *map(str, found.recordings))
-  table.add_row('recordings in another fold too', *map(str, found.shared))
-  for label, counts in found.counts.items():
+  table.add_row('recordings', *map(str, report.recordings))
+  table.add_row('recordings in another fold too', *map(str, report.shared))
+  for label, counts in report.counts.items():
     table.add_row(f'classes of {label}', *map(str, (counts > 0).sum(axis=1)))
   return table
 
 
-def _classes(found, label):
-  counts, names = found.counts[label], found.names[label]
+def _classes_table(report, label):
+  counts, names = report.counts[label], report.names[label]
   table = _table(f'{label}: {len(names)} classes', 'class', *dataset.FOLDS)
-  # Of many classes the largest.
-  order = np.argsort(-counts.sum(axis=0), kind='stable')[:_MANY]
-  for i in sorted(order):
+  largest = np.argsort(-counts.sum(axis=0), kind='stable')[:_TABLE_ROWS]
+  for i in sorted(largest):
     table.add_row(str(names[i]), *map(str, counts[:, i]))
-  if len(names) > _MANY:
-    rest = np.delete(counts, order, axis=1)
-    table.add_row(f'{rest.shape[1]} others', *map(str, rest.sum(axis=1)))
-  shares = [f'{100 * share:.1f}' for share in chance(counts)]
+  if len(names) > _TABLE_ROWS:
+    others = np.delete(counts, largest, axis=1)
+    table.add_row(f'{others.shape[1]} others', *map(str, others.sum(axis=1)))
+  shares = [f'{100 * share:.1f}' for share in majority_shares(counts)]
   table.add_row('largest share, %', *shares)
   return table
 
 
-def _channels(found):
-  table = _table('Values', 'channel', 'least', 'most', 'mean', 'deviation')
-  for i, name in enumerate(found.channels[:_MANY]):
-    numbers = [f'{value:.4g}' for value in found.values[i]]
+def _channels_table(channels):
+  table = _table('Values', 'channel', 'minimum', 'maximum', 'mean', 'deviation')
+  for name, values in zip(channels.names, channels.values, strict=True):
+    if table.row_count == _TABLE_ROWS:
+      table.add_row(f'{len(channels.names) - _TABLE_ROWS} others')
+      break
+    numbers = [f'{value:.4g}' for value in values]
     table.add_row(name, *numbers)
-  if len(found.values) > _MANY:
-    table.add_row(f'{len(found.values) - _MANY} others')
   return table
 
 

@@ -79,8 +79,8 @@ def texts(names: np.ndarray, what: str) -> list[str]:
   return found
 
 
-def alike(names: Sequence[str]) -> list[list[str]]:
-  """The names that differ in blanks or in case alone, such ones together."""
+def similar_names(names: Sequence[str]) -> list[list[str]]:
+  """Groups the names that differ only in spaces or capitals."""
   same: dict[str, list[str]] = {}
   for name in map(str, names):
     same.setdefault(''.join(name.split()).casefold(), []).append(name)

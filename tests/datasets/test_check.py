@@ -37,20 +37,20 @@ def test_counts_chance_and_values_by_hand():
   x = np.zeros((60, 1, 5, 2), np.float32)
   x[..., 0] = 1e4
   x[30, 0, 2] = (1e4 + 3, -6)
-  found = check.examine(_data(x=x, primary=primary))
-  assert found.shape == (60, 1, 5, 2)
-  assert found.dtype == 'float32'
-  assert found.counts['primary'].tolist() == [[17, 3], [19, 1], [18, 2]]
+  report = check.examine(_data(x=x, primary=primary))
+  assert report.shape == (60, 1, 5, 2)
+  assert report.dtype == 'float32'
+  assert report.counts['primary'].tolist() == [[17, 3], [19, 1], [18, 2]]
   np.testing.assert_allclose(
-    check.chance(found.counts['primary']), [0.85, 0.95, 0.9]
+    check.majority_shares(report.counts['primary']), [0.85, 0.95, 0.9]
   )
-  assert found.counts['person'].sum(axis=1).tolist() == [20, 20, 20]
-  assert found.recordings == [20, 20, 20]
+  assert report.counts['person'].sum(axis=1).tolist() == [20, 20, 20]
+  assert report.recordings == [20, 20, 20]
   # One of 300 values is 3 above the rest: a mean of 0.01 there, and a variance
   # of 9 (1/300 - 1/300^2).
   std = 3 * np.sqrt(1 / 300 - 1 / 300**2)
   np.testing.assert_allclose(
-    found.values,
+    report.channels.values,
     [[1e4, 1e4 + 3, 1e4 + 0.01, std], [-6, 0, -0.02, 2 * std]],
     rtol=1e-6,
   )
@@ -60,10 +60,12 @@ def test_blocks_give_what_the_whole_does(monkeypatch):
   whole = check.examine(_data())
   monkeypatch.setattr(check, '_BLOCK', 7)
   parts = check.examine(_data())
-  np.testing.assert_allclose(parts.values, whole.values, rtol=1e-9)
+  np.testing.assert_allclose(
+    parts.channels.values, whole.channels.values, rtol=1e-9
+  )
   x = _data().x
   np.testing.assert_allclose(
-    whole.values,
+    whole.channels.values,
     np.stack(
       [f(x, axis=(0, 1, 2)) for f in (np.min, np.max, np.mean, np.std)], axis=1
     ),
@@ -72,14 +74,15 @@ def test_blocks_give_what_the_whole_does(monkeypatch):
   )
   lazy = sources.FunctionSource(60, (1, 5, 2), np.float32, x.__getitem__)
   streamed = check.examine(_data(x=lazy))
-  np.testing.assert_array_equal(streamed.values, parts.values)
+  np.testing.assert_array_equal(streamed.channels.values, parts.channels.values)
 
 
 def test_good_data_have_no_fault():
-  found = check.examine(_data())
-  assert found.faults == []
-  assert found.remarks == [
-    'every example is a recording: intervals take them as independent.'
+  report = check.examine(_data())
+  assert report.faults == []
+  assert report.remarks == [
+    'every example is a recording, so intervals take the examples as'
+    ' independent.'
   ]
 
 
@@ -96,7 +99,7 @@ def _still(x):
 FAULTS = {
   'copies': (
     {'x': _x(_copy)},
-    '1 examples have equal copies in another fold; the first are the examples'
+    'examples with equal copies in another fold: 1. The first are the examples'
     ' 3 (train), 25 (validation), 45 (test).',
   ),
   'a class that is missing': (
@@ -106,7 +109,7 @@ FAULTS = {
   ),
   'a constant channel': (
     {'x': _x(_still)},
-    '1 channels never change: angle (rad).',
+    'constant channels: 1: angle (rad).',
   ),
 }
 
@@ -116,7 +119,7 @@ def test_faults(case):
   change, expected = case
   faults = check.examine(_data(**change)).faults
   assert expected in faults
-  assert f'look at: {expected}\n' in check.terminal(
+  assert f'fault: {expected}\n' in check.format_report(
     check.examine(_data(**change))
   )
 
@@ -126,13 +129,16 @@ def _wide(x):
 
 
 REMARKS = {
-  'scales': ({'x': _x(_wide)}, 'the widest channel deviates'),
+  'scales': (
+    {'x': _x(_wide)},
+    'the largest standard deviation of a channel is',
+  ),
   'pixels': (
     {
       'x': 255 * np.random.default_rng(0).random((60, 3, 5, 1)),
       'channels': (),
     },
-    'images hold values up to 25',
+    'images have values up to 25',
   ),
   'few recordings': (
     {'recording': np.arange(60) // 6},
@@ -156,9 +162,9 @@ REMARKS = {
 @pytest.mark.parametrize('case', REMARKS.values(), ids=REMARKS.keys())
 def test_remarks(case):
   change, expected = case
-  found = check.examine(_data(**change))
-  (remark,) = (r for r in found.remarks if r.startswith(expected))
-  assert f'note: {remark}\n' in check.terminal(found)
+  report = check.examine(_data(**change))
+  (remark,) = (r for r in report.remarks if r.startswith(expected))
+  assert f'note: {remark}\n' in check.format_report(report)
 
 
 def _outliers(x, channels=('light', 'sound')):
@@ -243,34 +249,34 @@ def test_quartiles_of_a_sample(monkeypatch):
 def test_the_order_of_axes(shape, part):
   x = np.random.default_rng(0).random(shape, np.float32)
   remarks = check.examine(_data(x=x, channels=())).remarks
-  told = [r for r in remarks if 'channels-first' in r or 'time comes' in r]
+  told = [r for r in remarks if 'channels-first' in r or 'series are [n' in r]
   assert len(told) == bool(part)
   assert not part or told[0].startswith(part)
   # Whoever names the channels knows which they are.
   names = [str(i) for i in range(shape[-1])]
   remarks = check.examine(_data(x=x, channels=names)).remarks
-  assert not any('channels-first' in r or 'time comes' in r for r in remarks)
+  assert not any('channels-first' in r or 'series are [n' in r for r in remarks)
 
 
 def test_recordings_in_two_folds_are_counted():
   """Recording r has three examples in a row, of which two folds share two."""
-  found = check.examine(_data(recording=np.arange(60) // 3))
+  report = check.examine(_data(recording=np.arange(60) // 3))
   # 18, 19 | 20 are of recording 6, and 39 | 40, 41 of recording 13.
-  assert found.recordings == [7, 8, 7]
-  assert found.shared == [1, 2, 1]
-  assert any('1 of the 7 of the test fold' in r for r in found.remarks)
+  assert report.recordings == [7, 8, 7]
+  assert report.shared == [1, 2, 1]
+  assert any('1 of the 7 of the test fold' in r for r in report.remarks)
   whole = np.repeat(np.arange(12), 5)
-  found = check.examine(_data(recording=whole))
-  assert found.recordings == [4, 4, 4]
-  assert found.shared == [0, 0, 0]
-  assert not any('more than one fold' in r for r in found.remarks)
+  report = check.examine(_data(recording=whole))
+  assert report.recordings == [4, 4, 4]
+  assert report.shared == [0, 0, 0]
+  assert not any('more than one fold' in r for r in report.remarks)
 
 
 def test_the_tables_say_all(monkeypatch):
   monkeypatch.setenv('COLUMNS', '100')
   names = [f'p{i:02d} [x]' for i in range(30)]
   person = np.arange(60, dtype=np.int32) % 30
-  text = check.terminal(
+  text = check.format_report(
     check.examine(
       _data(sensitive={'person': person}, sensitive_names={'person': names})
     )
@@ -324,11 +330,11 @@ def test_the_command(tmp_path):
   assert done.returncode == 0, done.stderr
   assert 'x: [60, 1, 16, 1], float32' in done.stdout
   assert 'primary: 2 classes' in done.stdout
-  assert 'look at' not in done.stdout
+  assert 'fault' not in done.stdout
   _npz(path, np.tile(np.arange(20)[:, None] * np.ones(16), (3, 1)))
   done = _run(f'--config=configs/arrays.py:{path}')
   assert done.returncode == 1
-  assert 'look at: 20 examples have equal copies' in done.stdout
+  assert 'fault: examples with equal copies in another fold: 20.' in done.stdout
 
 
 @pytest.mark.parametrize(
