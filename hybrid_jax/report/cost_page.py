@@ -108,7 +108,7 @@ def figure(found: dict[str, Any]) -> go.Figure:
       )
     )
   for kind in kinds:
-    style.marker_key(out, kind, style.SYMBOLS[kinds.index(kind)])
+    style.legend_marker(out, kind, style.SYMBOLS[kinds.index(kind)])
   advised = next(
     row for row in cuts if all(row[k] == v for k, v in found['advised'].items())
   )

@@ -23,7 +23,7 @@ def releases(table: list[rows.Row], attribute: str) -> go.Figure:
     if 'ceiling' in row:
       _ceiling(figure, row, attribute, name, colours[row['embedding']])
   if any('ceiling' in row for row in own):
-    style.key(figure, 'ceiling', dash='dash')
+    style.legend_line(figure, 'ceiling', dash='dash')
   found = own[0]['releases'][attribute]
   chance = next(iter(found['by_count'].values()))['chance']
   style.level(figure, chance, 'chance', 'dot')
@@ -106,7 +106,7 @@ def _curve(figure, curve, name, colour, i, count):
   hollow = [f.get('groups', FEW) < FEW for f in figures]
   figure.add_trace(
     go.Scatter(
-      x=style.apart(curve, i, count),
+      x=style.separate(curve, i, count),
       y=[100 * f['value'] for f in figures],
       error_y=style.whiskers(figures),
       mode='lines+markers',

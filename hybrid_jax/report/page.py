@@ -40,7 +40,7 @@ def render(
     cost: see `results.read_cost`; may be empty.
     table: see `results.gather`; a section stands only where its measure does.
     controls: see `results.controls`.
-    failed: see `rows.failures`.
+    failed: see `rows.failed_controls`.
     point: see `rows.recommend`.
     rivals: see `results.read_rivals`; may be empty.
     deployed: see `results.read_deployed`; may be empty.
@@ -76,7 +76,7 @@ def render_audit(
     name: the file's.
     row: as of a study, where `utility` is `None`.
     controls: `noise`, and any others that there are.
-    failed: see `rows.failures`.
+    failed: see `rows.failed_controls`.
   """
   context = _context([row], controls, failed, None)
   return template('audit.html').render(context, title=name, row=row, point=None)
@@ -105,7 +105,7 @@ def _context(table, controls, failed, channels):
   """What a study's page and an audit's have in common."""
   attributes = list(table[0]['leakage'])
   every = [*table, *controls.values()]
-  has = {name for name in rows.audit_names() if any(name in r for r in table)}
+  has = {name for name in rows.measure_names() if any(name in r for r in table)}
   drawn = {}
   for attribute in attributes:
     makers = {

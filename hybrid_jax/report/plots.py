@@ -30,7 +30,7 @@ def trade_off(
     symbols = [_symbol(cuts, row['split_point']) for row in own]
     _points(figure, own, attribute, colours[embedding], symbols)
   for cut in cuts:
-    style.marker_key(figure, f'cut at {cut}', _symbol(cuts, cut))
+    style.legend_marker(figure, f'cut at {cut}', _symbol(cuts, cut))
   _mark(figure, table, point, attribute, colours)
   for value, text in _levels(table, controls, attribute):
     figure.add_vline(
@@ -110,7 +110,7 @@ def _bands(figure, table, attribute, colours):
       )
     )
   if limited:
-    style.key(figure, 'up to the ceiling', width=_BAND, color='#bbb')
+    style.legend_line(figure, 'up to the ceiling', width=_BAND, color='#bbb')
 
 
 def _levels(table, controls, attribute):

@@ -1,4 +1,7 @@
-"""The study's figures, gathered; and the operating point they recommend."""
+"""Rows of figures, one for each split point and embedding.
+
+Also the check of the controls, and the choice of the row to deploy.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +10,8 @@ from hybrid_jax import plugins
 from hybrid_jax.release import embeddings
 
 Row = dict[str, Any]
-# What a row has of its release.
-RELEASE = (
+# The figures of the release itself.
+RELEASE_FIELDS = (
   'split_point',
   'embedding',
   'dim',
@@ -19,8 +22,12 @@ RELEASE = (
 
 
 def public(row: Row) -> Row:
-  """A row or control as `metrics.json` has it; a page shows more."""
-  out = {k: v for k, v in row.items() if k not in audit_names()}
+  """Returns the part of a row or control that `metrics.json` holds.
+
+  Args:
+    row: all figures, as the page shows them.
+  """
+  out = {k: v for k, v in row.items() if k not in measure_names()}
   out |= {name: row[name] for name in ('ceiling', 'ranks') if name in row}
   out['leakage'] = {
     attribute: {
@@ -31,68 +38,79 @@ def public(row: Row) -> Row:
   if 'releases' in row:
     out['releases'] = {
       attribute: {
-        'limit': found['limit'],
-        'budget': found['budget'],
+        'limit': figures['limit'],
+        'budget': figures['budget'],
         'by_count': {
-          k: {n: f[n] for n in ('value', 'low', 'high')}
-          for k, f in found['by_count'].items()
+          count: {k: f[k] for k in ('value', 'low', 'high')}
+          for count, f in figures['by_count'].items()
         },
       }
-      for attribute, found in row['releases'].items()
+      for attribute, figures in row['releases'].items()
     }
   if 'reconstruction' in row:
     out['reconstruction'] = row['reconstruction']['attacks']
   return out
 
 
-def audit_names() -> list[str]:
-  """The names of all measures."""
+def measure_names() -> list[str]:
+  """Returns the names of all measures."""
   return plugins.known('measure')
 
 
-def failures(found: dict[str, Any], rows: list[Row]) -> list[str]:
-  """What the controls show to be wrong; each as one sentence.
+def failed_controls(controls: dict[str, Any], rows: list[Row]) -> list[str]:
+  """Returns one sentence for each control that fails.
 
-  Pure noise must be at chance, that is, no better than the majority guess and
-  no worse than a guess by the classes' shares; and raw inputs must leak at
-  least as much as what is computed from them.
+  Pure noise must be at chance: no better than the majority guess, and no worse
+  than a random guess in proportion to the classes. Raw inputs must leak at
+  least as much as any row, since all rows are computed from them.
+
+  Args:
+    controls: the measures of `noise`, and of `raw` where it was attacked.
+    rows: the table.
   """
-  wrong = []
-  for attribute, figures in found['noise']['leakage'].items():
+  sentences = []
+  for attribute, figures in controls['noise']['leakage'].items():
     if figures['low'] > figures['chance'] or figures['high'] < figures['blind']:
-      wrong.append(
+      sentences.append(
         f'Pure noise is not at chance for {attribute}: {figures["value"]:.1%}'
         f' [{figures["low"]:.1%}, {figures["high"]:.1%}], where chance is'
         f' {figures["chance"]:.1%}.'
       )
-  for attribute, raw in found.get('raw', {}).get('leakage', {}).items():
+  for attribute, raw in controls.get('raw', {}).get('leakage', {}).items():
     worst = max(rows, key=lambda row: row['leakage'][attribute]['value'])
     part = (
       f', or saw too little: {n} examples' if (n := raw.get('examples')) else ''
     )
     if raw['high'] < worst['leakage'][attribute]['value']:
-      wrong.append(
+      sentences.append(
         f'The attack on raw inputs finds {attribute} in {raw["value"]:.1%},'
         f' less than at {worst["split_point"]} {worst["embedding"]}: it is too'
         f' weak{part}.'
       )
-  return wrong
+  return sentences
 
 
 def recommend(rows: list[Row], utility_loss: float) -> Row:
-  """The row to deploy, chosen on validation alone.
+  """Chooses the row to deploy, on the validation fold alone.
 
-  Among the rows whose validation utility is within `utility_loss` of the whole
-  network's, the one whose worst sensitive label leaks least, as the share of
-  the way from chance to certainty; to a hundredth, then the earliest cut.
+  A row qualifies if its validation utility is within `utility_loss` of the
+  whole network's. Of these the one with the smallest `worst_advantage`, rounded
+  to a hundredth, is chosen; of equals the first.
+
+  Args:
+    rows: the table.
+    utility_loss: the loss of utility that is accepted, from 0 to 1.
+
+  Returns:
+    `split_point`, `embedding`, and `why`, a sentence.
   """
-  whole = max(
+  best = max(
     row['validation_utility']
     for row in rows
     if row['embedding'] == embeddings.SIMPLE
   )
   useful = [
-    row for row in rows if row['validation_utility'] >= whole - utility_loss
+    row for row in rows if row['validation_utility'] >= best - utility_loss
   ]
   chosen = min(
     useful, key=lambda row: round(worst_advantage(row['leakage']), 2)
@@ -108,7 +126,7 @@ def recommend(rows: list[Row], utility_loss: float) -> Row:
       f'Cut at {chosen["split_point"]} and release'
       f' {chosen["embedding"]}: of the {len(useful)} points whose validation'
       f' utility is within {utility_loss:.1%} of the whole network'
-      f' ({whole:.1%}), its worst sensitive label leaks least; on the test fold'
+      f' ({best:.1%}), its worst sensitive label leaks least; on the test fold'
       f' its utility is {chosen["utility"]["value"]:.1%}, and the best attacker'
       f' finds {leaks}.'
     ),
@@ -116,7 +134,7 @@ def recommend(rows: list[Row], utility_loss: float) -> Row:
 
 
 def find(rows: list[Row], point: dict[str, str]) -> Row:
-  """The row of a point, which `recommend` gives."""
+  """Returns the row with the split point and embedding of `point`."""
   names = ('split_point', 'embedding')
   return next(r for r in rows if all(r[n] == point[n] for n in names))
 
@@ -124,11 +142,14 @@ def find(rows: list[Row], point: dict[str, str]) -> Row:
 def worst_advantage(
   leakage: Mapping[str, Mapping[str, Any]], fold: str = 'validation'
 ) -> float:
-  """How far the worst label is from chance to certainty.
+  """Returns the largest advantage over chance of all sensitive labels.
+
+  The advantage is `(accuracy - chance) / (1 - chance)`: 0 at chance and 1 where
+  the attacker is always right.
 
   Args:
-    leakage: of a row or a point.
-    fold: `'validation'`, to choose by, or `'test'`.
+    leakage: the leakage of a row, by label.
+    fold: `'validation'`, to choose a row, or `'test'`.
   """
   value, chance = (
     ('value', 'chance')

@@ -1,4 +1,4 @@
-"""What all pictures of the page share: names, colours, whiskers, layout."""
+"""Names, colours, error bars and layout that all plots share."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ NAMES = {
   'bounded': 'bounded',
   'snapped': 'snapped',
 }
-# Okabe and Ito's colours, which most colour-blind readers can tell apart.
+# The palette of Okabe and Ito, which colour-blind readers can distinguish.
 COLOURS = (
   '#000000',
   '#E69F00',
@@ -27,26 +27,26 @@ COLOURS = (
 )
 SYMBOLS = ('circle', 'square', 'diamond', 'cross', 'triangle-up', 'star')
 INK, GREY = '#1d1d1f', '#777'
-_APART = 0.05  # share of the distance from one tick to the next
+_SHIFT = 0.05  # of a curve, as a share of the distance between two ticks
 
 
 def name_of(embedding: str) -> str:
-  """An embedding's name for people."""
+  """Returns the title of an embedding; an unknown one keeps its name."""
   return NAMES.get(embedding, embedding)
 
 
 def colours(table: list[dict[str, Any]]) -> dict[str, str]:
-  """Each embedding's colour, the same in every picture of a page."""
-  found = list(dict.fromkeys(row['embedding'] for row in table))
-  of_name = dict(zip(NAMES, COLOURS, strict=True))
-  out = {name: of_name[name] for name in found if name in of_name}
+  """Returns a colour for each embedding, the same in all plots of a page."""
+  embeddings = list(dict.fromkeys(row['embedding'] for row in table))
+  fixed = dict(zip(NAMES, COLOURS, strict=True))
+  out = {name: fixed[name] for name in embeddings if name in fixed}
   free = [c for c in COLOURS if c not in out.values()] or list(COLOURS)
-  own = [name for name in found if name not in of_name]
-  return out | {name: free[i % len(free)] for i, name in enumerate(own)}
+  others = [name for name in embeddings if name not in fixed]
+  return out | {name: free[i % len(free)] for i, name in enumerate(others)}
 
 
 def titles(table: list[dict[str, Any]]) -> list[str]:
-  """Each row's name, with its split point where there are several."""
+  """Returns a title for each row; with the split point if there are several."""
   several = len({row['split_point'] for row in table}) > 1
   return [
     (f'{row["split_point"]}, ' if several else '') + name_of(row['embedding'])
@@ -55,7 +55,7 @@ def titles(table: list[dict[str, Any]]) -> list[str]:
 
 
 def whiskers(figures: Iterable[dict[str, float]]) -> dict[str, Any]:
-  """Error bars from `low` to `high`, in per cent."""
+  """Returns Plotly's error bars from `low` to `high`, in per cent."""
   figures = list(figures)
   return {
     'type': 'data',
@@ -67,30 +67,30 @@ def whiskers(figures: Iterable[dict[str, float]]) -> dict[str, Any]:
   }
 
 
-def apart(
+def separate(
   x: Iterable[float], i: int, count: int, step: float = 2.0
 ) -> list[float]:
-  """Moves a curve's points on a log axis, so that whiskers do not hide.
+  """Shifts a curve on a log axis, so that error bars do not overlap.
 
   Args:
-    x: where the points belong.
-    i: which of `count` curves it is.
-    count: how many curves there are.
+    x: the true positions of the points.
+    i: the curve's index, from 0 to `count - 1`.
+    count: the number of curves.
     step: the factor from one tick to the next.
   """
-  return [value * step ** (_APART * (i - (count - 1) / 2)) for value in x]
+  return [value * step ** (_SHIFT * (i - (count - 1) / 2)) for value in x]
 
 
 def level(figure: go.Figure, value: float, text: str, dash: str) -> None:
-  """A horizontal line at a share; the legend, where there is room, names it."""
+  """Draws a horizontal line at a share, and names it in the legend."""
   figure.add_hline(
     100 * value, line={'dash': dash, 'color': GREY, 'width': 1.3}
   )
-  key(figure, text, dash=dash, width=1.3)
+  legend_line(figure, text, dash=dash, width=1.3)
 
 
-def key(figure: go.Figure, name: str, **line: Any) -> None:
-  """An entry of the legend for a kind of line that several curves have."""
+def legend_line(figure: go.Figure, name: str, **line: Any) -> None:
+  """Adds a legend entry for a style of line that several curves share."""
   figure.add_trace(
     go.Scatter(
       x=[None], y=[None], mode='lines', name=name, line={'color': GREY} | line
@@ -98,10 +98,10 @@ def key(figure: go.Figure, name: str, **line: Any) -> None:
   )
 
 
-def marker_key(
+def legend_marker(
   figure: go.Figure, name: str, symbol: str, size: float = 9
 ) -> None:
-  """An entry of the legend for a shape of marker, or a size."""
+  """Adds a legend entry for a shape or a size of markers."""
   figure.add_trace(
     go.Scatter(
       x=[None],
@@ -114,7 +114,7 @@ def marker_key(
 
 
 def lay_out(figure: go.Figure, x: str, y: str, height: int = 480) -> None:
-  """Axes' names, and the legend above, where it pushes the plot down."""
+  """Sets the axis titles, the fonts, and a legend above the plot."""
   figure.update_layout(
     template='simple_white',
     xaxis_title=x,
@@ -134,7 +134,7 @@ def lay_out(figure: go.Figure, x: str, y: str, height: int = 480) -> None:
 
 
 def html(figure: go.Figure, name: str) -> str:
-  """A figure's HTML; the page itself holds plotly's program."""
+  """Returns a figure's HTML for a page that already holds Plotly's script."""
   return plotly.io.to_html(
     figure,
     include_plotlyjs=False,

@@ -152,11 +152,11 @@ def figure(found: dict[str, Any]) -> go.Figure:
       )
     )
   for i, margin in enumerate(margins):
-    style.marker_key(
+    style.legend_marker(
       out, f'margin {margin:g}', style.SYMBOLS[i % len(style.SYMBOLS)]
     )
   for noise, size in sizes.items():
-    style.marker_key(out, f'noise {noise:g}', 'circle', float(size))
+    style.legend_marker(out, f'noise {noise:g}', 'circle', float(size))
   best = sorted(
     (row for row in rows if row['front']),
     key=lambda row: row['advantage']['test'],

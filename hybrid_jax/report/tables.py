@@ -1,4 +1,4 @@
-"""The study's table, for a terminal or a log, and how figures are written."""
+"""The table of a study as text, and the format of its figures."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from hybrid_jax.report import rows
 
 
 def share(value: float) -> str:
-  """`97.1`: a share, in per cent."""
+  """Formats a share in per cent: `97.1`."""
   return f'{100 * value:.1f}'
 
 
 def percent(figures: dict[str, Any]) -> str:
-  """`97.1 [95.8, 98.3]`: a share and its interval, in per cent."""
+  """Formats a share with its interval in per cent: `97.1 [95.8, 98.3]`."""
   return (
     f'{100 * figures["value"]:.1f} [{100 * figures["low"]:.1f},'
     f' {100 * figures["high"]:.1f}]'
@@ -22,7 +22,7 @@ def percent(figures: dict[str, Any]) -> str:
 
 
 def plain(figures: dict[str, Any]) -> str:
-  """`0.53 [0.50, 0.57]`: a figure that is no share."""
+  """Formats a figure with its interval: `0.53 [0.50, 0.57]`."""
   # Adding 0 makes a rounded -0.0 a 0.0.
   value, low, high = (
     round(figures[name], 2) + 0.0 for name in ('value', 'low', 'high')
@@ -31,10 +31,11 @@ def plain(figures: dict[str, Any]) -> str:
 
 
 def ceiling(figures: dict[str, Any] | None, certain: str = '-') -> str:
-  """`60.7 [77.4]`: the bound and its upper end, in per cent.
+  """Formats a ceiling and the upper end of its interval: `60.7 [77.4]`.
 
-  `certain` where it is 100, as it is for nearly all releases without noise,
-  and nothing where it was not measured.
+  Args:
+    figures: the ceiling; `None` where it was not measured, which gives ''.
+    certain: the text for 100 %, the ceiling of most releases without noise.
   """
   if figures is None:
     return ''
@@ -44,9 +45,14 @@ def ceiling(figures: dict[str, Any] | None, certain: str = '-') -> str:
 
 
 def terminal(table: list[rows.Row], controls: dict[str, Any]) -> str:
-  """The table split point x embedding, and the controls below it."""
+  """Formats the rows, with the controls and chance below them, as text.
+
+  Args:
+    table: see `results.gather`.
+    controls: see `results.controls`; may be empty.
+  """
   attributes = list(table[0]['leakage'])
-  limited = any('ceiling' in row for row in table)
+  with_ceiling = any('ceiling' in row for row in table)
   out = rich.table.Table(title='Accuracy, %, with 95 % intervals')
   out.add_column('split point')
   longest = max(len(row['embedding']) for row in table)
@@ -56,7 +62,7 @@ def terminal(table: list[rows.Row], controls: dict[str, Any]) -> str:
   out.add_column('utility', justify='right')
   for attribute in attributes:
     out.add_column(f'{attribute} found', justify='right')
-    if limited:
+    if with_ceiling:
       out.add_column('ceiling', justify='right')
     out.add_column('by recording', justify='right')
   previous = None
@@ -70,34 +76,35 @@ def terminal(table: list[rows.Row], controls: dict[str, Any]) -> str:
       str(row['dim']),
       f'{row["relative_noise"]:.2f}' if row['sigma'] else '-',
       percent(row['utility']) if row['utility'] else '-',
-      *_leaks(row, limited),
+      *_leakage_cells(row, with_ceiling),
     )
   out.add_section()
-  for name, found in controls.items():
-    out.add_row('control', name, '', '', '', *_leaks(found, limited))
-  some = table[0]
+  for name, control in controls.items():
+    cells = _leakage_cells(control, with_ceiling)
+    out.add_row('control', name, '', '', '', *cells)
+  first = table[0]
   out.add_row(
     'chance',
     '',
     '',
     '',
-    share(some['utility']['chance']) if some['utility'] else '',
-    *_chance(some['leakage'], limited),
+    share(first['utility']['chance']) if first['utility'] else '',
+    *_chance_cells(first['leakage'], with_ceiling),
   )
   return progress.render_text(out)
 
 
-def _leaks(found, limited):
-  for attribute, figures in found['leakage'].items():
+def _leakage_cells(row, with_ceiling):
+  for attribute, figures in row['leakage'].items():
     yield percent(figures)
-    if limited:
-      yield ceiling(found.get('ceiling', {}).get(attribute))
+    if with_ceiling:
+      yield ceiling(row.get('ceiling', {}).get(attribute))
     yield share(figures['per_recording']['value'])
 
 
-def _chance(leakage, limited):
+def _chance_cells(leakage, with_ceiling):
   for figures in leakage.values():
     yield share(figures['chance'])
-    if limited:
+    if with_ceiling:
       yield ''
     yield share(figures['per_recording']['chance'])

@@ -68,7 +68,7 @@ def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
     results.gather(study), {'split_point': split_point, 'embedding': embedding}
   )
   problem = _released(study, edge, trained, name)
-  row = {key: trained[key] for key in rows.RELEASE} | {
+  row = {key: trained[key] for key in rows.RELEASE_FIELDS} | {
     'variant': variant,
     'sha256': hashes,
     'utility': _utility(problem, cloud, dataset.TEST),

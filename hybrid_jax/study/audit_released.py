@@ -56,7 +56,7 @@ def run(
           found[target][measure] = figures
         bar.advance(1, last=f'{measure} of {target}')
   row = _row(path, problem) | found['released']
-  failed = rows.failures({'noise': found['noise']}, [row])
+  failed = rows.failed_controls({'noise': found['noise']}, [row])
   files.write_json(
     out / 'metrics.json',
     {

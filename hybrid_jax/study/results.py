@@ -19,7 +19,7 @@ def gather(study: context.Study) -> list[rows.Row]:
   for split_point, name in study.targets:
     target = f'{split_point}-{name}'
     released = study.read('release', target, stage='release')
-    row = {key: released[key] for key in rows.RELEASE}
+    row = {key: released[key] for key in rows.RELEASE_FIELDS}
     table.append(
       row
       | {

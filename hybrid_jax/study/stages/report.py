@@ -9,7 +9,7 @@ def run(study: context.Study) -> None:
   """Writes `metrics.json` and `report.html`, and prints the table."""
   table = results.gather(study)
   controls = results.controls(study, problems.CONTROLS)
-  failed = rows.failures(controls, table)
+  failed = rows.failed_controls(controls, table)
   rivals = results.read_rivals(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
   deployed = results.read_deployed(study)
