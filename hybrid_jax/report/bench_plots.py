@@ -1,6 +1,6 @@
-"""Benchmarks as a table, for a terminal and in Markdown, and as a picture.
+"""Results of benchmarks: a table, as text and in Markdown, and a plot.
 
-Rows are those of `benchmarks.timing.row`, each with its `suite`.
+All functions take the rows of `benchmarks.timing.row`, each with its `suite`.
 """
 
 import itertools
@@ -23,16 +23,16 @@ Row = dict[str, Any]
 _HEADINGS = (
   *('what', 'A', 'B', 'A, ms', 'B, ms', 'A / B', 'range', 'goal', 'note'),
 )
-_LINE, _HEAD = 22, 60  # pixels: of a row, around each suite's
+_LINE, _HEAD = 22, 60  # heights of a line and of a suite's title, in pixels
 _WIDTH = 1000
-_LONG = 70  # letters of a label
+_LONG = 70  # maximum letters of a label in one line
 _TICKS = [m * 10.0**e for e in range(-3, 4) for m in (1, 2, 5)]
 _MET, _MISSED, _PLAIN = '#009E73', '#D55E00', '#0072B2'
 _BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
 
 
 def table(rows: list[Row]) -> rich.table.Table:
-  """The rows, for a terminal."""
+  """Returns the rows as a table for the terminal."""
   out = rich.table.Table(*_HEADINGS)
   for line in _lines(rows):
     out.add_row(*line)
@@ -40,13 +40,13 @@ def table(rows: list[Row]) -> rich.table.Table:
 
 
 def markdown(rows: list[Row]) -> str:
-  """The rows as a table of GitHub's Markdown."""
+  """Returns the rows as a table in GitHub's Markdown."""
   lines = [_HEADINGS, ('---',) * len(_HEADINGS), *_lines(rows)]
   return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
 def _lines(rows):
-  """Cells of text; what is as in the line before is left out."""
+  """Yields cells of text; a cell that repeats the line above is empty."""
   before = None
   for r in rows:
     a, b = (statistics.median(r[f'{k}_seconds']) for k in ('first', 'second'))
@@ -59,23 +59,26 @@ def _lines(rows):
       *(f'{1e3 * a:.4g}', f'{1e3 * b:.4g}', f'{r["ratio"]:.2f}'),
       f'{r["ratio_min"]:.2f} to {r["ratio_max"]:.2f}',
       goal,
-      note(r, whole=new),
+      note(r, with_operations=new),
     )
 
 
-def note(row: Row, whole: bool = True) -> str:
-  """What a row says besides its ratio: the `note` of its `extra`.
+def note(row: Row, with_operations: bool = True) -> str:
+  """Returns the remark of a row.
 
-  If `whole`, before it what is the same for all rows of one work: operations of
-  the first side's step, and their share of the peak.
+  Args:
+    row: the row, whose `extra` may have a `note`.
+    with_operations: whether to add the number of operations of a step of the
+      first side, and their share of the peak. They are the same for all rows of
+      one benchmark.
   """
   parts = []
-  if whole and 'flops' in row:
+  if with_operations and 'flops' in row:
     parts.append(f'{row["flops"] / 1e9:.3g} GFLOP')
-  if whole and 'peak_share' in row:
+  if with_operations and 'peak_share' in row:
     parts.append(f'{row["peak_share"]:.0%} of the peak')
-  if said := row.get('extra', {}).get('note'):
-    parts.append(said)
+  if remark := row.get('extra', {}).get('note'):
+    parts.append(remark)
   return '; '.join(parts)
 
 
@@ -84,22 +87,22 @@ def _met(row):
 
 
 def drawn(rows: list[Row]) -> list[Row]:
-  """The rows that compare two sides: those of growth have an `exponent`."""
+  """Returns the rows that compare two sides; rows of growth are left out."""
   return [r for r in rows if 'exponent' not in r.get('extra', {})]
 
 
 def plot(rows: list[Row]) -> go.Figure:
-  """Each ratio of `drawn` with its range, on a log axis, by suite; 1 is marked.
+  """Draws the ratios and their ranges on a log axis, one panel for each suite.
 
   Raises:
-    UserError: there is none.
+    UserError: no row compares two sides.
   """
   rows = drawn(rows)
   if not rows:
     raise errors.UserError('there is no ratio to draw.')
   by_suite = {
-    suite: _Panel(list(found))
-    for suite, found in itertools.groupby(rows, lambda r: r['suite'])
+    suite: _Panel(list(of_suite))
+    for suite, of_suite in itertools.groupby(rows, lambda r: r['suite'])
   }
   counts = [len(panel.labels) for panel in by_suite.values()]
   height = sum(_LINE * n + _HEAD for n in counts) + _HEAD
@@ -124,20 +127,20 @@ def plot(rows: list[Row]) -> go.Figure:
 
 
 class _Panel:
-  """A suite's lines: where one is not enough for a work, it has a heading."""
+  """Panel of a suite: a line for each row, and headings of benchmarks."""
 
   def __init__(self, rows):
-    self.labels, self.rows = [], []  # rows with the line each is at
-    for what, found in itertools.groupby(rows, lambda r: r['what']):
-      found = list(found)
-      head = f'<b>{what}</b>: {found[0]["first"]}'
-      alone = f'{head} over {found[0]["second"]}'
-      if len(found) == 1 and len(alone) < _LONG:
-        self.rows.append((len(self.labels), found[0]))
-        self.labels.append(alone)
+    self.labels, self.rows = [], []  # each row with its line's number
+    for what, group in itertools.groupby(rows, lambda r: r['what']):
+      same_work = list(group)
+      head = f'<b>{what}</b>: {same_work[0]["first"]}'
+      label = f'{head} over {same_work[0]["second"]}'
+      if len(same_work) == 1 and len(label) < _LONG:
+        self.rows.append((len(self.labels), same_work[0]))
+        self.labels.append(label)
         continue
       self.labels.append(head)
-      for r in found:
+      for r in same_work:
         self.rows.append((len(self.labels), r))
         self.labels.append(f'over {r["second"]}')
 
@@ -168,7 +171,7 @@ class _Panel:
       hoverinfo='skip',
       **place,
     )
-    # Last: a panel without traces would be left out.
+    # After the traces: Plotly draws no line in an empty panel.
     figure.add_vline(1, line={'color': style.INK, 'width': 1}, **place)
     figure.update_yaxes(
       tickvals=list(range(len(self.labels))),
@@ -179,7 +182,11 @@ class _Panel:
 
 
 def check_path(path: Path) -> None:
-  """Raises `UserError` unless `write_plot` can write such a file here."""
+  """Checks that `write_plot` can write this file.
+
+  Raises:
+    UserError: the ending is unknown, or a PNG file needs a browser.
+  """
   if path.suffix not in ('.html', '.png'):
     raise errors.UserError(f'{path} must end in .html or .png.')
   if path.suffix == '.png' and not _browser():
@@ -189,14 +196,14 @@ def check_path(path: Path) -> None:
 
 
 def write_plot(figure: go.Figure, path: Path) -> None:
-  """Writes a page, or a picture of one that a headless browser draws."""
+  """Writes an HTML page, or a PNG picture by a headless browser."""
   page = figure.to_html(config={'displayModeBar': False}).encode()
   if path.suffix == '.html':
     files.write_bytes(path, page)
     return
   with tempfile.TemporaryDirectory() as folder:
-    own, picture = Path(folder, 'page.html'), Path(folder, 'page.png')
-    own.write_bytes(page)
+    html, picture = Path(folder, 'page.html'), Path(folder, 'page.png')
+    html.write_bytes(page)
     subprocess.run(
       [
         _browser(),
@@ -204,7 +211,7 @@ def write_plot(figure: go.Figure, path: Path) -> None:
         f'--user-data-dir={folder}/profile',
         f'--window-size={_WIDTH + 16},{figure.layout.height + 16}',
         f'--screenshot={picture}',
-        own.as_uri(),
+        html.as_uri(),
       ],
       check=True,
       capture_output=True,

@@ -1,4 +1,4 @@
-"""What each cut costs, as tables for a terminal and as a page of its own."""
+"""The cost of each cut: tables for the terminal, and a page."""
 
 from typing import Any
 
@@ -10,11 +10,15 @@ from hybrid_jax import progress
 from hybrid_jax.report import page, style
 
 
-def terminal(found: dict[str, Any]) -> str:
-  """Two tables: what is on the device, and from the window to the answer."""
+def terminal(cost: dict[str, Any]) -> str:
+  """Formats the costs on the device, and the time to the answer, as text.
+
+  Args:
+    cost: see `study.cost.run`.
+  """
   device = rich.table.Table(
-    title=f'On the device: this machine, {found["machine"]["cores"]} cores'
-    + (f'; times of {found["device"]}' if found.get('device') else '')
+    title=f'On the device: this machine, {cost["machine"]["cores"]} cores'
+    + (f'; times of {cost["device"]}' if cost.get('device') else '')
   )
   for name in ('cut', 'embedding', 'variant'):
     device.add_column(name)
@@ -36,7 +40,7 @@ def terminal(found: dict[str, Any]) -> str:
     answer.add_column(name)
   answer.add_column('bytes sent', justify='right')
   answer.add_column('cloud, ms', justify='right')
-  for link in found['links']:
+  for link in cost['links']:
     answer.add_column(
       f'{link["name"]} ({link["mbit"]:g} Mbit/s, {link["round_trip"]:g} ms)',
       justify='right',
@@ -44,57 +48,60 @@ def terminal(found: dict[str, Any]) -> str:
   answer.add_column('utility, %', justify='right')
   answer.add_column('advantage, %', justify='right')
   previous = None
-  for row in found['rows']:
+  for row in cost['rows']:
     if previous not in (None, row['cut']):
       device.add_section()
       answer.add_section()
     previous = row['cut']
     device.add_row(*_device(row))
     answer.add_row(*_answer(row))
-  advised = found['advised']
-  weights = ', '.join(f'{k} {v:g}' for k, v in found['weights'].items())
+  advised = cost['advised']
+  weights = ', '.join(f'{k} {v:g}' for k, v in cost['weights'].items())
   return progress.render_text(
     device,
     answer,
-    '* of the network as trained; launch.audit --bundle measures the files.',
-    f'Advised: cut at {advised["cut"]}, {advised["embedding"]},'
-    f' {advised["variant"]}: the least of the weighted costs ({weights}).',
+    '* of the trained network; launch.audit --bundle measures the files.',
+    f'Recommended: cut at {advised["cut"]}, {advised["embedding"]},'
+    f' {advised["variant"]}: the lowest weighted cost ({weights}).',
   )
 
 
-def render(found: dict[str, Any], title: str) -> str:
-  """The page's HTML, which needs no network."""
+def render(cost: dict[str, Any], title: str) -> str:
+  """Returns the page as HTML, which works offline."""
   return page.template('cost.html').render(
     title=title,
     plotly=plotly.offline.get_plotlyjs(),
-    figure=style.html(figure(found), 'cost'),
-    found=found,
+    figure=style.html(figure(cost), 'cost'),
+    found=cost,
     names=style.NAMES,
-    device=[(row, _device(row)) for row in found['rows']],
-    answer=[(row, _answer(row)) for row in found['rows']],
+    device=[(row, _device(row)) for row in cost['rows']],
+    answer=[(row, _answer(row)) for row in cost['rows']],
   )
 
 
-def figure(found: dict[str, Any]) -> go.Figure:
-  """The best attacker's advantage against the device's time, for all cuts.
+def figure(cost: dict[str, Any]) -> go.Figure:
+  """Draws the best attacker's advantage against the time on the device.
 
-  Colour tells the cut, shape the variant; a ring marks the advised one.
+  The colour shows the cut, the shape the variant. A ring marks the recommended
+  cut.
   """
   out = go.Figure()
-  cuts = [r for r in found['rows'] if r['advantage'] is not None]
+  cuts = [r for r in cost['rows'] if r['advantage'] is not None]
   order = list(dict.fromkeys(row['cut'] for row in cuts))
   kinds = list(dict.fromkeys(row['variant'] for row in cuts))
   for i, cut in enumerate(order):
-    own = [row for row in cuts if row['cut'] == cut]
+    variants = [row for row in cuts if row['cut'] == cut]
     out.add_trace(
       go.Scatter(
-        x=[row['one']['p50_ms'] for row in own],
-        y=[100 * row['advantage'] for row in own],
+        x=[row['one']['p50_ms'] for row in variants],
+        y=[100 * row['advantage'] for row in variants],
         mode='markers',
         name=f'cut at {cut}',
         marker={
           'color': style.COLOURS[(i + 1) % len(style.COLOURS)],
-          'symbol': [style.SYMBOLS[kinds.index(row['variant'])] for row in own],
+          'symbol': [
+            style.SYMBOLS[kinds.index(row['variant'])] for row in variants
+          ],
           'size': 12,
         },
         text=[
@@ -102,7 +109,7 @@ def figure(found: dict[str, Any]) -> go.Figure:
           f'{style.name_of(row["embedding"])}<br>'
           f'{row["one"]["p50_ms"]:.3f} ms, {row["edge_bytes"]:,} bytes<br>'
           f'utility {100 * row["utility"]["value"]:.1f} %'
-          for row in own
+          for row in variants
         ],
         hovertemplate='%{text}<extra></extra>',
       )
@@ -110,14 +117,14 @@ def figure(found: dict[str, Any]) -> go.Figure:
   for kind in kinds:
     style.legend_marker(out, kind, style.SYMBOLS[kinds.index(kind)])
   advised = next(
-    row for row in cuts if all(row[k] == v for k, v in found['advised'].items())
+    row for row in cuts if all(row[k] == v for k, v in cost['advised'].items())
   )
   out.add_trace(
     go.Scatter(
       x=[advised['one']['p50_ms']],
       y=[100 * advised['advantage']],
       mode='markers',
-      name='advised',
+      name='recommended',
       marker={
         'symbol': 'circle-open',
         'size': 26,
@@ -157,7 +164,7 @@ def _device(row):
 
 def _answer(row):
   cloud, advantage = row['cloud_p50_ms'], row['advantage']
-  # As trained, before any quantisation.
+  # An asterisk: measured before quantisation.
   mark = '' if row['as_deployed'] or row['variant'] == 'float32' else '*'
   return (
     row['cut'],

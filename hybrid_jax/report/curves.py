@@ -1,4 +1,4 @@
-"""Leakage against releases, windows, and the attacker's share of the data."""
+"""Plots of leakage against releases, windows and the attacker's data."""
 
 from typing import Any
 
@@ -6,51 +6,61 @@ import plotly.graph_objects as go
 
 from hybrid_jax.report import rows, style
 
-# Points behind which fewer recordings or classes stand say little.
+# Figures over fewer recordings or classes than this are drawn hollow.
 FEW = 5
 
 
 def releases(table: list[rows.Row], attribute: str) -> go.Figure:
-  """Found against the number of averaged releases, beside the ceiling."""
+  """Draws accuracy against the number of averaged releases, and the ceiling."""
   figure = go.Figure()
-  own = [row for row in table if 'releases' in row]
-  colours, names = style.colours(table), style.titles(own)
+  measured = [row for row in table if 'releases' in row]
+  colours, titles = style.colours(table), style.titles(measured)
   counts = set()
-  for i, (row, name) in enumerate(zip(own, names, strict=True)):
-    curve = in_order(row['releases'][attribute]['by_count'])
+  for i, (row, title) in enumerate(zip(measured, titles, strict=True)):
+    colour = colours[row['embedding']]
+    curve = sort_keys(row['releases'][attribute]['by_count'])
     counts |= set(curve)
-    _curve(figure, curve, name, colours[row['embedding']], i, len(own))
+    _curve(figure, curve, title, colour, i, len(measured))
     if 'ceiling' in row:
-      _ceiling(figure, row, attribute, name, colours[row['embedding']])
-  if any('ceiling' in row for row in own):
+      curve = sort_keys(row['ceiling'][attribute]['by_releases'])
+      counts |= set(curve)
+      _ceiling(figure, curve, title, colour)
+  if any('ceiling' in row for row in measured):
     style.legend_line(figure, 'ceiling', dash='dash')
-  found = own[0]['releases'][attribute]
-  chance = next(iter(found['by_count'].values()))['chance']
+  figures = measured[0]['releases'][attribute]
+  chance = next(iter(figures['by_count'].values()))['chance']
   style.level(figure, chance, 'chance', 'dot')
-  limit = f'limit, chance + {100 * found["limit"]:g} points'
-  style.level(figure, chance + found['limit'], limit, 'dashdot')
+  limit = figures['limit']
+  text = f'limit: chance + {100 * limit:g} points'
+  style.level(figure, chance + limit, text, 'dashdot')
   _log_axis(figure, counts)
-  style.lay_out(figure, 'k, averaged releases of one input', _found(attribute))
+  style.lay_out(
+    figure, 'averaged releases of one input', _axis_title(attribute)
+  )
   return figure
 
 
 def windows(table: list[rows.Row], attribute: str, of: str) -> go.Figure:
-  """Found against the number of windows that are added up.
+  """Draws accuracy against the number of windows that are combined.
+
+  Counts that fewer than `FEW` groups have are left out. If no count has so many
+  groups, all are drawn, with hollow points.
 
   Args:
-    table: the rows, of which those at the last split point are drawn.
+    table: the rows; those at the last split point are drawn.
     attribute: the sensitive label.
-    of: `'recording'`, or `'class'` for windows of any recordings. Numbers that
-      too few of these have are left out; all are hollow where all are few.
+    of: the group of windows: `'recording'`, or `'class'` for windows of one
+      class from any recording.
   """
   figure = go.Figure()
-  own = [r for r in table if r['split_point'] == table[-1]['split_point']]
+  last = [r for r in table if r['split_point'] == table[-1]['split_point']]
   colours, chance = style.colours(table), {}
-  for i, row in enumerate(own):
-    curve = _enough(in_order(row['leakage'][attribute]['by_windows'][of]))
+  for i, row in enumerate(last):
+    curve = sort_keys(row['leakage'][attribute]['by_windows'][of])
+    curve = {k: f for k, f in curve.items() if f['groups'] >= FEW} or curve
     chance |= {k: f['chance'] for k, f in curve.items()}
     name = style.name_of(row['embedding'])
-    _curve(figure, curve, name, colours[row['embedding']], i, len(own))
+    _curve(figure, curve, name, colours[row['embedding']], i, len(last))
   counts = sorted(chance)
   figure.add_trace(
     go.Scatter(
@@ -63,41 +73,37 @@ def windows(table: list[rows.Row], attribute: str, of: str) -> go.Figure:
     )
   )
   _log_axis(figure, counts)
-  whose = 'one recording' if of == 'recording' else f'one {attribute}'
-  style.lay_out(figure, f'windows of {whose}, added up', _found(attribute))
+  group = 'one recording' if of == 'recording' else f'one {attribute}'
+  style.lay_out(figure, f'combined windows of {group}', _axis_title(attribute))
   return figure
 
 
 def attacker_data(table: list[rows.Row], attribute: str) -> go.Figure:
-  """Found against the share of the training fold that an attacker has."""
+  """Draws accuracy against the attacker's share of the training fold."""
   figure = go.Figure()
-  own = [row for row in table if 'attacker_data' in row]
-  colours, names = style.colours(table), style.titles(own)
+  measured = [row for row in table if 'attacker_data' in row]
+  colours, titles = style.colours(table), style.titles(measured)
   shares = set()
-  for i, (row, name) in enumerate(zip(own, names, strict=True)):
-    curve = in_order(row['attacker_data'][attribute]['by_share'])
-    curve = {100 * share: found for share, found in curve.items()}
+  for i, (row, title) in enumerate(zip(measured, titles, strict=True)):
+    curve = sort_keys(row['attacker_data'][attribute]['by_share'])
+    curve = {100 * share: figures for share, figures in curve.items()}
     shares |= set(curve)
-    _curve(figure, curve, name, colours[row['embedding']], i, len(own))
-  chance = own[0]['leakage'][attribute]['chance']
+    _curve(figure, curve, title, colours[row['embedding']], i, len(measured))
+  chance = measured[0]['leakage'][attribute]['chance']
   style.level(figure, chance, 'chance', 'dot')
   _log_axis(figure, shares)
   style.lay_out(
-    figure, 'share of every training recording, %', _found(attribute)
+    figure, 'share of every training recording, %', _axis_title(attribute)
   )
   return figure
 
 
-def in_order(curve: dict[str, Any]) -> dict[float, Any]:
-  """A curve of a JSON file by number: its keys come as text, sorted so."""
+def sort_keys(curve: dict[str, Any]) -> dict[float, Any]:
+  """Sorts a curve by its keys as numbers; in JSON they are text."""
   return {float(k): curve[k] for k in sorted(curve, key=float)}
 
 
-def _enough(curve):
-  return {k: f for k, f in curve.items() if f['groups'] >= FEW} or curve
-
-
-def _found(attribute):
+def _axis_title(attribute):
   return f'{attribute} found, %'
 
 
@@ -123,17 +129,16 @@ def _curve(figure, curve, name, colour, i, count):
   )
 
 
-def _hover(name, k, found):
-  behind = f'<br>{found["groups"]} behind it' if 'groups' in found else ''
-  by = f'<br>by {found["adversary"]}' if 'adversary' in found else ''
+def _hover(name, k, figures):
+  groups = f'<br>over {figures["groups"]} groups' if 'groups' in figures else ''
+  by = f'<br>by {figures["adversary"]}' if 'adversary' in figures else ''
   return (
-    f'<b>{name}</b><br>at {k:g}: {100 * found["value"]:.1f} %'
-    f' [{100 * found["low"]:.1f}, {100 * found["high"]:.1f}]{by}{behind}'
+    f'<b>{name}</b><br>at {k:g}: {100 * figures["value"]:.1f} %'
+    f' [{100 * figures["low"]:.1f}, {100 * figures["high"]:.1f}]{by}{groups}'
   )
 
 
-def _ceiling(figure, row, attribute, name, colour):
-  curve = in_order(row['ceiling'][attribute]['by_releases'])
+def _ceiling(figure, curve, name, colour):
   figure.add_trace(
     go.Scatter(
       x=list(curve),

@@ -1,7 +1,8 @@
-"""Whether a study's figures stay within bounds, for continuous integration.
+"""Checks the figures of a study against bounds, for continuous integration.
 
-An interval's pessimistic end decides, never the value: the low end of the
-utility, and the high end of a leakage or a ceiling. All are shares, 0 to 1.
+The pessimistic end of an interval is compared with the bound, not the value:
+the low end of the utility, and the high end of a leakage or a ceiling. All
+figures are shares from 0 to 1.
 """
 
 import dataclasses
@@ -15,19 +16,20 @@ import rich.table
 from hybrid_jax import errors, files, progress
 
 UTILITY, LEAKAGE, CEILING = 'utility', 'leakage', 'ceiling'
-# To this many decimals figures are compared: the last bits of a float, where
-# a quantile was interpolated, decide nothing.
+# Figures are compared to this many decimals, so that rounding errors of an
+# interpolated quantile do not decide.
 _DECIMALS = 9
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-  """What a figure must reach or stay below.
+  """Bound of one figure.
 
   Attributes:
     figure: `UTILITY`, `LEAKAGE` or `CEILING`.
     label: the sensitive label; empty for the utility.
-    share: the least utility, or the largest leakage or ceiling, 0 to 1.
+    share: the smallest utility, or the largest leakage or ceiling, that is
+      allowed, from 0 to 1.
   """
 
   figure: str
@@ -36,17 +38,17 @@ class Bound:
 
   @property
   def name(self) -> str:
-    """`leakage of person`."""
+    """The name in tables and messages: `leakage of person`."""
     return f'{self.figure} of {self.label}' if self.label else self.figure
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-  """A line of the table, as it is shown; `message` says how it failed."""
+  """Line of the table as text; `message` explains a failure."""
 
   name: str
   required: str
-  found: str
+  actual: str
   value: str
   passed: bool
   message: str
@@ -55,7 +57,7 @@ class Check:
 def parse_bounds(
   min_utility: str | None, max_leakage: list[str], max_ceiling: list[str]
 ) -> list[Bound]:
-  """The bounds as the command line has them.
+  """Parses the bounds of the command line.
 
   Args:
     min_utility: a share, or None for no bound.
@@ -63,8 +65,8 @@ def parse_bounds(
     max_ceiling: the same.
 
   Raises:
-    UserError: what is not a share of 0 to 1, not `LABEL=SHARE`, or a label
-      that has two bounds; and when there is no bound at all.
+    UserError: a text is not `LABEL=SHARE`, a share is not from 0 to 1, a label
+      has two bounds, or there is no bound at all.
   """
   bounds = []
   if min_utility is not None:
@@ -72,7 +74,7 @@ def parse_bounds(
     bounds.append(Bound(UTILITY, '', share))
   for figure, texts in ((LEAKAGE, max_leakage), (CEILING, max_ceiling)):
     flag = f'--max-{figure}'
-    for text in (part for whole in texts for part in whole.split(',')):
+    for text in (part for value in texts for part in value.split(',')):
       label, _, share = text.strip().rpartition('=')
       if not label:
         raise errors.UserError(f'{flag}: {text!r} is not LABEL=SHARE.')
@@ -100,10 +102,10 @@ def _parse_share(where: str, text: str) -> float:
 
 
 def read(workdir: pathlib.Path) -> dict[str, Any]:
-  """A study's or an audit's `metrics.json`.
+  """Reads the `metrics.json` of a study or an audit.
 
   Raises:
-    UserError: it is not there, is not JSON, or lacks what a gate needs.
+    UserError: the file is missing, is not JSON, or lacks a needed entry.
   """
   path = workdir / 'metrics.json'
   try:
@@ -115,7 +117,7 @@ def read(workdir: pathlib.Path) -> dict[str, Any]:
   match metrics:
     case {'rows': [_, *_] as rows, 'failed_controls': list()}:
       leakage = [isinstance(r, dict) and r.get(LEAKAGE) for r in rows]
-      if all(isinstance(found, dict) for found in leakage):
+      if all(isinstance(figures, dict) for figures in leakage):
         return metrics
   raise errors.UserError(
     f'{path} is damaged: it needs `failed_controls` and `rows` with `leakage`.'
@@ -125,15 +127,16 @@ def read(workdir: pathlib.Path) -> dict[str, Any]:
 def pick(
   metrics: dict[str, Any], split_point: str | None, embedding: str | None
 ) -> dict[str, Any]:
-  """The row that is named, else the recommended one, else the only one.
+  """Returns the named row, else the recommended one, else the only one.
 
   Raises:
-    UserError: a name is unknown, or which row is meant is not clear.
+    UserError: a name is unknown, or no row is named, recommended or the only
+      one.
   """
   rows = {}
   for row in metrics['rows']:
-    there = rows.setdefault(str(row.get('split_point')), {})
-    there[str(row.get('embedding'))] = row
+    by_embedding = rows.setdefault(str(row.get('split_point')), {})
+    by_embedding[str(row.get('embedding'))] = row
   if (split_point is None) != (embedding is None):
     raise errors.UserError('--split_point and --embedding go together.')
   if split_point is None:
@@ -154,42 +157,42 @@ def pick(
 def check(
   metrics: dict[str, Any], row: dict[str, Any], bounds: list[Bound]
 ) -> list[Check]:
-  """One check for each bound, and one for the study's controls at the end.
+  """Checks each bound, and at the end the study's controls.
 
   Raises:
-    UserError: a label is unknown, or `row` lacks a figure that is bounded.
+    UserError: a label is unknown, or `row` lacks a figure that has a bound.
   """
   failed = metrics['failed_controls']
-  found = f'{len(failed)} failed' if failed else 'none failed'
+  actual = f'{len(failed)} failed' if failed else 'none failed'
   message = f'controls: {" ".join(map(str, failed))}'
-  controls = Check('controls', 'none failed', found, '', not failed, message)
+  controls = Check('controls', 'none failed', actual, '', not failed, message)
   return [*(_check(row, bound) for bound in bounds), controls]
 
 
 def _check(row: dict[str, Any], bound: Bound) -> Check:
-  least = bound.figure == UTILITY
-  end, sign = ('low', '>=') if least else ('high', '<=')
-  value, found = (_share(row, bound, key) for key in ('value', end))
-  short = bound.share - found if least else found - bound.share
-  passed = round(short, _DECIMALS) <= 0
+  is_minimum = bound.figure == UTILITY
+  end, sign = ('low', '>=') if is_minimum else ('high', '<=')
+  value, limit = (_share(row, bound, key) for key in ('value', end))
+  excess = bound.share - limit if is_minimum else limit - bound.share
+  passed = round(excess, _DECIMALS) <= 0
   text = '{:.4f}'.format
-  if not passed and text(found) == text(bound.share):
-    text = f'{{:.{_DECIMALS}f}}'.format  # So that one sees why.
-  required, shown = f'{sign} {text(bound.share)}', text(found)
-  message = f'{bound.name}: its {end} end is {shown}, required is {required}.'
-  return Check(bound.name, required, shown, f'{value:.4f}', passed, message)
+  if not passed and text(limit) == text(bound.share):
+    text = f'{{:.{_DECIMALS}f}}'.format  # Equal texts would hide the reason.
+  required, actual = f'{sign} {text(bound.share)}', text(limit)
+  message = f'{bound.name}: its {end} end is {actual}, required is {required}.'
+  return Check(bound.name, required, actual, f'{value:.4f}', passed, message)
 
 
 def _share(row: dict[str, Any], bound: Bound, key: str) -> float:
-  """The figure's `value`, `low` or `high`, which must be a share."""
+  """Returns `value`, `low` or `high` of the figure that has a bound."""
   figures = row.get(bound.figure)
   if bound.figure == UTILITY and not figures:
     raise errors.UserError(
-      f'{point(row)} has no utility, as an audit of vectors has none; leave'
+      f'{point(row)} has no utility, since it was an audit of vectors; leave'
       ' --min-utility out.'
     )
   if bound.label:
-    # Known by their leakage, since a ceiling may be missing.
+    # The leakage has all labels; a ceiling may be missing.
     errors.check_known(f'{bound.figure} label', bound.label, row[LEAKAGE])
     figures = figures.get(bound.label) if isinstance(figures, dict) else None
   if bound.figure == CEILING and not figures:
@@ -197,30 +200,30 @@ def _share(row: dict[str, Any], bound: Bound, key: str) -> float:
       f'{point(row)} has no ceiling for {bound.label!r}; run the attack stage'
       ' of launch.study with ceilings on, and its report stage.'
     )
-  found: Any = figures.get(key) if isinstance(figures, dict) else None
-  if type(found) not in (int, float) or not 0 <= found <= 1:
+  share: Any = figures.get(key) if isinstance(figures, dict) else None
+  if type(share) not in (int, float) or not 0 <= share <= 1:
     raise errors.UserError(
       f'metrics.json is damaged: {key!r} of the {bound.name} of {point(row)} is'
-      f' {found!r}, not a share from 0 to 1.'
+      f' {share!r}, not a share from 0 to 1.'
     )
-  return float(found)
+  return float(share)
 
 
 def point(row: dict[str, Any]) -> str:
-  """`dense1 noisy_reduced_siamese`."""
+  """Returns the name of a row: `dense1 noisy_reduced_siamese`."""
   return f'{row.get("split_point")} {row.get("embedding")}'
 
 
 def terminal(row: dict[str, Any], checks: list[Check]) -> str:
-  """The table of all checks, and below it what failed."""
+  """Formats the table of all checks, with the failures below it."""
   out = rich.table.Table(title=f'{point(row)}, shares from 0 to 1')
   out.add_column('bound', overflow='fold')
-  for header in ('required', 'found (pessimistic end)', 'value'):
+  for header in ('required', 'pessimistic end', 'value'):
     out.add_column(header, justify='right')
   out.add_column('')
   for c in checks:
     verdict = 'pass' if c.passed else 'FAIL'
-    out.add_row(c.name, c.required, c.found, c.value, verdict)
+    out.add_row(c.name, c.required, c.actual, c.value, verdict)
   return progress.render_text(out) + ''.join(
     f'FAIL: {c.message}\n' for c in checks if not c.passed
   )
@@ -229,7 +232,7 @@ def terminal(row: dict[str, Any], checks: list[Check]) -> str:
 def write_junit(
   path: pathlib.Path, row: dict[str, Any], checks: list[Check]
 ) -> None:
-  """Writes JUnit XML, a test case for each check; see `files.atomic_write`."""
+  """Writes JUnit XML with one test case for each check."""
   suite = junitparser.TestSuite(f'privacy gate: {point(row)}')
   for c in checks:
     case = junitparser.TestCase(c.name, point(row).replace(' ', '.'), 0)

@@ -1,4 +1,4 @@
-"""One self-contained page: pictures, tables, and how to deploy."""
+"""The report page: plots, tables, and how to deploy, in one HTML file."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ from hybrid_jax.report import (
   tables,
 )
 
-# The reading of each bound of `metrics.ceiling`.
+# The titles of the bounds of `metrics.ceiling`.
 BOUNDS = {'fano': 'information', 'people': 'densities', 'cells': 'cells'}
 
 
@@ -32,15 +32,15 @@ def render(
   rivals: dict[str, Any],
   deployed: list[dict[str, Any]],
 ) -> str:
-  """The page's HTML, which needs no network.
+  """Returns a study's page as HTML, which works offline.
 
   Args:
-    title: the data set's name.
-    data: the data stage's result.
+    title: the name of the data set.
+    data: the result of the data stage.
     cost: see `results.read_cost`; may be empty.
-    table: see `results.gather`; a section stands only where its measure does.
+    table: see `results.gather`; the page has a section for each measure in it.
     controls: see `results.controls`.
-    failed: see `rows.failed_controls`.
+    failed: the sentences of `rows.failed_controls`.
     point: see `rows.recommend`.
     rivals: see `results.read_rivals`; may be empty.
     deployed: see `results.read_deployed`; may be empty.
@@ -70,20 +70,20 @@ def render(
 def render_audit(
   name: str, row: rows.Row, controls: dict[str, Any], failed: list[str]
 ) -> str:
-  """The page of one file of released vectors, made by whatever it was.
+  """Returns the page of one file of released vectors as HTML.
 
   Args:
-    name: the file's.
-    row: as of a study, where `utility` is `None`.
-    controls: `noise`, and any others that there are.
-    failed: see `rows.failed_controls`.
+    name: the name of the file.
+    row: a row as in a study, with `None` as its `utility`.
+    controls: the measures of `noise`.
+    failed: the sentences of `rows.failed_controls`.
   """
   context = _context([row], controls, failed, None)
   return template('audit.html').render(context, title=name, row=row, point=None)
 
 
 def template(name: str) -> jinja2.Template:
-  """A page's template, with the filters that all pages share."""
+  """Returns a template with the filters that all pages use."""
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('hybrid_jax.report'),
     autoescape=True,
@@ -102,23 +102,22 @@ def template(name: str) -> jinja2.Template:
 
 
 def _context(table, controls, failed, channels):
-  """What a study's page and an audit's have in common."""
+  """Returns the variables that the pages of studies and audits share."""
   attributes = list(table[0]['leakage'])
-  every = [*table, *controls.values()]
   has = {name for name in rows.measure_names() if any(name in r for r in table)}
-  drawn = {}
+  figures = {}
   for attribute in attributes:
-    makers = {
+    plotters = {
       'recording': functools.partial(curves.windows, of='recording'),
       'class': functools.partial(curves.windows, of='class'),
     }
     if 'releases' in has:
-      makers['releases'] = curves.releases
+      plotters['releases'] = curves.releases
     if 'attacker_data' in has:
-      makers['attacker_data'] = curves.attacker_data
-    for kind, make in makers.items():
+      plotters['attacker_data'] = curves.attacker_data
+    for kind, plot in plotters.items():
       name = f'{kind}-{attribute}'
-      drawn[name] = style.html(make(table, attribute), name)
+      figures[name] = style.html(plot(table, attribute), name)
   return {
     'plotly': plotly.offline.get_plotlyjs(),
     'rows': table,
@@ -130,8 +129,8 @@ def _context(table, controls, failed, channels):
     'failed': failed,
     'names': style.NAMES,
     'has': has,
-    'figures': drawn,
-    'kinds': _kinds(every, attributes),
+    'figures': figures,
+    'kinds': _adversary_kinds([*table, *controls.values()], attributes),
     'bounds': BOUNDS,
     'attacks': reconstructions.attacks(table),
     'pictures': reconstructions.draw(table, channels)
@@ -142,16 +141,16 @@ def _context(table, controls, failed, channels):
   }
 
 
-def _kinds(every, attributes):
-  """The kinds of attackers: first who guesses, last the committee."""
-  found = {
+def _adversary_kinds(table, attributes):
+  """Returns the kinds of attackers, the majority guess first."""
+  kinds = {
     kind
-    for row in every
+    for row in table
     for attribute in attributes
     for kind in row['leakage'][attribute]['by_kind']
   }
-  ends = {'majority': 0, 'committee': 2}
-  return sorted(found, key=lambda kind: (ends.get(kind, 1), kind))
+  order = {'majority': 0, 'committee': 2}
+  return sorted(kinds, key=lambda kind: (order.get(kind, 1), kind))
 
 
 def _channels(data):
@@ -164,6 +163,6 @@ def _channels(data):
 
 
 def _log_rank_of_chance(candidates):
-  """`log(K!) / (K log K)`: the mean logarithm of a rank that is drawn."""
+  """Returns the mean log-rank of a random order, `log(K!) / (K log K)`."""
   k = candidates
   return math.lgamma(k + 1) / (k * math.log(k))

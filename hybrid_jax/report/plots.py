@@ -1,4 +1,4 @@
-"""The trade-off between utility and leakage, as a picture to hover over."""
+"""Interactive plots of utility against leakage."""
 
 from typing import Any
 
@@ -15,23 +15,28 @@ def trade_off(
   point: dict[str, str],
   attribute: str,
 ) -> go.Figure:
-  """Utility against how often `attribute` is found, with 95 % intervals.
+  """Draws utility against the best attacker's accuracy, with 95 % intervals.
 
-  Colour tells the embedding, shape the split point; a ring marks the
-  recommended point, lines the chance level and the controls, and a band goes
-  from what the best attacker found to the ceiling, where that is below 1.
+  The colour shows the embedding, the shape the split point. A ring marks the
+  recommended point. Vertical lines mark chance and the controls. A band joins
+  each point with its ceiling, where the ceiling is below 1.
+
+  Args:
+    table: see `results.gather`.
+    controls: see `results.controls`.
+    point: see `rows.recommend`.
+    attribute: the sensitive label that is attacked.
   """
   figure = go.Figure()
   colours = style.colours(table)
   cuts = list(dict.fromkeys(row['split_point'] for row in table))
   _bands(figure, table, attribute, colours)
   for embedding in dict.fromkeys(row['embedding'] for row in table):
-    own = [row for row in table if row['embedding'] == embedding]
-    symbols = [_symbol(cuts, row['split_point']) for row in own]
-    _points(figure, own, attribute, colours[embedding], symbols)
+    rows_of_embedding = [row for row in table if row['embedding'] == embedding]
+    _points(figure, rows_of_embedding, attribute, colours[embedding], cuts)
   for cut in cuts:
     style.legend_marker(figure, f'cut at {cut}', _symbol(cuts, cut))
-  _mark(figure, table, point, attribute, colours)
+  _ring(figure, table, point, attribute, colours)
   for value, text in _levels(table, controls, attribute):
     figure.add_vline(
       100 * value,
@@ -40,13 +45,13 @@ def trade_off(
     )
     figure.add_annotation(
       x=100 * value,
-      y=0,
+      y=1,
       yref='paper',
       text=text,
       textangle=-90,
       showarrow=False,
-      xanchor='right',
-      yanchor='bottom',
+      xanchor='left',
+      yanchor='top',
       font={'size': 11, 'color': '#666'},
     )
   style.lay_out(figure, f'{attribute} found, %', 'utility, %', 620)
@@ -57,31 +62,32 @@ def _symbol(cuts, cut):
   return style.SYMBOLS[cuts.index(cut) % len(style.SYMBOLS)]
 
 
-def _points(figure, own, attribute, colour, symbols):
-  leaks = [row['leakage'][attribute] for row in own]
-  utilities = [row['utility'] for row in own]
-  name = style.name_of(own[0]['embedding'])
+def _points(figure, table, attribute, colour, cuts):
+  leakage = [row['leakage'][attribute] for row in table]
+  utility = [row['utility'] for row in table]
+  name = style.name_of(table[0]['embedding'])
+  symbols = [_symbol(cuts, row['split_point']) for row in table]
   figure.add_trace(
     go.Scatter(
-      x=[100 * f['value'] for f in leaks],
-      y=[100 * f['value'] for f in utilities],
-      error_x=style.whiskers(leaks),
-      error_y=style.whiskers(utilities),
+      x=[100 * f['value'] for f in leakage],
+      y=[100 * f['value'] for f in utility],
+      error_x=style.whiskers(leakage),
+      error_y=style.whiskers(utility),
       mode='markers',
       name=name,
       marker={'color': colour, 'symbol': symbols, 'size': 11},
-      text=[_hover(row, attribute) for row in own],
+      text=[_hover(row, attribute) for row in table],
       hovertemplate='%{text}<extra></extra>',
     )
   )
 
 
 def _hover(row, attribute):
-  found = row['leakage'][attribute]
+  leakage = row['leakage'][attribute]
   text = (
     f'<b>{row["split_point"]}, {style.name_of(row["embedding"])}</b><br>'
     f'utility {100 * row["utility"]["value"]:.1f} %<br>{attribute} found'
-    f' {100 * found["value"]:.1f} %<br>by {found["adversary"]}'
+    f' {100 * leakage["value"]:.1f} %<br>by {leakage["adversary"]}'
   )
   if 'ceiling' in row:
     limit = row['ceiling'][attribute]['value']
@@ -90,13 +96,13 @@ def _hover(row, attribute):
 
 
 def _bands(figure, table, attribute, colours):
-  """From the best attacker to the ceiling; one entry in the legend for all."""
-  limited = [
+  """Draws bands from the best attacker to the ceiling."""
+  bounded = [
     row
     for row in table
     if 'ceiling' in row and row['ceiling'][attribute]['value'] < 1
   ]
-  for row in limited:
+  for row in bounded:
     ends = (row[m][attribute]['value'] for m in ('leakage', 'ceiling'))
     figure.add_trace(
       go.Scatter(
@@ -109,18 +115,18 @@ def _bands(figure, table, attribute, colours):
         hoverinfo='skip',
       )
     )
-  if limited:
+  if bounded:
     style.legend_line(figure, 'up to the ceiling', width=_BAND, color='#bbb')
 
 
 def _levels(table, controls, attribute):
-  """Where the marks of reference stand; those that coincide share a label."""
-  marks = [(table[0]['leakage'][attribute]['chance'], 'chance')]
-  for name, text in (('decision', 'answer alone'), ('raw', 'raw input')):
+  """Returns the vertical lines' values and texts; close lines share one."""
+  lines = [(table[0]['leakage'][attribute]['chance'], 'chance')]
+  for name, text in (('decision', 'decision alone'), ('raw', 'raw input')):
     if name in controls:
-      marks.append((controls[name]['leakage'][attribute]['value'], text))
+      lines.append((controls[name]['leakage'][attribute]['value'], text))
   levels = []
-  for value, text in sorted(marks):
+  for value, text in sorted(lines):
     if levels and value - levels[-1][0] < 0.02:
       levels[-1] = (levels[-1][0], f'{levels[-1][1]}, {text}')
     else:
@@ -128,7 +134,7 @@ def _levels(table, controls, attribute):
   return levels
 
 
-def _mark(figure, table, point, attribute, colours):
+def _ring(figure, table, point, attribute, colours):
   chosen = rows.find(table, point)
   figure.add_trace(
     go.Scatter(

@@ -1,4 +1,4 @@
-"""Inputs beside what became of them: small multiples, and grids of images."""
+"""Pictures of inputs and their reconstructions, signals or images."""
 
 import base64
 import io
@@ -12,51 +12,58 @@ from hybrid_jax.datasets import dataset
 from hybrid_jax.report import rows, style
 
 ORIGINAL = 'original'
-WIDTH, HEIGHT = 130, 72  # of one small multiple, in pixels
-# None of an embedding's colours, since these tell attacks apart.
+WIDTH, HEIGHT = 130, 72  # of the picture of one signal, in pixels
+# Colours of the attacks; they differ from those of the embeddings.
 _COLOURS = ('#882255', '#44AA99', '#999933', '#332288')
 _GREY = '#8a8a8f'
 
 
 def attacks(table: list[rows.Row]) -> list[str]:
-  """All attacks on the input; the class mean, which is none, is first."""
-  found = {
+  """Returns the names of all attacks in the table; the class mean is first."""
+  names = {
     name: None
     for row in table
     for name in row.get('reconstruction', {}).get('attacks', {})
   }
-  return sorted(found, key=lambda name: name != reconstruction.CLASS_MEAN)
+  return sorted(names, key=lambda name: name != reconstruction.CLASS_MEAN)
 
 
 def draw(
   table: list[rows.Row], channels: list[dict[str, Any]] | None
 ) -> dict[str, Any]:
-  """What the page's pictures hold.
+  """Returns the content of the pictures, for the page's template.
 
   Args:
-    table: the rows, those with a reconstruction are drawn.
-    channels: of signals, each channel's `name`, `mean` and `std`, which undo
-      the normalization; `None` to leave it.
+    table: the rows; those with a reconstruction are drawn.
+    channels: each channel's `name`, `mean` and `std`, which undo the
+      normalization; `None` to draw normalized signals.
 
   Returns:
-    `kind`, `'signal'` or `'image'`, and for signals `key`, each line's name,
-    colour and dash; `channel`, the name of the one drawn; `low` and `high`,
-    the box's edges in its unit; `times`, the samples of a box; `rows`, each
-    with `name` and `boxes`, lists of lines. For images `rows`, each with `name`
-    and `strips`, names to lists of `data:` addresses.
+    `kind`, which is `'signal'` or `'image'`. For signals:
+
+    - `key`: colour, width and dashes of each line, by name;
+    - `channel`: the name of the channel that is drawn;
+    - `low`, `high`: the range of the vertical axis, in the channel's unit;
+    - `zero`: the vertical position of 0 in pixels, `None` outside the range;
+    - `times`: the number of samples of a window;
+    - `rows`: for each row `name`, and `boxes`, the points of the lines by name
+      for each window.
+
+    For images `rows`: for each row `name`, and `strips`, lists of `data:`
+    addresses by name.
   """
-  own = [row for row in table if 'reconstruction' in row]
-  names = style.titles(own)
-  shape = np.shape(own[0]['reconstruction']['pictures'][ORIGINAL])
+  measured = [row for row in table if 'reconstruction' in row]
+  names = style.titles(measured)
+  shape = np.shape(measured[0]['reconstruction']['pictures'][ORIGINAL])
   if dataset.is_image(shape):
     return {
       'kind': 'image',
       'rows': [
         {'name': name, 'strips': _strips(row['reconstruction']['pictures'])}
-        for row, name in zip(own, names, strict=True)
+        for row, name in zip(measured, names, strict=True)
       ],
     }
-  return {'kind': 'signal'} | _signals(own, names, channels)
+  return {'kind': 'signal'} | _signals(measured, names, channels)
 
 
 def _png(image: np.ndarray) -> str:
@@ -86,36 +93,36 @@ def _strips(pictures):
   }
 
 
-def _signals(own, names, channels):
-  order = [reconstruction.CLASS_MEAN, ORIGINAL, *attacks(own)[1:]]
-  taken = [_as_signals(row['reconstruction']['pictures']) for row in own]
-  # Of the one that varies most within the windows shown, all are drawn.
-  which = int(taken[0][ORIGINAL].var(axis=1).mean(axis=0).argmax())
-  about = {'name': f'channel {which + 1}', 'mean': 0.0, 'std': 1.0}
-  if channels and len(channels) == taken[0][ORIGINAL].shape[-1]:
-    about = channels[which]
+def _signals(measured, names, channels):
+  order = [reconstruction.CLASS_MEAN, ORIGINAL, *attacks(measured)[1:]]
+  signals = [_as_signals(row['reconstruction']['pictures']) for row in measured]
+  # All rows show the channel that varies most within these windows.
+  index = int(signals[0][ORIGINAL].var(axis=1).mean(axis=0).argmax())
+  channel = {'name': f'channel {index + 1}', 'mean': 0.0, 'std': 1.0}
+  if channels and len(channels) == signals[0][ORIGINAL].shape[-1]:
+    channel = channels[index]
   lines = [
     {
-      name: x[..., which] * about['std'] + about['mean']
+      name: x[..., index] * channel['std'] + channel['mean']
       for name, x in t.items()
     }
-    for t in taken
+    for t in signals
   ]
-  every = np.concatenate([x.ravel() for t in lines for x in t.values()])
-  low, high = _round(every.min(), every.max())
+  values = np.concatenate([x.ravel() for t in lines for x in t.values()])
+  low, high = _round_range(values.min(), values.max())
   styles = {
     reconstruction.CLASS_MEAN: (_GREY, '2 3', 1.2),
     ORIGINAL: ('#c4c4ca', '', 2.6),
   }
-  for i, name in enumerate(attacks(own)[1:]):
+  for i, name in enumerate(attacks(measured)[1:]):
     styles[name] = (_COLOURS[i % len(_COLOURS)], '', 1.3)
   return {
     'key': {
       name: dict(zip(('colour', 'dash', 'width'), styles[name], strict=True))
-      for name in (ORIGINAL, *attacks(own)[1:], reconstruction.CLASS_MEAN)
+      for name in (ORIGINAL, *attacks(measured)[1:], reconstruction.CLASS_MEAN)
       if any(name in t for t in lines)
     },
-    'channel': about['name'],
+    'channel': channel['name'],
     'low': f'{low:g}',
     'high': f'{high:g}',
     'times': lines[0][ORIGINAL].shape[1],
@@ -134,7 +141,7 @@ def _signals(own, names, channels):
 
 
 def _as_signals(pictures):
-  """Each `[n, times, channels]`, in the way of `metrics.reconstruction`."""
+  """Reshapes each array to `[n, times, channels]`."""
   out = {}
   for name, values in pictures.items():
     x = np.asarray(values)
@@ -142,8 +149,8 @@ def _as_signals(pictures):
   return out
 
 
-def _round(low, high):
-  """A range's edges, outwards to two digits of its width."""
+def _round_range(low, high):
+  """Widens a range to round numbers: two digits of its width."""
   unit = 10.0 ** (math.floor(math.log10(max(high - low, 1e-9))) - 1)
   return math.floor(low / unit) * unit, math.ceil(high / unit) * unit
 

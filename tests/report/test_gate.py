@@ -89,11 +89,11 @@ def test_the_last_bit_of_a_float_decides_nothing():
   figures['high'] = 0.30000001
   (failed, _) = _check(metrics, leakage=['person=0.3'])
   assert not failed.passed
-  assert (failed.required, failed.found) == ('<= 0.300000000', '0.300000010')
+  assert (failed.required, failed.actual) == ('<= 0.300000000', '0.300000010')
 
 
 @pytest.mark.parametrize(
-  ('bounds', 'end', 'found'),
+  ('bounds', 'end', 'actual'),
   [
     # The values, 0.95 and 0.2, and the optimistic ends are all within.
     ({'min_utility': '0.94'}, 'low', '0.9000'),
@@ -101,14 +101,14 @@ def test_the_last_bit_of_a_float_decides_nothing():
     ({'ceiling': ['person=0.41']}, 'high', '0.5000'),
   ],
 )
-def test_the_pessimistic_end_decides(bounds, end, found):
+def test_the_pessimistic_end_decides(bounds, end, actual):
   metrics = _metrics()
   ceiling = {'person': {'value': 0.4, 'high': 0.5, 'bits': 1.5}}
   metrics['rows'][1]['ceiling'] = ceiling
   (check, _) = _check(metrics, **bounds)
   assert not check.passed
-  assert check.found == found
-  assert f'its {end} end is {found}' in check.message
+  assert check.actual == actual
+  assert f'its {end} end is {actual}' in check.message
 
 
 def test_failed_controls_fail():
