@@ -1,15 +1,19 @@
-"""Two-dimensional convolution with a CPU-friendly gradient.
+"""Two-dimensional convolution with gradients that are fast on the CPU.
 
-`lax`'s own gradient of a convolution runs an order of magnitude slower inside
-`lax.scan` on the CPU than outside it: XLA brings only the convolutions of the
-outermost computation into the order of axes that its fast kernels take. Here
-the gradients are written in that order. A convolution of stride 1 over height
-and width has two more convolutions as its gradients. One over a single axis, or
-with a stride, is, wherever a gradient is asked for, a matrix product over
-gathered patches, and so are its gradients. On NVIDIA's GPUs the products serve
-for signals, a single axis of height 1: cuDNN's convolutions of few channels in
-float32 are slow, and take gigabytes. All else there, and TPU, keeps `lax`'s
-own: the choice is made when the program is lowered.
+On the CPU, `lax`'s gradient of a convolution is an order of magnitude slower
+inside `lax.scan` than outside. XLA has fast kernels for one order of axes, and
+converts only the convolutions of the outermost computation to it. The gradients
+here are written in that order:
+
+* A convolution over height and width with stride 1 has two convolutions as its
+  gradients.
+* A convolution over one axis, or with a larger stride, is a matrix product over
+  patches when a gradient is needed, and so are its gradients.
+
+NVIDIA GPUs use the matrix products for signals (height 1) only: with few
+channels in float32, cuDNN's convolutions are slow and take gigabytes. For
+everything else, and on TPUs, `lax`'s gradient is used. The choice is made when
+the program is lowered.
 """
 
 import functools
@@ -39,26 +43,26 @@ def conv_general_dilated(
   precision: Any = None,
   preferred_element_type: Any = None,
 ) -> jax.Array:
-  """`lax.conv_general_dilated`, with gradients that are fast on the CPU.
+  """Computes `lax.conv_general_dilated`, with fast gradients on the CPU.
 
   Pass it as `flax.linen.Conv(conv_general_dilated=...)`. The fast gradients
-  apply to plain and depthwise NHWC convolutions of any stride and padding; one
-  otherwise grouped or dilated, another layout or another number of spatial
-  dimensions falls back to `lax`.
+  apply to plain and depthwise NHWC convolutions of any stride and padding.
+  Other groups, dilations, layouts and numbers of spatial dimensions fall back
+  to `lax`.
 
   Args:
     lhs: input `[batch, height, width, channels]`.
     rhs: kernel `[kernel_height, kernel_width, channels, features]`.
     window_strides: the stride of each spatial dimension.
     padding: `'SAME'`, `'VALID'`, or `(low, high)` for each spatial dimension.
-    lhs_dilation: see `lax`; anything but ones falls back.
-    rhs_dilation: see `lax`; anything but ones falls back.
-    dimension_numbers: see `lax`; anything but NHWC, HWIO, NHWC falls back.
-    feature_group_count: see `lax`; anything but 1 falls back, unless there are
-      as many groups as channels and as features.
-    batch_group_count: see `lax`; anything but 1 falls back.
+    lhs_dilation: see `lax`; all but ones fall back.
+    rhs_dilation: see `lax`; all but ones fall back.
+    dimension_numbers: see `lax`; all but NHWC, HWIO, NHWC fall back.
+    feature_group_count: see `lax`; all but 1 fall back, except for one group
+      for each channel and each feature.
+    batch_group_count: see `lax`; all but 1 fall back.
     precision: see `lax`.
-    preferred_element_type: see `lax`; a given one falls back.
+    preferred_element_type: see `lax`; all but `None` fall back.
 
   Returns:
     `[batch, out_height, out_width, features]`.
@@ -97,22 +101,24 @@ def conv_general_dilated(
   pads = tuple((int(low), int(high)) for low, high in padding)
   if min(min(p) for p in pads) < 0:
     return reference(lhs, rhs)
-  fast = depthwise.convolution
-  if one_group:
-    over_patches = rhs.shape[0] == 1 or max(strides) > 1
-    fast = _over_patches if over_patches else _conv
+  if not one_group:
+    convolve = depthwise.convolution
+  elif rhs.shape[0] == 1 or max(strides) > 1:
+    convolve = _over_patches
+  else:
+    convolve = _conv
 
-  def ours(x, k):
-    return fast(x, k, strides, pads, precision)
+  def fast(x, k):
+    return convolve(x, k, strides, pads, precision)
 
   is_signal = one_group and rhs.shape[0] == 1 and lhs.shape[1] == 1
   return lax.platform_dependent(
-    lhs, rhs, cpu=ours, cuda=ours if is_signal else reference, default=reference
+    lhs, rhs, cpu=fast, cuda=fast if is_signal else reference, default=reference
   )
 
 
 def _canonical(x, kernel, strides, pads, precision):
-  """A convolution in the order of axes of XLA's fast kernels."""
+  """Computes a convolution in the order of axes of XLA's fast kernels."""
   return lax.conv_general_dilated(
     x, kernel, strides, pads, dimension_numbers=_NHWC, precision=precision
   )
@@ -128,10 +134,11 @@ def _conv_forward(x, kernel, strides, pads, precision):
 
 
 def _conv_backward(strides, pads, precision, saved, dy):
-  """Both gradients at stride 1, with `dy` as the picture.
+  """Computes both gradients at stride 1 as convolutions of `dy`.
 
-  The input's has the kernel turned round, channels for features. The kernel's
-  has `x` for a kernel, and batch for channels.
+  For the gradient of the input the kernel is flipped, and its channels and
+  features are swapped. For the gradient of the kernel `x` is the kernel, and
+  batch and channels are swapped.
   """
   x, kernel = saved
   window = kernel.shape[:2]
@@ -142,10 +149,10 @@ def _conv_backward(strides, pads, precision, saved, dy):
   d_x = _canonical(
     dy, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), strides, back, precision
   )
-  turned = _canonical(
+  flipped = _canonical(
     dy.transpose(3, 1, 2, 0), x.transpose(1, 2, 0, 3), strides, back, precision
   )
-  return d_x, jnp.flip(turned, (1, 2)).transpose(1, 2, 3, 0)
+  return d_x, jnp.flip(flipped, (1, 2)).transpose(1, 2, 3, 0)
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
@@ -153,7 +160,7 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _over_patches(x, kernel, strides, pads, precision):
-  # Without a gradient it stays a convolution, so that an exported file has one.
+  # Without a gradient it is a plain convolution, also in exported files.
   return _canonical(x, kernel, strides, pads, precision)
 
 
@@ -166,21 +173,21 @@ def _patches_forward(x, kernel, strides, pads, precision):
     kernel.reshape(-1, features),
     precision=precision,
   )
-  # `x` is kept for its shape alone; XLA drops it when nothing else needs it.
+  # Only the shape of `x` is used, so XLA does not keep its values.
   return y.reshape(*patches.shape[:3], features), (x, kernel, patches)
 
 
 def _patches_backward(strides, pads, precision, saved, dy):
   x, kernel, patches = saved
   kh, kw, channels, features = kernel.shape
-  # The narrow factor goes first: transposing it is the cheaper half.
+  # `dy` comes first, because it is narrower and cheaper to transpose.
   d_kernel = jnp.matmul(
     dy.reshape(-1, features).T,
     patches.reshape(-1, kh * kw * channels),
     precision=precision,
   ).T.reshape(kernel.shape)
 
-  # The gradient of each patch, added up where the patches overlap.
+  # The gradient of each patch, summed where the patches overlap.
   d_patches = jnp.matmul(
     dy.reshape(-1, features),
     kernel.reshape(-1, features).T,
@@ -209,7 +216,7 @@ def _patches_backward(strides, pads, precision, saved, dy):
 
 
 def _patches(padded, window, strides):
-  """What the kernel sees at each place: `[b, out_h, out_w, kh * kw * c]`."""
+  """Gathers the patches of the kernel: `[b, out_h, out_w, kh * kw * c]`."""
   out_h, out_w = (
     (size - k) // stride + 1
     for size, k, stride in zip(padded.shape[1:3], window, strides, strict=True)
@@ -226,7 +233,7 @@ def _patches(padded, window, strides):
     ],
     axis=-1,
   )
-  # Written once: fused into the product, it would be gathered again and again.
+  # Fused into the matrix product, the patches would be gathered repeatedly.
   return lax.optimization_barrier(patches)
 
 

@@ -1,7 +1,7 @@
-"""Normalization without batch statistics, so that each example is its own.
+"""Normalization layers without batch statistics.
 
-Batch statistics would tie an example's features to its neighbours in training,
-and a device has one example at a time.
+With batch statistics, the features of an example would depend on the rest of
+its batch, and a device has one example at a time.
 """
 
 from flax import linen as nn
@@ -10,16 +10,16 @@ CHANNELS_IN_A_GROUP = 8
 
 
 def group_norm(channels: int, name: str) -> nn.GroupNorm:
-  """A GroupNorm of `channels`, with a scale and a bias for each of them.
+  """Returns a GroupNorm layer with groups of 8 channels.
 
-  Groups hold 8 channels, or all of them where 8 does not divide their number:
-  with one channel to a group, a picture of one pixel would become all zeros.
-  Source: Wu and He, "Group normalization", ECCV 2018.
+  If 8 does not divide the number of channels, there is one group. Groups of one
+  channel would turn a picture of one pixel into zeros. Source: Wu and He,
+  "Group normalization", ECCV 2018.
 
   Args:
-    channels: the last axis of what is normalized.
-    name: what the layer is called among the parameters.
+    channels: the size of the last axis of the input.
+    name: the name of the layer in the parameters.
   """
-  whole = channels % CHANNELS_IN_A_GROUP == 0
-  groups = channels // CHANNELS_IN_A_GROUP if whole else 1
+  divides = channels % CHANNELS_IN_A_GROUP == 0
+  groups = channels // CHANNELS_IN_A_GROUP if divides else 1
   return nn.GroupNorm(num_groups=groups, name=name)

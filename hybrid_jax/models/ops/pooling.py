@@ -1,9 +1,9 @@
-"""Two-dimensional max-pool with a CPU-friendly gradient.
+"""Two-dimensional max-pool with a gradient that is fast on the CPU.
 
-`lax` differentiates a max-pool by select-and-scatter, which is slow on the CPU.
-Here each input is compared with the pooled value of its window; the first that
-equals it takes the gradient, as in `lax`. It is faster for signals, of height
-1, on NVIDIA's GPUs as well; else GPU and TPU keep `lax`'s gradient.
+The gradient of `lax` is a select-and-scatter, which is slow on the CPU. Here
+each input is compared with the maximum of its window, and the first equal input
+gets the gradient, as in `lax`. NVIDIA GPUs use it for signals (height 1) only.
+For everything else, and on TPUs, `lax`'s gradient is used.
 """
 
 import functools
@@ -20,14 +20,14 @@ def max_pool(
   strides: tuple[int, int] | None = None,
   padding: str | Sequence[tuple[int, int]] = 'VALID',
 ) -> jax.Array:
-  """The largest value of each window.
+  """Returns the largest value of each window.
 
   Args:
     x: `[batch, height, width, channels]`.
     window: height and width of the window.
     strides: the stride of each spatial dimension; the window's size if `None`.
     padding: `'SAME'`, `'VALID'`, or `(low, high)` for each spatial dimension;
-      padded places never win.
+      padding is never the maximum.
 
   Returns:
     `[batch, out_height, out_width, channels]`.
@@ -37,7 +37,7 @@ def max_pool(
     padding = lax.padtype_to_pads(x.shape[1:3], window, steps, padding)
   pads = tuple((int(low), int(high)) for low, high in padding)
 
-  def ours(a):
+  def fast(a):
     return _pool(a, window, steps, pads)
 
   def reference(a):
@@ -45,8 +45,8 @@ def max_pool(
 
   return lax.platform_dependent(
     x,
-    cpu=ours,
-    cuda=ours if x.shape[1] == 1 else reference,
+    cpu=fast,
+    cuda=fast if x.shape[1] == 1 else reference,
     default=reference,
   )
 
@@ -80,19 +80,19 @@ def _pool_backward(window, strides, pads, saved, dy):
 
 
 def _backward_tiled(x, pooled, window, dy):
-  """The gradient where windows tile the input: reshapes, no padding."""
+  """Computes the gradient for windows that do not overlap, by reshaping."""
   (kh, kw), (batch, out_h, out_w, channels) = window, dy.shape
   covered = x[:, : out_h * kh, : out_w * kw]
   tiles = covered.reshape(batch, out_h, kh, out_w, kw * channels)
-  taken = jnp.zeros(dy.shape, bool)
+  assigned = jnp.zeros(dy.shape, bool)
   rows = []
   for i in range(kh):
     columns = []
     for j in range(kw):
-      here = tiles[:, :, i, :, j * channels : (j + 1) * channels]
-      hit = (here == pooled) & ~taken
-      taken |= hit
-      columns.append(jnp.where(hit, dy, 0))
+      candidate = tiles[:, :, i, :, j * channels : (j + 1) * channels]
+      is_max = (candidate == pooled) & ~assigned
+      assigned |= is_max
+      columns.append(jnp.where(is_max, dy, 0))
     rows.append(jnp.concatenate(columns, -1))
   d_covered = jnp.stack(rows, 2).reshape(covered.shape)
   rest = [(0, a - b) for a, b in zip(x.shape, covered.shape, strict=True)]
@@ -102,17 +102,19 @@ def _backward_tiled(x, pooled, window, dy):
 def _backward_overlapping(x, pooled, window, strides, pads, dy):
   out_h, out_w = dy.shape[1:3]
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=-jnp.inf)
-  taken = jnp.zeros(dy.shape, bool)
+  assigned = jnp.zeros(dy.shape, bool)
   d_padded = jnp.zeros(padded.shape, dy.dtype)
   for i in range(window[0]):
     for j in range(window[1]):
       span_h = strides[0] * (out_h - 1) + 1
       span_w = strides[1] * (out_w - 1) + 1
-      here = padded[:, i : i + span_h : strides[0], j : j + span_w : strides[1]]
-      hit = (here == pooled) & ~taken
-      taken |= hit
+      candidate = padded[
+        :, i : i + span_h : strides[0], j : j + span_w : strides[1]
+      ]
+      is_max = (candidate == pooled) & ~assigned
+      assigned |= is_max
       d_padded += lax.pad(
-        jnp.where(hit, dy, 0),
+        jnp.where(is_max, dy, 0),
         jnp.zeros((), dy.dtype),
         (
           (0, 0, 0),
