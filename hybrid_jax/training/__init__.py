@@ -1,1 +1,1 @@
-"""Losses, pairs, steps, the one loop, and its checkpoints."""
+"""Training steps, the loop, its batches and checkpoints, several processes."""

@@ -22,7 +22,7 @@ def _make(name):
 
 
 def _penalty(name, params, batch, weight):
-  """One program: quicker to compile than operations one by one."""
+  """Computes the penalty in one program, which compiles faster."""
   return jax.jit(lambda p: _make(name).penalty(p, batch, weight))(params)
 
 
@@ -39,7 +39,7 @@ def _batch(clean, primary, sensitive, classes=3, noisy=None, x=None):
 
 
 def _random(n=12, d=4, seed=0):
-  """Of three classes, one with a single example; two vectors are equal."""
+  """A batch of three classes, one of a single example, with two equal rows."""
   rng = np.random.default_rng(seed)
   clean = rng.standard_normal((n, d)).astype(np.float32)
   clean[3] = clean[5]
@@ -79,18 +79,18 @@ def test_every_defence_has_finite_gradients(name):
 
 
 @pytest.mark.parametrize('d', [1, 4])
-def test_gaussian_bits_are_those_of_the_ceiling(d):
+def test_gaussian_bits_equal_the_ceiling(d):
   rng = np.random.default_rng(d)
   released = 2 * rng.standard_normal((50, d)) + 3
   labels = rng.integers(0, 3, 50)
-  labels[0] = 4  # Alone, and class 3 is empty.
-  found = _bits_jit(released, labels, 5)
-  want = bayes_ceiling.gaussian_bits(released, labels)
-  assert found == pytest.approx(want, rel=1e-4)
-  assert want > 0.5
+  labels[0] = 4  # A class of one example; class 3 is empty.
+  result = _bits_jit(released, labels, 5)
+  expected = bayes_ceiling.gaussian_bits(released, labels)
+  assert result == pytest.approx(expected, rel=1e-4)
+  assert expected > 0.5
 
 
-def test_the_bound_pulls_a_class_together_by_hand():
+def test_the_gradient_of_the_bound_by_hand():
   # One class at -2 and 2, one alone: 2/3 * 1/2 log2(1 + 4) bits, whose slope
   # at p is 2/3 * p / (n (1 + 4) ln 2) with n = 2.
   batch = _batch([[-2], [2], [9]], [0, 0, 1], {'who': [0, 1, 2]})
@@ -108,7 +108,7 @@ def test_the_bound_pulls_a_class_together_by_hand():
 
 
 def _distance_correlation(a, b):
-  """By the double loop of its definition."""
+  """Computes the definition in a double loop."""
 
   def centred(x):
     x = x.reshape(len(x), -1)
@@ -123,16 +123,16 @@ def test_distance_correlation_equals_a_loop():
   rng = np.random.default_rng(1)
   a = rng.standard_normal((30, 1, 4, 2))
   b = np.abs(a[:, 0, :3, 0]) + 0.3 * rng.standard_normal((30, 3))
-  want = _distance_correlation(a, b)
-  assert 0.2 < want < 0.9
-  found = _distance_jit(jnp.asarray(a), jnp.asarray(b))
-  assert found == pytest.approx(want, rel=1e-4)
+  expected = _distance_correlation(a, b)
+  assert 0.2 < expected < 0.9
+  result = _distance_jit(jnp.asarray(a), jnp.asarray(b))
+  assert result == pytest.approx(expected, rel=1e-4)
   batch = _batch(b, np.zeros(30, int), {}, x=jnp.asarray(a))
-  found = _penalty('distance_correlation', {}, batch, 0.5)
-  assert found == pytest.approx(0.5 * want, rel=1e-4)
+  result = _penalty('distance_correlation', {}, batch, 0.5)
+  assert result == pytest.approx(0.5 * expected, rel=1e-4)
 
 
-def test_distance_correlation_at_its_ends():
+def test_distance_correlation_of_equal_and_independent_vectors():
   rng = np.random.default_rng(2)
   a = rng.standard_normal((600, 3))
   rotation, _ = np.linalg.qr(rng.standard_normal((3, 3)))
@@ -142,7 +142,7 @@ def test_distance_correlation_at_its_ends():
   assert _distance_jit(jnp.asarray(a), other) < 0.12
 
 
-def test_reversal_turns_the_gradient_alone():
+def test_reversal_changes_only_the_gradient():
   x = jnp.array([1.0, -2.0])
   value, gradient = jax.value_and_grad(
     lambda x: jnp.sum(gradient_reversal.reverse(x, 0.25) ** 3)
@@ -163,19 +163,21 @@ def _cross_entropy(params, noisy, sensitive):
 
 
 @pytest.mark.parametrize('name', ['gradient_reversal', 'max_entropy'])
-def test_an_adversary_goes_down_its_own_cross_entropy(name):
-  """Whatever the weight: none of the edge's term reaches it."""
+def test_an_adversary_minimises_its_cross_entropy(name):
+  """With any weight: the edge's term gives it no gradient."""
   batch, defence = _random(), _make(name)
   params = defence.init(jax.random.key(1), 4, CLASSES)
-  want = jax.jit(jax.grad(_cross_entropy))(params, batch.noisy, batch.sensitive)
+  expected = jax.jit(jax.grad(_cross_entropy))(
+    params, batch.noisy, batch.sensitive
+  )
   for weight in (0.0, 5.0):
-    found = jax.jit(jax.grad(lambda p, w=weight: defence.penalty(p, batch, w)))(
-      params
-    )
+    result = jax.jit(
+      jax.grad(lambda p, w=weight: defence.penalty(p, batch, w))
+    )(params)
     jax.tree.map(
-      functools.partial(np.testing.assert_allclose, atol=1e-6), found, want
+      functools.partial(np.testing.assert_allclose, atol=1e-6), result, expected
     )
-  assert max(np.abs(a).max() for a in jax.tree.leaves(want)) > 0.01
+  assert max(np.abs(a).max() for a in jax.tree.leaves(expected)) > 0.01
 
 
 def _edge_gradient(name, params, batch, weight):
@@ -188,18 +190,18 @@ def _edge_gradient(name, params, batch, weight):
   return jax.jit(jax.grad(penalty))(batch.noisy)
 
 
-def test_the_edge_climbs_what_the_adversary_descends():
+def test_the_edge_maximises_the_loss_of_the_adversary():
   batch = _random()
   params = _make('gradient_reversal').init(jax.random.key(1), 4, CLASSES)
   up = jax.jit(jax.grad(_cross_entropy, argnums=1))(
     params, batch.noisy, batch.sensitive
   )
-  found = _edge_gradient('gradient_reversal', params, batch, 0.3)
-  np.testing.assert_allclose(found, -0.3 * up, atol=1e-7)
+  result = _edge_gradient('gradient_reversal', params, batch, 0.3)
+  np.testing.assert_allclose(result, -0.3 * up, atol=1e-7)
   assert np.abs(up).max() > 1e-3
 
 
-def test_a_uniform_adversary_moves_no_edge():
+def test_a_uniform_adversary_gives_the_edge_no_gradient():
   rng = np.random.default_rng(3)
   point = jnp.asarray(rng.standard_normal(4), jnp.float32)
   batch = _batch(
@@ -213,8 +215,8 @@ def test_a_uniform_adversary_moves_no_edge():
   flat = _edge_gradient('max_entropy', params, batch, 1)
   np.testing.assert_allclose(flat, 0, atol=1e-5)
   # What it answers is then no more than its own cross-entropy: log 3 + log 2.
-  found = _penalty('max_entropy', params, batch, 7.0)
-  assert found == pytest.approx(np.log(6), rel=1e-4)
+  result = _penalty('max_entropy', params, batch, 7.0)
+  assert result == pytest.approx(np.log(6), rel=1e-4)
 
 
 def test_dpfe_by_hand():
@@ -226,18 +228,18 @@ def test_dpfe_by_hand():
   assert CONFIG.dpfe.margin == 7
   total = (4 + (16 + 9) / 2) + (16 + (25 + 16) / 2)
   batch = _batch(clean, [0, 0, 0, 1], {'who': who, 'side': side})
-  found = _penalty('dpfe', {}, batch, 0.2)
-  assert found == pytest.approx(0.5 * 0.2 * total / 2, rel=1e-5)
+  result = _penalty('dpfe', {}, batch, 0.2)
+  assert result == pytest.approx(0.5 * 0.2 * total / 2, rel=1e-5)
 
 
 def test_contrastive_is_half_the_contrastive_loss():
   batch = _random()
-  found = _penalty('contrastive', {}, batch, 0.4)
-  want = _contrastive(
+  result = _penalty('contrastive', {}, batch, 0.4)
+  expected = _contrastive(
     batch.clean, batch.primary, CONFIG.contrastive.margin, True
   )
-  assert found == pytest.approx(0.2 * float(want), rel=1e-6)
+  assert result == pytest.approx(0.2 * float(expected), rel=1e-6)
   other = _contrastive(
     batch.clean, batch.primary, CONFIG.contrastive.margin, False
   )
-  assert abs(want - other) > 1e-3
+  assert abs(expected - other) > 1e-3

@@ -1,4 +1,4 @@
-"""The training step that all defences share, on a small network."""
+"""Tests the training step of the defences on a small network."""
 
 import jax
 import jax.numpy as jnp
@@ -69,17 +69,17 @@ def test_traced_once_and_the_loss_falls(name):
   step = steps.make_defence_step(
     model, tx, _CUT, defence, config[name].weight, config
   )
-  seen = []
+  history = []
   for i in range(50):
     state, metrics = step(state, _toy(), jax.random.key(i))
-    seen.append({name: float(v) for name, v in metrics.items()})
+    history.append({name: float(v) for name, v in metrics.items()})
   assert len(traces) == 1
-  assert seen[0].keys() == {'loss', 'accuracy', 'task', 'penalty'}
-  for one in (seen[0], seen[-1]):
+  assert history[0].keys() == {'loss', 'accuracy', 'task', 'penalty'}
+  for one in (history[0], history[-1]):
     assert one['loss'] == pytest.approx(one['task'] + one['penalty'], rel=1e-5)
-  last = np.mean([one['loss'] for one in seen[-5:]])
-  assert last < 0.8 * np.mean([one['loss'] for one in seen[:5]])
-  assert seen[-1]['accuracy'] > 0.9
+  last = np.mean([one['loss'] for one in history[-5:]])
+  assert last < 0.8 * np.mean([one['loss'] for one in history[:5]])
+  assert history[-1]['accuracy'] > 0.9
   for part in first:
     for a, b in zip(
       jax.tree.leaves(first[part]),
@@ -89,16 +89,16 @@ def test_traced_once_and_the_loss_falls(name):
       assert np.abs(a - b).max() > 1e-5
 
 
-def test_what_a_penalty_is_given():
-  """Shapes, unit noise, gains of the channels, and nothing else."""
+def test_the_inputs_of_a_penalty():
+  """Shapes, noise of unit variance, and gains of the channels."""
   config = _config()
   config.noise_draws, config.gain = 3, 0.1
-  seen = {}
+  captured = {}
 
   def penalty(params, batch, weight):
-    seen['params'] = params
+    captured['params'] = params
     jax.debug.callback(
-      lambda x, clean, noisy, who: seen.update(
+      lambda x, clean, noisy, who: captured.update(
         x=x, clean=clean, noisy=noisy, who=who
       ),
       batch.x,
@@ -109,33 +109,33 @@ def test_what_a_penalty_is_given():
     assert batch.sensitive.keys() == {'who'}
     return jnp.float32(weight)
 
-  class Watched:
+  class Capturing:
     def init(self, *args):
       return {}
 
-  watched = Watched()
-  watched.penalty = penalty
+  capturing = Capturing()
+  capturing.penalty = penalty
   tx = optax.sgd(0.0)
-  model, state = _start(watched, tx)
-  step = steps.make_defence_step(model, tx, _CUT, watched, 0.25, config)
+  model, state = _start(capturing, tx)
+  step = steps.make_defence_step(model, tx, _CUT, capturing, 0.25, config)
   batch = _toy(400)
   _, metrics = step(state, batch, jax.random.key(3))
   jax.effects_barrier()
   assert metrics['penalty'] == 0.25
-  np.testing.assert_array_equal(seen['who'], batch['sensitive_who'])
-  assert seen['noisy'].shape == (3, 400, 4)
-  added = np.asarray(seen['noisy'] - seen['clean'])
+  np.testing.assert_array_equal(captured['who'], batch['sensitive_who'])
+  assert captured['noisy'].shape == (3, 400, 4)
+  added = np.asarray(captured['noisy'] - captured['clean'])
   # 4800 of them.
   assert added.std() == pytest.approx(1, abs=0.05)
   assert added.mean() == pytest.approx(0, abs=0.06)
   assert np.abs(added[0] - added[1]).max() > 0.5
-  gain = np.asarray(seen['x'] / batch['x'])
+  gain = np.asarray(captured['x'] / batch['x'])
   np.testing.assert_allclose(gain, gain[:, :, :1].repeat(16, 2), rtol=1e-4)
   assert gain[:, 0, 0].std() == pytest.approx(0.1, abs=0.015)
   assert np.abs(gain[:, 0, 0, 0] - gain[:, 0, 0, 1]).max() > 0.05
 
 
-def test_an_adversary_steps_further():
+def test_an_adversary_has_a_higher_learning_rate():
   tx = train_state.defence_optimizer(_config(), adversary_factor=3.0)
   params = {name: {'w': jnp.array([1.0, -2.0])} for name in ('network',)}
   params |= {'bottleneck': params['network'], 'defence': params['network']}
@@ -143,7 +143,7 @@ def test_an_adversary_steps_further():
   gradient = jax.tree.map(lambda p: 0.3 * p, params)
   for i in range(4):
     updates, state = tx.update(gradient, state, params)
-    own = updates['network']['w']
-    assert (np.abs(own).max() > 1e-4) == (i > 0)  # The first has no rate yet.
-    np.testing.assert_array_equal(updates['bottleneck']['w'], own)
-    np.testing.assert_allclose(updates['defence']['w'], 3 * own, rtol=1e-5)
+    update = updates['network']['w']
+    assert (np.abs(update).max() > 1e-4) == (i > 0)  # The warm-up starts at 0.
+    np.testing.assert_array_equal(updates['bottleneck']['w'], update)
+    np.testing.assert_allclose(updates['defence']['w'], 3 * update, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Scaled-down models and parameters for them, drawn without compiling."""
+"""Small models for the tests, and parameters drawn without compiling."""
 
 import importlib
 
@@ -19,13 +19,13 @@ _SMALL = {
 
 
 def make(name: str, **options):
-  """The model `name` with three classes; `options` come over the small ones."""
+  """Returns a small model with three classes; `options` override its own."""
   model = importlib.import_module(f'hybrid_jax.models.{name}').Model
   return model(classes=CLASSES, **_SMALL.get(name, ({},))[0] | options)
 
 
 def examples(name: str, batch: int = 3) -> np.ndarray:
-  """`[batch, ...]` of noise, which the small model `name` takes."""
+  """Returns random examples `[batch, ...]` for the small model `name`."""
   model = importlib.import_module(f'hybrid_jax.models.{name}').Model
   shape = _SMALL.get(name, ({}, model.EXAMPLE))[1]
   rng = np.random.default_rng(0)
@@ -33,17 +33,17 @@ def examples(name: str, batch: int = 3) -> np.ndarray:
 
 
 def shapes(model, x, *args, **more):
-  """The shapes of the parameters that `model` touches over `x`."""
-  made = jax.eval_shape(
+  """Returns the shapes of the parameters that `model` uses for `x`."""
+  variables = jax.eval_shape(
     lambda key, x: model.init(key, x, *args, **more), jax.random.key(0), x
   )
-  return made.get('params', {})
+  return variables.get('params', {})
 
 
 def params(model, x):
-  """Parameters of about the size that the model itself would draw.
+  """Returns parameters of about the size of the model's initial ones.
 
-  Compiling each layer's own draw would take longer than all tests.
+  Compiling the initialisation of each layer would take longer than all tests.
   """
   rng = np.random.default_rng(0)
 
@@ -61,7 +61,7 @@ def params(model, x):
 
 
 def quick(function):
-  """`jax.jit` that compiles in half the time, to slower code."""
+  """Returns `jax.jit` with less optimisation, which compiles faster."""
   return jax.jit(
     function, compiler_options={'xla_backend_optimization_level': 0}
   )

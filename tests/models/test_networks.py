@@ -1,4 +1,4 @@
-"""Each network against its paper, against numbers by hand, and in training."""
+"""Tests each network against its paper and against numbers by hand."""
 
 import math
 
@@ -24,7 +24,7 @@ def _count(model):
 
 
 def _conv(kernel, channels, features):
-  """Numbers of a convolution with a bias."""
+  """Returns the number of parameters of a convolution with a bias."""
   return kernel * kernel * channels * features + features
 
 
@@ -125,13 +125,13 @@ def test_mobilenet_without_norm_has_biases():
 
 
 @pytest.mark.parametrize(
-  ('size', 'width', 'want'),
+  ('size', 'width', 'expected'),
   # The nearest multiple of 8, one more where it would be under nine tenths.
   [(16, 1, 16), (88, 0.5, 48), (88, 0.75, 64), (72, 0.25, 24), (3, 1, 8)],
 )
-def test_mobilenet_widths_are_multiples_of_eight(size, width, want):
+def test_mobilenet_widths_are_multiples_of_eight(size, width, expected):
   # 44: 48. 66: 64, over 59.4. 18: 16, under 16.2, so 24. 3: 8.
-  assert mobilenet.scaled(size, width) == want
+  assert mobilenet.scaled(size, width) == expected
 
 
 def test_transformer_size_worked_out_by_hand():
@@ -172,18 +172,20 @@ def test_vgg16_norm_comes_between_convolution_and_relu():
     x,
   )
   # 1, -1 and 3, -3: mean 0, variance 5, in one group; then nothing below 0.
-  want = np.array([[1, 0], [3, 0]]) / np.sqrt(5)
-  np.testing.assert_allclose(y[0, 0], want, rtol=1e-5)
+  expected = np.array([[1, 0], [3, 0]]) / np.sqrt(5)
+  np.testing.assert_allclose(y[0, 0], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
-  ('shape', 'want'),
+  ('shape', 'expected'),
   [((1, 5), [[2, 4]]), ((1, 1), [[1]]), ((3, 4), [[6, 8]])],
 )
-def test_vgg16_pool_leaves_an_axis_of_one_pixel(shape, want):
+def test_vgg16_pool_leaves_an_axis_of_one_pixel(shape, expected):
   # 1 2 3 ... along the rows; a rest of one is dropped.
   x = jnp.arange(1.0, math.prod(shape) + 1).reshape(1, *shape, 1)
-  np.testing.assert_array_equal(vgg16.PoolBlock().apply({}, x)[0, ..., 0], want)
+  np.testing.assert_array_equal(
+    vgg16.PoolBlock().apply({}, x)[0, ..., 0], expected
+  )
 
 
 def test_vgg_s_pool_rounds_up():
@@ -300,13 +302,15 @@ def test_attention_worked_out_by_hand():
     ((1, 32, 4), {'patch': 0}, 'patch 0'),
   ],
 )
-def test_transformer_says_what_does_not_divide(shape, options, says):
+def test_transformer_names_the_option_that_does_not_divide(
+  shape, options, says
+):
   model = small.make('transformer', **options)
   with pytest.raises(errors.UserError, match=says):
     small.shapes(model, np.zeros((1, *shape), np.float32))
 
 
-def test_transformer_knows_the_order_of_its_patches():
+def test_transformer_depends_on_the_order_of_its_patches():
   model, x = small.make('transformer'), small.examples('transformer')
   params = {'params': small.params(model, x)}
   run = small.quick(model.apply)
@@ -325,8 +329,8 @@ def test_group_norm_holds_eight_channels_or_all():
   y = normalization.group_norm(16, 'norm').apply(params, x)
   groups = x.reshape(2, 12, 2, 8)
   mean = groups.mean((1, 3), keepdims=True)
-  want = (groups - mean) / groups.std((1, 3), keepdims=True)
-  np.testing.assert_allclose(y, want.reshape(x.shape), atol=1e-4)
+  expected = (groups - mean) / groups.std((1, 3), keepdims=True)
+  np.testing.assert_allclose(y, expected.reshape(x.shape), atol=1e-4)
   assert normalization.group_norm(12, 'norm').num_groups == 1
   assert normalization.group_norm(24, 'norm').num_groups == 3
 

@@ -14,7 +14,7 @@ NAMES = plugins.known('model')
 CUTS = [(name, cut) for name in NAMES for cut in small.make(name).SPLIT_POINTS]
 
 
-def test_there_is_something_to_cut():
+def test_every_model_has_split_points():
   assert {'cnn1d', 'mobilenet', 'resnet', 'transformer', 'vgg16'} < {*NAMES}
   assert len(CUTS) >= 4 + 20 + 10 + 6 + 14 + 6
 
@@ -37,9 +37,9 @@ def _whole_program(name):
 
 
 @pytest.mark.parametrize(('name', 'split_point'), CUTS)
-def test_the_halves_are_the_whole(name, split_point):
+def test_the_halves_equal_the_network(name, split_point):
   def halves(model, params, x):
-    # Each half gets its own parameters only, so none can lean on the other's.
+    # Each half gets its own parameters only.
     edge, cloud = split_model.split_params(model, params, split_point)
     features = model.apply({'params': edge}, x, split_point, method='edge')
     return model.apply({'params': cloud}, features, split_point, method='cloud')
@@ -49,7 +49,7 @@ def test_the_halves_are_the_whole(name, split_point):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_the_examples_tell_the_logits(name):
+def test_logits_differ_between_examples(name):
   model, x = small.make(name), small.examples(name)
   logits = small.quick(model.apply)({'params': small.params(model, x)}, x)
   assert logits.shape == (3, small.CLASSES)
@@ -58,7 +58,7 @@ def test_the_examples_tell_the_logits(name):
 
 
 @pytest.mark.parametrize(('name', 'split_point'), CUTS)
-def test_the_edge_has_the_parameters_that_it_touches(name, split_point):
+def test_split_params_gives_the_edge_its_parameters(name, split_point):
   model, x = small.make(name), small.examples(name)
   params = _shapes(name)
   edge, cloud = split_model.split_params(model, params, split_point)
@@ -110,10 +110,10 @@ def test_a_block_worked_out_by_hand():
 
 def test_options_set_the_widths():
   model = cnn1d.Model(classes=5, widths=(2, 3, 4), kernel=3, dense=6)
-  made = jax.eval_shape(model.init, jax.random.key(0), small.examples('cnn1d'))[
-    'params'
-  ]
-  shapes = jax.tree.map(lambda a: a.shape, made)
+  variables = jax.eval_shape(
+    model.init, jax.random.key(0), small.examples('cnn1d')
+  )['params']
+  shapes = jax.tree.map(lambda a: a.shape, variables)
   assert shapes['conv1']['Conv_0']['kernel'] == (1, 3, 4, 2)
   assert shapes['conv2']['Conv_0']['kernel'] == (1, 3, 2, 3)
   assert shapes['conv3']['Conv_0']['kernel'] == (1, 3, 3, 4)

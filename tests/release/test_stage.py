@@ -1,4 +1,4 @@
-"""What a study asks of a release, from its config to the fitted mechanisms."""
+"""Tests how the release stage fits mechanisms from a config."""
 
 import types
 
@@ -25,7 +25,7 @@ def _study(**own):
   )
 
 
-def test_an_embedding_has_the_settings_of_all_but_for_its_own():
+def test_settings_of_an_embedding_override_the_common_ones():
   rng = np.random.default_rng(0)
   x = rng.standard_normal((60, 6)).astype(np.float32) * [6, 5, 4, 3, 2, 1]
 

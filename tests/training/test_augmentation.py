@@ -13,13 +13,13 @@ def _signals(count=4000, time=9):
   return jnp.ones((count, 1, time, 2)) * jnp.arange(time)[:, None]
 
 
-def test_no_name_changes_nothing():
+def test_an_empty_config_leaves_the_examples():
   x = _signals(3)
   np.testing.assert_array_equal(augmentation.make({})(_KEY, x), x)
   np.testing.assert_array_equal(augmentation.nothing(_KEY, x), x)
 
 
-def test_gains_are_of_a_channel():
+def test_each_channel_has_its_gain():
   factor = (
     augmentation.gain(_KEY, _signals(), 0.2)[:, 0, 1:]
     / (jnp.arange(1, 9)[:, None])
@@ -64,7 +64,7 @@ def test_pictures_are_shifted_by_whole_pixels():
   np.testing.assert_array_equal(moved, padded[0:5, 1:6])
 
 
-def test_contrast_is_of_the_whole_example():
+def test_contrast_is_the_same_for_all_values_of_an_example():
   x = _signals(3000, 5)
   y = np.asarray(augmentation.contrast(_KEY, x, 0.1))[:, 0]
   slope = y[:, 1] - y[:, 0]
@@ -128,7 +128,7 @@ def test_changes_suit_the_examples(config, shape, part):
     augmentation.make(config)(_KEY, jnp.zeros((2, *shape)))
 
 
-def test_what_suits_or_is_nought_is_taken():
+def test_suitable_changes_and_zero_strengths_are_valid():
   off = dict.fromkeys(augmentation.KNOWN, 0)
   for shape in ((1, 9, 2), (9,), (1, 1, 1), (6, 9, 3)):
     augmentation.check(off, shape)
@@ -137,6 +137,6 @@ def test_what_suits_or_is_nought_is_taken():
   augmentation.check({'gain': 0.1, 'time_scale': 0.1}, (1, 9, 2))
 
 
-def test_an_unknown_change_is_told_with_the_known_ones():
+def test_an_unknown_change_lists_the_known_ones():
   with pytest.raises(errors.UserError, match=r"'gian'.*'gain'.*mirror"):
     augmentation.make({'gian': 0.1})

@@ -89,7 +89,7 @@ def test_one_line_of_the_curve_for_each_chunk(unbroken):
   assert any((folder / 'events').iterdir())
 
 
-def test_resumed_is_the_same_to_the_bit(step, mesh1, tmp_path, unbroken):
+def test_a_resumed_run_has_the_same_bits(step, mesh1, tmp_path, unbroken):
   half = _fit(step, tmp_path, mesh1, total=10)
   assert int(half.step) == 10
   resumed = _fit(step, tmp_path, mesh1)
@@ -98,7 +98,7 @@ def test_resumed_is_the_same_to_the_bit(step, mesh1, tmp_path, unbroken):
   assert _curve(tmp_path) == _curve(unbroken[1])
 
 
-def test_killed_in_a_chunk_is_the_same_to_the_bit(
+def test_a_run_killed_before_a_checkpoint_has_the_same_bits(
   step, mesh1, tmp_path, unbroken, monkeypatch
 ):
   save = checkpoint.save
@@ -118,7 +118,7 @@ def test_killed_in_a_chunk_is_the_same_to_the_bit(
   assert _curve(tmp_path) == _curve(unbroken[1])
 
 
-def test_nothing_is_left_to_do(step, mesh1, unbroken):
+def test_a_finished_run_takes_no_step(step, mesh1, unbroken):
   state, folder = unbroken
 
   def never(params):
@@ -127,14 +127,14 @@ def test_nothing_is_left_to_do(step, mesh1, unbroken):
   _assert_identical(_fit(step, folder, mesh1, evaluate=never), state)
 
 
-def test_eight_devices_give_what_one_gives(step, mesh8, tmp_path, unbroken):
+def test_eight_devices_equal_one(step, mesh8, tmp_path, unbroken):
   state = _fit(step, tmp_path, mesh8)
   assert len(state.params['w'].sharding.device_set) == 8
   np.testing.assert_allclose(
     state.params['w'], unbroken[0].params['w'], atol=1e-5
   )
-  for got, want in zip(_curve(tmp_path), _curve(unbroken[1]), strict=True):
-    assert got == pytest.approx(want, abs=1e-5)
+  for got, expected in zip(_curve(tmp_path), _curve(unbroken[1]), strict=True):
+    assert got == pytest.approx(expected, abs=1e-5)
 
 
 def test_another_key_takes_other_steps(step, mesh1, tmp_path, unbroken):
@@ -152,11 +152,11 @@ def test_all_devices_are_along_the_data_axis():
 
 @jax.jit
 def _record(state, batch, key):
-  """A step that writes down which examples it saw, and its own key."""
-  seen, drawn = state.params
+  """A step that records the examples of its batch, and a draw of its key."""
+  indices, draws = state.params
   params = (
-    seen.at[state.step].set(batch['index']),
-    drawn.at[state.step].set(jax.random.bits(key)),
+    indices.at[state.step].set(batch['index']),
+    draws.at[state.step].set(jax.random.bits(key)),
   )
   return state.replace(step=state.step + 1, params=params), {
     'loss': batch['index'].sum()
@@ -164,7 +164,7 @@ def _record(state, batch, key):
 
 
 def _recorded(folder, mesh, examples, total, every, batch_size=8):
-  """The examples of each step `[total, batch]`, and what each key drew."""
+  """Returns the examples `[total, batch]` and a draw of each key `[total]`."""
   params = (
     jnp.full((12, batch_size), -1, jnp.int32),
     jnp.zeros(12, jnp.uint32),
@@ -184,38 +184,42 @@ def _recorded(folder, mesh, examples, total, every, batch_size=8):
 
 
 def test_every_epoch_has_each_example_once(mesh1, tmp_path):
-  seen, drawn = _recorded(tmp_path, mesh1, examples=24, total=12, every=4)
-  epochs = seen.reshape(4, 24)  # Three batches of eight each.
+  indices, draws = _recorded(tmp_path, mesh1, examples=24, total=12, every=4)
+  epochs = indices.reshape(4, 24)  # Three batches of eight each.
   np.testing.assert_array_equal(np.sort(epochs), np.tile(np.arange(24), (4, 1)))
   # In another order each time, and none is the order of the data.
   orders = {tuple(e) for e in epochs} | {tuple(range(24))}
   assert len(orders) == 5
-  assert len(set(drawn.tolist())) == 12
+  assert len(set(draws.tolist())) == 12
   # 0 + ... + 23 over an epoch; a chunk of 4 steps has the mean of its sums.
   sums = [line['loss'] for line in _curve(tmp_path)]
-  np.testing.assert_allclose(sums, seen.sum(axis=1).reshape(3, 4).mean(axis=1))
+  np.testing.assert_allclose(
+    sums, indices.sum(axis=1).reshape(3, 4).mean(axis=1)
+  )
   np.testing.assert_allclose(np.mean(sums), 276 / 3)
 
 
-def test_a_rest_waits_for_another_epoch(mesh1, tmp_path):
-  seen, _ = _recorded(tmp_path, mesh1, examples=27, total=12, every=12)
-  for epoch in seen.reshape(4, 24):
+def test_examples_that_do_not_fill_a_batch_wait_for_another_epoch(
+  mesh1, tmp_path
+):
+  indices, _ = _recorded(tmp_path, mesh1, examples=27, total=12, every=12)
+  for epoch in indices.reshape(4, 24):
     assert len(set(epoch.tolist())) == 24
-  assert len(set(seen.ravel().tolist())) == 27
+  assert len(set(indices.ravel().tolist())) == 27
 
 
 def test_steps_do_not_depend_on_chunks_stops_or_devices(mesh1, mesh8, tmp_path):
-  want = _recorded(tmp_path / '1', mesh1, examples=27, total=12, every=12)
+  expected = _recorded(tmp_path / '1', mesh1, examples=27, total=12, every=12)
   # Stopped before the last step of an epoch, and gone on over its end in
   # chunks that are shorter than an epoch.
   half, _ = _recorded(tmp_path / '8', mesh8, examples=27, total=8, every=8)
   np.testing.assert_array_equal(half[8:], -1)
   other = _recorded(tmp_path / '8', mesh8, examples=27, total=12, every=2)
-  _assert_identical(other, want)
+  _assert_identical(other, expected)
 
 
 @pytest.mark.parametrize('batch_size', [0, 49])
-def test_a_batch_that_the_data_do_not_fill(step, mesh1, tmp_path, batch_size):
+def test_a_batch_size_outside_the_data(step, mesh1, tmp_path, batch_size):
   with pytest.raises(errors.UserError) as caught:
     _fit(step, tmp_path, mesh1, batch_size=batch_size)
   assert f'batch_size is {batch_size}' in str(caught.value)
@@ -227,7 +231,7 @@ def test_a_batch_that_does_not_divide_over_the_devices(step, mesh8, tmp_path):
     _fit(step, tmp_path, mesh8, batch_size=12)
 
 
-def test_nan_in_the_data_stops_the_run_and_keeps_what_was_good(
+def test_nan_in_the_data_stops_the_run_and_keeps_the_checkpoint(
   step, mesh1, tmp_path
 ):
   checkpoint.save(
@@ -244,7 +248,7 @@ def test_nan_in_the_data_stops_the_run_and_keeps_what_was_good(
 
 
 class _Rows(sources.Source):
-  """The examples of `_data`, as if they were not in memory."""
+  """The examples of `_data` as a source."""
 
   def __init__(self):
     self._x = _data()['x']
@@ -272,7 +276,7 @@ def unbroken_stream(step, mesh1, tmp_path_factory):
   return _streamed_fit(step, folder, mesh1), folder
 
 
-def test_a_stream_trains_and_tells_its_wait(unbroken, unbroken_stream):
+def test_a_stream_trains_and_reports_its_wait(unbroken, unbroken_stream):
   state, folder = unbroken_stream
   lines = _curve(folder)
   assert [line['step'] for line in lines] == [2, 4, 6, 8]
@@ -285,7 +289,7 @@ def test_a_stream_trains_and_tells_its_wait(unbroken, unbroken_stream):
 
 
 @pytest.mark.parametrize(('before', 'after'), [(0, 0), (2, 2)])
-def test_a_killed_stream_goes_on_to_the_same_bit(
+def test_a_killed_stream_resumes_with_the_same_bits(
   step, mesh1, tmp_path, unbroken_stream, monkeypatch, before, after
 ):
   save = checkpoint.save
@@ -306,7 +310,7 @@ def test_a_killed_stream_goes_on_to_the_same_bit(
   )
 
 
-def test_a_damaged_position_is_passed_over(
+def test_a_damaged_position_is_skipped(
   step, mesh1, tmp_path, unbroken_stream, capsys
 ):
   _streamed_fit(step, tmp_path, mesh1, total=6)
@@ -319,7 +323,7 @@ def test_a_damaged_position_is_passed_over(
   _assert_identical(resumed, unbroken_stream[0])
 
 
-def test_eight_devices_stream_what_one_streams(
+def test_a_stream_on_eight_devices_equals_one(
   step, mesh8, tmp_path, unbroken_stream
 ):
   state = _streamed_fit(step, tmp_path, mesh8)
@@ -330,7 +334,7 @@ def test_eight_devices_stream_what_one_streams(
 
 
 @pytest.mark.parametrize('mesh', ['mesh1', 'mesh8'])
-def test_a_stream_leaves_the_first_state_to_its_caller(
+def test_a_stream_does_not_change_the_initial_state(
   step, mesh, tmp_path, request
 ):
   start, mesh = _start(), request.getfixturevalue(mesh)

@@ -19,7 +19,7 @@ _TRAINING = ml_collections.ConfigDict(
 
 
 def _problem():
-  """Three classes that a network can learn, and its first state."""
+  """Returns a network, its optimizer and first state, and a learnable batch."""
   model = cnn1d.Model(classes=3, widths=(8, 8, 8), dense=8)
   keys = jax.random.split(jax.random.key(0), 3)
   y = jax.random.randint(keys[0], (48,), 0, 3)
@@ -39,8 +39,8 @@ def _trained(name):
 
   @jax.jit
   def run(first):
-    def body(now, number):
-      return step(now, batch, jax.random.fold_in(jax.random.key(2), number))
+    def body(state, number):
+      return step(state, batch, jax.random.fold_in(jax.random.key(2), number))
 
     return jax.lax.scan(body, first, jnp.arange(60))
 
@@ -65,7 +65,7 @@ def test_bfloat16_trains_as_float32_does_and_keeps_its_state_in_float32():
   assert 0 < max(jax.tree.leaves(apart)) < 0.1
 
 
-def test_what_comes_out_is_float32():
+def test_the_output_is_float32():
   model, _, _, batch = _problem()
   mixed = precision.Mixed(model, jnp.dtype('bfloat16'))
   params = model.init(jax.random.key(1), batch['x'])['params']
@@ -73,8 +73,10 @@ def test_what_comes_out_is_float32():
     {'params': params}, batch['x'], 'dense1', method='edge'
   )
   assert features.dtype == jnp.float32
-  whole = model.apply({'params': params}, batch['x'], 'dense1', method='edge')
-  assert 0 < float(abs(features - whole).max()) < 0.05
+  reference = model.apply(
+    {'params': params}, batch['x'], 'dense1', method='edge'
+  )
+  assert 0 < float(abs(features - reference).max()) < 0.05
 
 
 def test_float32_is_the_model_itself():
@@ -84,7 +86,7 @@ def test_float32_is_the_model_itself():
   assert precision.trainable(model, ml_collections.ConfigDict()) is model
 
 
-def test_another_dtype_is_refused_before_any_work():
+def test_validation_rejects_another_dtype():
   config = watch.get_config()
   config.model.dtype = 'float16'
   with pytest.raises(errors.UserError, match=r"'float16'.*bfloat16"):

@@ -44,7 +44,7 @@ def params(model):
 
 
 def _counted(tx, traces):
-  """`tx`, appending to `traces` whenever a program with it is traced."""
+  """Returns `tx`, which appends to `traces` when it is traced."""
 
   def update(*args):
     traces.append(1)
@@ -71,15 +71,15 @@ def test_traced_once_and_the_loss_falls(objective, model, params):
   tx = _counted(optax.adam(3e-2), traces)
   step = _make(objective, model, tx)
   state = train_state.create(params, tx)
-  seen = []
+  history = []
   for i in range(30):
     state, metrics = step(state, _problem(), jax.random.key(i))
-    seen.append({name: float(v) for name, v in metrics.items()})
+    history.append({name: float(v) for name, v in metrics.items()})
   assert len(traces) == 1
   assert int(state.step) == 30
-  assert seen[-1]['loss'] < 0.5 * seen[0]['loss']
-  assert seen[-1]['accuracy'] > 0.9
-  # One training state does not change another.
+  assert history[-1]['loss'] < 0.5 * history[0]['loss']
+  assert history[-1]['accuracy'] > 0.9
+  # A new state is independent of the first one.
   assert int(train_state.create(params, tx).step) == 0
 
 
@@ -176,16 +176,16 @@ def test_without_weight_the_siamese_step_is_the_task_step(one_step):
   assert max(_gaps(task, siamese).values()) < 1e-6
 
 
-def test_the_contrastive_part_moves_the_edge_alone(one_step):
+def test_the_contrastive_loss_changes_only_the_edge(one_step):
   task, _ = one_step(None)
   siamese, _ = one_step(0.3)
   gaps = _gaps(task, siamese)
   assert gaps['first'] > 1e-3
-  # The layers behind the cut get their gradient from the task alone.
+  # The layers after the split point get the gradient of the task alone.
   assert max(gaps['second'], gaps['head']) < 1e-6
 
 
-def test_a_step_goes_down_its_gradient_and_sees_its_key():
+def test_a_step_follows_the_gradient_and_gets_its_key():
   # loss = k * w^2 / 2 with k from the batch: w - 0.1 * k * w.
   def loss(params, batch, key):
     return 0.5 * batch['k'] * params['w'] ** 2, {
@@ -203,7 +203,7 @@ def test_a_step_goes_down_its_gradient_and_sees_its_key():
   assert int(state.step) == 1
 
 
-def test_the_optimizer_warms_up_and_decays_to_nothing():
+def test_the_optimizer_warms_up_and_decays_to_zero():
   config = ml_collections.ConfigDict(
     {'learning_rate': 0.5, 'steps': 20, 'warmup': 0.2, 'weight_decay': 0.0}
   )

@@ -73,13 +73,13 @@ def _assert_same(pair, x, kernel, shaped=np.positive, rtol=1e-5, atol=2e-5):
   out = jax.eval_shape(pair[1], x, kernel)
   dy = jnp.asarray(shaped(_draw(out.shape, seed=9)[0]), out.dtype)
   # One program of both, which compiles in half the time.
-  found = jax.jit(
+  results = jax.jit(
     lambda *args: [_value_and_gradients(conv, *args) for conv in pair]
   )(x, kernel, dy)
-  for got, want in zip(*found, strict=True):
-    assert got.dtype == want.dtype
+  for got, expected in zip(*results, strict=True):
+    assert got.dtype == expected.dtype
     np.testing.assert_allclose(
-      got.astype(jnp.float32), want.astype(jnp.float32), rtol, atol
+      got.astype(jnp.float32), expected.astype(jnp.float32), rtol, atol
     )
 
 
@@ -127,9 +127,9 @@ def test_inside_a_scan():
 
     return jax.jit(lambda k: lax.scan(step, k, jnp.arange(1, 5) / 4))(kernel)
 
-  (mine, losses), (reference, want) = map(train, _pair((2, 1), 'SAME'))
+  (mine, losses), (reference, expected) = map(train, _pair((2, 1), 'SAME'))
   assert losses.shape == (4,)
-  np.testing.assert_allclose(losses, want, rtol=1e-5)
+  np.testing.assert_allclose(losses, expected, rtol=1e-5)
   np.testing.assert_allclose(mine, reference, rtol=1e-5, atol=1e-6)
   assert np.abs(np.asarray(mine) - kernel).max() > 1e-3
 
@@ -148,10 +148,10 @@ def test_inside_a_vmap(axes):
 
   mine, reference = map(mapped, _pair((2, 1), ((1, 0), (2, 1))))
   assert mine[0].shape == (4,)
-  for got, want in zip(
+  for got, expected in zip(
     jax.tree.leaves(mine), jax.tree.leaves(reference), strict=True
   ):
-    np.testing.assert_allclose(got, want, rtol=1e-4, atol=2e-5)
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=2e-5)
 
 
 FALLBACKS = {
@@ -199,9 +199,9 @@ def test_preferred_element_type_falls_back_to_lax():
     jnp.asarray(a, jnp.bfloat16) for a in _draw((2, 7, 8, 2), (2, 3, 2, 3))
   )
   mine, reference = _pair((1, 1), 'SAME', preferred_element_type=jnp.float32)
-  got, want = mine(x, kernel), reference(x, kernel)
+  got, expected = mine(x, kernel), reference(x, kernel)
   assert got.dtype == jnp.float32
-  np.testing.assert_array_equal(got, want)
+  np.testing.assert_array_equal(got, expected)
 
 
 def _program(conv, x, kernel, backward):
@@ -215,7 +215,7 @@ def _program(conv, x, kernel, backward):
 @pytest.mark.parametrize(
   ('strides', 'height'), [((1, 1), 1), ((2, 1), 3)], ids=['signal', 'stride']
 )
-def test_is_products_where_there_is_a_gradient_on_the_cpu(strides, height):
+def test_the_cpu_uses_matrix_products_for_a_gradient(strides, height):
   x, kernel = _draw((2, 7, 9, 3), (height, 3, 3, 4))
   mine, reference = _pair(strides, 'SAME')
   name = 'stablehlo.convolution'
@@ -224,11 +224,11 @@ def test_is_products_where_there_is_a_gradient_on_the_cpu(strides, height):
   assert name not in _program(mine, x, kernel, backward=True)
 
 
-def test_is_canonical_convolutions_at_stride_1_over_both_axes():
+def test_stride_1_over_both_axes_uses_canonical_convolutions():
   x, kernel = _draw((2, 7, 9, 3), (3, 3, 3, 4))
   mine, reference = _pair((1, 1), 'SAME')
   canonical = 'dim_numbers = [b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]'
-  found = {
+  results = {
     conv: [
       line
       for line in _program(conv, x, kernel, backward=True).splitlines()
@@ -236,23 +236,23 @@ def test_is_canonical_convolutions_at_stride_1_over_both_axes():
     ]
     for conv in (mine, reference)
   }
-  assert len(found[mine]) == len(found[reference]) == 3
-  assert all(canonical in line for line in found[mine])
-  assert not all(canonical in line for line in found[reference])
+  assert len(results[mine]) == len(results[reference]) == 3
+  assert all(canonical in line for line in results[mine])
+  assert not all(canonical in line for line in results[reference])
 
 
 @pytest.mark.parametrize(
-  ('height', 'own'), [(1, True), (7, False)], ids=['signal', 'picture']
+  ('height', 'has_products'), [(1, True), (7, False)], ids=['signal', 'picture']
 )
-def test_on_a_gpu_signals_alone_have_products(height, own):
+def test_a_gpu_uses_products_for_signals_only(height, has_products):
   x, kernel = _draw((2, height, 9, 3), (1, 3, 3, 4))
   mine, _ = _pair((1, 1), 'SAME')
   traced = jax.jit(jax.grad(lambda a, b: jnp.sum(mine(a, b) ** 2), (0, 1)))
   lowered = traced.trace(x, kernel).lower(lowering_platforms=('cuda',))
-  assert ('stablehlo.convolution' not in lowered.as_text()) == own
+  assert ('stablehlo.convolution' not in lowered.as_text()) == has_products
 
 
-def test_in_flax_it_is_the_same_layer():
+def test_it_equals_the_layer_of_flax():
   (x,) = _draw((2, 6, 9, 3))
   layers = [
     nn.Conv(4, (3, 2), strides=(2, 1), padding='SAME', **more)
@@ -262,11 +262,11 @@ def test_in_flax_it_is_the_same_layer():
     )
   ]
   params = jax.jit(layers[0].init)(jax.random.key(0), x)
-  want, got = (
+  expected, got = (
     jax.jit(jax.value_and_grad(lambda p, m=m: jnp.sum(m.apply(p, x) ** 2)))(
       params
     )
     for m in layers
   )
-  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

@@ -64,12 +64,14 @@ def test_equals_lax(case):
   pair = _pair(shape[-1], strides, padding)
   (dy,) = _draw(jax.eval_shape(pair[1], x, kernel).shape, seed=9)
 
-  def found(conv):
+  def gradients_of(conv):
     y, back = jax.vjp(conv, x, kernel)
     return conv(x, kernel), y, *back(dy)
 
-  for got, want in zip(*jax.jit(lambda: list(map(found, pair)))(), strict=True):
-    np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-5)
+  for got, expected in zip(
+    *jax.jit(lambda: list(map(gradients_of, pair)))(), strict=True
+  ):
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-5)
 
 
 def test_inside_scan_and_vmap():
@@ -84,9 +86,9 @@ def test_inside_scan_and_vmap():
 
     return jax.jit(lambda xs: (jax.vmap(jax.grad(loss))(xs), scanned(xs)))(xs)
 
-  mine, want = map(gradients, _pair(2, (2, 1), 'SAME'))
-  np.testing.assert_allclose(mine[0], want[0], atol=1e-5)
-  np.testing.assert_allclose(mine[1], want[1], atol=1e-5)
+  mine, expected = map(gradients, _pair(2, (2, 1), 'SAME'))
+  np.testing.assert_allclose(mine[0], expected[0], atol=1e-5)
+  np.testing.assert_allclose(mine[1], expected[1], atol=1e-5)
 
 
 def test_bfloat16_keeps_its_dtype():
@@ -99,7 +101,7 @@ def test_bfloat16_keeps_its_dtype():
     assert {a.dtype for a in (y, *back(y))} == {jnp.dtype(jnp.bfloat16)}
 
 
-def test_is_a_convolution_forward_and_products_backward_on_the_cpu():
+def test_the_cpu_uses_a_convolution_forward_and_products_backward():
   x, kernel = _draw((2, 5, 6, 3), (3, 3, 1, 3))
 
   def program(conv, backward):
@@ -116,14 +118,14 @@ def test_is_a_convolution_forward_and_products_backward_on_the_cpu():
   assert name not in program(mine, backward=True)
 
 
-def test_several_filters_a_channel_fall_back_to_lax():
+def test_several_filters_for_a_channel_fall_back_to_lax():
   x, kernel = _draw((2, 5, 6, 2), (3, 3, 1, 4))
   y = jax.grad(lambda k, conv: jnp.sum(jnp.square(conv(x, k))), argnums=0)
-  got, want = (y(kernel, conv) for conv in _pair(2, (1, 1), 'SAME'))
-  np.testing.assert_array_equal(got, want)
+  got, expected = (y(kernel, conv) for conv in _pair(2, (1, 1), 'SAME'))
+  np.testing.assert_array_equal(got, expected)
 
 
-def test_in_flax_it_is_the_same_layer():
+def test_it_equals_the_layer_of_flax():
   (x,) = _draw((2, 6, 9, 4))
   layers = [
     nn.Conv(4, (3, 3), strides=2, feature_group_count=4, **more)
@@ -133,11 +135,11 @@ def test_in_flax_it_is_the_same_layer():
     )
   ]
   params = jax.jit(layers[0].init)(jax.random.key(0), x)
-  want, got = (
+  expected, got = (
     jax.jit(jax.value_and_grad(lambda p, m=m: jnp.sum(m.apply(p, x) ** 2)))(
       params
     )
     for m in layers
   )
-  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+  for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

@@ -53,18 +53,18 @@ def answers(model: Vgg16, x: torch.Tensor) -> dict[str, np.ndarray]:
       f'pool{stage}',
     )
   ]
-  found = {}
+  loaded = {}
   for layer in model.features:
     x = layer(x)
     if not isinstance(layer, nn.Conv2d):
-      found[names[len(found)]] = x.permute(0, 2, 3, 1).numpy()
+      loaded[names[len(loaded)]] = x.permute(0, 2, 3, 1).numpy()
   x = x.flatten(1)
   dense = iter(('fc6', 'fc7'))
   for layer in model.classifier:
     x = layer(x)
     if isinstance(layer, nn.ReLU):
-      found[next(dense)] = x.numpy()
-  return {**found, 'logits': x.numpy()}
+      loaded[next(dense)] = x.numpy()
+  return {**loaded, 'logits': x.numpy()}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A small VGG-16, its zeroed parameters, and arrays that could be its own."""
+"""A small VGG-16 for the tests, with zero and random parameters."""
 
 import jax
 import jax.numpy as jnp
@@ -17,27 +17,29 @@ def model(**options):
 
 
 def zeros(network, shape=(1, 64, 64, 3)):
-  """Zeros of the parameters' shapes: what is not loaded gives nothing."""
-  made = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape))
-  return jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), made['params'])
+  """Returns zeros of the shapes of the parameters."""
+  variables = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape))
+  return jax.tree.map(
+    lambda a: jnp.zeros(a.shape, a.dtype), variables['params']
+  )
 
 
 def random(params):
-  """Layer to kernel and bias, in this program's order of axes; all differ."""
+  """Returns random kernels and biases by layer, in our order of axes."""
   rng = np.random.default_rng(1)
-  found = {}
+  expected = {}
   for layer in names.LAYERS:
     block = params[layer]
     inner = block if layer == names.HEAD else next(iter(block.values()))
-    found[layer] = {
+    expected[layer] = {
       part: rng.standard_normal(inner[part].shape).astype(np.float32)
       for part in ('kernel', 'bias')
     }
-  return found
+  return expected
 
 
 def part(params, layer, which):
-  """A parameter of a block or of the head."""
+  """Returns a parameter of a block or of the head."""
   block = params[layer]
   return (block if which in block else next(iter(block.values())))[which]
 
@@ -50,18 +52,22 @@ def assert_loaded(params, expected, layers=names.LAYERS):
       )
 
 
-def assert_same_answers(network, params, x, answers, atol=1e-4):
-  """At every split point, and for the logits: `answers` by their names."""
+def assert_same_outputs(network, params, x, expected, atol=1e-4):
+  """Compares the features at every split point, and the logits."""
 
   def run(m, x):
-    found = {}
+    outputs = {}
     for name in (*POINTS, 'head'):
-      x = found[name] = getattr(m, name)(x)
-    return found
+      x = outputs[name] = getattr(m, name)(x)
+    return outputs
 
-  ours = jax.jit(lambda p: network.apply({'params': p}, x, method=run))(params)
+  outputs = jax.jit(lambda p: network.apply({'params': p}, x, method=run))(
+    params
+  )
   for name in POINTS:
-    # Otherwise the tolerance would tell nothing.
-    assert np.std(answers[name]) > 0.05, name
-    np.testing.assert_allclose(ours[name], answers[name], atol=atol, rtol=0)
-  np.testing.assert_allclose(ours['head'], answers['logits'], atol=atol, rtol=0)
+    # With smaller features the tolerance would be too large.
+    assert np.std(expected[name]) > 0.05, name
+    np.testing.assert_allclose(outputs[name], expected[name], atol=atol, rtol=0)
+  np.testing.assert_allclose(
+    outputs['head'], expected['logits'], atol=atol, rtol=0
+  )

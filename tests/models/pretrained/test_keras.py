@@ -79,7 +79,7 @@ def test_every_split_point_answers_as_keras_does(name, made):
   )
   assert summary.loaded == names.LAYERS
   assert not summary.unused
-  networks.assert_same_answers(network, params, x, answers)
+  networks.assert_same_outputs(network, params, x, answers)
 
 
 def test_a_truncated_file(made, tmp_path):
@@ -102,13 +102,13 @@ def test_one_without_dense_layers(made, tmp_path):
   with pytest.raises(errors.UserError, match='the kernel of fc6 is missing'):
     weights.load(path, params, 'vgg16')
   for wish in ('skip', 'match'):
-    found, summary = weights.load(
+    loaded, summary = weights.load(
       path, params, 'vgg16', dense=wish, head='match'
     )
     assert summary.loaded == names.CONVS
     assert summary.fresh == ('fc6', 'fc7', 'head')
-    assert np.any(networks.part(found, 'conv5_3', 'kernel'))
-    assert not np.any(networks.part(found, 'fc6', 'kernel'))
+    assert np.any(networks.part(loaded, 'conv5_3', 'kernel'))
+    assert not np.any(networks.part(loaded, 'fc6', 'kernel'))
 
 
 def test_layers_by_class_with_another_head_behind(tmp_path):

@@ -29,7 +29,7 @@ def test_every_split_point_answers_as_pytorch_does():
   with np.load(_FOLDER / 'vgg16_torch.npz') as stored:
     answers = dict(stored)
   x = answers.pop('pixels').astype(np.float32) / 128 - 1
-  networks.assert_same_answers(network, params, x, answers)
+  networks.assert_same_outputs(network, params, x, answers)
 
 
 def test_other_names_give_the_same(tmp_path):
@@ -58,9 +58,11 @@ def test_other_names_give_the_same(tmp_path):
   for i, arrays in enumerate((timm, face, wrapped)):
     path = tmp_path / f'{i}.safetensors'
     safetensors.numpy.save_file(arrays, path)
-    found, _ = weights.load(path, networks.zeros(network), 'vgg16', head='must')
+    loaded, _ = weights.load(
+      path, networks.zeros(network), 'vgg16', head='must'
+    )
     networks.assert_loaded(
-      found,
+      loaded,
       {
         layer: {
           part: networks.part(expected, layer, part)

@@ -63,30 +63,30 @@ def _save(tmp_path, arrays, name='x.npz'):
 
 
 @pytest.mark.parametrize('write', [_hwio, _caffe])
-def test_numpy_files_of_either_order_of_axes(write, params, expected, tmp_path):
+def test_numpy_files_of_both_orders_of_axes(write, params, expected, tmp_path):
   path = _save(tmp_path, write(expected))
-  found, summary = weights.load(path, params, 'vgg16', head='must')
-  networks.assert_loaded(found, expected)
-  assert jax.tree.structure(found) == jax.tree.structure(params)
+  loaded, summary = weights.load(path, params, 'vgg16', head='must')
+  networks.assert_loaded(loaded, expected)
+  assert jax.tree.structure(loaded) == jax.tree.structure(params)
   assert summary.fresh == ()
   # The network's own parameters are not written over.
   assert not any(np.any(a) for a in jax.tree.leaves(params))
 
 
-def test_the_head_is_taken_as_asked(params, expected, tmp_path):
+def test_the_choices_for_the_head(params, expected, tmp_path):
   path = _save(tmp_path, _hwio(expected))
-  found, summary = weights.load(path, params, 'vgg16')
+  loaded, summary = weights.load(path, params, 'vgg16')
   assert summary.fresh == ('head',)
-  assert not np.any(found['head']['kernel'])
-  networks.assert_loaded(found, expected, names.LAYERS[:-1])
-  found, summary = weights.load(path, params, 'vgg16', head='match')
+  assert not np.any(loaded['head']['kernel'])
+  networks.assert_loaded(loaded, expected, names.LAYERS[:-1])
+  loaded, summary = weights.load(path, params, 'vgg16', head='match')
   assert summary.fresh == ()
-  networks.assert_loaded(found, expected)
+  networks.assert_loaded(loaded, expected)
 
   other = networks.zeros(networks.model(classes=7))
-  found, summary = weights.load(path, other, 'vgg16', head='match')
+  loaded, summary = weights.load(path, other, 'vgg16', head='match')
   assert summary.fresh == ('head',)
-  assert found['head']['kernel'].shape == (24, 7)
+  assert loaded['head']['kernel'].shape == (24, 7)
   with pytest.raises(errors.UserError) as caught:
     weights.load(path, other, 'vgg16', head='must')
   for word in ('head', 'fc8_W', '(24, 5)', '(24, 7)'):
@@ -100,21 +100,21 @@ def test_pictures_of_another_size(expected, tmp_path):
     weights.load(path, params, 'vgg16')
   for word in ('fc6', 'fc6/weights', '(64, 24)', '(16, 24)', "dense to 'skip'"):
     assert word in str(caught.value)
-  found, summary = weights.load(
+  loaded, summary = weights.load(
     path, params, 'vgg16', dense='match', head='match'
   )
-  # fc7 would fit, but would run from random features.
+  # fc7 fits, but its input is random.
   assert summary.fresh == ('fc6', 'fc7', 'head')
-  networks.assert_loaded(found, expected, names.CONVS)
+  networks.assert_loaded(loaded, expected, names.CONVS)
 
 
 def test_channels_and_units(params, expected, tmp_path):
-  """The first convolution sees what the file's network would have seen."""
+  """The first convolution has the output of the file's network."""
   path = _save(tmp_path, _hwio(expected))
   kernel = expected['conv1_1']['kernel']
   rgb = np.random.default_rng(2).standard_normal((1, 9, 9, 3), np.float32)
 
-  def seen(x, kernel):
+  def convolve(x, kernel):
     return jax.lax.conv_general_dilated(
       jnp.asarray(x),
       jnp.asarray(kernel),
@@ -123,20 +123,20 @@ def test_channels_and_units(params, expected, tmp_path):
       dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     )
 
-  found, _ = weights.load(
+  loaded, _ = weights.load(
     path, params, 'vgg16', channel_order='bgr', scale=58.0
   )
   np.testing.assert_allclose(
-    seen(rgb, found['conv1_1']['conv']['kernel']),
-    seen(58 * rgb[..., [2, 1, 0]], kernel),
+    convolve(rgb, loaded['conv1_1']['conv']['kernel']),
+    convolve(58 * rgb[..., [2, 1, 0]], kernel),
     rtol=1e-4,
     atol=1e-3,
   )
   grey = networks.zeros(networks.model(), (1, 64, 64, 1))
-  found, _ = weights.load(path, grey, 'vgg16', grey=True)
+  loaded, _ = weights.load(path, grey, 'vgg16', grey=True)
   np.testing.assert_allclose(
-    seen(rgb[..., :1], found['conv1_1']['conv']['kernel']),
-    seen(np.repeat(rgb[..., :1], 3, -1), kernel),
+    convolve(rgb[..., :1], loaded['conv1_1']['conv']['kernel']),
+    convolve(np.repeat(rgb[..., :1], 3, -1), kernel),
     rtol=1e-4,
     atol=1e-4,
   )
@@ -201,7 +201,7 @@ def test_a_file_that_does_not_fit(change, words, params, expected, tmp_path):
   assert '\n' not in message
 
 
-def test_what_is_pickled_is_refused(params, tmp_path):
+def test_pickled_arrays_are_rejected(params, tmp_path):
   path = _save(tmp_path, {'conv1_1_W': np.array([{'a': 1}], dtype=object)})
   with pytest.raises(errors.UserError, match='pickled is refused'):
     weights.load(path, params, 'vgg16')
@@ -218,7 +218,7 @@ def test_a_file_of_something_else(name, params, tmp_path):
 @pytest.mark.parametrize(
   ('name', 'word'), [('x.caffemodel', '.safetensors'), ('x.h5', 'not there')]
 )
-def test_no_such_file_or_ending(name, word, params, tmp_path):
+def test_a_missing_file_or_unknown_ending(name, word, params, tmp_path):
   with pytest.raises(errors.UserError, match=name) as caught:
     weights.load(tmp_path / name, params, 'vgg16')
   assert word in str(caught.value)
@@ -239,7 +239,7 @@ def test_a_package_that_is_absent(package, name, params, tmp_path, monkeypatch):
 
 
 class _Tensor:
-  """What a tensor can do, as far as it is asked to."""
+  """The part of a tensor's interface that the reader uses."""
 
   def __init__(self, array):
     self._array = array
@@ -260,32 +260,34 @@ class _Tensor:
 @pytest.mark.parametrize(
   'wrap', [dict, lambda s: {'epoch': 3, 'state_dict': s}]
 )
-def test_pytorch_is_told_to_run_no_pickle(
+def test_pytorch_loads_with_weights_only(
   wrap, params, expected, tmp_path, monkeypatch
 ):
-  """A stand-in for PyTorch, which is large; its own files are like this."""
-  asked = {}
+  """With a stand-in for PyTorch, which is large."""
+  options_used = {}
   state = {
     k.replace('/weights', '.weight').replace('/biases', '.bias'): _Tensor(v)
     for k, v in _caffe(expected).items()
   }
 
   def load(path, **options):
-    asked.update(options)
+    options_used.update(options)
     return wrap(state)
 
   stand_in = types.SimpleNamespace(load=load, Tensor=_Tensor)
   monkeypatch.setitem(sys.modules, 'torch', stand_in)
   (tmp_path / 'x.pth').write_bytes(b'PK\x03\x04')
-  found, _ = weights.load(tmp_path / 'x.pth', params, 'vgg16', head='must')
-  assert asked['weights_only'] is True
-  networks.assert_loaded(found, expected)
+  loaded, _ = weights.load(tmp_path / 'x.pth', params, 'vgg16', head='must')
+  assert options_used['weights_only'] is True
+  networks.assert_loaded(loaded, expected)
 
 
 @pytest.mark.parametrize(
   'answer', [pickle.UnpicklingError('do it anyway'), [1, 2]]
 )
-def test_more_than_tensors_is_refused(answer, params, tmp_path, monkeypatch):
+def test_a_pickle_of_other_objects_is_rejected(
+  answer, params, tmp_path, monkeypatch
+):
   def load(path, **options):
     if isinstance(answer, Exception):
       raise answer
@@ -309,17 +311,17 @@ def _config(**more):
 
 def test_a_config_without_a_path_changes_nothing(params):
   for config in (_config(), ml_collections.ConfigDict()):
-    found, summary = weights.from_config(config, params, 'cnn1d')
-    assert found == params
+    loaded, summary = weights.from_config(config, params, 'cnn1d')
+    assert loaded == params
     assert summary is None
 
 
-def test_a_config_with_one(params, expected, tmp_path):
+def test_a_config_with_a_path(params, expected, tmp_path):
   path = _save(tmp_path, {**_hwio(expected), 'step': np.ones(1)})
   config = _config(path=str(path), head='must', channel_order='bgr')
-  found, summary = weights.from_config(config, params, 'vgg16')
+  loaded, summary = weights.from_config(config, params, 'vgg16')
   np.testing.assert_array_equal(
-    found['conv1_1']['conv']['kernel'],
+    loaded['conv1_1']['conv']['kernel'],
     expected['conv1_1']['kernel'][:, :, [2, 1, 0]],
   )
   assert summary.line() == (
@@ -339,7 +341,7 @@ def test_a_config_with_one(params, expected, tmp_path):
     ({}, 'cnn1d', ("'cnn1d'", 'vgg16')),
   ],
 )
-def test_settings_are_refused_before_the_file_is_read(
+def test_invalid_settings_are_found_before_the_file_is_read(
   more, model, words, tmp_path
 ):
   path = tmp_path / 'x.npz'
@@ -364,9 +366,7 @@ def test_settings_are_refused_before_the_file_is_read(
     ('x.safetensors', b'\x80\x00\x00\x00\x00\x00\x00\x00{"a": 1}'),
   ],
 )
-def test_first_bytes_tell_what_a_file_is_not(
-  name, content, tmp_path, monkeypatch
-):
+def test_check_finds_wrong_first_bytes(name, content, tmp_path, monkeypatch):
   (tmp_path / name).write_bytes(content)
   # PyTorch need not be installed for it.
   monkeypatch.setitem(sys.modules, 'torch', types.SimpleNamespace())
@@ -376,7 +376,7 @@ def test_first_bytes_tell_what_a_file_is_not(
   assert f'{len(content)} bytes' in str(e.value)
 
 
-def test_files_that_are_good_pass_unread(params, expected, tmp_path):
+def test_check_accepts_good_files(params, expected, tmp_path):
   import h5py
   import safetensors.numpy
 
@@ -390,18 +390,18 @@ def test_files_that_are_good_pass_unread(params, expected, tmp_path):
   weights.check({'path': str(tmp_path / 'x.safetensors')}, 'vgg16')
 
 
-def test_a_file_at_home(params, expected, tmp_path, monkeypatch):
+def test_a_path_in_the_home_folder(params, expected, tmp_path, monkeypatch):
   _save(tmp_path, _hwio(expected))
   monkeypatch.setenv('HOME', str(tmp_path))
-  found, _ = weights.from_config(
+  loaded, _ = weights.from_config(
     _config(path='~/x.npz', head='must'), params, 'vgg16'
   )
-  networks.assert_loaded(found, expected)
+  networks.assert_loaded(loaded, expected)
   with pytest.raises(errors.UserError, match=r'path: .*y\.npz is not there'):
     weights.check({'path': '~/y.npz'}, 'vgg16')
 
 
-def test_normalization_is_refused_by_the_options(expected, tmp_path):
+def test_the_option_for_normalization_is_rejected(expected, tmp_path):
   path = str(_save(tmp_path, _hwio(expected)))
   weights.check({'path': path}, 'vgg16', {'norm': False, 'width': 0.5})
   with pytest.raises(errors.UserError, match=r'model\.options\.norm is True'):
@@ -409,7 +409,7 @@ def test_normalization_is_refused_by_the_options(expected, tmp_path):
   weights.check({'path': ''}, 'vgg16', {'norm': True})
 
 
-def test_a_network_with_normalization_is_refused(expected, tmp_path):
+def test_a_network_with_normalization_is_rejected(expected, tmp_path):
   path = _save(tmp_path, _hwio(expected))
   params = networks.zeros(networks.model(norm=True))
   with pytest.raises(errors.UserError, match=r'conv1_1 has .*norm to False'):

@@ -1,4 +1,4 @@
-"""Starts a program in several processes, as on so many hosts."""
+"""Starts a program in several processes, as if on several hosts."""
 
 import os
 import pathlib
@@ -34,11 +34,11 @@ class Cluster:
     *arguments: str,
     devices=1,
     folders=None,
-    own=None,
+    own_arguments=None,
   ):
-    """`folders` and `own`, more arguments, are of each process."""
+    """`folders` and `own_arguments` have one entry for each process."""
     address = f'127.0.0.1:{free_port()}'
-    # Closed in the end, and not before.
+    # Closed by `__exit__`.
     self._texts = [
       tempfile.TemporaryFile('w+')  # noqa: SIM115
       for _ in range(2 * count)
@@ -50,7 +50,7 @@ class Cluster:
           '-m',
           module,
           *arguments,
-          *(own[i] if own else ()),
+          *(own_arguments[i] if own_arguments else ()),
           f'--coordinator={address}',
           f'--processes={count}',
           f'--process={i}',
@@ -76,7 +76,7 @@ class Cluster:
       text.close()
 
   def wait(self, timeout: float) -> list[tuple[int, str, str]]:
-    """Each one's exit code, standard output and standard error."""
+    """Returns each exit code, standard output and standard error."""
     codes = [p.wait(timeout) for p in self.processes]
     for text in self._texts:
       text.seek(0)

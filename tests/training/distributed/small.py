@@ -1,4 +1,4 @@
-"""A small Siamese training by the one loop."""
+"""A small Siamese training with the training loop."""
 
 import pathlib
 import time
@@ -17,7 +17,7 @@ _TX = optax.adam(2e-3)
 
 
 class _Rows(sources.Source):
-  """Examples that are read as they are needed."""
+  """Examples as a source."""
 
   def __init__(self, x):
     self.shape, self.dtype, self._x = x.shape, x.dtype, x
@@ -27,7 +27,7 @@ class _Rows(sources.Source):
 
 
 def _data(stream=False):
-  # Three batches of 16 to an epoch, and a rest of two.
+  # An epoch has three batches of 16, and two examples that are left out.
   rng = np.random.default_rng(0)
   x = rng.standard_normal((50, 1, 32, 3)).astype(np.float32)
   primary = (x.mean(axis=(1, 2, 3)) > 0).astype(np.int32)
@@ -41,7 +41,7 @@ def start() -> train_state.TrainState:
 
 
 def fit(folder, total, stream=False, mesh=None, pause=0.0, batch=16):
-  """Five steps to a chunk, each of which ends with a `pause`, in seconds."""
+  """Trains in chunks of five steps, with a `pause` in seconds after each."""
   loss = ml_collections.ConfigDict(
     {'weight': 0.1, 'margin': 10.0, 'balance_pairs': True}
   )

@@ -1,4 +1,4 @@
-"""The same study by one process and by two."""
+"""Compares a study of one process with the same study of two."""
 
 import json
 
@@ -40,27 +40,27 @@ def two(tmp_path_factory):
 
 @pytest.mark.parametrize(
   ('weights', 'share'),
-  # Where a gradient is nothing but rounding, Adam makes a whole step of it.
+  # Adam makes a full step of a gradient that is only rounding error.
   [(embeddings.SIMPLE, 0.0), (embeddings.SIAMESE, 1e-3)],
 )
 def test_the_parameters_are_the_same(one, two, weights, share):
-  wanted, found = (
+  expected, result = (
     jax.flatten_util.ravel_pytree(s.params(weights, s.split_points[-1]))[0]
     for s in map(runner.open_study, (one, two[0]))
   )
-  assert np.mean(np.abs(found - wanted) > 1e-5) <= share
+  assert np.mean(np.abs(result - expected) > 1e-5) <= share
 
 
 @pytest.mark.parametrize('run', ['warm-dense1-seed0', 'bounded-dense1-seed0'])
 def test_the_losses_of_a_defence_are_the_same(one, two, run):
-  wanted, found = (
+  expected, result = (
     [json.loads(x)['loss'] for x in path.read_text().splitlines()]
     for path in (w / 'training' / run / 'curve.jsonl' for w in (one, two[0]))
   )
-  np.testing.assert_allclose(found, wanted, rtol=1e-4)
+  np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
-def test_all_is_there_and_only_the_first_process_speaks(one, two):
+def test_all_files_exist_and_only_the_first_process_prints(one, two):
   workdir, (first, second) = two
 
   def names(folder):
@@ -82,18 +82,18 @@ def test_all_is_there_and_only_the_first_process_speaks(one, two):
 def test_what_is_attacked_is_the_same(one, two):
   a, b = (json.loads((w / 'metrics.json').read_text()) for w in (one, two[0]))
   assert len(a['rows']) == len(b['rows']) == 3
-  for wanted, found in zip(a['rows'], b['rows'], strict=True):
-    assert wanted['embedding'] == found['embedding']
-    assert found['rms'] == pytest.approx(wanted['rms'], rel=1e-4)
-    for label, figures in wanted['leakage'].items():
-      # A neighbour that is as near as another may be told otherwise.
-      assert found['leakage'][label]['value'] == pytest.approx(
+  for expected, result in zip(a['rows'], b['rows'], strict=True):
+    assert expected['embedding'] == result['embedding']
+    assert result['rms'] == pytest.approx(expected['rms'], rel=1e-4)
+    for label, figures in expected['leakage'].items():
+      # Equally near neighbours may be chosen differently.
+      assert result['leakage'][label]['value'] == pytest.approx(
         figures['value'], abs=0.02
       )
 
 
 def test_a_workdir_that_is_not_shared(tmp_path):
-  """Each process is in a directory of its own, and the path is relative."""
+  """Each process has its own directory, and the path is relative."""
   arguments = (_CONFIG, '--workdir=run', '--config.distributed=true')
   roots = [tmp_path / 'a', tmp_path / 'b']
   for root in roots:
@@ -110,8 +110,10 @@ def test_a_workdir_that_is_not_shared(tmp_path):
 def test_processes_that_have_other_stages(tmp_path):
   workdir = tmp_path / 'run'
   arguments = (_CONFIG, f'--workdir={workdir}', '--config.distributed=true')
-  own = ['--stages=data'], ['--stages=data,train']
-  with cluster.Cluster('launch.study', 2, *arguments, own=own) as running:
+  own_arguments = ['--stages=data'], ['--stages=data,train']
+  with cluster.Cluster(
+    'launch.study', 2, *arguments, own_arguments=own_arguments
+  ) as running:
     first, second = running.wait(240)
   assert (first[0], second[0]) == (1, 1)
   assert 'error: process 1 has other --stages than process 0' in first[2]

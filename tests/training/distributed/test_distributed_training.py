@@ -1,4 +1,4 @@
-"""The one loop in real processes: the same result, killed, and resumed."""
+"""Tests the training loop in real processes: results, kills, resumption."""
 
 import json
 import os
@@ -18,15 +18,15 @@ _AGAIN = 'Give the same command on all hosts again'
 
 
 def _params(folder, step):
-  """What a run has saved, without its optimizer."""
-  found = checkpoint.restore(folder / 'checkpoints', small.start())
-  assert int(found.step) == step
-  return found.params
+  """Returns the parameters of a run's checkpoint."""
+  restored = checkpoint.restore(folder / 'checkpoints', small.start())
+  assert int(restored.step) == step
+  return restored.params
 
 
-def _assert_near(found, wanted):
-  for key, value in _flat(wanted).items():
-    np.testing.assert_allclose(_flat(found)[key], value, atol=1e-5, rtol=0)
+def _assert_near(restored, expected):
+  for key, value in _flat(expected).items():
+    np.testing.assert_allclose(_flat(restored)[key], value, atol=1e-5, rtol=0)
 
 
 def _flat(tree, prefix=''):
@@ -49,18 +49,18 @@ def single(mesh1, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def four(tmp_path_factory):
-  """A run of four processes, as far as step 10."""
+  """A run of four processes up to step 10."""
   folder = tmp_path_factory.mktemp('four')
   return folder, cluster.run(_WORKER, 4, f'--folder={folder}', '--total=10')
 
 
-def test_eight_devices_give_what_one_gives(single, mesh8, tmp_path):
+def test_eight_devices_equal_one(single, mesh8, tmp_path):
   state = small.fit(tmp_path, 50, mesh=mesh8)
   assert len(jax.tree.leaves(state.params)[0].sharding.device_set) == 8
   _assert_near(state.params, single)
 
 
-def test_only_the_first_process_speaks(four):
+def test_only_the_first_process_prints(four):
   _, ended = four
   assert 'distributed: 4 processes, 4 devices' in ended[0][2]
   assert 'a run: 10/10 steps' in ended[0][2]
@@ -68,7 +68,9 @@ def test_only_the_first_process_speaks(four):
   assert [out for _, out, _ in ended] == [''] * 4
 
 
-def test_from_four_to_one_to_two_is_as_unbroken(four, single, mesh1):
+def test_a_run_resumed_with_other_numbers_of_processes_equals_one(
+  four, single, mesh1
+):
   folder, _ = four
   small.fit(folder, 20, mesh=mesh1)
   cluster.run(_WORKER, 2, f'--folder={folder}', '--total=50', devices=2)
@@ -77,7 +79,7 @@ def test_from_four_to_one_to_two_is_as_unbroken(four, single, mesh1):
   assert [json.loads(x)['step'] for x in lines] == list(range(5, 51, 5))
 
 
-def test_a_stream_is_read_by_part_and_the_same(mesh1, tmp_path):
+def test_a_stream_read_by_two_processes_equals_one(mesh1, tmp_path):
   cluster.run(_WORKER, 2, f'--folder={tmp_path}/2', '--total=10', '--stream')
   state = small.fit(tmp_path / '1', 10, stream=True, mesh=mesh1)
   _assert_near(_params(tmp_path / '2', 10), state.params)
@@ -90,7 +92,7 @@ def _wait_for(path, timeout=240.0):
     time.sleep(0.05)
 
 
-def test_the_others_of_a_killed_process_end_and_can_go_on(single, tmp_path):
+def test_the_others_end_after_a_kill_and_the_run_can_resume(single, tmp_path):
   arguments = (f'--folder={tmp_path}', '--total=50', '--pause=0.5')
   with cluster.Cluster(_WORKER, 2, *arguments) as running:
     _wait_for(tmp_path / 'checkpoints' / '00000010')
@@ -118,15 +120,15 @@ def test_the_first_process_is_killed(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('arguments', 'told'),
+  ('arguments', 'message'),
   [
-    (['--fail=second'], 'the second process found a mistake.'),
+    (['--fail=second'], 'the second process has an error.'),
     (['--fail=disk'], 'could not save the checkpoint'),
     (['--batch=15'], 'batch_size is 15; it must divide over 2 devices'),
   ],
 )
-def test_a_mistake_in_one_ends_all_with_its_message_once(
-  tmp_path, arguments, told
+def test_an_error_in_one_process_ends_all_with_one_message(
+  tmp_path, arguments, message
 ):
   with cluster.Cluster(
     _WORKER, 2, f'--folder={tmp_path}', *arguments
@@ -134,5 +136,5 @@ def test_a_mistake_in_one_ends_all_with_its_message_once(
     first, second = running.wait(240)
   assert (first[0], second[0]) == (1, 1)
   assert (first[2] + second[2]).count('error:') == 1
-  assert f'error: {told}' in first[2]
+  assert f'error: {message}' in first[2]
   assert 'Traceback' not in first[2] + second[2]

@@ -1,4 +1,4 @@
-"""What is refused before the processes meet; the scripts that start them."""
+"""Tests the checks before the processes connect, and the start scripts."""
 
 import os
 import subprocess
@@ -21,11 +21,11 @@ def _parsed():
 
 
 def _never():
-  raise AssertionError('it began')
+  raise AssertionError('the work started')
 
 
 @pytest.mark.parametrize(
-  ('given', 'told'),
+  ('values', 'message'),
   [
     ({'coordinator': 'here:1'}, '--processes=N and --process=I go together'),
     ({'processes': 2, 'process': 0}, '--coordinator=HOST:PORT'),
@@ -43,17 +43,17 @@ def _never():
     ),
   ],
 )
-def test_what_is_no_place_in_a_run(given, told):
-  with flagsaver.flagsaver(**given), pytest.raises(errors.UserError) as caught:
+def test_invalid_flags_of_several_processes(values, message):
+  with flagsaver.flagsaver(**values), pytest.raises(errors.UserError) as caught:
     process_group.run(_never)
-  assert told in str(caught.value)
+  assert message in str(caught.value)
 
 
-@pytest.mark.parametrize('given', [{'process': 0}, {'coordinator': 'here:1'}])
-def test_a_place_in_a_run_of_one_process(given):
+@pytest.mark.parametrize('values', [{'process': 0}, {'coordinator': 'here:1'}])
+def test_flags_of_several_processes_in_a_run_of_one(values):
   process_group.check_alone()
   with (
-    flagsaver.flagsaver(**given),
+    flagsaver.flagsaver(**values),
     pytest.raises(errors.UserError, match=r'--config\.distributed=true'),
   ):
     process_group.check_alone()
@@ -86,7 +86,7 @@ _STUBS = {
   [('slurm.sh', 'srun', []), ('tpu_vm.sh', 'gcloud', ['slice', 'zone'])],
 )
 def test_the_scripts_start_the_study(tmp_path, name, stub, place):
-  """With a stub that runs here what is to run elsewhere."""
+  """With a stub that runs the remote command on this machine."""
   (tmp_path / 'hybrid_jax').symlink_to(cluster.ROOT)  # As on a TPU's host.
   path = tmp_path / 'bin' / stub
   path.parent.mkdir()
@@ -96,7 +96,7 @@ def test_the_scripts_start_the_study(tmp_path, name, stub, place):
     [
       *('bash', str(cluster.ROOT / 'launch' / name), *place),
       *('--config=configs/watch.py:small', f'--workdir={tmp_path / "run"}'),
-      # A mistake that shows that the study began, and in several processes.
+      # An error which shows that the study starts in several processes.
       *('--coordinator=here', '--processes=1', '--process=0'),
     ],
     cwd=tmp_path,

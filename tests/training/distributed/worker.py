@@ -5,16 +5,16 @@ from absl import flags
 from hybrid_jax import errors
 from hybrid_jax.cli import command, process_group
 
-_FOLDER = flags.DEFINE_string('folder', '', 'Of the training.')
+_FOLDER = flags.DEFINE_string('folder', '', 'Folder of the training.')
 _TOTAL = flags.DEFINE_integer('total', 10, 'Steps.')
 _STREAM = flags.DEFINE_bool('stream', False, 'Read the examples in batches.')
 _PAUSE = flags.DEFINE_float('pause', 0.0, 'Seconds of each validation.')
 _BATCH = flags.DEFINE_integer('batch', 16, 'Examples in a step.')
-_FAIL = flags.DEFINE_string('fail', '', 'What goes wrong, and where.')
+_FAIL = flags.DEFINE_string('fail', '', 'The error to raise: second or disk.')
 
 
 def _work():
-  # Here, since the parents need none of it.
+  # Imported here, because the parent process does not need them.
   import jax
 
   from hybrid_jax.training import checkpoint
@@ -24,7 +24,7 @@ def _work():
     raise OSError(28, 'No space left on device')
 
   if _FAIL.value == 'second' and jax.process_index() == 1:
-    raise errors.UserError('the second process found a mistake.')
+    raise errors.UserError('the second process has an error.')
   if _FAIL.value == 'disk':
     checkpoint._check_room = full
   small.fit(
