@@ -43,8 +43,31 @@ def save(
     UserError: the checkpoint could not be written, for example because the disk
       is full. The previous ones are kept.
   """
+  folder = folder.absolute()
+  new = path(folder, step)
+  metadata = {'sha256': _digest(state, position), 'position': position}
+  try:
+    if distributed.is_first():
+      folder.mkdir(parents=True, exist_ok=True)
+      # Later checkpoints were damaged, since the run resumed before them.
+      for stale in _checkpoints(folder):
+        if stale.name >= new.name:
+          shutil.rmtree(stale)
+      _check_room(folder, state)
+    _align_operations()
+    ocp.save(new, state, custom_metadata=metadata)
+  except Exception as e:  # Orbax and TensorStore raise many types.
+    if not distributed.is_first():  # The first process reports its own error.
+      raise
+    for partial in folder.glob(f'{new.name}*'):
+      shutil.rmtree(partial, ignore_errors=True)
+    raise errors.UserError(
+      f'could not save the checkpoint {new}: {_first_line(e)}. The last good'
+      ' one is kept.'
+    ) from e
   if distributed.is_first():
-    _save(folder.absolute(), step, state, position)
+    for old in _checkpoints(folder)[:-_KEEP]:
+      shutil.rmtree(old, ignore_errors=True)
   distributed.barrier('saved')
 
 
@@ -67,7 +90,7 @@ def restore_with_position(
   """Returns what `restore` returns, and the position that was saved with it."""
   for checkpoint in reversed(_checkpoints(folder)):
     try:
-      with _context():
+      with _load_context():
         state = ocp.load(checkpoint.absolute(), like)
         metadata = ocp.metadata(checkpoint.absolute()).custom_metadata or {}
       position = metadata.get('position')
@@ -83,31 +106,26 @@ def restore_with_position(
   return None
 
 
-def _save(folder, step, state, position):
-  new = path(folder, step)
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-    # Later checkpoints were damaged, since the run resumed before them.
-    for stale in _checkpoints(folder):
-      if stale.name >= new.name:
-        shutil.rmtree(stale)
-    _check_room(folder, state)
-    metadata = {'sha256': _digest(state, position), 'position': position}
-    with _context():
-      ocp.save(new, state, custom_metadata=metadata)
-  except Exception as e:  # Orbax and TensorStore raise many types.
-    for partial in folder.glob(f'{new.name}*'):
-      shutil.rmtree(partial, ignore_errors=True)
-    raise errors.UserError(
-      f'could not save the checkpoint {new}: {_first_line(e)}. The last good'
-      ' one is kept.'
-    ) from e
-  for old in _checkpoints(folder)[:-_KEEP]:
-    shutil.rmtree(old, ignore_errors=True)
+def _align_operations():
+  """Gives Orbax the same operation number in all processes.
+
+  Orbax names its barriers by a counter of the process. Processes that have
+  loaded different numbers of checkpoints would wait at different barriers.
+  """
+  if not distributed.is_multiprocess():
+    return
+  # Private, because Orbax has no public access to its counter. The first
+  # process cannot save alone: Orbax compares the paths of all processes.
+  from orbax.checkpoint._src.futures import synchronization
+
+  counter = synchronization.OperationIdGenerator
+  number = np.int32(counter.get_current_operation_id())
+  for _ in range(distributed.process_max(number) - number):
+    counter.next_operation_id()
 
 
-def _context():
-  """Returns Orbax's settings: this process works alone, without barriers."""
+def _load_context():
+  """Returns Orbax's settings to load in this process alone."""
   context = ocp.Context()
   if distributed.is_multiprocess():
     index = jax.process_index()

@@ -1,8 +1,10 @@
-"""The private part of JAX that a run of several processes needs."""
+"""The private parts of JAX and Orbax that several processes need."""
 
 import pathlib
 import subprocess
 import sys
+
+from orbax.checkpoint._src.futures import synchronization
 
 from tests.training.distributed import cluster
 
@@ -34,6 +36,14 @@ def test_the_key_value_store_of_jax():
   assert done.stdout.splitlines() == ['value', '1'], done.stderr
 
 
+def test_orbax_counts_its_operations():
+  """Its counter is private, so a new version may change it."""
+  counter = synchronization.OperationIdGenerator
+  number = int(counter.get_current_operation_id())
+  counter.next_operation_id()
+  assert int(counter.get_current_operation_id()) == number + 1
+
+
 def test_no_other_module_imports_a_private_one():
   package = pathlib.Path(cluster.ROOT) / 'hybrid_jax'
   importing = [
@@ -41,4 +51,7 @@ def test_no_other_module_imports_a_private_one():
     for path in sorted(package.rglob('*.py'))
     if '._src' in path.read_text(encoding='utf-8')
   ]
-  assert importing == ['training/failure_broadcast.py']
+  assert importing == [
+    'training/checkpoint.py',
+    'training/failure_broadcast.py',
+  ]
