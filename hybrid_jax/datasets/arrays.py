@@ -1,9 +1,9 @@
-"""Arrays of one's own: an `.npz` of examples, their labels and their groups.
+"""Your own arrays: an `.npz` of examples, their labels and their groups.
 
-`x [n, ...]`, `primary [n]`, one `sensitive_NAME [n]` for each label to hide,
-and where wanted `group [n]`, which recording an example is from, `fold [n]`,
-`channels`, `primary_names` and `sensitive_NAME_names`. Folds are 0, 1 and 2, or
-`train`, `validation` and `test`.
+It holds `x [n, ...]`, `primary [n]`, and a `sensitive_NAME [n]` for each label
+to hide. Optional: `group [n]`, the recording of each example; `fold [n]`, 0, 1
+and 2 or `train`, `validation` and `test`; and the names `channels`,
+`primary_names` and `sensitive_NAME_names`.
 """
 
 import contextlib
@@ -36,13 +36,14 @@ _SENSITIVE, _NAMES = 'sensitive_', '_names'
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
-  """The examples as `read` gives them; how they were understood is said.
+  """Loads the data set, and prints how its arrays were understood.
 
   Args:
     config: see `OPTIONS`.
 
   Raises:
-    UserError: the file cannot be studied; it names the array and the value.
+    UserError: the file cannot be studied; the message names the array and the
+      value.
   """
   data, remarks = read(config)
   for remark in remarks:
@@ -53,114 +54,113 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
 def read(
   config: ml_collections.ConfigDict,
 ) -> tuple[dataset.Dataset, list[str]]:
-  """The data set, and what was chosen for it, a line each.
+  """Loads the data set, with remarks on how its arrays were understood.
 
-  Labels are whole numbers or text. Without `fold`, whole groups are split, so
-  that each class has its share; without `group` too, single examples are, and
-  copies of one example stay together.
+  Labels are whole numbers or text. Without `fold`, the groups are split at
+  random, so that each fold has its share of every class. Without `group`, the
+  examples are split, with equal examples in the same fold.
+
+  Args:
+    config: see `DEFAULTS`.
+
+  Returns:
+    The data set, and one line for each remark.
 
   Raises:
     UserError: see `load`.
   """
   path = pathlib.Path(config.path).expanduser()
-  stored = _stored(path)
-  sensitive = _names_of_labels(path, stored)
-  x, remark = arrange(
-    _check_numbers(stored['x'], f'{path}: {"x"!r}'), config.layout
-  )
-  remarks = [remark]
-  labels, names = {}, {}
-  for label in ('primary', *(_SENSITIVE + name for name in sensitive)):
-    short = label.removeprefix(_SENSITIVE)
-    labels[short], names[short] = label_encoding.encode(
-      _one_each(path, label, stored[label], len(x)),
-      f'{path}: {label!r}',
-      stored.get(label + _NAMES),
-    )
-  recording = np.arange(len(x), dtype=np.int32)
-  if 'group' in stored:
-    group = _one_each(path, 'group', stored['group'], len(x))
-    recording, groups = label_encoding.encode(group, f'{path}: {"group"!r}')
-  else:
-    remarks.append(
-      "there is no 'group', so intervals take the examples as independent."
-    )
-  if 'fold' in stored:
-    given = _one_each(path, 'fold', stored['fold'], len(x))
-    fold = folds.encode(given, f'{path}: {"fold"!r}')
-    if 'group' in stored:
-      folds.check_groups(path, recording, groups, fold)
-  else:
-    if 'group' in stored:
-      folds.check_divisible(path, labels, names, recording)
-    unit = recording if 'group' in stored else folds.duplicates(x)
-    fold = folds.stratified(
-      list(labels.values()), config.fractions, config.seed, unit
-    )
-    what = 'groups' if 'group' in stored else 'examples'
-    remarks.append(f"there is no 'fold', so whole {what} are split by chance.")
-  data = dataset.Dataset(
-    x=x,
-    primary=labels.pop('primary'),
-    primary_names=names.pop('primary'),
-    sensitive=labels,
-    sensitive_names=names,
-    recording=recording,
-    fold=fold,
-    channels=_channels(path, stored, x.shape[-1]),
-  )
+  stored = _read_file(path)
   with errors.prefix(path):
-    return dataset.validate(data), remarks
+    array_of = _label_arrays(stored)
+    _check_numbers(stored['x'])
+    x, remark = arrange(stored['x'], config.layout)
+    _check_lengths(stored, [*array_of.values(), 'group', 'fold'])
+    labels, names = {}, {}
+    for label, array in array_of.items():
+      labels[label], names[label] = _encode(stored, array)
+    recording, groups = _groups(stored)
+    if 'fold' in stored:
+      fold = folds.parse_folds(stored['fold'], "'fold'")
+      folds.check_groups(recording, groups, fold)
+    else:
+      if groups:
+        folds.check_splittable(labels, names, recording)
+      fold = folds.stratified(
+        list(labels.values()),
+        config.fractions,
+        config.seed,
+        unit=recording if groups else folds.group_duplicates(x),
+      )
+    data = dataset.Dataset(
+      x=x,
+      primary=labels.pop('primary'),
+      primary_names=names.pop('primary'),
+      sensitive=labels,
+      sensitive_names=names,
+      recording=recording,
+      fold=fold,
+      channels=_channels(stored, x.shape[-1]),
+    )
+    return dataset.validate(data), [remark, *_remarks(stored)]
 
 
 def arrange(x: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
-  """`x [n, ...]` as the networks take it, float32, and what it was taken for.
+  """Returns `x` in the shape that networks take, and a remark about it.
 
-  `[n, time]` becomes `[n, 1, time, 1]`, `[n, time, channels]` becomes
-  `[n, 1, time, channels]`; `[n, h, w, c]` and `[n, 1, time, c]` are kept. For
-  the layout `'image'`, `[n, h, w]` becomes `[n, h, w, 1]`, as it suits grey
-  images and spectrograms; `'auto'` takes three axes for a series. Images of
-  uint8 are divided by 255.
+  A series `[n, time]` or `[n, time, channels]` becomes
+  `[n, 1, time, channels]`. A grey image `[n, h, w]` becomes `[n, h, w, 1]`.
+  Arrays of four axes keep their shape. Images of uint8 are divided by 255.
+
+  Args:
+    x: `[n, ...]`, real numbers.
+    layout: one of `LAYOUTS`. `'auto'` reads three axes as a series; `'image'`
+      suits grey images and spectrograms.
+
+  Returns:
+    `[n, h, w, channels]` float32, with h = 1 for series; and one line.
 
   Raises:
-    UserError: the layout is unknown, or is not one for these axes.
+    UserError: the layout is unknown, or does not fit the axes of `x`.
   """
   errors.check_known('layout', layout, LAYOUTS)
   shape = x.shape
-  series = shape[1:2] == (1,) if x.ndim == 4 else layout != 'image'
-  allowed = {'auto': (2, 3, 4), 'series': (2, 3, 4), 'image': (3, 4)}[layout]
-  if x.ndim not in allowed or (layout == 'series' and not series):
+  is_series = shape[1:2] == (1,) if x.ndim == 4 else layout != 'image'
+  axes = {'auto': (2, 3, 4), 'series': (2, 3, 4), 'image': (3, 4)}[layout]
+  if x.ndim not in axes or (layout == 'series' and not is_series):
     raise errors.UserError(
       f"'x' has shape {shape}; series are [n, time], [n, time, channels] or"
       ' [n, 1, time, channels], and images [n, h, w] (with layout=image) or'
       f' [n, h, w, channels]; the layout is {layout!r}.'
     )
-  if series:
-    if x.ndim < 4:
-      x = x.reshape(shape[0], 1, shape[1], -1)
-    what = f'series of {x.shape[2]} samples of {x.shape[3]} channels'
+  if x.ndim < 4 and is_series:
+    x = x.reshape(shape[0], 1, shape[1], -1)
+  elif x.ndim < 4:
+    x = x.reshape(*shape, 1)
+  _, height, width, depth = x.shape
+  is_bytes = not is_series and x.dtype == np.uint8
+  x = x.astype(np.float32) / np.float32(255 if is_bytes else 1)
+  if is_series:
+    remark = f'series of {width} samples of {depth} channels'
   else:
-    x = x.reshape(*shape[:3], -1)
-    what = f'images, {x.shape[1]} high, {x.shape[2]} wide, {x.shape[3]} deep'
-  scaled = not series and x.dtype == np.uint8
-  x = x.astype(np.float32) / np.float32(255 if scaled else 1)
+    remark = f'images {height} high, {width} wide, with {depth} channels'
   return x, (
-    f'x {list(shape)} is taken for {what}'
-    + (', and divided by 255' if scaled else '')
+    f'x {list(shape)} is read as {remark}'
+    + (', and divided by 255' if is_bytes else '')
     + ('; see data.layout.' if len(shape) == 3 else '.')
   )
 
 
-def _stored(path):
-  """Every array of the file; one that cannot be read is named."""
+def _read_file(path) -> dict[str, np.ndarray]:
+  """Reads all arrays; an array of Python objects is named in the error."""
   if path == pathlib.Path():
-    raise errors.UserError('data.path is not set; it is the path of an .npz.')
+    raise errors.UserError('data.path is not set; set it to an .npz file.')
   if path.is_dir():
-    raise errors.UserError(f'{path} is a folder; it must be an .npz.')
+    raise errors.UserError(f'{path} is a folder; it must be an .npz file.')
   try:
-    return files.read_npz(path, 'It must be a whole .npz without objects.')
+    return files.read_npz(path, 'It must be an .npz without Python objects.')
   except errors.UserError:
-    if path.is_file() and (objects := _objects(path)):
+    if path.is_file() and (objects := _object_arrays(path)):
       raise errors.UserError(
         f'{path}: {objects[0]!r} holds objects, which are not read; it must be'
         ' numbers or text of one type.'
@@ -168,87 +168,112 @@ def _stored(path):
     raise
 
 
-def _objects(path):
-  """The names of the arrays of objects, from their headers."""
-  found = []
-  with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as whole:
-    for name in whole.namelist():
-      # An object's description ends in O: {'descr': '|O', ...
-      with whole.open(name) as array:
+def _object_arrays(path) -> list[str]:
+  """Returns the names of the arrays of Python objects, from their headers."""
+  names = []
+  with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as file:
+    for name in file.namelist():
+      # The description of an object's type ends in O: {'descr': '|O', ...
+      with file.open(name) as array:
         if b"'descr': '|O'" in array.read(128):
-          found.append(name.removesuffix('.npy'))
-  return found
+          names.append(name.removesuffix('.npy'))
+  return names
 
 
-def _check_numbers(x: np.ndarray, what: str) -> np.ndarray:
-  """`x [n, ...]` as it is, once it is known that float32 can hold it.
-
-  Raises:
-    UserError: it has one axis, holds no number or another type than real
-      numbers, or a value is NaN, infinity or beyond float32; it names the
-      value, and its row from 0.
-  """
-  if x.dtype.kind not in 'biuf' or x.ndim < 2 or not x.size:
-    raise errors.UserError(
-      f'{what} is {x.dtype} of shape {x.shape}; it must be real numbers of'
-      ' shape [examples, ...].'
-    )
-  if x.dtype.kind == 'f':
-    most = np.finfo(np.float32).max
-    good = (np.abs(x) <= most).reshape(len(x), -1)  # In the type of `x`.
-    if not good.all():
-      first = x.reshape(-1)[np.argmin(good)].item()
-      rows = ~good.all(axis=1)
-      raise errors.UserError(
-        f'{what} ({x.dtype}) is {first:g} in row {int(np.argmax(rows))};'
-        f' {int(rows.sum())} rows hold NaN, infinity or a number beyond'
-        f' {most:.4g}, where float32 ends.'
-      )
-  return x
-
-
-def _channels(path, stored, count):
-  """The channels' names, if there are any: one for each."""
-  if 'channels' not in stored:
-    return []
-  channels = label_encoding.texts(stored['channels'], f'{path}: {"channels"!r}')
-  if len(channels) not in (0, count):
-    raise errors.UserError(
-      f"{path}: 'channels' has {len(channels)} names, and the last axis of 'x'"
-      f' {count} entries.'
-    )
-  return channels
-
-
-def _names_of_labels(path, stored):
-  """The sensitive labels' names, once all arrays are known ones."""
+def _label_arrays(stored) -> dict[str, str]:
+  """Returns the array of each label; all arrays must be known ones."""
   for name in ('x', 'primary'):
     if name not in stored:
       raise errors.UserError(
-        f'{path} lacks the array {name!r}; it has'
+        f'the file lacks the array {name!r}; it has'
         f' {", ".join(sorted(stored)) or "none"}.'
       )
-  found = [
-    name.removeprefix(_SENSITIVE)
+  sensitive = [
+    name
     for name in stored
     if name.startswith(_SENSITIVE)
     and not (name.endswith(_NAMES) and name.removesuffix(_NAMES) in stored)
   ]
-  if not found or not all(found) or 'primary' in found:
+  labels = {name.removeprefix(_SENSITIVE): name for name in sensitive}
+  if not labels or '' in labels or 'primary' in labels:
     raise errors.UserError(
-      f"{path} has no sensitive label: name one array 'sensitive_NAME' for"
-      f' each; it has {", ".join(sorted(stored))}.'
+      "the file has no sensitive label: call its array 'sensitive_NAME', with"
+      f' another name than primary. It has {", ".join(sorted(stored))}.'
     )
-  labels = [_SENSITIVE + name for name in found]
+  known = [*_ARRAYS, *sensitive, *(name + _NAMES for name in sensitive)]
   for name in stored:
-    known = [*_ARRAYS, *labels, *(label + _NAMES for label in labels)]
-    errors.check_known(f'array of {path}', name, known)
-  return found
+    errors.check_known('array', name, known)
+  return {'primary': 'primary', **labels}
 
 
-def _one_each(path, name, values, count):
-  if values.shape != (count,):
+def _check_numbers(x) -> None:
+  """Checks that `x` is `[n, ...]` of real numbers that float32 can hold."""
+  if x.dtype.kind not in 'biuf' or x.ndim < 2 or not x.size:
     raise errors.UserError(
-      f"{path}: {name!r} has shape {values.shape}, and 'x' has {count} rows."
+      f"'x' is {x.dtype} of shape {x.shape}; it must be real numbers of shape"
+      ' [examples, ...].'
     )
-  return values
+  if x.dtype.kind != 'f':
+    return
+  largest = np.finfo(np.float32).max
+  valid = (np.abs(x) <= largest).reshape(len(x), -1)  # In the type of `x`.
+  if not valid.all():
+    value = x.reshape(-1)[np.argmin(valid)].item()
+    rows = ~valid.all(axis=1)
+    raise errors.UserError(
+      f"'x' ({x.dtype}) is {value:g} in row {int(np.argmax(rows))};"
+      f' {int(rows.sum())} rows hold NaN, infinity or a number above'
+      f' {largest:.4g}, the largest in float32.'
+    )
+
+
+def _check_lengths(stored, names) -> None:
+  count = len(stored['x'])
+  for name in names:
+    if name in stored and stored[name].shape != (count,):
+      raise errors.UserError(
+        f"{name!r} has shape {stored[name].shape}, and 'x' has {count} rows."
+      )
+
+
+def _encode(stored, array) -> tuple[np.ndarray, list[str]]:
+  """Returns the classes of a label, and their names."""
+  names = stored.get(array + _NAMES)
+  if names is not None:
+    names = label_encoding.read_names(names, f'the names of {array!r}')
+  return label_encoding.encode(stored[array], repr(array), names)
+
+
+def _groups(stored) -> tuple[np.ndarray, list[str]]:
+  """Returns each example's group, and the groups' names.
+
+  Without `group`, every example is a group of its own, and there are no names.
+  """
+  if 'group' in stored:
+    return label_encoding.encode(stored['group'], "'group'")
+  return np.arange(len(stored['x']), dtype=np.int32), []
+
+
+def _remarks(stored) -> list[str]:
+  remarks = []
+  if 'group' not in stored:
+    remarks.append(
+      "there is no 'group', so intervals take the examples as independent."
+    )
+  if 'fold' not in stored:
+    what = 'groups' if 'group' in stored else 'examples'
+    remarks.append(f"there is no 'fold', so the {what} are split at random.")
+  return remarks
+
+
+def _channels(stored, count) -> list[str]:
+  """Returns the names of the channels, or none."""
+  if 'channels' not in stored:
+    return []
+  channels = label_encoding.read_names(stored['channels'], "'channels'")
+  if len(channels) not in (0, count):
+    raise errors.UserError(
+      f"'channels' has {len(channels)} names, and the last axis of 'x' {count}"
+      ' entries.'
+    )
+  return channels

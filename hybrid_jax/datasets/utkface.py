@@ -2,8 +2,8 @@
 
 For non-commercial research only, and not part of this package: images and
 labels are Z. Zhang, Y. Song and H. Qi, "Age progression/regression by
-conditional adversarial autoencoder", CVPR 2017. The labels are a network's
-estimates that people checked.
+conditional adversarial autoencoder", CVPR 2017. A network estimated the labels,
+and people checked them.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
-from hybrid_jax.datasets import dataset, folds, image_files
+from hybrid_jax.datasets import dataset, folds, image_files, label_encoding
 
 OPTIONS = {
   'path': plugins.Option(
@@ -29,107 +29,126 @@ OPTIONS = {
   'seed': plugins.Option(0, 'Seed of the split into folds.', low=0),
 }
 
-_GENDERS = ('male', 'female')
-_RACES = ('white', 'black', 'Asian', 'Indian', 'others')
-_AGES = (10, 25, 40, 60)
-_AGE_GROUPS = ('under 10', '10 to 24', '25 to 39', '40 to 59', '60 and over')
+_AGE_GROUPS = {
+  # Name to the first age of the group.
+  'under 10': 0,
+  '10 to 24': 10,
+  '25 to 39': 25,
+  '40 to 59': 40,
+  '60 and over': 60,
+}
+# Label to its classes, in the order of the published numbers.
+_NAMES = {
+  'gender': ('male', 'female'),
+  'age_group': tuple(_AGE_GROUPS),
+  'race': ('white', 'black', 'Asian', 'Indian', 'others'),
+}
+_LARGEST = {'age': 130, 'gender': 1, 'race': 4}  # valid numbers, from 0
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
-  """The faces `x [n, size, size, 1 or 3]`, 0 (black) to 1 (white).
+  """Loads the faces `x [n, size, size, 1 or 3]`, 0 (black) to 1 (white).
 
-  Every image is a recording of its own. Folds are by chance, with each class's
-  share in each; images of the same pixels are in one fold (in part 1, at 48
-  grey pixels, 206 of 9,778 images are among 100 such sets).
+  Every image is a recording of its own. The folds are random, with each class's
+  share in each; equal images are in one fold. (Part 1 has 9,778 images. At 48
+  by 48 grey pixels, 206 of them are in 100 sets of equal images.)
 
   Args:
-    config: see `OPTIONS`. A folder has the names of the published files,
-      `[age]_[gender]_[race]_[date&time].jpg`; some lack a label, which are left
-      out and counted. An `.npz` has `X [n, h, w]` uint8, `age`, `gender` and
-      `race`.
+    config: see `OPTIONS`. A folder has the published file names,
+      `[age]_[gender]_[race]_[date&time].jpg`; images without a label in their
+      name are left out, and their number is printed. An `.npz` has
+      `X [n, h, w]` uint8, `age`, `gender` and `race`, each `[n]`.
 
   Raises:
-    UserError: nothing is there, a label is out of range, or an image cannot be
-      read.
+    UserError: the path does not exist or has no image, a label is out of range,
+      or an image cannot be read.
   """
   if config.size < 1:
     raise errors.UserError(f'data.size is {config.size}; it must be 1 or more.')
   path = pathlib.Path(config.path).expanduser()
   if not config.path or not path.exists():
     raise errors.UserError(
-      f'data.path {config.path!r} is not there; it is a folder of UTKFace'
-      ' images, or an .npz of them.'
+      f'data.path {config.path!r} does not exist; it must be a folder of'
+      ' UTKFace images, or an .npz of them.'
     )
-  pixels, values = (
-    _from_folder(path, config) if path.is_dir() else _from_file(path, config)
-  )
-  labels, names = {}, {}
-  for name, known in (
-    ('gender', _GENDERS),
-    ('age_group', _AGE_GROUPS),
-    ('race', _RACES),
-  ):
-    labels[name], names[name] = _present(values[name], known)
+  read = _read_folder if path.is_dir() else _read_file
+  pixels, numbers = read(path, config)
+  labels, names = _encode(numbers)
   fold = folds.stratified(
     list(labels.values()),
     config.fractions,
     config.seed,
-    folds.duplicates(pixels),
-  )
-  data = dataset.Dataset(
-    x=pixels.astype(np.float32) / 255,
-    primary=labels.pop('gender'),
-    primary_names=names.pop('gender'),
-    sensitive=labels,
-    sensitive_names=names,
-    recording=np.arange(len(pixels), dtype=np.int32),
-    fold=fold,
-    channels=('grey (0 to 1)',)
-    if config.grey
-    else ('red (0 to 1)', 'green (0 to 1)', 'blue (0 to 1)'),
+    unit=folds.group_duplicates(pixels),
   )
   with errors.prefix(path):
-    return dataset.validate(data)
+    return dataset.validate(
+      dataset.Dataset(
+        x=pixels.astype(np.float32) / 255,
+        primary=labels.pop('gender'),
+        primary_names=names.pop('gender'),
+        sensitive=labels,
+        sensitive_names=names,
+        recording=np.arange(len(pixels), dtype=np.int32),
+        fold=fold,
+        channels=image_files.channel_names(pixels.shape[-1]),
+      )
+    )
 
 
-def _present(values, names):
-  """Labels of the classes that are there, and their names."""
-  found, codes = np.unique(values, return_inverse=True)
-  return codes.astype(np.int32), [names[i] for i in found]
+def _encode(numbers):
+  """Returns the labels and their names, without the classes that are empty."""
+  values = {
+    'gender': numbers['gender'],
+    'age_group': np.digitize(numbers['age'], list(_AGE_GROUPS.values())[1:]),
+    'race': numbers['race'],
+  }
+  labels, names = {}, {}
+  for label, classes in _NAMES.items():
+    labels[label], names[label] = label_encoding.encode(
+      values[label], label, classes, unused='drop'
+    )
+  return labels, names
 
 
-def _from_folder(path, config):
-  """`[n, size, size, c]` uint8, and the labels by name."""
-  named, unnamed = [], []
+def _read_folder(path, config):
+  """Reads the images of a folder.
+
+  Returns:
+    Pixels `[n, size, size, c]` uint8; and `age`, `gender` and `race`, each
+    `[n]`.
+  """
+  labelled, unlabelled = [], []
   for file in sorted(path.glob('*.jpg')):
     parts = file.name.split('_')
     if len(parts) >= 4 and all(p.isascii() and p.isdigit() for p in parts[:3]):
-      named.append((file, [int(part) for part in parts[:3]]))
+      labelled.append((file, [int(part) for part in parts[:3]]))
     else:
-      unnamed.append(file.name)
-  if not named:
+      unlabelled.append(file.name)
+  if not labelled:
     raise errors.UserError(
-      f'{path} has no image named [age]_[gender]_[race]_[date&time].jpg, of'
-      f' {len(unnamed)} with the ending .jpg.'
+      f'{path} has no image named [age]_[gender]_[race]_[date&time].jpg; it has'
+      f' {len(unlabelled)} other .jpg files.'
     )
-  if unnamed:
+  if unlabelled:
     progress.say(
-      f'{path}: {len(unnamed)} images have no label in their name and are left'
-      f' out: {", ".join(unnamed[:5])}{", ..." if len(unnamed) > 5 else ""}'
+      f'{path}: images left out because their name has no label:'
+      f' {len(unlabelled)}: {", ".join(unlabelled[:5])}'
+      + (', ...' if len(unlabelled) > 5 else '')
     )
-  numbers = np.array([labels for _, labels in named])
-  labels = _labels(*numbers.T, [str(file) for file, _ in named])
+  columns = np.array([values for _, values in labelled]).T
+  numbers = dict(zip(('age', 'gender', 'race'), columns, strict=True))
+  _check_numbers(numbers, [str(file) for file, _ in labelled])
   mode, size = 'L' if config.grey else 'RGB', (config.size, config.size)
   pixels = [
-    image_files.resize(image_files.open_image(file, mode), size)
-    for file, _ in named
+    image_files.resize(image_files.read(file, mode), size)
+    for file, _ in labelled
   ]
-  return np.stack(pixels).reshape(len(pixels), *size, -1), labels
+  return np.stack(pixels).reshape(len(pixels), *size, -1), numbers
 
 
-def _from_file(path, config):
-  """As `_from_folder`, of an `.npz`."""
-  stored = files.read_npz(path, 'It must be a whole .npz without objects.')
+def _read_file(path, config):
+  """Reads the images of an `.npz`; see `_read_folder`."""
+  stored = files.read_npz(path, 'It must be an .npz without Python objects.')
   for name in ('X', 'age', 'gender', 'race'):
     if name not in stored:
       raise errors.UserError(
@@ -145,33 +164,25 @@ def _from_file(path, config):
     raise errors.UserError(
       f'{path} holds grey images; data.grey must be True for them.'
     )
-  numbers = [stored[name] for name in ('age', 'gender', 'race')]
-  for name, values in zip(('age', 'gender', 'race'), numbers, strict=True):
+  numbers = {name: stored[name] for name in ('age', 'gender', 'race')}
+  for name, values in numbers.items():
     if values.shape != (len(pixels),) or values.dtype.kind not in 'iu':
       raise errors.UserError(
         f'{path}: {name!r} is {values.dtype} of shape {values.shape}; it must'
         f' be a whole number for each of {len(pixels)} images.'
       )
-  labels = _labels(*numbers, [f'{path}, row {i}' for i in range(len(pixels))])
+  _check_numbers(numbers, [f'{path}, row {i}' for i in range(len(pixels))])
   if pixels.shape[1:] != size:
-    pixels = np.stack([image_files.resize(one, size) for one in pixels])
-  return pixels[..., None], labels
+    pixels = np.stack([image_files.resize(image, size) for image in pixels])
+  return pixels[..., None], numbers
 
 
-def _labels(age, gender, race, places):
-  for name, values, most in (
-    ('age', age, 130),
-    ('gender', gender, len(_GENDERS) - 1),
-    ('race', race, len(_RACES) - 1),
-  ):
-    wrong = (values < 0) | (values > most)
+def _check_numbers(numbers, places) -> None:
+  for name, values in numbers.items():
+    wrong = (values < 0) | (values > _LARGEST[name])
     if wrong.any():
       row = int(np.argmax(wrong))
       raise errors.UserError(
-        f'{places[row]}: {name} is {values[row]}; it must be 0 to {most}.'
+        f'{places[row]}: {name} is {values[row]}; it must be 0 to'
+        f' {_LARGEST[name]}.'
       )
-  return {
-    'gender': gender.astype(int),
-    'age_group': np.digitize(age, _AGES),
-    'race': race.astype(int),
-  }

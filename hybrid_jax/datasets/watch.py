@@ -93,7 +93,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
 
 
 def _read():
-  folder = package_files.folder('seglearn', data_set='watch')
+  folder = package_files.find_folder('seglearn', data_set='watch')
   path = folder / 'data' / 'watch_dataset.npy'
   found = files.sha256(path) if path.is_file() else 'no file'
   if found != _SHA256:

@@ -260,7 +260,7 @@ REFUSED = {
   ),
   'two classes of one name': (
     {'primary_names': np.array(['a', 'b', 'a'])},
-    ['the names of', "'primary' are a, b, a", "'a' is there twice"],
+    ['the names of', "'primary' are a, b, a", "'a' occurs twice"],
   ),
   'names in a table': (
     {'primary_names': np.array([['a', 'b', 'c']])},
@@ -302,7 +302,7 @@ REFUSED = {
     {'fold': np.repeat([0, 1, 2], 20)},
     ["group '106' is in the folds train and validation"],
   ),
-  'two groups': ({'group': np.arange(N) % 2}, ["'group' names 2 only", '3']),
+  'two groups': ({'group': np.arange(N) % 2}, ["'group' has 2 groups", '3']),
   'people for groups': (
     {'sensitive_who': np.arange(N) // 3},
     ["20 of the 20 classes of 'who'", 'recordings'],
@@ -317,7 +317,7 @@ REFUSED = {
   ),
   'a channel twice': (
     {'channels': np.array(['a', 'a'])},
-    ["'channels' are a, a: 'a' is there twice"],
+    ["'channels' are a, a: 'a' occurs twice"],
   ),
 }
 

@@ -82,7 +82,7 @@ def test_images_of_the_same_pixels_are_in_one_fold(tmp_path):
 
 def test_duplicates_are_numbered_in_order():
   x = np.array([[1, 2], [3, 4], [1, 2], [2, 1], [3, 4]])
-  assert folds.duplicates(x).tolist() == [0, 1, 0, 2, 1]
+  assert folds.group_duplicates(x).tolist() == [0, 1, 0, 2, 1]
 
 
 def test_folds_of_units_by_hand():
@@ -159,7 +159,7 @@ def test_grey_is_the_luminance(folder):
 def test_names_without_a_label_are_left_out_and_told(folder, capfd):
   (folder / '39_1_20170116174525125.jpg.chip.jpg').write_bytes(_bytes('red'))
   assert len(_load(folder).x) == 60
-  assert '1 images' in (said := capfd.readouterr().err)
+  assert 'no label: 1: ' in (said := capfd.readouterr().err)
   assert '39_1_20170116174525125.jpg.chip.jpg' in said
 
 
@@ -203,7 +203,9 @@ def test_arrays_that_do_not_suit(tmp_path, change, part):
 
 def test_other_mistakes(tmp_path):
   for path in ('', tmp_path / 'none'):
-    with pytest.raises(errors.UserError, match='is not there; it is a folder'):
+    with pytest.raises(
+      errors.UserError, match='does not exist; it must be a folder'
+    ):
       _load(path)
   with pytest.raises(errors.UserError, match=r'has no image named \[age\]'):
     _load(tmp_path)
