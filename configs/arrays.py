@@ -42,8 +42,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c = common.get_config()
   if pathlib.Path(path).is_dir():
     c.data = common.data('recordings', folder=path)
-    labels = recordings.read_labels(c.data)[2]
-    shape, classes, train = (1, c.data.window, 0), labels['primary'][1], None
+    labels = recordings.read_labels(c.data)
+    shape, classes, train = (1, c.data.window, 0), labels.names['primary'], None
   else:
     c.data = common.data('arrays', path=path, layout=layout)
     data, _ = arrays.read(c.data)

@@ -1,8 +1,8 @@
-"""MotionSense: what 24 people do with a phone in the pocket, and who they are.
+"""MotionSense: activities of 24 people with a phone in the trouser pocket.
 
-360 recordings of six activities, 50 samples a second. They are got by hand
-(`recordings.ADVICE`), and prepared once with TFDS. Source: Malekzadeh et al.,
-"Mobile sensor data anonymization", IoTDI 2019.
+360 recordings of six activities, 50 samples a second. You download them
+(`published_files.DOWNLOAD_ADVICE`); TFDS prepares them once. Source: Malekzadeh
+et al., "Mobile sensor data anonymization", IoTDI 2019.
 """
 
 import pathlib
@@ -14,8 +14,8 @@ import numpy as np
 
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, windows
-from hybrid_jax.datasets._recordings import attributes, reader
-from hybrid_jax.datasets._tfds import prepare
+from hybrid_jax.datasets._motionsense import published_files, recording_labels
+from hybrid_jax.datasets._tfds import preparation
 
 HERTZ = 50.0  # samples a second
 
@@ -36,7 +36,7 @@ OPTIONS = {
       'rotationRate.z',
     ),
     'Channels of the sensor.',
-    choices=tuple(reader.CHANNELS),
+    choices=tuple(published_files.CHANNELS),
     noun='channel',
     filled=True,
   ),
@@ -80,144 +80,179 @@ OPTIONS = {
   'primary': plugins.Option(
     'activity',
     'Primary label.',
-    choices=tuple(attributes.LABELS),
+    choices=tuple(recording_labels.LABELS),
     noun='label',
   ),
   'sensitive': plugins.Option(
     ('person', 'gender'),
     'Labels to hide.',
-    choices=tuple(attributes.LABELS),
+    choices=tuple(recording_labels.LABELS),
     noun='label',
     filled=True,
   ),
 }
 
-_FIRST_SHORT_TRIAL = 11  # as upstream: 1 to 9 train, 11 to 16 test
+_FIRST_SHORT_TRIAL = 11  # as published: trials 1 to 9 train, 11 to 16 test
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
-  """Windows of the recordings: `x [n, 1, window, channels]`, g, rad/s and rad.
+  """Loads windows of the recordings, `x [n, 1, window, channels]`.
+
+  Units are g, rad/s and rad.
 
   Args:
-    config: see `OPTIONS`; `window`, `hop` and `gap` in samples. The split
-      'trials' trains on long trials, validates on the last part of each, after
-      a gap, and tests on the short trials. The split 'people' keeps all that
-      some people did for validation, and for the test.
+    config: see `OPTIONS`. The split 'trials' trains on long trials, validates
+      on the last part of each, and tests on short trials. The split 'people'
+      keeps all recordings of some people for validation and for the test.
 
   Raises:
-    UserError: a setting, a file or a row cannot be right, a recording is too
-      short, or a class is missing from a fold; it names the value.
+    UserError: a setting, a file or a row is not valid, a recording is too
+      short, or a class is missing from a fold; the message names the value.
   """
-  sensitive, channels = _check(config)
-  found = _prepared(config)
-  folds = _people_folds(config, found) if config.split == 'people' else None
-  recording, start, fold = _place(config, found, folds)
-  columns = [list(reader.CHANNELS).index(name) for name in channels]
-  signals = [example['signal'][:, columns] for example in found]
+  sensitive, channels = _check_settings(config)
+  examples = _read_examples(config)
+  spans = (
+    _split_by_people(config, examples)
+    if config.split == 'people'
+    else _split_by_trials(config, examples)
+  )
+  columns = [list(published_files.CHANNELS).index(name) for name in channels]
+  signals = [example['signal'][:, columns] for example in examples]
+  recording, start, fold = windows.place(
+    spans,
+    [len(signal) for signal in signals],
+    config.window,
+    config.hop,
+    [_file_name(example) for example in examples],
+  )
   labels, names = {}, {}
-  for name in (config.primary, *sensitive):
-    values, names[name] = attributes.label(name, found)
-    labels[name] = values[recording]
-    _check_folds(name, labels[name], names[name], fold)
+  for label in (config.primary, *sensitive):
+    values, names[label] = recording_labels.encode(label, examples)
+    labels[label] = values[recording]
+    _check_classes(label, labels[label], names[label], fold)
   return dataset.validate(
     dataset.Dataset(
       x=windows.cut(signals, recording, start, config.window),
       primary=labels[config.primary],
-      sensitive={name: labels[name] for name in sensitive},
+      sensitive={label: labels[label] for label in sensitive},
       recording=recording,
       fold=fold,
       primary_names=names[config.primary],
-      sensitive_names={name: names[name] for name in sensitive},
-      channels=[f'{c} ({reader.CHANNELS[c]})' for c in channels],
+      sensitive_names={label: names[label] for label in sensitive},
+      channels=[f'{c} ({published_files.CHANNELS[c]})' for c in channels],
     )
   )
 
 
-def _names(setting) -> tuple[str, ...]:
+def _as_tuple(setting) -> tuple[str, ...]:
+  """Returns names as a tuple; the setting may be a single name."""
   return (setting,) if isinstance(setting, str) else tuple(setting)
 
 
-def _check(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
-  """Sensitive labels and channels; refuses settings before a file is read."""
-  sensitive, channels = _names(config.sensitive), _names(config.channels)
+def _check_settings(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+  """Checks the settings, and returns the sensitive labels and the channels."""
+  sensitive, channels = _as_tuple(config.sensitive), _as_tuple(config.channels)
   errors.check_known('split', config.split, ('trials', 'people'))
-  for name in (config.primary, *sensitive):
-    errors.check_known('label', name, attributes.LABELS)
-  for name in channels:
-    errors.check_known('channel', name, reader.CHANNELS)
+  for label in (config.primary, *sensitive):
+    errors.check_known('label', label, recording_labels.LABELS)
+  for channel in channels:
+    errors.check_known('channel', channel, published_files.CHANNELS)
   if not channels or len(set(channels)) < len(channels):
     raise errors.UserError(
       f'data.channels is {channels}; name one or more of'
-      f' {", ".join(reader.CHANNELS)}, each once.'
+      f' {", ".join(published_files.CHANNELS)}, each once.'
     )
   if not sensitive or config.primary in sensitive:
-    others = [name for name in attributes.LABELS if name != config.primary]
+    others = [
+      name for name in recording_labels.LABELS if name != config.primary
+    ]
     raise errors.UserError(
       f'data.sensitive is {sensitive}; name one or more of'
       f' {", ".join(others)}, and not the primary label, {config.primary}.'
     )
-  for name, least in (('window', 1), ('hop', 1), ('gap', 0)):
-    if config[name] < least:
+  for name, smallest in (('window', 1), ('hop', 1), ('gap', 0)):
+    if config[name] < smallest:
       raise errors.UserError(
-        f'data.{name} is {config[name]}; it must be at least {least}.'
+        f'data.{name} is {config[name]}; it must be at least {smallest}.'
       )
   if not 0 < config.validation < 1:
     raise errors.UserError(
-      f'data.validation is {config.validation}; it is a share between 0 and 1.'
+      f'data.validation is {config.validation}; it must be a share between 0'
+      ' and 1.'
     )
   if config.split == 'people' and 'person' in (config.primary, *sensitive):
     raise errors.UserError(
-      "data.split is 'people', so the people of the test are not in training,"
-      " and none can be told from the others by name: leave 'person' out of"
-      ' data.sensitive and data.primary, or split by trials.'
+      "data.split is 'people': the people of the test are not in training, so"
+      " they cannot be classes. Remove 'person' from data.sensitive and"
+      ' data.primary, or split by trials.'
     )
   if not config.manual_dir:
     raise errors.UserError(
-      'data.manual_dir is not set, and MotionSense is not downloaded by itself.'
-      f' {reader.ADVICE}'
+      'data.manual_dir is not set, and MotionSense is not downloaded'
+      f' automatically. {published_files.DOWNLOAD_ADVICE}'
     )
   return sensitive, channels
 
 
-def _prepared(config) -> list[Mapping[str, Any]]:
-  """All examples of the builder, by person and trial; prepared if need be.
+def _read_examples(config) -> list[Mapping[str, Any]]:
+  """Reads all recordings, by person and trial; prepares them if necessary.
 
-  The builder's config is named by a digest of the published files, so that
-  what is prepared is never taken for that of other files.
+  The builder's config is named by a digest of the published files, so prepared
+  data are never used for other files.
   """
   folder = pathlib.Path(config.manual_dir).expanduser()
-  name = reader.digest(folder)
-  library = prepare.library()
-  # Only here, because it imports TFDS, which not every installation has.
-  from hybrid_jax.datasets._recordings import motion_sense
+  name = published_files.digest(folder)
+  tfds = preparation.import_tfds()
+  # This module imports TFDS, which is not installed everywhere.
+  from hybrid_jax.datasets._motionsense import builder
 
-  builder = motion_sense.MotionSense(
-    data_dir=prepare.data_dir(config.data_dir),
-    config=library.core.BuilderConfig(name=name),
+  motion_sense = builder.MotionSense(
+    data_dir=preparation.expand_data_dir(config.data_dir),
+    config=tfds.core.BuilderConfig(name=name),
     file_format='array_record',
   )
-  prepare.prepare(builder, folder)
-  source = builder.as_data_source(split=motion_sense.SPLIT)
+  preparation.prepare(motion_sense, folder)
+  source = motion_sense.as_data_source(split=builder.SPLIT)
   return sorted(
     (source[i] for i in range(len(source))),
     key=lambda e: (e['code'], e['trial'], int(e['activity'])),
   )
 
 
-def _people_folds(config, found) -> np.ndarray:
-  """`[recordings]`, the fold of each one's person."""
-  codes = [int(example['code']) for example in found]
-  asked = {
-    dataset.VALIDATION: config.validation_people,
-    dataset.TEST: config.test_people,
-  }
-  fold_of = dict.fromkeys(codes, dataset.TRAIN)
-  for fold, people in asked.items():
+def _split_by_trials(
+  config, examples: Sequence[Mapping[str, Any]]
+) -> list[windows.Span]:
+  """Returns the spans of the split 'trials'."""
+  spans = []
+  for i, example in enumerate(examples):
+    length = len(example['signal'])
+    if example['trial'] >= _FIRST_SHORT_TRIAL:
+      spans.append(windows.Span(i, 0, length, dataset.TEST))
+    else:
+      border = round((1 - config.validation) * max(length - config.gap, 0))
+      spans += [
+        windows.Span(i, 0, border, dataset.TRAIN),
+        windows.Span(i, border + config.gap, length, dataset.VALIDATION),
+      ]
+  return spans
+
+
+def _split_by_people(
+  config, examples: Sequence[Mapping[str, Any]]
+) -> list[windows.Span]:
+  """Returns the spans of the split 'people': each recording is one span."""
+  fold_of = dict.fromkeys(
+    sorted(int(example['code']) for example in examples), dataset.TRAIN
+  )
+  for fold, people in (
+    (dataset.VALIDATION, config.validation_people),
+    (dataset.TEST, config.test_people),
+  ):
     for code in people:
       if code not in fold_of:
         raise errors.UserError(
           f'person {code} of data.{dataset.FOLDS[fold]}_people has no'
-          f' recording; there are {", ".join(map(str, sorted(fold_of)))}.'
+          f' recording; the people are {", ".join(map(str, fold_of))}.'
         )
       if fold_of[code] not in (dataset.TRAIN, fold):
         raise errors.UserError(
@@ -231,47 +266,25 @@ def _people_folds(config, found) -> np.ndarray:
         f'there is nobody in the {name} fold; see data.validation_people and'
         ' data.test_people.'
       )
-  return np.array([fold_of[code] for code in codes], np.int8)
+  return [
+    windows.Span(i, 0, len(example['signal']), fold_of[int(example['code'])])
+    for i, example in enumerate(examples)
+  ]
 
 
-def _place(
-  config, found: Sequence[Mapping[str, Any]], folds: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns `recording [n]`, `start [n]` and `fold [n]` of every window."""
-  spans = []
-  for i, example in enumerate(found):
-    length = len(example['signal'])
-    if folds is not None:
-      spans.append(windows.Span(i, 0, length, int(folds[i])))
-    elif example['trial'] >= _FIRST_SHORT_TRIAL:
-      spans.append(windows.Span(i, 0, length, dataset.TEST))
-    else:
-      cut = round((1 - config.validation) * max(length - config.gap, 0))
-      spans += [
-        windows.Span(i, 0, cut, dataset.TRAIN),
-        windows.Span(i, cut + config.gap, length, dataset.VALIDATION),
-      ]
-  return windows.place(
-    spans,
-    [len(example['signal']) for example in found],
-    config.window,
-    config.hop,
-    [_file(example) for example in found],
-  )
-
-
-def _file(example):
-  activity = list(reader.ACTIVITIES)[int(example['activity'])]
-  return reader.Recording(
+def _file_name(example):
+  activity = list(published_files.ACTIVITIES)[int(example['activity'])]
+  return published_files.Recording(
     activity, int(example['trial']), int(example['code'])
   ).name
 
 
-def _check_folds(name, values, names, fold):
+def _check_classes(label, values, names, fold):
+  """Checks that every fold has every class."""
   for f, fold_name in enumerate(dataset.FOLDS):
     counts = np.bincount(values[fold == f], minlength=len(names))
     if not counts.all():
       raise errors.UserError(
-        f'class {names[int(np.argmin(counts))]!r} of label {name!r} is missing'
+        f'class {names[int(np.argmin(counts))]!r} of label {label!r} is missing'
         f' from the {fold_name} fold.'
       )

@@ -1,19 +1,27 @@
-"""Recordings of one's own: a folder of CSV files, and `labels.csv` beside them.
+"""Your own recordings: a folder of CSV files, and a `labels.csv` in it.
 
-Each file has a header of channel names and a sample a row. `labels.csv` has the
-columns `file` (its path within the folder), one for the primary label, one for
-each sensitive label, and where wanted `fold`: train, validation or test, or 0,
-1 or 2. Hidden files and folders, whose names begin with a dot, are passed over.
+Each file has a header of channel names and one row for each sample.
+`labels.csv` has the columns `file` (a path within the folder), one for the
+primary label, one for each sensitive label, and optionally `fold`: train,
+validation or test, or 0, 1 or 2. Files and folders whose names begin with a dot
+are ignored.
 """
 
-import csv
+import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import dataset, folds, label_encoding, windows
+from hybrid_jax.datasets import (
+  csv_table,
+  dataset,
+  folds,
+  label_encoding,
+  windows,
+)
 
 OPTIONS = {
   'folder': plugins.Option('', 'Folder of the recordings and labels.csv.'),
@@ -48,195 +56,200 @@ OPTIONS = {
 
 _LABELS = 'labels.csv'
 _SENSITIVE = 'sensitive_'
-_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+  """The content of `labels.csv`.
+
+  Attributes:
+    files: the recordings, as paths within the folder.
+    fold: `[recordings]` int8, or `None` without a `fold` column.
+    labels: label to `[recordings]` int32; the first one is `'primary'`.
+    names: label to the names of its classes.
+  """
+
+  files: list[str]
+  fold: np.ndarray | None
+  labels: dict[str, np.ndarray]
+  names: dict[str, list[str]]
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
-  """Windows of the recordings: `x [n, 1, window, channels]`, in their units.
+  """Loads windows of the recordings, `x [n, 1, window, channels]`.
 
-  With a `fold` column each recording is in one fold as a whole; without, each
-  is cut in time as `base.cut_windows` says. For `config` see `OPTIONS`.
+  Their units are those of the files. With a `fold` column, each recording is in
+  one fold. Without it, each is split in time; see `windows.split_in_time`.
+
+  Args:
+    config: see `OPTIONS`.
 
   Raises:
-    UserError: a file, column, row or value is missing or is not what it should
-      be; it names it.
+    UserError: a file, column, row or value is missing or wrong; the message
+      names it.
   """
-  files, fold, labels = read_labels(config)
+  recordings = read_labels(config)
   folder = _folder(config)
-  header, first = _samples(folder / files[0], config.channels)
-  samples = [first]
-  for file in files[1:]:
-    found, values = _samples(folder / file, config.channels)
-    if found != header:
-      raise errors.UserError(
-        f'{folder / file} has the columns {", ".join(found)}, and'
-        f' {folder / files[0]} has {", ".join(header)}; all must have the same,'
-        ' in the same order.'
-      )
-    samples.append(values)
-  recording, start, fold = _place_windows(config, files, samples, fold)
-  names = {name: classes for name, (_, classes) in labels.items()}
-  labels = {name: codes[recording] for name, (codes, _) in labels.items()}
+  channels, signals = _read_signals(folder, recordings.files, config.channels)
+  recording, start, fold = _place_windows(config, recordings, signals)
+  labels = {k: codes[recording] for k, codes in recordings.labels.items()}
+  names = dict(recordings.names)
   data = dataset.Dataset(
-    x=windows.cut(samples, recording, start, config.window),
+    x=windows.cut(signals, recording, start, config.window),
     primary=labels.pop('primary'),
     primary_names=names.pop('primary'),
     sensitive=labels,
     sensitive_names=names,
     recording=recording,
     fold=fold,
-    channels=_listed(config.channels) or header,
+    channels=channels,
   )
   with errors.prefix(folder):
     return dataset.validate(data)
 
 
-def read_labels(
-  config: ml_collections.ConfigDict,
-) -> tuple[
-  list[str], np.ndarray | None, dict[str, tuple[np.ndarray, list[str]]]
-]:
-  """What `labels.csv` says of each recording.
+def read_labels(config: ml_collections.ConfigDict) -> Labels:
+  """Reads `labels.csv`.
 
-  Returns:
-    The files; their folds, or `None`; and `'primary'` and each sensitive label
-    to its classes and their names, see `labelling.encode`.
+  Args:
+    config: see `OPTIONS`.
 
   Raises:
-    UserError: a column, label or file is missing, or is there twice.
+    UserError: a column, label or file is missing, or occurs twice.
   """
   path = _folder(config) / _LABELS
-  header, rows = _rows(path)
-  sensitive = _listed(config.sensitive) or [
+  table = csv_table.read(path)
+  sensitive = _as_list(config.sensitive) or [
     name
-    for name in header
+    for name in table.header
     if name.startswith(_SENSITIVE) and name != config.primary
   ]
-  needed = ['file', config.primary, *(sensitive or [f'{_SENSITIVE}NAME'])]
-  for name in needed:
-    errors.check_known(f'column of {path}', name, header)
-  columns, fold = {name: [] for name in header}, []
-  for number, row in rows:
-    for name, value in zip(header, row, strict=True):
-      if not value and name in [*needed, 'fold']:
-        raise errors.UserError(f'{path}, row {number}: {name!r} is empty.')
-      if name == 'fold':
-        fold.append(folds.code(value, f'fold in row {number} of {path}'))
-      columns[name].append(value)
-  _check_files(path, columns['file'])
-  labels = {}
-  for name in needed[1:]:
-    short = name.removeprefix(_SENSITIVE) if labels else 'primary'
-    if short in labels:
-      raise errors.UserError(f'{path}: two labels are called {short!r}.')
-    labels[short] = label_encoding.encode(
-      np.array(columns[name]), f'{path}: {name!r}'
+  columns = [config.primary, *(sensitive or [f'{_SENSITIVE}NAME'])]
+  _check_filled(table, ['file', *columns])
+  fold = _read_folds(table)
+  files = table.text('file')
+  _check_files(path, files)
+  labels, names = {}, {}
+  for column in columns:
+    label = column.removeprefix(_SENSITIVE) if labels else 'primary'
+    if label in labels:
+      raise errors.UserError(f'{path}: two labels are called {label!r}.')
+    labels[label], names[label] = label_encoding.encode(
+      np.array(table.text(column)), f'{path}: {column!r}'
     )
-  return columns['file'], np.array(fold, np.int8) if fold else None, labels
+  return Labels(files, fold, labels, names)
 
 
 def _folder(config) -> pathlib.Path:
   if not config.folder:
-    raise errors.UserError(f'data.folder is not set; it holds {_LABELS}.')
+    raise errors.UserError(
+      f'data.folder is not set; set it to the folder with {_LABELS}.'
+    )
   return pathlib.Path(config.folder).expanduser()
 
 
-def _listed(names) -> list[str]:
-  """Names as a list; one alone may be given as a word."""
+def _as_list(names) -> list[str]:
+  """Returns names as a list; the setting may be a single name."""
   return [names] if isinstance(names, str) else list(names)
 
 
-def _check_files(path, listed):
+def _check_filled(table, columns) -> None:
+  """Checks that the columns exist and have a value in every row."""
+  optional = ['fold'] if 'fold' in table.header else []
+  for column in [*columns, *optional]:
+    for number, value in zip(table.numbers, table.text(column), strict=True):
+      if not value:
+        raise errors.UserError(
+          f'{table.path}, row {number}: {column!r} is empty.'
+        )
+
+
+def _read_folds(table) -> np.ndarray | None:
+  if 'fold' not in table.header:
+    return None
+  return np.array(
+    [
+      folds.parse_fold(value, f'fold in row {number} of {table.path}')
+      for number, value in zip(table.numbers, table.text('fold'), strict=True)
+    ],
+    np.int8,
+  )
+
+
+def _check_files(path, files) -> None:
+  """Checks that each CSV file of the folder has one row in `labels.csv`."""
   folder = path.parent
-  found = (p.relative_to(folder) for p in folder.rglob('*'))
-  there = {p.as_posix(): p for p in found if p.suffix.lower() == '.csv'}
-  there.pop(_LABELS, None)
-  for file in listed:
-    if file not in there:
+  relative = [file.relative_to(folder) for file in folder.rglob('*')]
+  existing = {
+    file.as_posix(): file
+    for file in relative
+    if file.suffix.lower() == '.csv' and file.as_posix() != _LABELS
+  }
+  for file in files:
+    if file not in existing:
       raise errors.UserError(
-        f'{path} names {file!r}, which is no .csv file in {folder}.'
+        f'{path} names {file!r}, which is not a .csv file in {folder}.'
       )
-    if listed.count(file) > 1:
+    if files.count(file) > 1:
       raise errors.UserError(f'{path} names {file!r} twice.')
-  rest = [
-    file
-    for file, p in sorted(there.items())
-    if file not in listed and not any(part[0] == '.' for part in p.parts)
-  ]
-  if rest:
-    raise errors.UserError(f'{folder / rest[0]} has no row in {path}.')
+  for name, file in sorted(existing.items()):
+    is_hidden = any(part[0] == '.' for part in file.parts)
+    if name not in files and not is_hidden:
+      raise errors.UserError(f'{folder / name} has no row in {path}.')
 
 
-def _place_windows(config, files, samples, fold):
+def _read_signals(
+  folder: pathlib.Path, files: Sequence[str], setting: str | Sequence[str]
+) -> tuple[list[str], list[np.ndarray]]:
+  """Reads all recordings; their headers must be the same.
+
+  Args:
+    folder: the folder.
+    files: the recordings.
+    setting: `data.channels`; empty for all columns.
+
+  Returns:
+    The channels, and each recording's `[samples, channels]` float32.
+  """
+  signals, header = [], []
+  for file in files:
+    table = csv_table.read(folder / file)
+    channels = _as_list(setting) or table.header
+    _check_channels(table, channels)
+    signals.append(table.floats(channels))
+    header = header or table.header
+    if table.header != header:
+      raise errors.UserError(
+        f'{folder / file} has the columns {", ".join(table.header)}, and'
+        f' {folder / files[0]} has {", ".join(header)}; all files need the same'
+        ' columns, in the same order.'
+      )
+  return _as_list(setting) or header, signals
+
+
+def _check_channels(table, channels) -> None:
+  for channel in channels:
+    if not channel:
+      raise errors.UserError(
+        f'{table.path}, row 1: column {table.header.index(channel) + 1} has no'
+        ' name, like the index that pandas writes; name it, or set'
+        ' data.channels.'
+      )
+    if channels.count(channel) > 1:
+      raise errors.UserError(f'data.channels names {channel!r} twice.')
+
+
+def _place_windows(config, recordings, signals):
   """Returns each window's recording, start and fold."""
-  lengths = [len(values) for values in samples]
-  if fold is None:
+  lengths = [len(signal) for signal in signals]
+  if recordings.fold is None:
     spans = windows.split_in_time(lengths, config.fractions, config.gap)
   else:
     spans = [
-      windows.Span(i, 0, length, int(fold[i]))
+      windows.Span(i, 0, length, int(recordings.fold[i]))
       for i, length in enumerate(lengths)
     ]
   with errors.prefix(_folder(config)):
-    return windows.place(spans, lengths, config.window, config.hop, files)
-
-
-def _rows(path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-  """A CSV file's header, and its rows with their line numbers."""
-  try:
-    with open(path, newline='', encoding='utf-8-sig') as file:
-      reader = csv.reader(file)
-      rows = [(reader.line_num, [v.strip() for v in row]) for row in reader]
-  except FileNotFoundError as e:
-    raise errors.UserError(f'{path} is not there.') from e
-  except (OSError, UnicodeDecodeError, csv.Error) as e:
-    raise errors.UserError(f'{path} cannot be read as CSV: {e}.') from e
-  rows = [(number, row) for number, row in rows if row]
-  if len(rows) < 2:
-    raise errors.UserError(
-      f'{path} is empty: it has {"a header alone" if rows else "no header"}.'
+    return windows.place(
+      spans, lengths, config.window, config.hop, recordings.files
     )
-  (_, header), *rows = rows
-  for number, row in rows:
-    if len(row) != len(header):
-      raise errors.UserError(
-        f'{path}, row {number} has {len(row)} values; its header has'
-        f' {len(header)}.'
-      )
-  for name in header:
-    if header.count(name) > 1:
-      raise errors.UserError(
-        f'{path}, row 1: the column {name!r} is there twice, among'
-        f' {", ".join(header)}.'
-      )
-  return header, rows
-
-
-def _samples(path, wanted) -> tuple[list[str], np.ndarray]:
-  """The header, and `[samples, channels]` float32 of the wanted columns."""
-  header, rows = _rows(path)
-  wanted = _listed(wanted) or header
-  for name in wanted:
-    errors.check_known(f'column of {path}', name, header)
-    if not name or wanted.count(name) > 1:
-      raise errors.UserError(
-        f'{path}, row 1: column {header.index(name) + 1} has no name, as the'
-        ' index that pandas writes; name it, or set data.channels.'
-        if not name
-        else f'data.channels names {name!r} twice.'
-      )
-  columns = [header.index(name) for name in wanted]
-  out = np.empty((len(rows), len(columns)), np.float32)
-  for values, (number, row) in zip(out, rows, strict=True):
-    for i, column in enumerate(columns):
-      try:
-        value = float(row[column])
-      except ValueError:
-        value = np.nan
-      if not abs(value) < _LARGEST:
-        raise errors.UserError(
-          f'{path}, row {number}, column {header[column]!r}: {row[column]!r} is'
-          ' no finite number.'
-        )
-      values[i] = value
-  return header, out

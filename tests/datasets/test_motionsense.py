@@ -271,7 +271,7 @@ def test_prepares_and_loads_without_tensorflow(places, tmp_path):
     ({'hop': 0}, ['data.hop is 0']),
     ({'gap': -1}, ['data.gap is -1']),
     ({'validation': 1.5}, ['data.validation is 1.5']),
-    ({'split': 'people'}, ["leave 'person' out", "'people'"]),
+    ({'split': 'people'}, ["Remove 'person' from", "'people'"]),
     (
       {'window': 15},
       ['dws_1/sub_1.csv has 60', '14 fall to the validation fold', 'of 15'],
@@ -342,7 +342,7 @@ VALUE = ',1013.5625,'
 DAMAGED = {
   'no trials': (
     lambda root: shutil.rmtree(root / 'A_DeviceMotion_data'),
-    ['A_DeviceMotion_data is not there', 'mmalekz/motion-sense'],
+    ['A_DeviceMotion_data does not exist', 'mmalekz/motion-sense'],
   ),
   'empty trials': (
     lambda root: [p.unlink() for p in root.rglob('sub_*.csv')],
@@ -350,7 +350,7 @@ DAMAGED = {
   ),
   'no people': (
     lambda root: (root / INFO).unlink(),
-    [INFO, 'is not there'],
+    [INFO, 'does not exist'],
   ),
   'unknown activity': (
     lambda root: (root / FIRST).parent.rename(
@@ -379,12 +379,15 @@ DAMAGED = {
   'a longer row': (_swap(FIRST, VALUE, VALUE + '1,'), [FIRST, 'row 5', '14']),
   'no row': (
     lambda root: (root / FIRST).write_text(HEADER + '\n'),
-    [FIRST, 'holds no row'],
+    [FIRST, 'is empty: it has only a header'],
   ),
-  'nothing': (lambda root: (root / FIRST).write_text(''), [FIRST, 'row 1']),
+  'nothing': (
+    lambda root: (root / FIRST).write_text(''),
+    [FIRST, 'is empty: it has no header'],
+  ),
   'not text': (
     lambda root: (root / FIRST).write_bytes(b'\xff\xfe\x00'),
-    [FIRST, 'is not text'],
+    [FIRST, 'cannot be read as CSV'],
   ),
   'somebody unknown': (
     _swap(INFO, PEOPLE[2] + '\n', ''),

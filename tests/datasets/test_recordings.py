@@ -121,7 +121,7 @@ def _put(file, content):
 REFUSED = {
   'no labels': (
     lambda folder: (folder / 'labels.csv').unlink(),
-    [r'labels.csv is not there'],
+    [r'labels.csv does not exist'],
   ),
   'no primary column': (
     _change('labels.csv', 'primary', 'primry'),
@@ -146,7 +146,7 @@ REFUSED = {
   ),
   'a label without a file': (
     lambda folder: (folder / 'run.csv').unlink(),
-    ["labels.csv names 'run.csv', which is no .csv file in"],
+    ["labels.csv names 'run.csv', which is not a .csv file in"],
   ),
   'a file without a label': (
     _put('walk/three.csv', b'x (m),y (m)\n1,2\n'),
@@ -154,7 +154,7 @@ REFUSED = {
   ),
   'text in a number': (
     _change('run.csv', '2040,', '2o40,'),
-    ["run.csv, row 42, column 'x (m)': '2o40' is no finite number"],
+    ["run.csv, row 42, column 'x (m)': '2o40' is not a finite number"],
   ),
   'NaN': (
     _change('walk/two.csv', ' -1003', ' nan'),
@@ -173,9 +173,9 @@ REFUSED = {
     ['run.csv, row 42 has 1 values; its header has 2'],
   ),
   'an empty file': (_put('run.csv', b''), ['run.csv is empty', 'no header']),
-  'a header alone': (
+  'only a header': (
     _put('run.csv', b'x (m),y (m)\n\n'),
-    ['run.csv is empty', 'a header alone'],
+    ['run.csv is empty', 'only a header'],
   ),
   'no text': (_put('run.csv', b'x\xff\n1\n'), ['run.csv cannot be read']),
   'other columns': (
@@ -184,7 +184,7 @@ REFUSED = {
   ),
   'a column twice': (
     _change('walk/one.csv', 'y (m)', 'x (m)'),
-    ["one.csv, row 1: the column 'x (m)' is there twice, among x (m), x (m)"],
+    ["one.csv, row 1: the column 'x (m)' occurs twice, among x (m), x (m)"],
   ),
   'a short recording': (
     _put('run.csv', b'x (m),y (m)\n' + b'1,2\n' * 30),
@@ -240,15 +240,15 @@ def test_folds_as_numbers(tmp_path):
     for line, fold in zip(LABELS, ('fold', '0', '1', '2'), strict=True)
   ]
   _write(tmp_path, labels)
-  files, fold, _ = recordings.read_labels(
+  labels_csv = recordings.read_labels(
     ml_collections.ConfigDict(
       {**plugins.values(recordings.OPTIONS), 'folder': str(tmp_path)}
     )
   )
-  assert files == list(FILES)
-  assert fold is not None
-  assert fold.tolist() == [0, 1, 2]
-  assert fold.dtype == np.int8
+  assert labels_csv.files == list(FILES)
+  assert labels_csv.fold is not None
+  assert labels_csv.fold.tolist() == [0, 1, 2]
+  assert labels_csv.fold.dtype == np.int8
   _write(tmp_path, [line.replace(',2', ',3') for line in labels])
   with pytest.raises(errors.UserError, match=r"row 4 .*'3'.*train.*0, 1, 2"):
     _load(tmp_path)

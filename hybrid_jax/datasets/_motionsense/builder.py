@@ -1,4 +1,4 @@
-"""MotionSense as a TFDS builder: one example a recording."""
+"""The TFDS builder of MotionSense: each recording is an example."""
 
 import pathlib
 
@@ -6,24 +6,24 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from hybrid_jax import errors
-from hybrid_jax.datasets._recordings import reader
+from hybrid_jax.datasets._motionsense import published_files
 
 SPLIT = 'recordings'
 
 
 class MotionSense(tfds.core.GeneratorBasedBuilder):
-  """Reads the published files in `manual_dir`; see `recordings`.
+  """Reads the published files in `manual_dir`; see `published_files`.
 
-  The published trials say which recordings train and test, so there is one
-  split of all. Given as `file_format='array_record'`, it is prepared and read
-  without TensorFlow.
+  It has one split of all recordings: the number of the trial decides whether a
+  recording is for training or for the test. With `file_format='array_record'`
+  the data are prepared and read without TensorFlow.
   """
 
   VERSION = tfds.core.Version('1.0.0')
   RELEASE_NOTES = {'1.0.0': 'As published.'}  # noqa: RUF012
-  MANUAL_DOWNLOAD_INSTRUCTIONS = reader.ADVICE
-  # TFDS 4.9.10 looks for lists of checksums beside a builder's code, of which
-  # there are none here, with a package that it does not require.
+  MANUAL_DOWNLOAD_INSTRUCTIONS = published_files.DOWNLOAD_ADVICE
+  # TFDS 4.9.10 would look for checksum files beside a builder's code, with a
+  # package that it does not install. There are none here.
   code_path = None
 
   def _info(self) -> tfds.core.DatasetInfo:
@@ -34,12 +34,16 @@ class MotionSense(tfds.core.GeneratorBasedBuilder):
       features=tfds.features.FeaturesDict(
         {
           'signal': tfds.features.Tensor(
-            shape=(None, len(reader.CHANNELS)), dtype=np.float32
+            shape=(None, len(published_files.CHANNELS)), dtype=np.float32
           ),
-          'activity': tfds.features.ClassLabel(names=list(reader.ACTIVITIES)),
+          'activity': tfds.features.ClassLabel(
+            names=list(published_files.ACTIVITIES)
+          ),
           'trial': np.int32,
           'code': np.int32,
-          'gender': tfds.features.ClassLabel(names=list(reader.GENDERS)),
+          'gender': tfds.features.ClassLabel(
+            names=list(published_files.GENDERS)
+          ),
           'age': np.float32,  # years
           'height': np.float32,  # cm
           'weight': np.float32,  # kg
@@ -55,17 +59,17 @@ class MotionSense(tfds.core.GeneratorBasedBuilder):
     return {SPLIT: self._generate_examples(folder)}
 
   def _generate_examples(self, folder):
-    people = reader.read_people(folder / reader.PEOPLE)
-    for recording in reader.find(folder):
+    people = published_files.read_people(folder / published_files.PEOPLE)
+    for recording in published_files.find_recordings(folder):
       if recording.code not in people:
         raise errors.UserError(
-          f'{folder / reader.PEOPLE} has no row of code {recording.code},'
-          f' of whom there is {recording.name}.'
+          f'{folder / published_files.PEOPLE} has no row of code'
+          f' {recording.code}, the person of {recording.name}.'
         )
       yield (
         recording.name,
         {
-          'signal': reader.read_signal(folder / recording.name),
+          'signal': published_files.read_signal(folder / recording.name),
           'activity': recording.activity,
           'trial': recording.trial,
           'code': recording.code,

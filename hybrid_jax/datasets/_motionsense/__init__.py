@@ -1,0 +1,1 @@
+"""MotionSense: its published files, its TFDS builder, and its labels."""

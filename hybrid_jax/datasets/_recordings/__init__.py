@@ -1,1 +1,0 @@
-"""Files of recordings: readers shared by several data sets."""
