@@ -1,18 +1,25 @@
 """Any image, sound or feature set of TFDS, by its name (`data.dataset`).
 
-Its arrays are read through `as_data_source`. Reading images and features does
-not import TensorFlow; a sound set does, because TFDS's `Audio` does, and so may
-preparing a set for the first time. See https://www.tensorflow.org/datasets.
+Examples are read with `as_data_source`. This does not import TensorFlow for
+images and features. Sound sets import it, because TFDS's `Audio` does; so may
+the first preparation of a set. See https://www.tensorflow.org/datasets.
 """
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, plugins, progress
-from hybrid_jax.datasets import dataset
-from hybrid_jax.datasets._tfds import examples, features, prepare, tfds_builder
+from hybrid_jax.datasets import dataset, image_files
+from hybrid_jax.datasets._tfds import (
+  example_reader,
+  features,
+  preparation,
+  tfds_builder,
+)
 
 OPTIONS = {
   'dataset': plugins.Option(
@@ -64,162 +71,206 @@ OPTIONS = {
 }
 
 
-def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
-  """Images `[n, h, w, c]` from 0 to 1, or series `[n, 1, time, channels]`.
+@dataclasses.dataclass(frozen=True)
+class _Selected:
+  """The features that the config names.
 
-  Labels are read here, inputs when they are needed.
+  Attributes:
+    known: all features of the data set.
+    input: the input.
+    labels: by name; the first one is the primary label.
+    group: of examples that belong together; or `None`.
+  """
+
+  known: Sequence[features.Feature]
+  input: features.Feature
+  labels: Mapping[str, features.Feature]
+  group: features.Feature | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+  """The labels of all examples, and where the examples are.
+
+  Attributes:
+    values: label to the value of each example.
+    group: `[n]`, the group of each example.
+    fold: `[n]` int8.
+    position: `[n]`, the position of an example in its fold.
+  """
+
+  values: Mapping[str, Sequence[Any]]
+  group: np.ndarray
+  fold: np.ndarray
+  position: np.ndarray
+
+  def select(self, rows: np.ndarray) -> '_Rows':
+    """Returns some of the examples."""
+    return _Rows(
+      {name: [v[i] for i in rows] for name, v in self.values.items()},
+      self.group[rows],
+      self.fold[rows],
+      self.position[rows],
+    )
+
+
+def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
+  """Loads images `[n, h, w, c]`, 0 to 1, or series `[n, 1, time, channels]`.
+
+  Labels are read now; inputs are read when they are needed.
 
   Args:
     config: see `OPTIONS`. Classes with less than `min_examples` training
       examples are left out with all their examples.
 
   Raises:
-    UserError: a name or setting is not right, which is found before the data
-      are read; or the data cannot be had. An input of another shape than the
-      first raises it when it is read.
+    UserError: a name or setting is not valid (this is checked before the data
+      are prepared), or TFDS cannot prepare or read the data. An input of
+      another shape than the first one raises it when it is read.
   """
-  builder = tfds_builder.make(config)
-  library = prepare.library()
-  known = features.leaves(library, builder.info.features)
-  leaf, labels, group = _chosen(config, known)
-  labelled = tfds_builder.sources(
-    config, builder, features.skip(library, known)
-  )
-  values, groups, fold, place = _read(config, labelled, labels, group)
-  keep = np.ones(len(fold), bool)
-  if config.min_examples and len(fold):
-    for name in labels:
-      keep &= features.often(values[name], fold, config.min_examples)
-  rows = np.flatnonzero(keep)
-  if not len(rows):
-    raise errors.UserError(
-      f'no example of {config.dataset!r} is left; see data.splits'
-      f' {config.splits.to_dict()} and data.min_examples'
-      f' {config.min_examples}.'
+  builder = tfds_builder.make_builder(config)
+  tfds = preparation.import_tfds()
+  selected = _select_features(config, tfds, builder)
+  rows = _drop_rare(config, _read_labels(config, tfds, builder, selected))
+  labels, names = {}, {}
+  for name, feature in selected.labels.items():
+    labels[name], names[name] = features.encode_labels(
+      feature, rows.values[name], rows.fold
     )
-  fold = fold[rows]
-  coded = {
-    name: features.encode(feature, [values[name][i] for i in rows], fold)
-    for name, feature in labels.items()
-  }
-  x = examples.source(
-    examples.Get(
-      tfds_builder.sources(
-        config, builder, features.skip(library, known, leaf.key)
-      ),
-      fold,
-      place[rows],
-      leaf,
+  primary, *sensitive = selected.labels
+  decoders = features.skip_decoders(tfds, selected.known, selected.input.key)
+  x = example_reader.make_source(
+    example_reader.ExampleReader(
+      tfds_builder.open_folds(config, builder, decoders),
+      rows.fold,
+      rows.position,
+      selected.input,
       tuple(config.size),
       config.grey,
       config.length,
-    ),
-    np.flatnonzero(fold == dataset.TRAIN),
+    )
   )
-  primary, *sensitive = labels
+  recording = np.unique(rows.group, return_inverse=True)[1].astype(np.int32)
   return dataset.validate(
     dataset.Dataset(
       x=x,
-      primary=coded[primary][0],
-      sensitive={name: coded[name][0] for name in sensitive},
-      recording=np.unique(groups[rows], return_inverse=True)[1].astype(
-        np.int32
-      ),
-      fold=fold,
-      primary_names=coded[primary][1],
-      sensitive_names={name: coded[name][1] for name in sensitive},
-      channels=_channels(leaf, x.shape[-1]),
+      primary=labels[primary],
+      sensitive={name: labels[name] for name in sensitive},
+      recording=recording,
+      fold=rows.fold,
+      primary_names=names[primary],
+      sensitive_names={name: names[name] for name in sensitive},
+      channels=_channels(selected.input, x.shape[-1]),
     )
   )
 
 
 def kind(config: ml_collections.ConfigDict) -> str:
-  """`'image'` where examples are `[h, w, c]`, and `'series'` where not.
+  """Returns `'image'` if examples are `[h, w, c]`, and else `'series'`.
+
+  Args:
+    config: see `OPTIONS`.
 
   Raises:
-    UserError: see `named.make`; or a key or setting is not right.
+    UserError: a name or setting is not valid.
   """
-  known = features.leaves(
-    prepare.library(), tfds_builder.make(config).info.features
-  )
-  leaf, _, _ = _chosen(config, known)
-  return 'image' if len(leaf.connector.shape) > 2 else 'series'
+  builder = tfds_builder.make_builder(config)
+  selected = _select_features(config, preparation.import_tfds(), builder)
+  return 'image' if len(selected.input.connector.shape) > 2 else 'series'
 
 
-def _chosen(
-  config, known
-) -> tuple[features.Feature, dict[str, features.Feature], Any]:
-  """The input, the labels by name, the primary first, and the group or None."""
-  leaf = features.find_input(config.feature, known)
-  possible = [feature for feature in known if feature.label]
-  asked = config.sensitive
-  asked = (asked,) if isinstance(asked, str) else tuple(asked)
-  found = [
-    features.find(f'{what} label', name, possible)
-    for what, name in (
-      ('primary', config.primary),
-      *(('sensitive', name) for name in asked),
-    )
+def _select_features(config, tfds, builder) -> _Selected:
+  known = features.list_features(tfds, builder.info.features)
+  input_feature = features.find_input(config.feature, known)
+  candidates = [feature for feature in known if feature.is_label]
+  sensitive = config.sensitive
+  sensitive = (sensitive,) if isinstance(sensitive, str) else tuple(sensitive)
+  labels = [features.find_feature('primary label', config.primary, candidates)]
+  labels += [
+    features.find_feature('sensitive label', name, candidates)
+    for name in sensitive
   ]
-  keys = [feature.key for feature in found]
+  keys = [feature.key for feature in labels]
   if len(set(keys)) < len(keys):
     raise errors.UserError(
-      f'data.primary and data.sensitive name {", ".join(keys)}; each label can'
-      ' be there once.'
+      f'data.primary and data.sensitive name {", ".join(keys)}; name each label'
+      ' once.'
     )
-  last = [feature.path[-1] for feature in found]
-  labels = {
-    # A name is part of the names of files and figures.
-    (
-      feature.key
-      if last.count(feature.path[-1]) > 1 or feature.path[-1] == 'primary'
-      else feature.path[-1]
-    ).replace('/', '_'): feature
-    for feature in found
-  }
-  group = (
-    features.find('group', config.group, possible) if config.group else None
-  )
+  group = None
+  if config.group:
+    group = features.find_feature('group', config.group, candidates)
+  _check_numbers(config)
+  return _Selected(known, input_feature, _name_labels(labels), group)
+
+
+def _name_labels(labels) -> dict[str, features.Feature]:
+  """Returns each label by a name that is unique, and can be in a file name."""
+  ends = [feature.path[-1] for feature in labels]
+  named = {}
+  for feature, end in zip(labels, ends, strict=True):
+    is_ambiguous = ends.count(end) > 1 or end == 'primary'
+    name = feature.key if is_ambiguous else end
+    named[name.replace('/', '_')] = feature
+  return named
+
+
+def _check_numbers(config):
   if len(config.size) not in (0, 2) or min(config.size, default=1) < 1:
     raise errors.UserError(
-      f'data.size is {tuple(config.size)}; it is (height, width), or empty.'
+      f'data.size is {tuple(config.size)}; it must be (height, width), or'
+      ' empty.'
     )
   for name in ('length', 'max_examples', 'min_examples'):
     if config[name] < 0:
       raise errors.UserError(
-        f'data.{name} is {config[name]}; it must not be negative.'
+        f'data.{name} is {config[name]}; it must be 0 or more.'
       )
-  return leaf, labels, group
 
 
-def _read(config, found, labels, group):
-  """Values by label, groups `[n]`, and each one's fold and place `[n]`."""
-  counts = [min(len(s), config.max_examples or len(s)) for s in found]
-  groups, values = [], {name: [] for name in labels}
+def _read_labels(config, tfds, builder, selected) -> _Rows:
+  """Reads the labels and groups of all examples; inputs are not decoded."""
+  decoders = features.skip_decoders(tfds, selected.known)
+  folds = tfds_builder.open_folds(config, builder, decoders)
+  counts = [min(len(f), config.max_examples or len(f)) for f in folds]
+  group, values = [], {name: [] for name in selected.labels}
   with progress.Progress('labels', sum(counts), unit='example') as bar:
-    for source, count in zip(found, counts, strict=True):
+    for fold, count in zip(folds, counts, strict=True):
       for i in range(count):
-        example = source[i]
-        for name, feature in labels.items():
-          values[name].append(features.plain(feature.of(example)))
-        groups.append(
-          features.plain(group.of(example)) if group else len(groups)
+        example = fold[i]
+        for name, feature in selected.labels.items():
+          values[name].append(features.label_value(feature.value(example)))
+        group.append(
+          features.label_value(selected.group.value(example))
+          if selected.group
+          else len(group)
         )
         bar.advance(1)
-  return (
-    values,
-    np.array(groups),
-    np.repeat(np.arange(3, dtype=np.int8), counts),
-    np.concatenate([np.arange(count) for count in counts]),
+  return _Rows(
+    values=values,
+    group=np.array(group),
+    fold=np.repeat(np.arange(3, dtype=np.int8), counts),
+    position=np.concatenate([np.arange(count) for count in counts]),
   )
 
 
-def _channels(leaf, count) -> list[str]:
-  if leaf.kind == features.IMAGE:
-    names = {1: ('grey',), 3: ('red', 'green', 'blue')}.get(
-      count, tuple(f'channel {i}' for i in range(count))
+def _drop_rare(config, rows) -> _Rows:
+  """Drops the examples of classes with less than `min_examples` in training."""
+  keep = np.ones(len(rows.fold), bool)
+  if config.min_examples and len(keep):
+    for values in rows.values.values():
+      keep &= features.is_frequent(values, rows.fold, config.min_examples)
+  if not keep.any():
+    raise errors.UserError(
+      f'no example of {config.dataset!r} is left; see data.splits'
+      f' {config.splits.to_dict()} and data.min_examples'
+      f' {config.min_examples}.'
     )
-    return [f'{name} (0 to 1)' for name in names]
-  if leaf.kind == features.SOUND and count == 1:
+  return rows.select(np.flatnonzero(keep))
+
+
+def _channels(feature, count) -> list[str]:
+  if feature.kind == features.IMAGE:
+    return list(image_files.channel_names(count))
+  if feature.kind == features.SOUND and count == 1:
     return ['amplitude (-1 to 1)']
-  return [f'{leaf.key} {i}' for i in range(count)]
+  return [f'{feature.key} {i}' for i in range(count)]

@@ -1,1 +1,1 @@
-"""Data sets by TFDS: finding, preparing and reading them."""
+"""TFDS data sets: builders, features, and reading of examples."""

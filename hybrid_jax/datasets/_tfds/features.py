@@ -1,14 +1,14 @@
-"""The features of a TFDS data set: found by key, made labels and inputs."""
+"""The features of a TFDS data set, as labels and as inputs."""
 
 import dataclasses
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import dataset, image_files
+from hybrid_jax.datasets import dataset, image_files, label_encoding
 
 IMAGE, SOUND, NUMBERS = 'image', 'sound', 'numbers'
 MOST_CLASSES = 1000  # of a label without names
@@ -23,218 +23,265 @@ class Feature:
     key: its path, as `attributes/Male`.
     path: the keys that lead to it.
     connector: the `tfds.features.FeatureConnector`.
-    kind: `IMAGE`, `SOUND` or `NUMBERS` where it can be an input, else `''`.
-    label: whether it can be a label.
+    kind: `IMAGE`, `SOUND` or `NUMBERS` if it can be an input, else `''`.
+    is_label: whether it can be a label.
   """
 
   key: str
   path: tuple[str, ...]
   connector: Any
   kind: str
-  label: bool
+  is_label: bool
 
-  def of(self, example: Mapping[str, Any]) -> Any:
-    """This feature of an example."""
+  def value(self, example: Mapping[str, Any]) -> Any:
+    """Returns the value of this feature in an example."""
     for key in self.path:
       example = example[key]
     return example
 
 
-def leaves(library: types.ModuleType, features: Any) -> list[Feature]:
-  """All leaves of a `FeaturesDict`, by key: its own order is not kept on disk.
+def list_features(tfds: types.ModuleType, root: Any) -> list[Feature]:
+  """Returns all leaves, sorted by key (TFDS does not store their order).
 
   Args:
-    library: the package `tensorflow_datasets`.
-    features: `builder.info.features`.
+    tfds: the package `tensorflow_datasets`.
+    root: `builder.info.features`.
   """
-  known = library.features
-  kinds = {known.Image: IMAGE, known.Audio: SOUND, known.Tensor: NUMBERS}
-
-  def walk(feature, path):
-    if isinstance(feature, known.FeaturesDict):
-      for key, inner in feature.items():
-        yield from walk(inner, (*path, key))
-      return
-    scalar = isinstance(feature, known.Tensor) and feature.shape == ()
-    value = np.dtype(feature.np_dtype).kind if scalar else ''
-    # Not of subclasses: a box or a mask is a Tensor or an Image, too.
-    kind = kinds.get(type(feature), '')
-    if kind == NUMBERS and (
-      scalar or np.dtype(feature.np_dtype).kind not in 'iuf'
-    ):
-      kind = ''
-    label = bool(value) and value in 'biuOSU'
-    yield Feature('/'.join(path), path, feature, kind, label)
-
-  return sorted(walk(features, ()), key=lambda feature: feature.key)
+  return sorted(_leaves(tfds, root, ()), key=lambda feature: feature.key)
 
 
-def find(what: str, name: str, candidates: Iterable[Feature]) -> Feature:
-  """The feature of that key, or the only one whose last part is `name`.
+def _leaves(tfds, connector, path) -> Iterator[Feature]:
+  if isinstance(connector, tfds.features.FeaturesDict):
+    for key, inner in connector.items():
+      yield from _leaves(tfds, inner, (*path, key))
+    return
+  is_scalar = (
+    isinstance(connector, tfds.features.Tensor) and connector.shape == ()
+  )
+  dtype = np.dtype(connector.np_dtype).kind
+  kinds = {
+    tfds.features.Image: IMAGE,
+    tfds.features.Audio: SOUND,
+    tfds.features.Tensor: NUMBERS,
+  }
+  # The exact type: boxes and masks are subclasses of Tensor and Image.
+  kind = kinds.get(type(connector), '')
+  if kind == NUMBERS and (is_scalar or dtype not in 'iuf'):
+    kind = ''
+  is_label = is_scalar and dtype in 'biuOSU'
+  yield Feature('/'.join(path), path, connector, kind, is_label)
+
+
+def find_feature(
+  what: str, name: str, candidates: Iterable[Feature]
+) -> Feature:
+  """Returns the feature of a key, or the only one whose key ends in `name`.
+
+  Args:
+    what: the role of the feature, for error messages.
+    name: the key or its last part.
+    candidates: the features for this role.
 
   Raises:
-    UserError: there is none, or there are several; the keys are listed.
+    UserError: there is no such feature, or there are several; the message lists
+      the keys.
   """
   known = {feature.key: feature for feature in candidates}
   if name in known:
     return known[name]
-  same = [f for f in known.values() if f.path[-1] == name]
-  if len(same) > 1:
+  same_end = [f for f in known.values() if f.path[-1] == name]
+  if len(same_end) > 1:
     raise errors.UserError(
-      f'{what} {name!r} can be {" or ".join(f.key for f in same)}; give the'
+      f'{what} {name!r} can be {" or ".join(f.key for f in same_end)}; give the'
       ' whole key.'
     )
-  if not same:
-    spellings = {
-      spelling: key
-      for key, feature in known.items()
-      for spelling in (feature.path[-1], key)
-    }
-    raise errors.UserError(
-      f'unknown {what} {name!r}.{errors.suggest(name, spellings)} Known:'
-      f' {", ".join(known) or "none"}.'
-    )
-  return same[0]
-
-
-def find_input(name: str, known: Sequence[Feature]) -> Feature:
-  """The input of that key; if it is empty, the one image, sound or tensor.
-
-  Raises:
-    UserError: there is none, or there are several; the keys are listed.
-  """
-  inputs = [feature for feature in known if feature.kind]
-  if name:
-    return find('input feature', name, inputs)
-  for kind in (IMAGE, SOUND, NUMBERS):
-    found = [feature for feature in inputs if feature.kind == kind]
-    if len(found) == 1:
-      return found[0]
-    if found:
-      raise errors.UserError(
-        f'data.feature is not set, and there is more than one {kind} feature:'
-        f' {", ".join(f.key for f in found)}.'
-      )
+  if same_end:
+    return same_end[0]
+  spellings = {
+    spelling: key
+    for key, feature in known.items()
+    for spelling in (feature.path[-1], key)
+  }
   raise errors.UserError(
-    'the data set has no image, sound or tensor to learn from; its features are'
-    f' {", ".join(f.key for f in known)}.'
+    f'unknown {what} {name!r}.{errors.suggest(name, spellings)} Known:'
+    f' {", ".join(known) or "none"}.'
   )
 
 
-def skip(
-  library: types.ModuleType, known: Sequence[Feature], wanted: str = ''
-) -> dict[str, Any] | None:
-  """Decoders that leave images and sounds as they are stored, but `wanted`.
+def find_input(name: str, features: Sequence[Feature]) -> Feature:
+  """Returns the input feature.
 
-  `None` where there are no others.
+  Args:
+    name: its key; if empty, the only image, or else sound, or else tensor.
+    features: all features.
+
+  Raises:
+    UserError: there is no such feature, or there are several; the message lists
+      the keys.
   """
-  out: dict[str, Any] = {}
-  for feature in known:
-    if feature.kind in (IMAGE, SOUND) and feature.key != wanted:
+  inputs = [feature for feature in features if feature.kind]
+  if name:
+    return find_feature('input feature', name, inputs)
+  for kind in (IMAGE, SOUND, NUMBERS):
+    candidates = [feature for feature in inputs if feature.kind == kind]
+    if len(candidates) == 1:
+      return candidates[0]
+    if candidates:
+      raise errors.UserError(
+        f'data.feature is not set, and there is more than one {kind} feature:'
+        f' {", ".join(f.key for f in candidates)}.'
+      )
+  raise errors.UserError(
+    'the data set has no image, sound or tensor as an input; its features are'
+    f' {", ".join(f.key for f in features)}.'
+  )
+
+
+def skip_decoders(
+  tfds: types.ModuleType, features: Sequence[Feature], decoded: str = ''
+) -> dict[str, Any] | None:
+  """Returns TFDS decoders that do not decode images and sounds.
+
+  Args:
+    tfds: the package `tensorflow_datasets`.
+    features: all features.
+    decoded: the key of a feature that is decoded nevertheless.
+
+  Returns:
+    The argument `decoders` of `as_data_source`; `None` if all is decoded.
+  """
+  decoders: dict[str, Any] = {}
+  for feature in features:
+    if feature.kind in (IMAGE, SOUND) and feature.key != decoded:
       *folders, last = feature.path
-      inner = out
+      inner = decoders
       for key in folders:
         inner = inner.setdefault(key, {})
-      inner[last] = library.decode.SkipDecoding()
-  return out or None
+      inner[last] = tfds.decode.SkipDecoding()
+  return decoders or None
 
 
-def plain(value: Any) -> Any:
-  """A label's value as a bool, an int or text."""
+def label_value(value: Any) -> Any:
+  """Returns the value of a label as a bool, an int or text."""
   if isinstance(value, bytes):
     return value.decode('utf-8', 'replace')
   return value if isinstance(value, str) else np.asarray(value).item()
 
 
-def encode(
+def encode_labels(
   feature: Feature, values: Sequence[Any], fold: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
-  """A label's classes.
+  """Encodes a label as class numbers.
 
-  Named classes keep their order, less those of which there is no example. Of
-  numbers and text, the classes are the values of the training fold, sorted.
+  Named classes keep their order; those without an example are left out. Of
+  numbers and text, every distinct value is a class, in ascending order.
 
   Args:
-    feature: what the values are of.
-    values: of each example, in the way of `plain`.
-    fold: `[n]`, of each example.
+    feature: the label.
+    values: of each example, from `label_value`.
+    fold: `[n]`.
 
   Returns:
-    `[n]` int32, and what the classes are called.
+    The classes, `[n]` int32, and their names.
 
   Raises:
-    UserError: an example has no label, there are too many values, or one of
-      them is not in the training fold.
+    UserError: an example has no label, there are too many distinct values, or
+      one of them is not in the training fold.
   """
+  array = np.array(values)
   if np.dtype(feature.connector.np_dtype).kind == 'b':
     leaf = feature.path[-1]
-    return np.array(values, np.int32), [f'not {leaf}', leaf]
-  found, codes = np.unique(np.array(values), return_inverse=True)
+    names = [f'not {leaf}', leaf]
+    return label_encoding.encode(array, feature.key, names, unused='keep')
   if getattr(feature.connector, 'num_classes', None):
-    if found[0] < 0:
-      where = dataset.FOLDS[int(fold[int(np.argmin(codes))])]
+    if array.min() < 0:
+      name = dataset.FOLDS[int(fold[np.argmin(array)])]
       raise errors.UserError(
-        f'{feature.key!r} is {found[0]}, no class, of examples of the {where}'
-        ' fold: choose other data.splits, where all are labelled.'
+        f'{feature.key!r} is {array.min()}, which is no class, in the {name}'
+        ' fold: choose other data.splits, in which all examples are labelled.'
       )
-    names = feature.connector.names
-    return codes.astype(np.int32), [names[i] for i in found]
-  if len(found) > MOST_CLASSES:
+    return label_encoding.encode(
+      array, repr(feature.key), feature.connector.names, unused='drop'
+    )
+  codes, names = label_encoding.encode(array, repr(feature.key))
+  if len(names) > MOST_CLASSES:
     raise errors.UserError(
-      f'{feature.key!r} has {len(found)} different values; a label has at most'
+      f'{feature.key!r} has {len(names)} different values; a label has at most'
       f' {MOST_CLASSES}. data.min_examples leaves out the rare ones.'
     )
-  trained = np.bincount(codes[fold == dataset.TRAIN], minlength=len(found)) > 0
-  if not trained.all():
-    first = int(np.argmin(trained))
-    where = dataset.FOLDS[int(fold[int(np.argmax(codes == first))])]
+  _check_training(feature, codes, names, fold)
+  return codes, names
+
+
+def _check_training(feature, codes, names, fold):
+  """Checks that every class has a training example."""
+  train = np.bincount(codes[fold == dataset.TRAIN], minlength=len(names))
+  if not train.all():
+    first = int(np.argmin(train > 0))
+    name = dataset.FOLDS[int(fold[np.argmax(codes == first)])]
     raise errors.UserError(
-      f'{str(found[first])!r} of label {feature.key!r} is in the {where} fold,'
-      f' and not in training, as are {int((~trained).sum())} of'
-      f' {len(found)} values. data.min_examples=1 leaves them out.'
+      f'{names[first]!r} of label {feature.key!r} is in the {name} fold, and'
+      f' not in training; so are {int((train == 0).sum())} of'
+      f' {len(names)} values. data.min_examples=1 leaves them out.'
     )
-  return codes.astype(np.int32), [str(value) for value in found]
 
 
-def often(values: Sequence[Any], fold: np.ndarray, least: int) -> np.ndarray:
-  """`[n]` bool: whether an example's value is `least` times in training."""
-  _, codes = np.unique(np.array(values), return_inverse=True)
-  return (
-    np.bincount(codes[fold == dataset.TRAIN], minlength=codes.max() + 1)[codes]
-    >= least
-  )
-
-
-def picture(image: np.ndarray, size: Sequence[int], grey: bool) -> np.ndarray:
-  """An image `[h, w, c]` uint8, resized to `size` (height, width), if given.
+def is_frequent(
+  values: Sequence[Any], fold: np.ndarray, min_examples: int
+) -> np.ndarray:
+  """Returns which examples have a value that is frequent in training.
 
   Args:
-    image: with 1 to 4 channels.
-    size: empty to leave it as it is. Bilinear, with antialiasing.
-    grey: whether one channel is made, of ITU-R 601 luma.
+    values: of each example.
+    fold: `[n]`.
+    min_examples: the smallest number of training examples with the value.
+
+  Returns:
+    `[n]` bool.
+  """
+  codes = np.unique(np.array(values), return_inverse=True)[1]
+  train = np.bincount(codes[fold == dataset.TRAIN], minlength=codes.max() + 1)
+  return train[codes] >= min_examples
+
+
+def prepare_image(
+  image: np.ndarray, size: Sequence[int], grey: bool
+) -> np.ndarray:
+  """Resizes an image (bilinear, with antialiasing) and makes it grey.
+
+  Args:
+    image: `[h, w, c]` uint8, with 1 to 4 channels.
+    size: height and width; empty to leave them.
+    grey: whether to return one channel, the luma of ITU-R 601.
 
   Raises:
-    UserError: it is not uint8, or Pillow is not installed.
+    UserError: the image is not uint8, or Pillow is not installed.
   """
   if image.dtype != np.uint8:
     raise errors.UserError(
-      f'images are of type {image.dtype}; those of 8 bits (uint8) can be read.'
+      f'images are of type {image.dtype}; only 8 bits (uint8) can be read.'
     )
   if not grey and (not size or image.shape[:2] == tuple(size)):
     return image
-  library = image_files.library()
-  drawn = library.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+  pillow = image_files.pillow()
+  picture = pillow.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
   if grey:
-    drawn = drawn.convert('L')
+    picture = picture.convert('L')
   if size:
-    drawn = drawn.resize((size[1], size[0]), library.Resampling.BILINEAR)
-  return np.asarray(drawn).reshape(drawn.height, drawn.width, -1)
+    picture = picture.resize((size[1], size[0]), pillow.Resampling.BILINEAR)
+  return np.asarray(picture).reshape(picture.height, picture.width, -1)
 
 
-def series(values: np.ndarray, kind: str) -> np.ndarray:
-  """A sound or tensor as float32 `[time, channels]`; higher ranks stay.
+def to_series(values: np.ndarray, kind: str) -> np.ndarray:
+  """Returns a sound or tensor as float32.
 
-  Integers of a sound are taken for 16 bits, and become -1 to 1.
+  Args:
+    values: `[time]`, `[time, channels]`, or more axes. Integers of a sound have
+      16 bits, and become -1 to 1.
+    kind: `SOUND` or `NUMBERS`.
+
+  Returns:
+    `[time, channels]`, or the shape of `values` if it has more axes.
   """
   values = np.asarray(values)
   scale = _INT16 if kind == SOUND and values.dtype.kind == 'i' else 1.0
@@ -242,7 +289,7 @@ def series(values: np.ndarray, kind: str) -> np.ndarray:
   return values[:, None] if values.ndim == 1 else values
 
 
-def fit(values: np.ndarray, length: int) -> np.ndarray:
-  """`[time, channels]` cut, or padded with zeros at its end, to `length`."""
+def pad_or_cut(values: np.ndarray, length: int) -> np.ndarray:
+  """Returns `[time, channels]` with `length` samples; zeros pad the end."""
   missing = max(length - len(values), 0)
   return np.pad(values[:length], ((0, missing), (0, 0)))

@@ -1,4 +1,4 @@
-"""TFDS, imported where it is needed; what it prepares is whole or not there."""
+"""Imports TFDS when it is needed, and prepares data sets with it."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ from typing import Any
 from hybrid_jax import errors, progress
 
 
-def library() -> types.ModuleType:
-  """The package `tensorflow_datasets`; it does not import TensorFlow.
+def import_tfds() -> types.ModuleType:
+  """Returns the package `tensorflow_datasets`; TensorFlow is not imported.
 
   Raises:
-    UserError: it is not installed.
+    UserError: the package is not installed.
   """
   try:
     import tensorflow_datasets
@@ -27,31 +27,35 @@ def library() -> types.ModuleType:
   return tensorflow_datasets
 
 
-def data_dir(setting: str) -> str | None:
-  """A config's `data_dir` with `~` written out, or None for TFDS's own."""
+def expand_data_dir(setting: str) -> str | None:
+  """Returns the folder with `~` expanded, or `None` for TFDS's own folder.
+
+  Args:
+    setting: `data.data_dir` of the config.
+  """
   return os.path.expanduser(setting) if setting else None
 
 
 def prepare(builder: Any, manual_dir: pathlib.Path | None = None) -> None:
-  """Downloads and prepares a TFDS builder's data, unless they are there.
+  """Downloads and prepares a data set, if that was not done before.
+
+  After an error nothing is left of the data, not even an empty folder.
 
   Args:
     builder: a `tfds.core.DatasetBuilder`.
-    manual_dir: what was got by hand; nothing is downloaded then, and no folder
-      for downloads is left.
+    manual_dir: the files that the user downloaded. Then TFDS downloads nothing.
 
   Raises:
-    UserError: the builder's own, or the disk refuses. Nothing is left of what
-      was half done, empty folders included.
+    UserError: from the builder, or the operating system cannot write.
   """
   target = pathlib.Path(builder.data_dir)
   if target.exists():
     return
   progress.say(f'data: preparing {builder.info.full_name} in {target}')
-  new = [path for path in target.parents if not path.exists()]
   with contextlib.ExitStack() as stack:
     # TFDS prints; the standard output belongs to the command.
     stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+    stack.enter_context(_remove_new_folders(target))
     arguments = {}
     if manual_dir is not None:
       arguments['download_dir'] = stack.enter_context(
@@ -59,19 +63,27 @@ def prepare(builder: Any, manual_dir: pathlib.Path | None = None) -> None:
       )
     try:
       builder.download_and_prepare(
-        download_config=library().download.DownloadConfig(
+        download_config=import_tfds().download.DownloadConfig(
           manual_dir=manual_dir, try_download_gcs=False
         ),
         **arguments,
       )
-    except BaseException as e:
-      for path in new:
-        with contextlib.suppress(OSError):
-          path.rmdir()
-      if not isinstance(e, OSError):
-        raise
-      # Of two studies that prepare at once, the second finds it done.
+    except OSError as e:
+      # If another process prepared the same data in the meantime, all is well.
       if not target.exists():
         raise errors.UserError(
           f'could not prepare {target}: {e.strerror or e}.'
         ) from e
+
+
+@contextlib.contextmanager
+def _remove_new_folders(target):
+  """Removes the parent folders of `target` that an error leaves empty."""
+  new = [path for path in target.parents if not path.exists()]
+  try:
+    yield
+  except BaseException:
+    for path in new:
+      with contextlib.suppress(OSError):
+        path.rmdir()
+    raise
