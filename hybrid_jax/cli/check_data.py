@@ -1,10 +1,10 @@
-"""Says what a data set holds, and what in it looks wrong; it trains nothing.
+"""Prints what a data set holds, and its faults; it trains nothing.
 
     python -m launch.check_data --config=configs/arrays.py:my.npz
 
-The exit code is 0, or 1 where something should be looked at before a study: the
-data cannot be read, a class is missing in a fold, equal examples are in two
-folds, or a channel never changes.
+The exit code is 1 if there is a fault: the data cannot be read, a class is
+missing in a fold, equal examples are in two folds, or a channel is constant. It
+is 0 otherwise.
 """
 
 from ml_collections import config_flags
@@ -14,12 +14,12 @@ from hybrid_jax.cli import command
 from hybrid_jax.datasets import check
 
 _CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'The study whose data are looked at.'
+  'config', None, 'The config of the study.'
 )
 
 
 def main(argv: list[str]) -> int:
-  """Prints what is in the data of the config; 1 where there is a fault."""
+  """Prints the report of the config's data; returns 1 if there is a fault."""
   command.no_more(argv)
   config = command.read(_CONFIG, 'data')
   if config is None:

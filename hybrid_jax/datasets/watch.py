@@ -1,7 +1,7 @@
 """Shoulder exercises from a smart watch: 10 people, 7 exercises, 2 sides.
 
-140 recordings of a six-axis sensor at 50 Hz, which ship in the `seglearn`
-package (BSD-3) and are read from its files; the package is not imported.
+140 recordings of a six-axis sensor at 50 Hz. They are files of the `seglearn`
+package (BSD-3), which is not imported.
 Source: Burns et al., "Shoulder physiotherapy exercise recognition: machine
 learning the inertial signals from a smartwatch", Physiol. Meas. 39 (2018).
 """
@@ -9,7 +9,7 @@ learning the inertial signals from a smartwatch", Physiol. Meas. 39 (2018).
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, plugins
+from hybrid_jax import plugins
 from hybrid_jax.datasets import dataset, package_files, windows
 
 HERTZ = 50.0  # samples a second
@@ -54,16 +54,18 @@ _EXERCISES = {
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
-  """Windows of the recordings: `x [n, 1, window, 6]`, in g and rad/s.
+  """Loads windows of the recordings, `x [n, 1, window, 6]`, in g and rad/s.
+
+  Each recording is split in time; see `windows.split_in_time`.
 
   Args:
-    config: `window`, `hop` and `gap` in samples (50 a second), and `fractions`,
-      the shares of each recording that train, validate and test.
+    config: see `OPTIONS`. There are 50 samples a second.
 
   Raises:
-    UserError: `seglearn` is not installed, or its file is not the known one.
+    UserError: `seglearn` is not installed, its file is not the known one, or a
+      setting is out of range.
   """
-  stored = _read()
+  stored = _read_file()
   signals = [np.asarray(x, np.float32) for x in stored['X']]
   lengths = [len(signal) for signal in signals]
   spans = windows.split_in_time(lengths, config.fractions, config.gap)
@@ -92,14 +94,11 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   )
 
 
-def _read():
+def _read_file():
   folder = package_files.find_folder('seglearn', data_set='watch')
   path = folder / 'data' / 'watch_dataset.npy'
-  found = files.sha256(path) if path.is_file() else 'no file'
-  if found != _SHA256:
-    raise errors.UserError(
-      f'{path} is not the known file: its sha256 is {found}, not {_SHA256}.'
-      ' It is a pickle, so it is not read.'
-    )
-  # The one pickle that is read: its bytes are pinned above.
+  package_files.check_sha256(
+    path, _SHA256, 'It is a pickle, so it is not read.'
+  )
+  # This is the only pickle that is read: its content is checked above.
   return np.load(path, allow_pickle=True).item()
