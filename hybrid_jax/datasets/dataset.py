@@ -50,6 +50,11 @@ class Dataset:
     return {'primary': self.primary_names, **self.sensitive_names}
 
 
+def as_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
+  """Returns names as a tuple; a setting may also be a single name."""
+  return (names,) if isinstance(names, str) else tuple(names)
+
+
 def is_image(shape: tuple[int, ...]) -> bool:
   """Returns whether `shape` is of grey or colour images `[n, h, w, c]`."""
   return len(shape) == 4 and shape[1] > 1 and shape[3] in (1, 3)

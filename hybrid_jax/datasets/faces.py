@@ -18,14 +18,14 @@ OPTIONS = {
   ),
   'validation': plugins.Option(
     (7, 8),
-    "Each person's images that validate; those in no other fold train.",
+    "Numbers of each person's validation images; all others train.",
     low=1,
     high=10,
     filled=True,
   ),
   'test': plugins.Option(
     (9, 10),
-    "Each person's images that test.",
+    "Numbers of each person's test images.",
     low=1,
     high=10,
     filled=True,

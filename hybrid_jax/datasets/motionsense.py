@@ -52,27 +52,27 @@ OPTIONS = {
   ),
   'validation': plugins.Option(
     0.2,
-    'Share of each long trial that validates, its last part.',
+    'Share of each long trial for validation, at its end.',
     unit='share',
     above=0,
     below=1,
   ),
   'gap': plugins.Option(
     32,
-    'Dropped at each border of folds, in each long trial.',
+    'Left out between the folds of a long trial.',
     unit='samples',
     low=0,
   ),
   'validation_people': plugins.Option(
     (2, 8, 15, 16),
-    'People who validate, in the split by people.',
+    'People of the validation fold, in the split by people.',
     low=1,
     high=24,
     filled=True,
   ),
   'test_people': plugins.Option(
     (18, 19, 20, 21, 22, 23, 24),
-    'People who test, in the split by people.',
+    'People of the test fold, in the split by people.',
     low=1,
     high=24,
     filled=True,
@@ -144,14 +144,10 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   )
 
 
-def _as_tuple(setting) -> tuple[str, ...]:
-  """Returns names as a tuple; the setting may be a single name."""
-  return (setting,) if isinstance(setting, str) else tuple(setting)
-
-
 def _check_settings(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
   """Checks the settings, and returns the sensitive labels and the channels."""
-  sensitive, channels = _as_tuple(config.sensitive), _as_tuple(config.channels)
+  sensitive = dataset.as_tuple(config.sensitive)
+  channels = dataset.as_tuple(config.channels)
   errors.check_known('split', config.split, ('trials', 'people'))
   for label in (config.primary, *sensitive):
     errors.check_known('label', label, recording_labels.LABELS)
@@ -263,7 +259,7 @@ def _split_by_people(
   for fold, name in enumerate(dataset.FOLDS):
     if fold not in fold_of.values():
       raise errors.UserError(
-        f'there is nobody in the {name} fold; see data.validation_people and'
+        f'the {name} fold has no person; see data.validation_people and'
         ' data.test_people.'
       )
   return [

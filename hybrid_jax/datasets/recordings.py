@@ -42,13 +42,13 @@ OPTIONS = {
   ),
   'gap': plugins.Option(
     32,
-    'Dropped at each border of folds, in each recording.',
+    'Left out between the folds of a recording.',
     unit='samples',
     low=0,
   ),
   'fractions': plugins.Option(
     (0.55, 0.2, 0.25),
-    'Shares of the folds, of each recording without a fold column.',
+    'Shares of training, validation and test, if there is no fold column.',
     above=0,
     lengths=(3,),
   ),
@@ -119,7 +119,7 @@ def read_labels(config: ml_collections.ConfigDict) -> Labels:
   """
   path = _folder(config) / _LABELS
   table = csv_table.read(path)
-  sensitive = _as_list(config.sensitive) or [
+  sensitive = list(dataset.as_tuple(config.sensitive)) or [
     name
     for name in table.header
     if name.startswith(_SENSITIVE) and name != config.primary
@@ -146,11 +146,6 @@ def _folder(config) -> pathlib.Path:
       f'data.folder is not set; set it to the folder with {_LABELS}.'
     )
   return pathlib.Path(config.folder).expanduser()
-
-
-def _as_list(names) -> list[str]:
-  """Returns names as a list; the setting may be a single name."""
-  return [names] if isinstance(names, str) else list(names)
 
 
 def _check_filled(table, columns) -> None:
@@ -214,7 +209,7 @@ def _read_signals(
   signals, header = [], []
   for file in files:
     table = csv_table.read(folder / file)
-    channels = _as_list(setting) or table.header
+    channels = list(dataset.as_tuple(setting)) or table.header
     _check_channels(table, channels)
     signals.append(table.floats(channels))
     header = header or table.header
@@ -224,7 +219,7 @@ def _read_signals(
         f' {folder / files[0]} has {", ".join(header)}; all files need the same'
         ' columns, in the same order.'
       )
-  return _as_list(setting) or header, signals
+  return list(dataset.as_tuple(setting)) or header, signals
 
 
 def _check_channels(table, channels) -> None:

@@ -35,10 +35,10 @@ OPTIONS = {
     (), 'Keys of the sensitive labels.', type=tuple[str, ...]
   ),
   'group': plugins.Option(
-    '', 'Key of what joins examples to a group; empty for each by itself.'
+    '', 'Key of the group of an example; empty for no groups.'
   ),
   'feature': plugins.Option(
-    '', 'Key of the input; empty for the one image, sound or tensor.'
+    '', 'Key of the input; empty for the only image, sound or tensor.'
   ),
   'splits': {
     'train': plugins.Option(
@@ -183,12 +183,10 @@ def _select_features(config, tfds, builder) -> _Selected:
   known = features.list_features(tfds, builder.info.features)
   input_feature = features.find_input(config.feature, known)
   candidates = [feature for feature in known if feature.is_label]
-  sensitive = config.sensitive
-  sensitive = (sensitive,) if isinstance(sensitive, str) else tuple(sensitive)
   labels = [features.find_feature('primary label', config.primary, candidates)]
   labels += [
     features.find_feature('sensitive label', name, candidates)
-    for name in sensitive
+    for name in dataset.as_tuple(config.sensitive)
   ]
   keys = [feature.key for feature in labels]
   if len(set(keys)) < len(keys):

@@ -21,7 +21,7 @@ OPTIONS = {
   ),
   'gap': plugins.Option(
     32,
-    'Dropped at each border of folds, in each recording.',
+    'Left out between the folds of a recording.',
     unit='samples',
     low=0,
   ),

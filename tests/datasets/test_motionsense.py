@@ -305,7 +305,7 @@ def test_prepares_and_loads_without_tensorflow(places, tmp_path):
         'validation_people': (2, 4),
         'test_people': (1, 7),
       },
-      ['nobody in the train fold'],
+      ['the train fold has no person'],
     ),
     (
       {
