@@ -28,7 +28,7 @@ def test_an_atomic_write_replaces_the_file_at_the_end(tmp_path):
   assert _names(path.parent) == ['value.txt']
 
 
-def test_folders_are_made(tmp_path):
+def test_folders_are_created(tmp_path):
   files.write_bytes(tmp_path / 'a' / 'b' / 'value', b'123')
   assert (tmp_path / 'a' / 'b' / 'value').read_bytes() == b'123'
 
@@ -50,7 +50,7 @@ def test_a_full_disk_keeps_the_old_content(tmp_path):
   assert _names(tmp_path) == ['value.txt']
 
 
-def test_a_disk_that_is_full_at_the_last_moment(tmp_path, monkeypatch):
+def test_a_disk_that_is_full_at_the_end(tmp_path, monkeypatch):
   path = tmp_path / 'value.txt'
   path.write_text('old')
 
@@ -105,7 +105,7 @@ def test_a_file_where_a_folder_should_be(tmp_path):
   assert (tmp_path / 'work').read_text() == 'a file'
 
 
-def test_json_there_and_back(tmp_path):
+def test_json_round_trip(tmp_path):
   path = tmp_path / 'value.json'
   value = {'b': [1, 2.5, None], 'a': {'ü': 'text', 'z': True}}
   files.write_json(path, value)
@@ -117,7 +117,7 @@ def test_json_there_and_back(tmp_path):
 
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
-def test_json_refuses_what_is_not_finite(tmp_path, value):
+def test_json_refuses_nan_and_infinity(tmp_path, value):
   path = tmp_path / 'value.json'
   files.write_json(path, {'loss': 1.0})
   with pytest.raises(ValueError, match='JSON'):
@@ -150,7 +150,7 @@ ARRAYS = {
 }
 
 
-def test_npz_there_and_back(tmp_path):
+def test_npz_round_trip(tmp_path):
   path = tmp_path / 'arrays.npz'
   files.write_npz(path, ARRAYS)
   found = files.read_npz(path)
@@ -201,7 +201,7 @@ def test_truncated_npz_is_named(tmp_path, share):
   assert str(path) in str(caught.value)
 
 
-def test_a_flipped_bit_in_an_npz_is_found(tmp_path):
+def test_a_flipped_bit_in_an_npz_is_detected(tmp_path):
   path = tmp_path / 'a.npz'
   files.write_npz(path, ARRAYS)
   data = bytearray(path.read_bytes())

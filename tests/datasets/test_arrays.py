@@ -80,7 +80,7 @@ def test_single_examples_are_split_with_every_class_in_its_share(load, capfd):
   assert 'series of 8 samples of 2 channels' in said
 
 
-def test_copies_stay_together(load):
+def test_equal_examples_are_in_one_fold(load):
   x = np.repeat(np.arange(N // 2), 2)[:, None] * np.ones((1, 8))
   data = load(_stored(x=x, group=None))
   np.testing.assert_array_equal(data.fold[::2], data.fold[1::2])
@@ -95,7 +95,7 @@ def test_the_seed_chooses_and_shares_are_kept(load):
   assert (other.fold != first.fold).any()
 
 
-def test_given_folds_are_kept(load):
+def test_stored_folds_are_kept(load):
   fold = np.repeat([2, 0, 0, 1], 15)
   data = load(_stored(fold=fold))
   np.testing.assert_array_equal(data.fold, fold)
@@ -126,7 +126,7 @@ def test_one_channel_may_be_an_array_without_axes(load):
     ({'path': ''}, 'data.path is not set'),
   ],
 )
-def test_settings_that_cannot_be(load, change, part):
+def test_invalid_settings_are_refused(load, change, part):
   with pytest.raises(errors.UserError, match=part):
     load(_stored(), **change)
 
@@ -177,7 +177,7 @@ def test_layouts(shape, layout, expected):
     ((5, 9), 'imag', "Did you mean 'image'"),
   ],
 )
-def test_layouts_that_do_not_suit(shape, layout, part):
+def test_layouts_that_do_not_fit_the_axes(shape, layout, part):
   with pytest.raises(errors.UserError, match=part):
     arrays.arrange(np.zeros(shape), layout)
 
@@ -323,7 +323,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize('case', REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_studied_is_named(load, tmp_path, case):
+def test_invalid_files_are_refused(load, tmp_path, case):
   change, parts = case
   with pytest.raises(errors.UserError) as caught:
     load(_stored(**change))
@@ -334,7 +334,7 @@ def test_what_cannot_be_studied_is_named(load, tmp_path, case):
     assert part in message
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
   with pytest.raises(errors.UserError, match=r'my\.npz does not exist'):
     arrays.load(_config(tmp_path))
 
@@ -364,7 +364,7 @@ def test_commas_in_the_name_of_a_file(tmp_path):
     _made(tmp_path / 'my,small.npz', ',small,fast')
 
 
-def test_a_file_of_something_else(tmp_path):
+def test_a_file_of_another_type_is_refused(tmp_path):
   (tmp_path / 'my.npz').write_text('x,y\n1,2\n')
   with pytest.raises(errors.UserError, match=r'my\.npz is damaged'):
     arrays.load(_config(tmp_path))
@@ -416,7 +416,7 @@ def test_the_config_takes_a_folder(tmp_path):
   assert (c.model.name, c.release.prototypes) == ('cnn1d', 2)
 
 
-def test_a_class_that_a_fold_lacks_is_refused_and_nothing_is_left(tmp_path):
+def test_a_class_missing_from_a_fold_is_refused_and_no_files_are_left(tmp_path):
   fold = np.repeat([0, 1, 2], [40, 10, 10])
   primary = np.where(fold == 2, np.arange(N) % 2, np.arange(N) % 3)
   np.savez(

@@ -31,7 +31,7 @@ def _x(change):
   return x
 
 
-def test_counts_chance_and_values_by_hand():
+def test_counts_shares_and_values_by_hand():
   primary = np.zeros(60, np.int32)
   primary[[0, 1, 2, 20, 40, 41]] = 1
   x = np.zeros((60, 1, 5, 2), np.float32)
@@ -56,7 +56,7 @@ def test_counts_chance_and_values_by_hand():
   )
 
 
-def test_blocks_give_what_the_whole_does(monkeypatch):
+def test_the_block_size_does_not_change_the_values(monkeypatch):
   whole = check.examine(_data())
   monkeypatch.setattr(check, '_BLOCK', 7)
   parts = check.examine(_data())
@@ -172,7 +172,7 @@ def _outliers(x, channels=('light', 'sound')):
   return [r for r in check.examine(data).remarks if 'outlier' in r]
 
 
-def test_a_wild_value_is_told_with_its_example():
+def test_an_outlier_is_reported_with_its_example():
   rng = np.random.default_rng(0)
   x = rng.random((60, 1, 8, 2))
   assert not _outliers(x)
@@ -188,7 +188,7 @@ def test_a_wild_value_is_told_with_its_example():
   assert f'the median, {quartiles[1]:.4g}: an outlier' in sound
 
 
-def test_the_border_of_wild_values_by_hand():
+def test_the_threshold_of_outliers_by_hand():
   """Quartiles 1, 2 and 3: twenty ranges of 2 from the median are 42."""
   x = np.tile([0.0, 1, 2, 3, 4], 96).reshape(60, 1, 8, 1)
   for value, count in ((42, 0), (42.5, 1), (-38, 0), (-38.5, 1)):
@@ -196,14 +196,14 @@ def test_the_border_of_wild_values_by_hand():
     assert len(_outliers(x, ('light',))) == count, value
 
 
-def test_a_code_for_what_is_missing_is_told():
+def test_a_code_for_missing_values_is_reported():
   x = np.random.default_rng(0).random((60, 1, 8, 2))
   x[::10, 0, :, 1] = -999  # One example in ten.
   (remark,) = _outliers(x)
   assert remark.startswith('sound is -999 in example 0, ')
 
 
-def test_a_rare_value_of_a_channel_that_hardly_changes():
+def test_a_rare_value_of_a_nearly_constant_channel():
   x = np.zeros((60, 1, 500, 1))
   x[31, 0, 4] = 3
   (remark,) = _outliers(x, ('light',))
@@ -212,7 +212,7 @@ def test_a_rare_value_of_a_channel_that_hardly_changes():
   assert not _outliers(x, ('light',))
 
 
-def test_many_channels_with_wild_values_are_counted():
+def test_many_channels_with_outliers_are_counted():
   x = np.random.default_rng(0).random((60, 1, 8, 9))
   x[4, 0, 2] = 1e6
   data = _data(x=x.astype(np.float32), channels=())
@@ -272,7 +272,7 @@ def test_recordings_in_two_folds_are_counted():
   assert not any('more than one fold' in r for r in report.remarks)
 
 
-def test_the_tables_say_all(monkeypatch):
+def test_the_tables(monkeypatch):
   monkeypatch.setenv('COLUMNS', '100')
   names = [f'p{i:02d} [x]' for i in range(30)]
   person = np.arange(60, dtype=np.int32) % 30

@@ -20,7 +20,7 @@ def _data(**change) -> dataset.Dataset:
   return dataclasses.replace(good, **change)
 
 
-def test_good_data_pass_as_they_are():
+def test_valid_data_are_returned_unchanged():
   data = _data()
   assert dataset.validate(data) is data
   assert list(data.labels()) == ['primary', 'side']
@@ -33,7 +33,7 @@ def _with(array, index, value):
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_not_finite_is_placed(value):
+def test_a_value_that_is_not_finite_is_named(value):
   x = _with(_data().x, (slice(4, 6), 0, 1, 1), value)
   with pytest.raises(
     errors.UserError, match=r'2 of 9 .* example 4, of recording 41'
@@ -94,7 +94,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize('case', REFUSED.values(), ids=REFUSED.keys())
-def test_check_refuses_and_names_it(case):
+def test_invalid_data_are_refused(case):
   change, part = case
   with pytest.raises(errors.UserError, match=part):
     dataset.validate(_data(**change))

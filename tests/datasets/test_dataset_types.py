@@ -20,7 +20,7 @@ def _data(**change):
   return dataclasses.replace(good, **change)
 
 
-def test_good_data_pass_and_are_not_read():
+def test_valid_data_pass_and_are_not_read():
   def read(index):
     raise AssertionError(index)
 

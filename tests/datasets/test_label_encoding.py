@@ -1,7 +1,7 @@
 from hybrid_jax.datasets import label_encoding
 
 
-def test_names_that_look_alike():
+def test_similar_names():
   names = ['Left', 'right', 'left ', 'walk fast', 'Walk  fast', 'walk-fast']
   assert label_encoding.similar_names(names) == [
     ['Left', 'left '],

@@ -89,7 +89,7 @@ def data(places):
   return motionsense.load(_config(places))
 
 
-def test_it_is_found_by_its_name():
+def test_the_plugin_is_known():
   assert 'motionsense' in plugins.known('data set')
   assert 'builders' not in plugins.known('data set')
 
@@ -164,7 +164,7 @@ def test_groups(places):
   assert data.sensitive_names['age_group'][1] == '25 to under 30 years'
 
 
-def test_people_are_kept_whole(places, tmp_path):
+def test_all_recordings_of_a_person_are_in_one_fold(places, tmp_path):
   shutil.copytree(places['manual_dir'], tmp_path / 'published')
   # So that every fold has a woman and a man.
   info = tmp_path / 'published' / 'data_subjects_info.csv'
@@ -195,7 +195,7 @@ def test_people_are_kept_whole(places, tmp_path):
   assert list(data.sensitive) == ['gender']
 
 
-def test_other_content_is_prepared_anew(places, tmp_path):
+def test_changed_files_are_prepared_again(places, tmp_path):
   shutil.copytree(places['manual_dir'], tmp_path / 'published')
   mine = {
     'manual_dir': str(tmp_path / 'published'),
@@ -223,7 +223,7 @@ def test_other_content_is_prepared_anew(places, tmp_path):
   assert not list(tmp_path.rglob('*incomplete*'))
 
 
-def test_home_is_written_out(places, tmp_path, monkeypatch):
+def test_the_home_folder_is_expanded(places, tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', str(tmp_path))
   monkeypatch.chdir(tmp_path)
   motionsense.load(_config(places, data_dir='~/prepared'))
@@ -402,7 +402,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize('case', DAMAGED.values(), ids=DAMAGED.keys())
-def test_damaged_files_are_named_and_nothing_is_left(places, tmp_path, case):
+def test_damaged_files_are_named_and_no_files_are_left(places, tmp_path, case):
   damage, parts = case
   shutil.copytree(places['manual_dir'], tmp_path / 'published')
   damage(tmp_path / 'published')
@@ -421,7 +421,7 @@ def test_damaged_files_are_named_and_nothing_is_left(places, tmp_path, case):
   assert not (tmp_path / 'prepared').exists()
 
 
-def test_what_was_there_before_an_error_stays(places, tmp_path):
+def test_an_error_keeps_existing_files(places, tmp_path):
   shutil.copytree(places['manual_dir'], tmp_path / 'published')
   (tmp_path / 'prepared').mkdir()
   (tmp_path / 'prepared' / 'mine').write_text('mine')

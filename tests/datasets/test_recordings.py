@@ -203,7 +203,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize('case', REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_studied_is_named(tmp_path, case):
+def test_invalid_files_are_refused(tmp_path, case):
   break_it, parts = case
   _write(tmp_path)
   _load(tmp_path)
@@ -254,7 +254,7 @@ def test_folds_as_numbers(tmp_path):
     _load(tmp_path)
 
 
-def test_hidden_files_are_passed_over(tmp_path):
+def test_hidden_files_are_ignored(tmp_path):
   _write(tmp_path)
   plain = _load(tmp_path)
   for hidden in (
@@ -298,7 +298,7 @@ def test_the_folder_is_needed_and_may_be_at_home(tmp_path, monkeypatch):
   assert len(_load(f'~/{tmp_path.name}').x)
 
 
-def test_a_mark_at_the_start_and_lines_at_the_end(tmp_path):
+def test_a_byte_order_mark_and_empty_lines_are_skipped(tmp_path):
   _write(tmp_path)
   plain = _load(tmp_path)
   for file in (*FILES, 'labels.csv'):

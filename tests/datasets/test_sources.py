@@ -28,7 +28,7 @@ def _all(length=10):
   return np.arange(2 * length, dtype=np.float32).reshape(length, 1, 2)
 
 
-def test_what_it_tells_of_itself():
+def test_shape_type_and_size():
   source = _source()
   assert len(source) == 10
   assert source.shape == (10, 1, 2)
@@ -39,14 +39,14 @@ def test_what_it_tells_of_itself():
   assert _source(2**40).nbytes == 2**43
 
 
-def test_rows_are_in_the_order_asked_for():
+def test_rows_are_in_the_order_of_the_indices():
   got = _source().read_rows(np.array([7, 0, 7]))
   assert got.dtype == np.float32
   np.testing.assert_array_equal(got, [[[14, 15]], [[0, 1]], [[14, 15]]])
   assert _source().read_rows([]).shape == (0, 1, 2)
 
 
-def test_only_what_is_asked_for_is_read():
+def test_only_the_requested_rows_are_read():
   read = []
 
   def get(index):
@@ -64,7 +64,7 @@ def test_only_what_is_asked_for_is_read():
   [np.array([8, 2, 5]), np.arange(10) % 3 == 0, np.arange(0)],
   ids=['numbers', 'a fold', 'none'],
 )
-def test_taken_rows_are_those_of_an_array(rows):
+def test_selected_rows_are_those_of_an_array(rows):
   want = sources.select_rows(_all(), rows)
   np.testing.assert_array_equal(want, _all()[rows])
   got = sources.select_rows(_source(), rows)
@@ -76,7 +76,7 @@ def test_taken_rows_are_those_of_an_array(rows):
     np.testing.assert_array_equal(got[index], want[index])
 
 
-def test_taken_from_what_was_taken():
+def test_a_subset_of_a_subset():
   part = sources.select_rows(_source(), np.arange(10) >= 4)
   again = sources.select_rows(part, np.array([5, 0]))
   np.testing.assert_array_equal(again.read_rows([0, 1]), [[[18, 19]], [[8, 9]]])
@@ -89,14 +89,14 @@ def test_blocks(x):
   np.testing.assert_array_equal(np.concatenate(found), _all())
 
 
-def test_which_streams():
+def test_is_lazy():
   assert sources.is_lazy(_source())
   assert sources.is_lazy(sources.select_rows(_source(), np.array([1])))
   assert not sources.is_lazy(_all())
 
 
 @pytest.mark.parametrize('index', [10, -1])
-def test_an_index_that_is_not_there(index):
+def test_an_index_out_of_range(index):
   with pytest.raises(IndexError, match=f'example {index} of 10'):
     _source()[index]
 
@@ -108,7 +108,7 @@ def test_an_index_that_is_not_there(index):
     (np.zeros((1, 2)), 'float64 of shape (1, 2)'),
   ],
 )
-def test_an_example_that_is_not_as_it_should_be(wrong, message):
+def test_an_example_of_another_shape_or_type(wrong, message):
   source = sources.select_rows(
     _source(get=lambda i: wrong if i == 6 else _row(i)), np.array([4, 6])
   )
@@ -119,7 +119,7 @@ def test_an_example_that_is_not_as_it_should_be(wrong, message):
 
 
 @pytest.mark.parametrize('wrong', [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_names_the_example_and_the_recording(wrong):
+def test_a_value_that_is_not_finite_is_named(wrong):
   source = sources.select_rows(_checked(np.float32(wrong)), np.array([4, 6]))
   np.testing.assert_array_equal(source[0], _row(4))
   with pytest.raises(
@@ -128,7 +128,7 @@ def test_what_is_not_finite_names_the_example_and_the_recording(wrong):
     source.read_rows([0, 1])
 
 
-def test_it_can_be_sent_to_another_process():
+def test_a_source_can_be_pickled():
   part = sources.select_rows(
     sources.FiniteCheckedSource(_source(), np.zeros(10)), np.array([3, 1])
   )
@@ -141,7 +141,7 @@ def test_it_can_be_sent_to_another_process():
   )
 
 
-def test_a_data_set_of_it_is_checked_without_being_read():
+def test_a_data_set_is_validated_without_reading_it():
   def never(index):
     raise AssertionError('it was read')
 

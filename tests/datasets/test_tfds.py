@@ -223,7 +223,7 @@ def _numbers(data):
   return number
 
 
-def test_it_is_found_by_its_name():
+def test_the_plugin_is_known():
   assert 'tfds' in plugins.known('data set')
 
 
@@ -312,7 +312,7 @@ def test_a_group_is_one_recording(prepared):
   np.testing.assert_array_equal(data.recording, number // 4)
 
 
-def test_names_that_would_clash_keep_their_path(prepared):
+def test_ambiguous_names_keep_their_path(prepared):
   data = _load(
     _faces(prepared, primary='style/age', sensitive=('style/primary', 'Male'))
   )
@@ -490,7 +490,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize('case', REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_is_refused(prepared, case):
+def test_invalid_settings_are_refused(prepared, case):
   change, parts = case
   with pytest.raises(errors.UserError) as caught:
     _load(_faces(prepared, **change))
@@ -499,19 +499,19 @@ def test_what_cannot_be_is_refused(prepared, case):
   assert '\n' not in str(caught.value)
 
 
-def test_the_longest_list_of_values(prepared, monkeypatch):
+def test_too_many_values_are_refused(prepared, monkeypatch):
   monkeypatch.setattr('hybrid_jax.datasets._tfds.features.MOST_CLASSES', 9)
   with pytest.raises(errors.UserError, match=r"'number' has 50 .* at most 9"):
     _load(_faces(prepared, sensitive='number'))
 
 
-def test_a_wrong_key_is_told_before_anything_is_prepared(tmp_path):
+def test_a_wrong_key_is_refused_before_data_are_prepared(tmp_path):
   with pytest.raises(errors.UserError, match=r"label 'digit'.*Known: label"):
     _load(_config(str(tmp_path), dataset='mnist', primary='digit'))
   assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_prepared_leaves_nothing(tmp_path):
+def test_a_failed_preparation_leaves_no_files(tmp_path):
   with pytest.raises(
     errors.UserError, match=r"prepare 'tiny_away': .*the network is away"
   ):

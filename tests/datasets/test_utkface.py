@@ -156,7 +156,7 @@ def test_grey_is_the_luminance(folder):
   np.testing.assert_allclose(np.sort(data.x[:, 4, 4, 0]), expected, atol=0.01)
 
 
-def test_names_without_a_label_are_left_out_and_told(folder, capfd):
+def test_images_without_a_label_are_left_out(folder, capfd):
   (folder / '39_1_20170116174525125.jpg.chip.jpg').write_bytes(_bytes('red'))
   assert len(_load(folder).x) == 60
   assert 'no label: 1: ' in (said := capfd.readouterr().err)
@@ -196,7 +196,7 @@ def test_a_label_out_of_range_is_named(folder, name, part):
     ({'race': np.zeros(N, int)}, "'race' has one class only"),
   ],
 )
-def test_arrays_that_do_not_suit(tmp_path, change, part):
+def test_invalid_arrays_are_refused(tmp_path, change, part):
   with pytest.raises(errors.UserError, match=part):
     _load(_write(tmp_path, **change))
 
@@ -218,7 +218,7 @@ def test_other_mistakes(tmp_path):
     _load(tmp_path / 'faces.npz')
 
 
-def test_sizes_change(tmp_path):
+def test_images_are_resized(tmp_path):
   levels = np.arange(N, dtype=np.uint8)[:, None, None]
   data = _load(_write(tmp_path, X=np.tile(levels, (1, 9, 5))), size=4)
   assert data.x.shape == (N, 4, 4, 1)

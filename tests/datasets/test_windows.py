@@ -71,7 +71,7 @@ def test_a_recording_shorter_than_the_gaps_is_named():
     ({'fractions': (0.5, 0.5, 0.0)}, r'\(0.5, 0.5, 0.0\)'),
   ],
 )
-def test_settings_that_cannot_be(change, part):
+def test_invalid_settings_are_refused(change, part):
   settings = {'window': 9, 'hop': 3, 'fractions': (2, 1, 1), 'gap': 1}
   _place([300], **settings)
   with pytest.raises(errors.UserError, match=part):
