@@ -1,4 +1,4 @@
-"""Audits released vectors that were made elsewhere, or what a bundle releases.
+"""Audits a file of released vectors, or the files of an exported bundle.
 
 python -m launch.audit --released=my.npz --out=runs/my
 python -m launch.audit --bundle=runs/watch/bundle
@@ -16,26 +16,31 @@ from hybrid_jax.study import audit_bundle, audit_released, results, runner
 from hybrid_jax.study.stages import report
 
 _RELEASED = flags.DEFINE_string(
-  'released', None, 'The .npz file, in the layout of docs/formats.md.'
+  'released', None, 'The .npz file to audit; docs/formats.md has its layout.'
 )
-_OUT = flags.DEFINE_string('out', None, 'Where all results go.')
+_OUT = flags.DEFINE_string(
+  'out', None, 'The folder for all results of --released.'
+)
 _BUNDLE = flags.DEFINE_string(
   'bundle',
   None,
-  'A folder that the export wrote, whose files run and are attacked.',
+  'The folder of an exported bundle to audit: its files run, and their output'
+  ' is attacked.',
 )
 _WORKDIR = flags.DEFINE_string(
-  'workdir', None, "The bundle's study; the folder around it is looked at."
+  'workdir',
+  None,
+  'The work directory of the bundle; by default above it.',
 )
 _CONFIG = config_flags.DEFINE_config_file(
   'config',
   str(pathlib.Path(__file__).parents[2] / 'configs' / 'audit.py'),
-  'How to attack released vectors; a bundle is attacked as its study was.',
+  'The config of the attacks on --released; a bundle has those of its study.',
 )
 
 
 def main(argv: list[str]) -> None:
-  """Audits the file or the bundle, and prints what was found."""
+  """Audits the file or the bundle, and prints its table."""
   command.no_more(argv)
   if _BUNDLE.value and not (_RELEASED.value or _OUT.value):
     command.set_up_jax()
@@ -43,7 +48,7 @@ def main(argv: list[str]) -> None:
     return
   if _BUNDLE.value or not (_RELEASED.value and _OUT.value):
     raise errors.UserError(
-      'either --released and --out are needed, or --bundle; see --help.'
+      'give either --released and --out, or --bundle; see --help.'
     )
   command.set_up_jax()
   config = command.read(_CONFIG)
@@ -52,24 +57,24 @@ def main(argv: list[str]) -> None:
   print(tables.terminal([row], {}))
   for sentence in row['failed_controls']:
     print(f'FAILED CONTROL: {sentence}')
-  print(f'The whole report: {out / "report.html"}')
+  print(f'Report: {out / "report.html"}')
 
 
 def _audit_bundle(folder):
   workdir = pathlib.Path(_WORKDIR.value) if _WORKDIR.value else None
   if workdir is None:
-    around = [
+    above = [
       p for p in folder.absolute().parents if (p / 'config.json').exists()
     ]
-    if not around:
+    if not above:
       raise errors.UserError(
-        f'{folder} lies in no work directory of a study; name it by --workdir.'
+        f'{folder} lies in no work directory of a study; give --workdir.'
       )
-    workdir = around[0]
-  opened = runner.open_study(workdir)
-  row = audit_bundle.run(opened, folder)
-  trained = rows.find(results.gather(opened), row)
-  report.run(opened)
+    workdir = above[0]
+  study = runner.open_study(workdir)
+  row = audit_bundle.run(study, folder)
+  trained = rows.find(results.gather(study), row)
+  report.run(study)
   print(
     tables.terminal(
       [

@@ -128,10 +128,16 @@ def check_file(value: str) -> None:
 
 
 def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
-  """The program: a user's mistake is one line and exit code `mistake`.
+  """Runs a command's `main`; a user's mistake is one line on standard error.
 
   Flags may be written with dashes or underscores.
+
+  Args:
+    main: the function of the command's module, whose docstring is the text of
+      --help.
+    mistake: the exit code after a user's mistake.
   """
+  _set_help(main.__module__)
   logging.set_verbosity(logging.ERROR)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # Its chatter at export.
   try:
@@ -139,6 +145,14 @@ def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
   except errors.UserError as e:
     print(f'error: {e}', file=sys.stderr)
     sys.exit(mistake)
+
+
+def _set_help(module: str) -> None:
+  """Lets --help show the docstring and the flags of a command's module."""
+  sys.modules['__main__'].__doc__ = sys.modules[module].__doc__
+  for name in (module, __name__):
+    for flag in flags.FLAGS.get_key_flags_for_module(name):
+      flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def no_profile(why: str) -> None:

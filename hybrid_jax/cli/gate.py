@@ -1,9 +1,10 @@
-"""Fails where a study's figures leave their bounds, for a CI.
+"""Fails if a figure of a study is outside its bounds, for use in CI.
 
 python -m launch.gate --workdir=runs/watch --min-utility=0.9
   --max-leakage=person=0.25,side=0.6
 
-Exit code 0: all within bounds; 1: one is not; 2: a mistake in the input.
+Exit code 0: all figures are within their bounds; 1: one is not; 2: a mistake in
+the input.
 """
 
 import pathlib
@@ -16,22 +17,30 @@ from hybrid_jax.report import gate
 
 MISTAKE = 2
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Where metrics.json is.')
+_WORKDIR = flags.DEFINE_string('workdir', None, 'The folder of metrics.json.')
 _MIN_UTILITY = flags.DEFINE_string(
-  'min_utility', None, 'The least low end of the utility, a share from 0 to 1.'
+  'min_utility', None, 'The minimum of the low end of the utility, from 0 to 1.'
 )
-# Given twice, both count: a bound must not be lost in silence.
+# If a flag is repeated, all its bounds count: none may be lost silently.
 _MAX_LEAKAGE = flags.DEFINE_multi_string(
-  'max_leakage', [], 'LABEL=SHARE,...: the largest high ends of the leakage.'
+  'max_leakage',
+  [],
+  'LABEL=SHARE,...: the maximum of the high end of the leakage',
 )
 _MAX_CEILING = flags.DEFINE_multi_string(
-  'max_ceiling', [], 'LABEL=SHARE,...: the largest high ends of the ceiling.'
+  'max_ceiling',
+  [],
+  'LABEL=SHARE,...: the maximum of the high end of the ceiling',
 )
 _SPLIT_POINT = flags.DEFINE_string(
-  'split_point', None, 'The row to look at; by default the recommended one.'
+  'split_point',
+  None,
+  'The row to check; by default the recommended one.',
 )
-_EMBEDDING = flags.DEFINE_string('embedding', None, 'The same.')
-_JUNIT = flags.DEFINE_string('junit', None, 'Where to write JUnit XML.')
+_EMBEDDING = flags.DEFINE_string('embedding', None, 'With --split_point.')
+_JUNIT = flags.DEFINE_string(
+  'junit', None, 'The file for a report in JUnit XML.'
+)
 
 
 def main(argv: list[str]) -> int:

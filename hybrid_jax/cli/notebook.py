@@ -1,4 +1,4 @@
-"""What the notebooks of `colabs` share: tables, and processes beside them."""
+"""Tables and a server for the notebooks of `colabs`."""
 
 import contextlib
 import pathlib
@@ -12,10 +12,10 @@ from hybrid_jax.report import rows, style, tables
 
 
 class Table:
-  """A table that notebooks show."""
+  """Table that a notebook shows in Markdown."""
 
   def __init__(self, head: Sequence[Any], *body: Sequence[Any]):
-    """Takes the columns' names, and the lines, as long as `head` each."""
+    """Takes the names of the columns, and lines of the same length."""
     self._lines = [head, ['---'] * len(head), *body]
 
   def _repr_markdown_(self) -> str:
@@ -25,14 +25,14 @@ class Table:
 
 
 def of_study(table: list[rows.Row], controls: Mapping[str, Any]) -> Table:
-  """A study's rows, its controls and chance, in per cent.
+  """Returns the rows of a study, its controls and chance, in per cent.
 
   Args:
     table: see `results.gather`.
     controls: see `results.controls`.
   """
-  some = table[0]
-  names = [x for name in some['leakage'] for x in (f'{name} found', 'ceiling')]
+  first = table[0]
+  names = [x for name in first['leakage'] for x in (f'{name} found', 'ceiling')]
   return Table(
     ['released', 'numbers', 'utility', *names],
     *(
@@ -45,44 +45,44 @@ def of_study(table: list[rows.Row], controls: Mapping[str, Any]) -> Table:
       for row in table
     ),
     *([f'*{name}*', '', '', *_leaks(row)] for name, row in controls.items()),
-    ['*chance*', '', tables.share(some['utility']['chance'])]
+    ['*chance*', '', tables.share(first['utility']['chance'])]
     + [
       x
-      for found in some['leakage'].values()
-      for x in (tables.share(found['chance']), '')
+      for figures in first['leakage'].values()
+      for x in (tables.share(figures['chance']), '')
     ],
   )
 
 
 def of_audit(row: rows.Row) -> Table:
-  """For each label what was found in one file, in per cent."""
+  """Returns the leakage of each label in one audited file, in per cent."""
   return Table(
     ['label', 'found', 'chance', 'ceiling', 'attacker'],
     *(
       [
         name,
-        tables.percent(found),
-        tables.share(found['chance']),
+        tables.percent(figures),
+        tables.share(figures['chance']),
         tables.ceiling(row['ceiling'][name]),
-        found['adversary'],
+        figures['adversary'],
       ]
-      for name, found in row['leakage'].items()
+      for name, figures in row['leakage'].items()
     ),
   )
 
 
 def _leaks(row):
-  for name, found in row['leakage'].items():
-    yield tables.percent(found)
+  for name, figures in row['leakage'].items():
+    yield tables.percent(figures)
     yield tables.ceiling(row.get('ceiling', {}).get(name))
 
 
 @contextlib.contextmanager
 def serve(folder: pathlib.Path) -> Iterator[str]:
-  """Runs `launch.serve` on a bundle, and gives its address, a port of its own.
+  """Runs `launch.serve` on a bundle at a free port, and yields its address.
 
   Raises:
-    RuntimeError: it does not start; with what it says.
+    RuntimeError: the server does not start; the message is its output.
   """
   command = [sys.executable, '-m', 'launch.serve', f'--bundle={folder}']
   log = folder / 'server.log'
@@ -94,9 +94,9 @@ def serve(folder: pathlib.Path) -> Iterator[str]:
   ):
     assert server.stdout is not None
     try:
-      found = re.search(r'http://\S+', server.stdout.readline())
-      if found is None:
+      address = re.search(r'http://\S+', server.stdout.readline())
+      if address is None:
         raise RuntimeError(log.read_text())
-      yield found[0]
+      yield address[0]
     finally:
       server.terminate()

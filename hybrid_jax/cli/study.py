@@ -45,5 +45,5 @@ def main(argv: list[str]) -> None:
   if config.get('distributed'):
     process_group.run(work)
   else:
-    process_group.check_alone()
+    process_group.check_single_process()
     work()

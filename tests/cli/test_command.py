@@ -115,3 +115,16 @@ def test_a_seed_below_nought_is_refused(name, told):
   assert done.returncode == 1
   assert done.stderr == f'error: {told} is -1; it must be 0 or more.\n'
   assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_shows_the_command_and_its_flags():
+  done = subprocess.run(
+    [sys.executable, '-m', 'launch.gate', '--help'],
+    cwd=studies.ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.stdout.startswith('Fails if a figure of a study is outside')
+  assert '--min_utility: The minimum of the low end' in done.stdout
+  assert '--compilation_cache' in done.stdout

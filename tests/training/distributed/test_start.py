@@ -51,12 +51,12 @@ def test_invalid_flags_of_several_processes(values, message):
 
 @pytest.mark.parametrize('values', [{'process': 0}, {'coordinator': 'here:1'}])
 def test_flags_of_several_processes_in_a_run_of_one(values):
-  process_group.check_alone()
+  process_group.check_single_process()
   with (
     flagsaver.flagsaver(**values),
     pytest.raises(errors.UserError, match=r'--config\.distributed=true'),
   ):
-    process_group.check_alone()
+    process_group.check_single_process()
 
 
 def test_a_coordinator_that_does_not_answer():
