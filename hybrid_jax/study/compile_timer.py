@@ -1,6 +1,6 @@
-"""How long JAX has been tracing and compiling, or reading what it had compiled.
+"""Measures the time in which JAX traces, compiles, or reads compiled programs.
 
-Threads compile at the same time: a moment in which several do counts once.
+Several threads can compile at the same time. Such a time counts once.
 """
 
 import time
@@ -9,21 +9,22 @@ from typing import Any
 
 import jax
 
-Span = tuple[float, float]
+Span = tuple[float, float]  # start and end, in seconds
 
 _EVENTS = '/jax/core/compile/'
 
 
-class Watch:
-  """Notes when this process compiles, from the moment when it is made."""
+class CompileTimer:
+  """Measures how long this process has been compiling."""
 
   def __init__(self):
+    """Starts to measure."""
     self._spans: list[Span] = []
     jax.monitoring.register_event_duration_secs_listener(self._note)
 
   def seconds(self) -> float:
-    """In how much of the time until now something was being compiled."""
-    return covered(list(self._spans))
+    """Returns the seconds of compiling until now."""
+    return total_length(list(self._spans))
 
   def _note(self, event: str, duration_secs: float, **_: Any) -> None:
     if event.startswith(_EVENTS):
@@ -31,8 +32,8 @@ class Watch:
       self._spans.append((now - duration_secs, now))
 
 
-def covered(spans: Iterable[Span]) -> float:
-  """How long at least one of some spans, each a start and an end, lasts."""
+def total_length(spans: Iterable[Span]) -> float:
+  """Returns the length of the union of spans, in seconds."""
   total, done = 0.0, float('-inf')
   for start, end in sorted(spans):
     total += max(0.0, end - max(start, done))

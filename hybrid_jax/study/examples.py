@@ -1,4 +1,4 @@
-"""A study's examples: in memory, or read as they are needed."""
+"""The examples of a study, in memory or read in blocks."""
 
 import dataclasses
 import functools
@@ -12,20 +12,20 @@ from hybrid_jax.datasets import dataset, normalization, sources
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-  """The data set of a config, and its examples as the network takes them.
+  """Data set of a config, raw and normalized.
 
-  Up to `config.input.memory_limit` GiB they are arrays, above it each is a
-  `sources.Source`.
+  The examples are an array, or a `sources.Source` if they are larger than
+  `config.input.memory_limit` GiB.
 
   Attributes:
-    config: the study's.
+    config: the config of the study.
   """
 
   config: ml_collections.ConfigDict
 
   @functools.cached_property
   def data(self) -> dataset.Dataset:
-    """The data set, in sensor units; in memory, if it is not too large."""
+    """The data set in sensor units; in memory, if it is not too large."""
     module = plugins.load('data set', self.config.data.name)
     data = module.load(self.config.data)
     limit = self.config.input.memory_limit * 2**30
@@ -33,7 +33,7 @@ class Inputs:
 
   @functools.cached_property
   def normalizer(self) -> normalization.Normalizer:
-    """Fitted on the training fold."""
+    """The normalizer, fitted on the training fold."""
     train = sources.select_rows(self.data.x, self.rows(dataset.TRAIN))
     return normalization.fit_normalizer(train)
 
@@ -48,5 +48,5 @@ class Inputs:
     return next(sources.iter_blocks(self.x, 1))
 
   def rows(self, fold: int) -> np.ndarray:
-    """`[n]` bool: the examples of a fold."""
+    """Returns a mask of the examples of a fold, `[n]` bool."""
     return self.data.fold == fold

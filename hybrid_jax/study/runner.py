@@ -25,8 +25,8 @@ STAGES = (
   'export',
   'report',
 )
-# Those in which every process of a distributed run has a part.
-_TOGETHER = ('train', 'siamese', 'defend', 'attack', 'rivals')
+# The stages in which all processes of a distributed run take part.
+_DISTRIBUTED = ('train', 'siamese', 'defend', 'attack', 'rivals')
 
 
 def run(
@@ -34,18 +34,19 @@ def run(
   workdir: pathlib.Path,
   stages: Sequence[str] = STAGES,
 ) -> context.Study:
-  """Runs the named stages in order; what an earlier run finished is kept.
+  """Runs the named stages in order; skips what an earlier run has finished.
 
-  Several processes of one distributed run all call this alike. They train as
-  one program and share out what is attacked; the first does all else.
+  In a distributed run every process calls this function. The processes train
+  as one program and share the targets to attack; the first does all other work.
 
   Args:
     config: see `configs/watch.py`.
-    workdir: where everything is written and read.
+    workdir: the folder of all files of the study.
     stages: some of `STAGES`.
 
   Raises:
-    UserError: a mistake in the input, found before any work where it can be.
+    UserError: a mistake in the config or the data; if possible it is reported
+      before any work.
   """
   for stage in stages:
     errors.check_known('stage', stage, STAGES)
@@ -61,24 +62,24 @@ def run(
   distributed.check_shared_workdir(workdir)
   if not distributed.is_first():
     validate.claim(workdir, config)
-  watch, compiled = compile_timer.Watch(), 0.0
+  timer, compiled = compile_timer.CompileTimer(), 0.0
   for stage in (s for s in STAGES if s in stages):
     started = time.monotonic()
     try:
-      if stage in _TOGETHER or distributed.is_first():
+      if stage in _DISTRIBUTED or distributed.is_first():
         importlib.import_module(f'hybrid_jax.study.stages.{stage}').run(study)
     except errors.UserError:
-      if fresh and stage == STAGES[0]:  # Nothing was begun with these data.
+      if fresh and stage == STAGES[0]:  # No result depends on these data yet.
         shutil.rmtree(workdir)
       raise
     distributed.barrier(stage)
     if not distributed.is_first():
       continue
     seconds = time.monotonic() - started
-    # Times differ from run to run, so they live apart from the figures.
+    # Times differ from run to run, so they are not in metrics.json.
     path = workdir / 'timings.json'
     timings = files.read_json(path) if path.exists() else {}
-    before, compiled = compiled, watch.seconds()
+    before, compiled = compiled, timer.seconds()
     timings[stage] = round(seconds, 1)
     timings.setdefault('compiling', {})[stage] = round(compiled - before, 1)
     files.write_json(path, timings)
@@ -87,10 +88,10 @@ def run(
 
 
 def check_batches(config: ml_collections.ConfigDict) -> None:
-  """Refuses batches that do not divide over all devices, before any work.
+  """Checks that every batch size is a multiple of the number of devices.
 
   Raises:
-    UserError: there is one.
+    UserError: a batch size is not.
   """
   devices = jax.device_count()
   for group in ('training', 'siamese', 'defend'):
@@ -98,10 +99,10 @@ def check_batches(config: ml_collections.ConfigDict) -> None:
 
 
 def open_study(workdir: pathlib.Path) -> context.Study:
-  """The study of a work directory, by the config that it keeps.
+  """Opens the study of a work directory with the config stored in it.
 
   Raises:
-    UserError: there is none, or its config is not one of a study.
+    UserError: the folder has no config, or no valid one.
   """
   path = workdir / 'config.json'
   if not path.exists():
@@ -119,7 +120,7 @@ def open_study(workdir: pathlib.Path) -> context.Study:
 
 
 def _with_tuples(value):
-  """JSON has lists alone; what configs have are tuples."""
+  """Turns the lists of JSON into tuples, as configs have them."""
   if isinstance(value, dict):
     return {k: _with_tuples(v) for k, v in value.items()}
   if isinstance(value, list):

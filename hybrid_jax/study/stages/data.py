@@ -1,4 +1,4 @@
-"""Reads and checks the data, and says what it holds."""
+"""Stage `data`: reads the data set, checks it, and writes a summary."""
 
 import math
 
@@ -15,7 +15,7 @@ def run(study: context.Study) -> None:
   """Writes `results/data.json`: shapes, class counts by fold, normalization.
 
   Raises:
-    UserError: the data or a size in the config cannot be right; see
+    UserError: the data, or a size in the config, is invalid; see
       `datasets.dataset.validate`.
   """
   data = study.data
@@ -54,25 +54,25 @@ def run(study: context.Study) -> None:
     f'data: {len(data.x)} windows of shape {data.x.shape[1:]} from'
     f' {len(np.unique(data.recording))} recordings; '
     + ', '.join(f'{n} {fold}' for fold, n in folds.items())
-    + f'; {_how_read(data.x, study.config.input)}'
+    + f'; {_describe_reading(data.x, study.config.input)}'
   )
 
 
 def _check_folds(study):
-  """Utility is chosen and told by folds that have every primary class."""
+  """Checks that each fold has every primary class, which the utility needs."""
   data = study.data
   for i, fold in enumerate(dataset.FOLDS):
-    there = np.unique(data.primary[study.rows(i)])
-    missing = sorted(set(range(len(data.primary_names))) - set(there.tolist()))
+    present = np.unique(data.primary[study.rows(i)]).tolist()
+    missing = sorted(set(range(len(data.primary_names))) - set(present))
     if missing:
-      named = ', '.join(str(data.primary_names[k]) for k in missing)
+      names = ', '.join(str(data.primary_names[k]) for k in missing)
       raise errors.UserError(
-        f'the {fold} fold has no example of the primary class {named}: give the'
-        ' folds so that each has all classes, or leave that class out.'
+        f'the {fold} fold has no example of the primary class {names}: choose'
+        ' folds that each have all classes, or remove that class.'
       )
 
 
-def _how_read(x, config):
+def _describe_reading(x, config):
   size = f'{4 * math.prod(x.shape) / 2**30:.3g} GiB'
   if not sources.is_lazy(x):
     return f'all {size} in memory'
@@ -84,14 +84,14 @@ def _how_read(x, config):
 
 
 def _check_sizes(study):
-  """Refuses now what a later stage would refuse after minutes of training."""
+  """Checks sizes that a later stage would reject after minutes of training."""
   train = int(study.rows(dataset.TRAIN).sum())
   for split_point in study.split_points:
-    most = min(math.prod(study.feature_shape(split_point)), train)
+    largest = min(math.prod(study.feature_shape(split_point)), train)
     study.check_memory(split_point)
     for name in ('reduced_dim', 'bottleneck_dim'):
       dim = mechanisms.at_split_point(study.config.release[name], split_point)
-      pca.check_dim(dim, most, split_point, name)
+      pca.check_dim(dim, largest, split_point, name)
   for group in ('training', 'siamese', 'defend'):
     size = study.config[group].batch_size
     if size > train:
