@@ -99,7 +99,7 @@ def run_torch(out: pathlib.Path, bench: timing.Bench) -> Run:
 
 def write_data(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
   """The data set of a config as an `.npz`; see `benchmarks.pytorch.study`."""
-  data = examples.Inputs(config).data
+  data = examples.Examples(config).data
   arrays = {f'sensitive_{k}': v for k, v in data.sensitive.items()}
   arrays |= {name: getattr(data, name) for name in _ARRAYS}
   files.write_npz(path, arrays | {'x': sources.read_all(data.x)})

@@ -90,7 +90,7 @@ def _released(study, edge, trained, name) -> adversary.Problem:
   """The problem that the edge file poses, its own draws with it."""
   split_point, embedding = trained['split_point'], trained['embedding']
   law = files.read_npz(
-    study.needs(study.released_path(split_point, embedding), 'release')
+    study.require(study.released_path(split_point, embedding), 'release')
   )
   everything = np.arange(len(study.data.fold))
   clean = _run(study, edge, everything, 1, noisy=False)[0]

@@ -1,4 +1,4 @@
-"""What a stage is given: the config, the workdir, and earlier results."""
+"""The study, which every stage gets as its argument."""
 
 import dataclasses
 import functools
@@ -13,43 +13,42 @@ import ml_collections
 import numpy as np
 import optax
 
-from hybrid_jax import errors, files, plugins
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import sources
 from hybrid_jax.models import split_model
 from hybrid_jax.release import bottleneck, embeddings, mechanisms
-from hybrid_jax.study import examples, validate
+from hybrid_jax.study import examples, validate, workdir
 from hybrid_jax.training import checkpoint, distributed, precision, train_state
 
 
 @dataclasses.dataclass(frozen=True)
-class Study(examples.Inputs):
-  """One study: what is asked for, and where its results lie.
+class Study(workdir.Workdir, examples.Examples):
+  """A study: its config, examples, networks and work directory.
 
   Attributes:
     config: see `configs/watch.py`.
-    workdir: all that is written lies under it.
+    workdir: the folder of all files that the study writes.
   """
 
-  workdir: pathlib.Path
   _params: dict = dataclasses.field(default_factory=dict, repr=False)
   _features: dict = dataclasses.field(default_factory=dict, repr=False)
   _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
 
   @functools.cached_property
   def model(self) -> split_model.SplitModel:
-    """The network, without its parameters."""
+    """The network without its parameters."""
     return split_model.make(self.config.model, len(self.data.primary_names))
 
   @property
   def trainable(self) -> split_model.SplitModel | precision.Mixed:
-    """The network in the precision in which it is trained."""
+    """The network in the precision of its training."""
     return precision.trainable(self.model, self.config.model)
 
   @property
   def split_points(self) -> tuple[str, ...]:
-    """Where the study cuts, in the network's order."""
-    asked = validate.asked_split_points(self.config)
-    return tuple(p for p in self.model.SPLIT_POINTS if p in asked)
+    """The split points of the study, in the network's order."""
+    chosen = validate.asked_split_points(self.config)
+    return tuple(p for p in self.model.SPLIT_POINTS if p in chosen)
 
   @property
   def embeddings(self) -> tuple[str, ...]:
@@ -61,11 +60,11 @@ class Study(examples.Inputs):
   def optimizer(
     self, config: ml_collections.ConfigDict
   ) -> optax.GradientTransformation:
-    """Of the network's training; `config` is `training` or `siamese`."""
+    """Returns the optimizer of `config.training` or `config.siamese`."""
     return train_state.optimizer(config, split_points=self.model.SPLIT_POINTS)
 
   def key(self, *names: str) -> jax.Array:
-    """A random key of its own for each name; no state, no order."""
+    """Returns a random key that depends on the seed and the names alone."""
     key = jax.random.key(self.config.seed)
     for name in names:
       for byte in name.encode():
@@ -73,22 +72,22 @@ class Study(examples.Inputs):
     return key
 
   def initial_params(self) -> dict:
-    """Fresh parameters of the whole network."""
+    """Returns fresh parameters of the whole network."""
     return self.model.init(self.key('init'), self.example)['params']
 
-  def points(self, embedding: str) -> tuple[str, ...]:
-    """The split points at which the study releases an embedding."""
-    asked = self.config.release.embeddings[embedding].get('split_points')
-    return tuple(p for p in self.split_points if asked is None or p in asked)
+  def split_points_of(self, embedding: str) -> tuple[str, ...]:
+    """Returns the split points at which an embedding is released."""
+    chosen = self.config.release.embeddings[embedding].get('split_points')
+    return tuple(p for p in self.split_points if chosen is None or p in chosen)
 
   @property
   def targets(self) -> tuple[tuple[str, str], ...]:
-    """Every split point and embedding that the study releases, in order."""
+    """All released pairs of a split point and an embedding, in order."""
     return tuple(
       (split_point, name)
       for split_point in self.split_points
       for name in self.embeddings
-      if split_point in self.points(name)
+      if split_point in self.split_points_of(name)
     )
 
   def run_folder(
@@ -182,7 +181,7 @@ class Study(examples.Inputs):
     return self._params[folder]
 
   def feature_shape(self, split_point: str) -> tuple[int, ...]:
-    """One example's features at a split point, without its batch."""
+    """Returns the shape of one example's features at a split point."""
     made = functools.partial(self.model.init_with_output, method='edge')
     key = jax.random.key(0)
     features, _ = jax.eval_shape(
@@ -212,7 +211,11 @@ class Study(examples.Inputs):
       return self._features[asked]
 
   def check_memory(self, split_point: str) -> None:
-    """Raises `UserError` if the features there are larger than the limit."""
+    """Checks that the features at a split point fit in memory.
+
+    Raises:
+      UserError: they are larger than the limit.
+    """
     size = 4 * len(self.x) * math.prod(self.feature_shape(split_point)) / 2**30
     limit = max(
       self.config.input.memory_limit, sources.Source.memory_budget / 2**30
@@ -220,32 +223,10 @@ class Study(examples.Inputs):
     if size > limit:
       raise errors.UserError(
         f'the features at {split_point!r} take {size:.2f} GiB for'
-        f' {len(self.x)} examples, and are attacked in memory, where'
-        f' {limit:g} GiB are allowed: cut later (model.split_points), take'
+        f' {len(self.x)} examples, but the attacks need them in memory, and the'
+        f' limit is {limit:g} GiB: cut later (model.split_points), take'
         ' fewer examples, or raise input.memory_limit.'
       )
-
-  def released_path(self, split_point: str, embedding: str) -> pathlib.Path:
-    """Where the released vectors lie."""
-    return self.workdir / f'released/{split_point}-{embedding}.npz'
-
-  def result(self, *names: str) -> pathlib.Path:
-    """Where a stage keeps a result."""
-    *folders, name = names
-    return self.workdir.joinpath('results', *folders, f'{name}.json')
-
-  def needs(self, path: pathlib.Path, stage: str) -> pathlib.Path:
-    """Returns `path`; raises `UserError` with its stage if it is not there."""
-    distributed.wait_for_file(path)
-    if not path.exists():
-      raise errors.UserError(
-        f'{path} is not there; run --stages={stage} first.'
-      )
-    return path
-
-  def read(self, *names: str, stage: str) -> dict:
-    """A result of an earlier stage."""
-    return files.read_json(self.needs(self.result(*names), stage))
 
 
 def defence_name(defence: str) -> str:

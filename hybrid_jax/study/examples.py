@@ -11,7 +11,7 @@ from hybrid_jax.datasets import dataset, normalization, sources
 
 
 @dataclasses.dataclass(frozen=True)
-class Inputs:
+class Examples:
   """Data set of a config, raw and normalized.
 
   The examples are an array, or a `sources.Source` if they are larger than

@@ -33,7 +33,7 @@ def of_row(
     path: of another file with what is released, if not the study's own.
   """
   if path is None:
-    path = study.needs(study.released_path(split_point, embedding), 'release')
+    path = study.require(study.released_path(split_point, embedding), 'release')
   weights = study.config.release.embeddings[embedding].weights
   features = study.features(weights, split_point)
   simple = study.features(embeddings.SIMPLE, split_point)

@@ -151,7 +151,7 @@ def make(study: context.Study, split_point: str, embedding: str) -> Halves:
   errors.check_known(
     f'embedding at {split_point!r}',
     embedding,
-    [n for n in study.embeddings if split_point in study.points(n)],
+    [n for n in study.embeddings if split_point in study.split_points_of(n)],
   )
   weights = study.config.release.embeddings[embedding].weights
   features = study.features(weights, split_point)

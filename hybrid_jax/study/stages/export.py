@@ -56,7 +56,9 @@ def embedding_at(
   study: context.Study, split_point: str, point: Mapping[str, str]
 ) -> str:
   """The recommended one, or the study's last that this cut has."""
-  there = [n for n in study.embeddings if split_point in study.points(n)]
+  there = [
+    n for n in study.embeddings if split_point in study.split_points_of(n)
+  ]
   return point['embedding'] if point['embedding'] in there else there[-1]
 
 
