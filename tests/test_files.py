@@ -110,7 +110,7 @@ def test_json_round_trip(tmp_path):
   value = {'b': [1, 2.5, None], 'a': {'ü': 'text', 'z': True}}
   files.write_json(path, value)
   assert files.read_json(path) == value
-  # Sorted, so that equal values are equal files.
+  # Keys are sorted, so equal values give equal files.
   assert path.read_text().index('"a"') < path.read_text().index('"b"')
   files.write_json(tmp_path / 'other.json', dict(reversed(value.items())))
   assert path.read_bytes() == (tmp_path / 'other.json').read_bytes()
@@ -167,7 +167,7 @@ def test_npz_writes_no_objects(tmp_path):
 
 
 class Bomb:
-  """Leaves a file behind where it is unpickled."""
+  """Creates a file when it is unpickled."""
 
   def __init__(self, path: pathlib.Path):
     self.path = path
@@ -184,7 +184,7 @@ def test_npz_reads_no_pickles(tmp_path):
   with pytest.raises(errors.UserError, match=r'is damaged.*pickle'):
     files.read_npz(path)
   assert not exploded.exists()
-  # It would have exploded.
+  # With pickles allowed it creates the file.
   with np.load(path, allow_pickle=True) as stored:
     stored['bad']
   assert exploded.exists()

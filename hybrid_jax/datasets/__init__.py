@@ -1,1 +1,1 @@
-"""Where examples come from: arrays with primary and sensitive labels."""
+"""Data sets: examples with primary and sensitive labels, and their folds."""

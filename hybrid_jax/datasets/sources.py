@@ -204,12 +204,10 @@ def read_all(x: np.ndarray | Source, label: str = '') -> np.ndarray:
   if not isinstance(x, Source):
     return x
   out = np.empty(x.shape, np.float32)
-  with contextlib.ExitStack() as stack:
-    bar = None
-    if label and len(x) > _BLOCK:
-      bar = stack.enter_context(
-        progress.Progress(label, len(x), unit='example')
-      )
+  bar = None
+  if label and len(x) > _BLOCK:
+    bar = progress.Progress(label, len(x), unit='example')
+  with bar or contextlib.nullcontext():
     for i, block in enumerate(iter_blocks(x, _BLOCK)):
       out[i * _BLOCK : i * _BLOCK + len(block)] = block
       if bar:

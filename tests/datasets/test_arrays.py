@@ -135,7 +135,7 @@ def test_names_of_classes(load):
   data = load(
     _stored(
       primary_names=np.array(['sit', 'stand', 'walk']),
-      # Text is found among the names, in their order.
+      # The classes are in the order of the names.
       sensitive_side_names=np.array(['right', 'left']),
     )
   )
@@ -164,7 +164,7 @@ def test_layouts(shape, layout, expected):
   x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
   found, _ = arrays.arrange(x, layout)
   assert found.shape == expected
-  # Only axes of one are added.
+  # Only axes of length 1 are added.
   np.testing.assert_array_equal(found.ravel(), x.ravel())
 
 
@@ -221,7 +221,7 @@ REFUSED = {
   'a short group': ({'group': np.zeros(7, int)}, ["'group' has shape (7,)"]),
   'NaN': ({'x': _x(np.nan)}, ['(float64) is nan in row 4', '2 rows']),
   'infinity': ({'x': _x(-np.inf)}, ['(float64) is -inf in row 4', '2 rows']),
-  # Finite, but infinity once it is float32.
+  # Finite in float64, infinite in float32.
   'too large': (
     {'x': _x(-1e39)},
     ["'x' (float64) is -1e+39 in row 4", '2 rows', '3.403e+38'],
@@ -426,7 +426,7 @@ def test_a_class_missing_from_a_fold_is_refused_and_no_files_are_left(tmp_path):
   with pytest.raises(errors.UserError, match=r'test fold has no example .* 2:'):
     runner.run(config, tmp_path / 'run', ('data',))
   assert not (tmp_path / 'run').exists()
-  # Another study's directory is left as it is.
+  # A folder with files of its own is kept.
   (tmp_path / 'run').mkdir()
   (tmp_path / 'run' / 'notes').write_text('kept')
   with pytest.raises(errors.UserError, match='the test fold'):

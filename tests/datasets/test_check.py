@@ -10,7 +10,7 @@ from tests import studies
 
 
 def _data(**change):
-  """Sixty series, twenty a fold, of a label of two and one of four people."""
+  """Sixty series, twenty in each fold, with two classes and four people."""
   rng = np.random.default_rng(0)
   good = dataset.Dataset(
     x=rng.standard_normal((60, 1, 5, 2)).astype(np.float32),
@@ -176,7 +176,7 @@ def test_an_outlier_is_reported_with_its_example():
   rng = np.random.default_rng(0)
   x = rng.random((60, 1, 8, 2))
   assert not _outliers(x)
-  # Of 480 values, one is at most 22 deviations from their mean.
+  # One of 480 values is at most 22 standard deviations from the mean.
   x[7, 0, 3, 0] = 1e8
   x[9, 0, 5, 1] = -40
   light, sound = _outliers(x)
@@ -228,7 +228,7 @@ def test_quartiles_of_a_sample(monkeypatch):
   monkeypatch.setattr(check, '_BLOCK', 7)
   (remark,) = _outliers(x)
   assert remark.startswith('light is 1e+08 in example 7, ')
-  # 1e8 over a range of about a half, of 3000 values a channel.
+  # The interquartile range is about 0.5, from a sample of 3000 values.
   ranges = float(remark.split('example 7, ')[1].split()[0])
   assert ranges == pytest.approx(2e8, rel=0.1)
 
@@ -252,14 +252,14 @@ def test_the_order_of_axes(shape, part):
   told = [r for r in remarks if 'channels-first' in r or 'series are [n' in r]
   assert len(told) == bool(part)
   assert not part or told[0].startswith(part)
-  # Whoever names the channels knows which they are.
+  # Names of the channels say which axis they are.
   names = [str(i) for i in range(shape[-1])]
   remarks = check.examine(_data(x=x, channels=names)).remarks
   assert not any('channels-first' in r or 'series are [n' in r for r in remarks)
 
 
 def test_recordings_in_two_folds_are_counted():
-  """Recording r has three examples in a row, of which two folds share two."""
+  """Each recording has three examples; two recordings are in two folds."""
   report = check.examine(_data(recording=np.arange(60) // 3))
   # 18, 19 | 20 are of recording 6, and 39 | 40, 41 of recording 13.
   assert report.recordings == [7, 8, 7]
@@ -288,14 +288,13 @@ def test_the_tables(monkeypatch):
   ]
   assert ['examples', '20', '20', '20'] in lines
   assert ['recordings', '20', '20', '20'] in lines
-  # Of thirty people, in turn, each fold has twenty.
+  # Each fold has twenty of the thirty people.
   assert ['classes of person', '20', '20', '20'] in lines
   assert ['classes of primary', '2', '2', '2'] in lines
   assert ['recordings in another fold too', '0', '0', '0'] in lines
   assert ['up', '10', '10', '10'] in lines
   assert ['largest share, %', '50.0', '50.0', '50.0'] in lines
-  # Names are shown as they are, though brackets mean something to rich; and
-  # twelve of the thirty, the rest together.
+  # Brackets are no markup here. Twelve of thirty classes have a row.
   assert ['p00 [x]', '1', '1', '0'] in lines
   assert any(line[:1] == ['18 others'] for line in lines)
   assert any(line[:1] == ['angle (rad)'] for line in lines)

@@ -47,7 +47,7 @@ REFUSED = {
     'holds no example',
   ),
   'an empty class': (
-    # Class 2 of the primary label is only left outside of the train fold.
+    # Class 2 of the primary label has no training example.
     {'primary': np.array([0, 1, 1, 0, 1, 2, 0, 1, 2])},
     r"'round' of label 'primary' is empty in the train fold",
   ),

@@ -65,7 +65,7 @@ def test_utterances_are_padded_with_the_mean(data, stored):
     own = stored['X'][ends[row] - length : ends[row]]
     np.testing.assert_array_equal(data.x[row, 0, :length], own)
     assert np.ptp(data.x[row, 0, length:], axis=0).max() == 0
-  # What a study's normalization makes of the padding.
+  # Normalization turns the padding into zeros.
   normalizer = normalization.fit_normalizer(data.x[data.fold == dataset.TRAIN])
   longer = stored['lengths'] < 64
   np.testing.assert_allclose(normalizer(data.x[longer, 0, -1]), 0, atol=1e-2)

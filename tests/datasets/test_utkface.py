@@ -28,7 +28,7 @@ def _load(path, **change):
 
 
 def _stored(**change):
-  """Images of noise; ages, genders and races in turn."""
+  """Images of noise, with ages, genders and races in turn."""
   rng = np.random.default_rng(0)
   return {
     'X': rng.integers(0, 256, (N, 8, 8)).astype(np.uint8),
@@ -55,7 +55,7 @@ def test_values_and_age_groups(tmp_path):
     data.sensitive['age_group'][:10], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
   )
   assert data.sensitive_names['age_group'][1] == '10 to 24'
-  # The fifth race is not there, so it is no class.
+  # No image has the fifth race, so it is no class.
   assert data.sensitive_names['race'] == ['white', 'black', 'Asian', 'Indian']
   assert len(np.unique(data.recording)) == N
 
@@ -111,7 +111,7 @@ def test_many_labels_at_once_keep_their_shares():
     counts = np.bincount(label)
     for f, share in enumerate((0.5, 0.25, 0.25)):
       found = np.bincount(label[fold == f], minlength=len(counts))
-      # By chance alone it would be within about 10.
+      # A purely random split would be within about 10.
       assert np.abs(found - share * counts).max() <= 4
 
 
@@ -123,7 +123,7 @@ def _bytes(color, size=(16, 16)):
 
 @pytest.fixture
 def folder(tmp_path):
-  """Images of one colour each, 16 pixels square, brighter by the number."""
+  """Images of 16 by 16 pixels, each of one colour; the red grows with i."""
   for i in range(60):
     name = f'{i + 1}_{i % 2}_{i // 2 % 2}_2017011{i:03d}.jpg'
     name += '.chip.jpg' if i % 3 else ''
@@ -135,8 +135,8 @@ def test_a_folder_of_images(folder):
   data = _load(folder, grey=False)
   assert data.x.shape == (60, 8, 8, 3)
   np.testing.assert_allclose(data.x[:, 4, 4, 2] * 255, 200, atol=4)
-  # The brighter its red, the older is who is in the image: labels and images
-  # stay together, whatever the order of the files.
+  # The age grows with the red, so this fails if labels and images are mixed
+  # up.
   order = np.argsort(data.x[:, 4, 4, 0], kind='stable')
   ages = data.sensitive['age_group'][order]
   assert (ages == np.digitize(np.arange(1, 61), (10, 25, 40, 60))).mean() > 0.9

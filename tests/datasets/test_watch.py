@@ -62,10 +62,10 @@ def test_each_recording_is_one_person_doing_one_exercise_on_one_side(data):
 
 @needs_seglearn
 def test_windows_are_in_the_units_that_the_channels_say(data):
-  # At rest an accelerometer shows 1 g: its length is about that, on average.
+  # An accelerometer at rest measures 1 g: so does the mean here, nearly.
   acceleration = np.linalg.norm(data.x[..., :3], axis=-1).mean()
   assert 0.8 < acceleration < 1.3
-  # Arms turn by radians a second, not by degrees.
+  # The rotation is in radians a second, not in degrees.
   assert 0.1 < np.abs(data.x[..., 3:]).mean() < 5
 
 
@@ -77,7 +77,7 @@ def test_settings_change_the_windows(data):
     name: d.x[(d.recording == 3) & (d.fold == dataset.TRAIN)][0, 0]
     for name, d in (('128', data), ('64', other))
   }
-  # Both start where the recording does.
+  # The first windows start at the start of the recording.
   np.testing.assert_array_equal(first['64'], first['128'][:64])
 
 

@@ -50,7 +50,7 @@ def test_no_window_crosses_a_border(window, hop, gap, fractions):
 def test_a_recording_too_short_is_named():
   with pytest.raises(errors.UserError) as caught:
     _place([400, 90, 400], 20, 5, (0.5, 0.25, 0.25), 10)
-  # 70 of the 90 samples are used, and a quarter of them are 17.
+  # Without the gaps 70 of the 90 samples are left; a quarter of them are 17.
   for part in ('recording 1 has 90', '17', 'validation', 'window of 20'):
     assert part in str(caught.value)
   _place([400, 100, 400], 20, 5, (0.5, 0.25, 0.25), 10)
