@@ -39,7 +39,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   data, variant = _parse(arg)
   c = common.get_config()
   c.data = common.data('tfds', **data)
-  if tfds.kind(c.data) == 'image':
+  if tfds.input_kind(c.data) == 'image':
     c.data.size = c.data.size or (_SIZE, _SIZE)
     c.model.name = 'vgg16'
     c.model.options = ml_collections.ConfigDict({'width': 0.25, 'norm': True})

@@ -165,7 +165,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   )
 
 
-def kind(config: ml_collections.ConfigDict) -> str:
+def input_kind(config: ml_collections.ConfigDict) -> str:
   """Returns `'image'` if examples are `[h, w, c]`, and else `'series'`.
 
   Args:

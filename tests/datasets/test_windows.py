@@ -76,3 +76,21 @@ def test_invalid_settings_are_refused(change, part):
   _place([300], **settings)
   with pytest.raises(errors.UserError, match=part):
     _place([300], **settings | change)
+
+
+def test_windows_are_cut_by_hand():
+  signals = [np.arange(10.0).reshape(5, 2), 100 + np.arange(8.0).reshape(4, 2)]
+  x = windows.cut(signals, np.array([0, 1]), np.array([2, 0]), 2)
+  np.testing.assert_array_equal(
+    x, [[[[4, 5], [6, 7]]], [[[100, 101], [102, 103]]]]
+  )
+
+
+def test_a_short_span_is_named():
+  spans = [windows.Span(0, 0, 9, 0), windows.Span(1, 2, 6, 2)]
+  with pytest.raises(errors.UserError) as caught:
+    windows.place(spans, [9, 8], 5, 1, ['a.csv', 'b.csv'])
+  assert str(caught.value) == (
+    'b.csv has 8 samples, of which 4 fall to the test fold: shorter than a'
+    ' window of 5.'
+  )
