@@ -22,13 +22,7 @@ OPTIONS = {
   'layout': plugins.Option(
     'auto', 'Meaning of the axes of x.', choices=LAYOUTS
   ),
-  'fractions': plugins.Option(
-    (0.6, 0.2, 0.2),
-    'Shares of training, validation and test, where the file has no folds.',
-    above=0,
-    lengths=(3,),
-  ),
-  'seed': plugins.Option(0, 'Seed of the split into folds.', low=0),
+  **folds.OPTIONS,
 }
 
 _ARRAYS = ('x', 'primary', 'group', 'fold', 'channels', 'primary_names')
@@ -61,7 +55,7 @@ def read(
   examples are split, with equal examples in the same fold.
 
   Args:
-    config: see `DEFAULTS`.
+    config: see `OPTIONS`.
 
   Returns:
     The data set, and one line for each remark.

@@ -18,13 +18,7 @@ OPTIONS = {
   'frames': plugins.Option(
     64, 'Frames of an utterance; it is cut or padded.', low=1
   ),
-  'fractions': plugins.Option(
-    (0.6, 0.2, 0.2),
-    'Shares of training, validation and test, of the utterances.',
-    above=0,
-    lengths=(3,),
-  ),
-  'seed': plugins.Option(0, 'Seed of the split into folds.', low=0),
+  **folds.OPTIONS,
 }
 
 _SHA256 = '27a701a4462e2b0b19bfed87d51a937b24f9f1413c8cdcdb99160e23d26349fa'

@@ -6,8 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset
+
+# Settings of the data sets with random folds.
+OPTIONS = {
+  'fractions': plugins.Option(
+    (0.6, 0.2, 0.2),
+    'Shares of training, validation and test.',
+    above=0,
+    lengths=(3,),
+  ),
+  'seed': plugins.Option(0, 'Seed of the random folds.', low=0),
+}
 
 _NUMBERS = {
   **{name: i for i, name in enumerate(dataset.FOLDS)},

@@ -40,10 +40,7 @@ OPTIONS = {
     noun='channel',
     filled=True,
   ),
-  'window': plugins.Option(128, 'Length of a window.', unit='samples', low=1),
-  'hop': plugins.Option(
-    32, "From one window's start to the next.", unit='samples', low=1
-  ),
+  **windows.OPTIONS,
   'split': plugins.Option(
     'trials',
     'Folds by trials, or by people.',
@@ -56,12 +53,6 @@ OPTIONS = {
     unit='share',
     above=0,
     below=1,
-  ),
-  'gap': plugins.Option(
-    32,
-    'Left out between the folds of a long trial.',
-    unit='samples',
-    low=0,
   ),
   'validation_people': plugins.Option(
     (2, 8, 15, 16),

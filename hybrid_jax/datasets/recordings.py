@@ -36,21 +36,10 @@ OPTIONS = {
     'Columns of the recordings; none for all of them.',
     type=tuple[str, ...],
   ),
-  'window': plugins.Option(128, 'Length of a window.', unit='samples', low=1),
-  'hop': plugins.Option(
-    64, "From one window's start to the next.", unit='samples', low=1
-  ),
-  'gap': plugins.Option(
-    32,
-    'Left out between the folds of a recording.',
-    unit='samples',
-    low=0,
-  ),
-  'fractions': plugins.Option(
-    (0.55, 0.2, 0.25),
-    'Shares of training, validation and test, if there is no fold column.',
-    above=0,
-    lengths=(3,),
+  **windows.OPTIONS,
+  'hop': dataclasses.replace(windows.OPTIONS['hop'], default=64),
+  'fractions': dataclasses.replace(
+    folds.OPTIONS['fractions'], default=(0.55, 0.2, 0.25)
   ),
 }
 

@@ -6,6 +6,7 @@ conditional adversarial autoencoder", CVPR 2017. A network estimated the labels,
 and people checked them.
 """
 
+import dataclasses
 import pathlib
 
 import ml_collections
@@ -20,13 +21,10 @@ OPTIONS = {
   ),
   'size': plugins.Option(48, 'Height and width.', unit='pixels', low=1),
   'grey': plugins.Option(True, 'Grey images in place of colour.'),
-  'fractions': plugins.Option(
-    (0.7, 0.1, 0.2),
-    'Shares of training, validation and test, of the images.',
-    above=0,
-    lengths=(3,),
+  **folds.OPTIONS,
+  'fractions': dataclasses.replace(
+    folds.OPTIONS['fractions'], default=(0.7, 0.1, 0.2)
   ),
-  'seed': plugins.Option(0, 'Seed of the split into folds.', low=0),
 }
 
 _AGE_GROUPS = {

@@ -6,30 +6,19 @@ Source: Burns et al., "Shoulder physiotherapy exercise recognition: machine
 learning the inertial signals from a smartwatch", Physiol. Meas. 39 (2018).
 """
 
+import dataclasses
+
 import ml_collections
 import numpy as np
 
-from hybrid_jax import plugins
-from hybrid_jax.datasets import dataset, package_files, windows
+from hybrid_jax.datasets import dataset, folds, package_files, windows
 
 HERTZ = 50.0  # samples a second
 
 OPTIONS = {
-  'window': plugins.Option(128, 'Length of a window.', unit='samples', low=1),
-  'hop': plugins.Option(
-    32, "From one window's start to the next.", unit='samples', low=1
-  ),
-  'gap': plugins.Option(
-    32,
-    'Left out between the folds of a recording.',
-    unit='samples',
-    low=0,
-  ),
-  'fractions': plugins.Option(
-    (0.55, 0.2, 0.25),
-    'Shares of training, validation and test, of each recording.',
-    above=0,
-    lengths=(3,),
+  **windows.OPTIONS,
+  'fractions': dataclasses.replace(
+    folds.OPTIONS['fractions'], default=(0.55, 0.2, 0.25)
   ),
 }
 

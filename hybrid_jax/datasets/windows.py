@@ -5,8 +5,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset
+
+# Settings of the data sets that cut windows.
+OPTIONS = {
+  'window': plugins.Option(128, 'Length of a window.', unit='samples', low=1),
+  'hop': plugins.Option(
+    32, "From one window's start to the next.", unit='samples', low=1
+  ),
+  'gap': plugins.Option(
+    32, 'Left out between the folds of a recording.', unit='samples', low=0
+  ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
