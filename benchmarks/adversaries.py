@@ -1,8 +1,8 @@
-"""Adversaries trained in one program, beside one after the other elsewhere.
+"""Many adversaries in one program, compared with one after the other.
 
-Each is a multilayer perceptron of the watch study's larger size, trained for
-200 of the study's up to 700 steps. PyTorch and scikit-learn train a few, whose
-time is scaled.
+Each is a multilayer perceptron of the larger size of the watch study. It trains
+for 200 steps; the study takes up to 700. PyTorch and scikit-learn train only a
+few, and their time is scaled.
 """
 
 import statistics
@@ -20,7 +20,7 @@ from hybrid_jax.training import heads
 
 COUNTS = (1, 4, 16, 64, 256)
 _GOAL, _GOAL_AT = 1 / 3, 64
-_FEW = 2  # that PyTorch trains; scikit-learn trains one
+_FEW = 2  # adversaries that PyTorch trains; scikit-learn trains one
 _CONFIG = watch.get_config().attack.heads
 SIZES: dict[str, Any] = {
   **{n: _CONFIG[n] for n in ('batch_size', 'learning_rate', 'weight_decay')},
@@ -30,7 +30,7 @@ SIZES: dict[str, Any] = {
 
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
-  """Rows for each count of adversaries, with adversaries a second."""
+  """Returns the rows for each number of adversaries."""
   rows = []
   for count in COUNTS:
     progress.say(f'adversaries, {count} together')
@@ -56,11 +56,11 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
 
 
 def timer(count: int, chunks: int = SIZES['max_chunks']) -> timing.Timer:
-  """Seconds for training `count` adversaries in one program, without a stop.
+  """Times the training of adversaries in one program, without early stopping.
 
   Args:
-    count: how many.
-    chunks: of 100 steps.
+    count: the number of adversaries.
+    chunks: the number of chunks of 100 steps.
   """
   settings = _CONFIG.copy_and_resolve_references()
   settings.update({'chunk': SIZES['chunk'], 'max_chunks': chunks})
@@ -83,16 +83,17 @@ def timer(count: int, chunks: int = SIZES['max_chunks']) -> timing.Timer:
 
 
 def _sklearn(count: int) -> timing.Timer:
-  """Seconds for `count` of scikit-learn's, of the same size and steps; one is.
+  """Times one adversary of scikit-learn, scaled to `count`.
 
-  Its Adam takes whole epochs: the steps nearest to ours, scaled to them.
+  Its Adam takes whole epochs. The number of epochs nearest to our steps is
+  timed, and scaled to our steps.
   """
   rng = np.random.default_rng(0)
   x = rng.normal(size=(SIZES['examples'], SIZES['features']))
   x, y = x.astype(np.float32), rng.integers(SIZES['classes'], size=len(x))
   per_epoch = -(-len(x) // SIZES['batch_size'])
-  wanted = SIZES['chunk'] * SIZES['max_chunks']
-  epochs = max(1, round(wanted / per_epoch))
+  steps = SIZES['chunk'] * SIZES['max_chunks']
+  epochs = max(1, round(steps / per_epoch))
   model = neural_network.MLPClassifier(
     SIZES['widths'],
     batch_size=SIZES['batch_size'],
@@ -103,7 +104,7 @@ def _sklearn(count: int) -> timing.Timer:
     early_stopping=False,
     random_state=0,
   )
-  share = epochs * per_epoch / wanted
+  share = epochs * per_epoch / steps
 
   def run():
     with warnings.catch_warnings():

@@ -1,7 +1,8 @@
-"""How time grows: with the batch, with the windows, with the adversaries.
+"""Growth of time with the batch, the windows and the number of adversaries.
 
-A row is one size over the one before it, and has in `extra` the `exponent`: 1
-where twice the work takes twice the time, less where what is fixed is shared.
+A row compares one size with the next smaller one. Its `extra` has the
+`exponent`: 1 if twice the work takes twice the time, less if a fixed cost is
+shared.
 """
 
 import itertools
@@ -15,28 +16,28 @@ from benchmarks import adversaries, networks, siamese, step_time, timing
 from hybrid_jax import progress
 from hybrid_jax.training import loop, runners, steps, train_state
 
-_WINDOWS = 5924  # about as many as the watch study has
+_WINDOWS = 5924  # about the number of the watch study
 _TIMES = (1, 10, 100)
 
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
-  """Rows of the three; see the module."""
-  progress.say('how a step grows with its batch')
-  found = grown(
+  """Returns the rows of all three."""
+  progress.say('growth of a step with its batch')
+  rows = grown(
     bench,
     'step of the watch CNN, batch',
     siamese.BATCHES,
     lambda size: step_time.step_timer(networks.WATCH, 'task', size),
   )
-  progress.say('how an epoch grows with its windows')
-  found += grown(
+  progress.say('growth of an epoch with its windows')
+  rows += grown(
     bench,
     'epoch of the watch CNN, windows',
     [_WINDOWS * times for times in _TIMES],
     epoch_timer,
   )
-  progress.say('how attacks grow with the adversaries')
-  return found + grown(
+  progress.say('growth of attacks with the adversaries')
+  return rows + grown(
     bench,
     'chunk of 100 steps, adversaries',
     adversaries.COUNTS,
@@ -50,7 +51,7 @@ def grown(
   sizes: list[int] | tuple[int, ...],
   make: Callable[[int], timing.Timer],
 ) -> list[timing.Row]:
-  """Rows of each size over the one before; `make` makes a size's timer."""
+  """Returns the rows of sizes; `make` returns the timer of a size."""
   times = bench.times({str(size): make(size) for size in sizes})
   rows = []
   for small, large in itertools.pairwise(sizes):
@@ -65,10 +66,10 @@ def grown(
 
 
 def epoch_timer(windows: int) -> timing.Timer:
-  """Seconds of an epoch over `windows` in memory, by the loop's own runner.
+  """Times an epoch over `windows` windows in memory, with the loop's runner.
 
-  They are `_WINDOWS`, so many times. No more steps are timed
-  than the study takes between two checkpoints; they are scaled to the epoch.
+  The data are copies of `_WINDOWS` windows. At most the steps between two
+  checkpoints of the study are timed, and scaled to the epoch.
   """
   network = networks.WATCH
   model, tx = network.model(), train_state.optimizer(network.config)

@@ -1,8 +1,7 @@
-"""Training on examples that are read, beside training on those in memory.
+"""Training on examples that are read one by one, compared with an array.
 
-Network and settings are those of `configs/watch.py`. An example is made when it
-is asked for, one by one, so nothing but Python's own time is read: a disk or
-images that are decoded come on top.
+Network and settings are those of `configs/watch.py`. The source makes each
+example in Python. A disk, or the decoding of images, would take more time.
 """
 
 import math
@@ -26,17 +25,17 @@ from hybrid_jax.training import loop, runners, steps, train_state
 
 _CONFIG = watch.get_config()
 _SHAPE, _CLASSES = (1, 128, 6), 7
-_EXAMPLES = 8192  # that lie in memory, too
-_LARGE = 20.0  # GiB that are read of
-_STEPS = 100  # timed at once
+_EXAMPLES = 8192  # examples in memory
+_LARGE = 20.0  # GiB of the large source
+_STEPS = 100  # steps that are timed at once
 _LARGE_ALONE = '--large_alone'
 
 
 class Windows(sources.Source):
-  """`length` windows, each a copy of one of few that are in memory."""
+  """Source of `length` windows; each is a copy of one in memory."""
 
   def __init__(self, length: int):
-    """Windows of standard normal numbers."""
+    """Draws the windows in memory from a normal distribution."""
     self.shape, self.dtype = (length, *_SHAPE), np.dtype(np.float32)
     rng = np.random.default_rng(0)
     self.held = rng.standard_normal((_EXAMPLES, *_SHAPE), np.float32)
@@ -46,7 +45,7 @@ class Windows(sources.Source):
 
 
 class _Training:
-  """The watch's network, trained on `x` by the loop's own runner."""
+  """Training of the watch network on `x` with the loop's runner."""
 
   def __init__(self, x: np.ndarray | sources.Source):
     model = cnn1d.Model(classes=_CLASSES, **_CONFIG.model.options)
@@ -65,31 +64,31 @@ class _Training:
     self._runner.start(0, None)
 
   def run(self) -> dict[str, Any]:
-    """Takes some steps; their means and `seconds`."""
+    """Takes `_STEPS` steps; returns their mean metrics and `seconds`."""
     start = time.perf_counter()
     self._state, means = self._runner.run(self._state, _STEPS)
     jax.block_until_ready(means)
     return means | {'seconds': time.perf_counter() - start}
 
   def close(self) -> None:
-    """Ends what reads."""
+    """Stops the reading threads."""
     self._runner.close()
 
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
-  """Both ways by turns: one row.
+  """Returns one row: reading compared with an array.
 
-  In `extra` are `input_wait`, the median share of the time for which a step's
-  batch was awaited; `large_gib`, and `growth_gib`, see `growth`.
+  Its `extra` has `input_wait`, the median share of the time in which a step
+  waited for its batch; `large_gib`; and `growth_gib`, see `growth`.
   """
   progress.say('training on examples that are read')
   source, waits = Windows(_EXAMPLES), []
   held, streamed = _Training(source.held), _Training(source)
 
   def read():
-    found = streamed.run()
-    waits.append(found['input_wait'])
-    return found['seconds'] / _STEPS
+    metrics = streamed.run()
+    waits.append(metrics['input_wait'])
+    return metrics['seconds'] / _STEPS
 
   (row,) = bench.compare(
     'training step, watch CNN, examples one by one',
@@ -109,9 +108,10 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
 
 
 def growth() -> float:
-  """GiB by which a fresh process's peak of memory grows as it trains.
+  """Returns the growth of a fresh process's peak memory in training, in GiB.
 
-  It takes some steps on `Windows` of 20 GiB; what compiling takes is in it.
+  The process takes `_STEPS` steps on `Windows` of 20 GiB. The memory of the
+  compiler counts too.
   """
   done = subprocess.run(
     [sys.executable, '-m', 'benchmarks.input', _LARGE_ALONE],
@@ -134,7 +134,10 @@ def _train_on_large():
 
 
 def _peak():
-  """GiB; not by `getrusage` on Linux, where it counts who started it, too."""
+  """Returns this process's peak memory in GiB.
+
+  On Linux `getrusage` would include the parent process.
+  """
   status = pathlib.Path('/proc/self/status')
   if status.exists():
     words = status.read_text().split()

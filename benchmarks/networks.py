@@ -1,4 +1,4 @@
-"""The networks that are timed, and the proof that PyTorch's are the same."""
+"""The networks that are timed, and the check that PyTorch has the same."""
 
 import dataclasses
 import math
@@ -13,24 +13,24 @@ from benchmarks import timing
 from configs import utkface, watch
 from hybrid_jax import errors, plugins
 
-_MOST_DIFFERENCE = 1e-4  # between the two sides' logits
+_MAX_DIFFERENCE = 1e-4  # between the two sides' logits
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-  """A network and how it is trained.
+  """Network with the settings of its training.
 
   Attributes:
-    title: what the table calls it.
-    name: of the model, in `hybrid_jax.models` and in
+    title: its title in the table.
+    name: the name of the model, in `hybrid_jax.models` and in
       `benchmarks.pytorch.networks`.
-    options: the model's fields, but for `classes`.
-    example: its shape `[height, width, channels]`.
-    classes: how many logits.
-    batch_size: examples in a step.
+    options: the model's fields, without `classes`.
+    example: the shape of an example, `[height, width, channels]`.
+    classes: the number of logits.
+    batch_size: the number of examples of a step.
     config: the settings of the training.
-    examples: in memory.
-    steps: timed at once.
+    examples: the number of examples in memory.
+    steps: the number of steps that are timed at once.
   """
 
   title: str
@@ -44,15 +44,18 @@ class Network:
   steps: int
 
   def model(self) -> Any:
-    """The Flax module."""
+    """Returns the Flax module."""
     module = plugins.load('model', self.name)
     return module.Model(classes=self.classes, **self.options)
 
   def torch(self) -> dict[str, Any]:
-    """Arguments of `benchmarks.pytorch.networks.make`, without the layout."""
-    named = {k: v for k, v in self.options.items() if k != 'small'}
-    named = {'name': self.name, 'options': named, 'example': self.example}
-    return named | {'classes': self.classes}
+    """Returns arguments of `pytorch.networks.make`, without the layout."""
+    return {
+      'name': self.name,
+      'options': {k: v for k, v in self.options.items() if k != 'small'},
+      'example': self.example,
+      'classes': self.classes,
+    }
 
 
 _WATCH, _FACES = watch.get_config(), utkface.get_config()
@@ -63,7 +66,7 @@ WATCH = Network(
   _WATCH.model.options.to_dict(),
   *((1, 128, 6), 7, _WATCH.training.batch_size, _WATCH.training, 8192, 50),
 )
-# Those of configs/watch.py and configs/utkface.py, and two more.
+# The networks of configs/watch.py and configs/utkface.py, and two more.
 NETWORKS = (
   WATCH,
   Network(
@@ -88,10 +91,13 @@ NETWORKS = (
 
 
 def check_same(bench: timing.Bench, network: Network) -> float:
-  """How far the two sides' logits differ with the same weights.
+  """Returns the largest difference of the two sides' logits.
+
+  Both sides have the same weights.
 
   Raises:
-    UserError: by more than rounding; then there is nothing to compare.
+    UserError: the difference is larger than rounding errors, so that the two
+      sides cannot be compared.
   """
   model = network.model()
   x = jax.random.normal(jax.random.key(1), (2, *network.example))
@@ -105,7 +111,7 @@ def check_same(bench: timing.Bench, network: Network) -> float:
     arguments = {'network': network.torch(), 'file': str(file)}
     theirs = bench.torch.call('training.logits', **arguments)
   difference = float(np.abs(ours - np.asarray(theirs)).max())
-  if not difference < _MOST_DIFFERENCE:
+  if not difference < _MAX_DIFFERENCE:
     raise errors.UserError(
       f'{network.title}: the logits of the two sides differ by'
       f' {difference:.2g}.'
@@ -114,31 +120,31 @@ def check_same(bench: timing.Bench, network: Network) -> float:
 
 
 def torch_weights(model: Any, params: Any) -> list[np.ndarray]:
-  """The parameters in the order and with the axes of PyTorch's layers.
+  """Returns the parameters in the order and with the axes of PyTorch.
 
-  Of each layer the kernel, or a norm's scale, and then the bias; kernels
-  `[out, in, height, width]` or `[out, in]`.
+  Each layer has its kernel, or the scale of a norm, and then its bias. Kernels
+  are `[out, in, height, width]` or `[out, in]`.
   """
-  found: list[np.ndarray] = []
+  weights: list[np.ndarray] = []
 
   def add(layer):
     for name in ('kernel', 'scale', 'bias'):
       if name in layer:
         a = np.asarray(layer[name])
         axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[a.ndim]
-        found.append(np.ascontiguousarray(a.transpose(axes)))
+        weights.append(np.ascontiguousarray(a.transpose(axes)))
     for name in sorted(layer):  # `conv1`, `conv1_norm`, `conv2`, ...
       if isinstance(layer[name], dict):
         add(layer[name])
 
   for block in (*model.SPLIT_POINTS, 'head'):
-    if block in params:  # A pool has none.
+    if block in params:  # A pool has no parameters.
       add(params[block])
-  return found
+  return weights
 
 
 def _random(shapes):
-  """Weights of which none is like another, also where they start as 0 or 1."""
+  """Draws random weights, also those that usually start as 0 or 1."""
   rng = np.random.default_rng(0)
 
   def draw(path, a):

@@ -1,10 +1,10 @@
-"""The rank measure at 20,000 x 20,000, beside PyTorch and scikit-learn.
+"""The rank measure at 20,000 x 20,000, compared with PyTorch and scikit-learn.
 
-Ours adds up squared differences and averages ties. PyTorch's blocks are as
-large, so that memory is bounded alike: `count` compares `cdist`'s distances
-with the true one's, `sort` sorts them. scikit-learn goes through
-`pairwise_distances_chunked`. That all give the same ranks is checked first, on
-whole numbers, of which a matrix product makes exact distances.
+Our measure adds up squared differences and averages ties. PyTorch has blocks of
+the same size, and so the same bound on memory: `count` compares the distances
+of `cdist` with that of the true candidate, `sort` sorts them. scikit-learn has
+`pairwise_distances_chunked`. A check first shows that all give the same ranks.
+It takes whole numbers, whose distances are exact in a matrix product.
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from hybrid_jax import errors, progress
 from hybrid_jax.metrics import ranking
 
 SIDE = 20_000
-DIM = 6  # as many numbers as the watch study sends
-_FEW = 1000  # probes that are sorted, or that scikit-learn ranks
+DIM = 6  # length of the vectors of the watch study
+_FEW = 1000  # number of probes of `sort` and of scikit-learn
 _CHUNK_MIB = 512 * SIDE * 8 / 2**20  # scikit-learn's: 512 probes at a time
 
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
-  """A row for each of the others."""
+  """Returns a row for each other implementation."""
   check_same(bench)
   progress.say(f'ranks, {SIDE} x {SIDE}')
   probes, candidates, truth = _vectors(SIDE)
@@ -47,13 +47,13 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
 def sklearn_ranks(
   probes: np.ndarray, candidates: np.ndarray, truth: np.ndarray
 ) -> np.ndarray:
-  """Ranks `[n]` of `probes [n, d]` among `candidates [m, d]`, as ours."""
+  """Returns ranks `[n]` of `probes [n, d]` among `candidates [m, d]`."""
 
   def reduce(distance, start):
     index = truth[start : start + len(distance), None]
-    own = np.take_along_axis(distance, index, axis=1)
-    tied = (distance == own).sum(axis=1) - 1
-    return 1 + (distance < own).sum(axis=1) + tied / 2
+    true = np.take_along_axis(distance, index, axis=1)
+    tied = (distance == true).sum(axis=1) - 1
+    return 1 + (distance < true).sum(axis=1) + tied / 2
 
   return np.concatenate(
     list(
@@ -65,30 +65,31 @@ def sklearn_ranks(
 
 
 def check_same(bench: timing.Bench, side: int = 300) -> None:
-  """Ranks small whole numbers by all ways.
+  """Checks that all implementations give the same ranks.
 
   Raises:
-    UserError: they differ; then there is nothing to compare.
+    UserError: they differ, so that they cannot be compared.
   """
-  # So many values that hardly any tie, which a sort would order as it likes.
+  # Large numbers hardly ever tie; a sort orders ties arbitrarily.
   probes, candidates, truth = (
     np.round(a * 256) if a.ndim == 2 else a for a in _vectors(side)
   )
   ours = ranking.linkage(probes, candidates, truth)
-  found = {'scikit-learn': sklearn_ranks(probes, candidates, truth)}
+  ranks = {'scikit-learn': sklearn_ranks(probes, candidates, truth)}
   for way in ('count', 'sort'):
-    given = {
+    arguments = {
+      'way': way,
       'probes': probes.tolist(),
       'candidates': candidates.tolist(),
       'truth': truth.tolist(),
     }
-    arguments = {'way': way, **given}
-    found[f'PyTorch, {way}'] = np.asarray(
+    ranks[f'PyTorch, {way}'] = np.asarray(
       bench.torch.call('ranks.ranks', **arguments)
     )
-  for name, theirs in found.items():
-    if (far := np.abs(theirs - ours).max()) > 0.5:  # The half is a tie's.
-      raise errors.UserError(f'{name} ranks otherwise, by {far:g} places.')
+  for name, theirs in ranks.items():
+    # A tie may differ by a half.
+    if (difference := np.abs(theirs - ours).max()) > 0.5:
+      raise errors.UserError(f'the ranks of {name} differ by {difference:g}.')
 
 
 def _vectors(side):

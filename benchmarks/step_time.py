@@ -1,11 +1,11 @@
-"""A training step of four networks, beside PyTorch's eager and compiled ones.
+"""A training step of four networks, compared with PyTorch, eager and compiled.
 
-Both sides have the same networks, which is checked: with the same weights they
-give the same logits. Steps draw batches from data in memory, as training does;
-ours are scanned. AdamW is fused where nothing else is said. What compiling
-takes PyTorch, before anything is timed, stands apart: the first step's seconds,
-fewer where its own cache has the network. The floating point operations of one
-step are XLA's count.
+A check shows that both sides have the same networks: with the same weights they
+give the same logits. As in training, steps draw their batches from data in
+memory; in JAX a scan takes the steps. AdamW is fused unless the name of the
+side says otherwise. The time of PyTorch's compiler is reported apart, as the
+seconds of the first step; it is shorter if PyTorch's cache has the network. XLA
+counts the floating point operations of a step.
 """
 
 import itertools
@@ -26,19 +26,19 @@ _PEAK_SIDES = (1024, 2048, 4096)
 
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
-  """Rows of each network; see the module."""
+  """Returns the rows of each network."""
   rows: list[timing.Row] = []
   dtypes = ('float32',) if bench.platform == 'cpu' else precision.DTYPES
-  tops = {dtype: peak(dtype) for dtype in dtypes}
+  peaks = {dtype: peak(dtype) for dtype in dtypes}
   for network, dtype in itertools.product(networks.NETWORKS, dtypes):
     progress.say(f'a training step: {network.title}, {dtype}')
-    rows += _measured(bench, network, dtype, tops[dtype])
+    rows += _measure_network(bench, network, dtype, peaks[dtype])
   bench.torch.ask('forget')
   return rows
 
 
-def _measured(bench, network, dtype, top):
-  """The rows of one network in one precision; `top` is the peak's."""
+def _measure_network(bench, network, dtype, peak_rate):
+  """Returns the rows of one network in one precision."""
   difference = networks.check_same(bench, network)
   bench.torch.ask('forget')
   timers, notes = {'JAX': step_timer(network, dtype=dtype)}, {}
@@ -49,7 +49,7 @@ def _measured(bench, network, dtype, top):
     timers[name] = bench.torch.timer(
       'training.task', network.steps, **arguments
     )
-    if arguments['compiled']:  # Apart, before anything is timed.
+    if arguments['compiled']:  # Compiles before the rounds are timed.
       once = bench.torch.timer('training.task', **arguments)()
       notes[name] = f'first step in {once:.0f} s'
   what = f'training step, {network.title}, batch {network.batch_size}'
@@ -57,9 +57,9 @@ def _measured(bench, network, dtype, top):
     what += f', {dtype}'
   rows = []
   for row in bench.compare(what, timers, _GOAL):
-    share = flops / statistics.median(row['first_seconds']) / top
+    share = flops / statistics.median(row['first_seconds']) / peak_rate
     extra = {'note': notes.get(row['second'], missing)}
-    extra |= {'logits_differ': difference, 'peak_flops_a_second': top}
+    extra |= {'logits_differ': difference, 'peak_flops_a_second': peak_rate}
     rows.append(row | {'flops': flops, 'peak_share': share, 'extra': extra})
   return rows
 
@@ -67,16 +67,16 @@ def _measured(bench, network, dtype, top):
 def _variants(
   bench: timing.Bench, network: networks.Network, dtype: str, can_compile: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-  """PyTorch's ways to take the step: a name, and the maker's arguments."""
+  """Yields PyTorch's variants of the step: name and arguments of the maker."""
   layouts = ['contiguous', 'channels_last']
   if bench.platform != 'cpu':
-    del layouts[0]  # The other is for a GPU's convolutions; compiling is slow.
+    del layouts[0]  # GPUs are faster with the other; compiling is slow.
   training = {'batch_size': network.batch_size}
   for name in ('learning_rate', 'weight_decay'):
     training[name] = network.config[name]
   for compiled in (False, True) if can_compile else (False,):
     for layout in layouts:
-      # The default AdamW is the slower one; it is shown where it costs little.
+      # The default AdamW is slower; only the small network shows it.
       both = network is networks.WATCH and not compiled
       for fused in (False, True) if both else (True,):
         how = 'torch.compile' if compiled else 'eager'
@@ -95,14 +95,14 @@ def scanned(
   length: int,
   dtype: str = 'float32',
 ) -> tuple[Any, ...]:
-  """A jitted scan of `length` steps, as in `training.loop`, and its arguments.
+  """Returns a jitted scan of steps, as in `training.loop`, and its arguments.
 
   Args:
-    network: what is trained, on random data.
-    objective: `'task'`, or `'siamese'` at the last split point of the watch's.
-    batch_size: examples in a step.
-    length: how many steps.
-    dtype: what the network computes in.
+    network: the network, which trains on random data.
+    objective: `'task'`, or `'siamese'` at the last split point.
+    batch_size: the number of examples of a step.
+    length: the number of steps.
+    dtype: the precision of the network.
   """
   step, start, data, key = _prepared(network, objective, dtype)
 
@@ -125,7 +125,7 @@ def step_timer(
   batch_size: int = 0,
   dtype: str = 'float32',
 ) -> timing.Timer:
-  """Seconds a step; a larger batch has fewer steps timed at once."""
+  """Times a step; the larger the batch, the fewer steps are timed at once."""
   batch_size = batch_size or network.batch_size
   length = max(1, network.steps * network.batch_size // batch_size)
   program = scanned(network, objective, batch_size, length, dtype)
@@ -133,7 +133,7 @@ def step_timer(
 
 
 def step_flops(network: networks.Network) -> float:
-  """Floating point operations of one step of the task, by XLA's count."""
+  """Returns the floating point operations of a step, counted by XLA."""
   step, start, data, key = _prepared(network, 'task')
   batch = {k: x[: network.batch_size] for k, x in data.items()}
   compiled = jax.jit(step).lower(start, batch, key).compile()
@@ -158,11 +158,11 @@ def _prepared(network, objective, dtype='float32'):
 
 
 def peak(dtype: str) -> float:
-  """Floating point operations a second of the best square product."""
+  """Returns the peak rate of a matrix product, in operations a second."""
   best = 0.0
   for side in _PEAK_SIDES:
     a = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype)
     product = jax.jit(jnp.matmul)
-    found = [timing.seconds(product, a, a) for _ in range(4)][1:]
-    best = max(best, 2 * side**3 / min(found))
+    times = [timing.seconds(product, a, a) for _ in range(4)][1:]
+    best = max(best, 2 * side**3 / min(times))
   return best

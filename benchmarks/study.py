@@ -1,10 +1,10 @@
-"""The whole watch study, cold and warm, beside the same written in PyTorch.
+"""The whole watch study in JAX, cold and warm, compared with PyTorch.
 
-`configs/watch.py:fast` from its data to its attacks, each time in a process of
-its own whose start counts: here with an empty and with a filled compilation
-cache, there by `benchmarks.pytorch.study`. Each runs once, whatever `--rounds`
-is. Both attack on all cores: JAX's study several targets at once, the other one
-by one, where forests and neighbours use as many threads.
+The study is `configs/watch.py:fast`, from its data to its attacks. It runs once
+in a new process, whose start counts: in JAX with an empty and with a full
+compilation cache, in PyTorch by `benchmarks.pytorch.study`. `--rounds` has no
+effect. Both attack on all cores: JAX several targets at once, PyTorch one
+target at a time, with threads for forests and neighbours.
 """
 
 import os
@@ -28,14 +28,14 @@ STAGES = ('data', 'train', 'siamese', 'defend', 'release', 'attack')
 _GOAL = 1 / 3  # of PyTorch's time
 _VARIANT = 'fast'
 _ARRAYS = ('primary', 'recording', 'fold')
-# What is the same code on both sides: scikit-learn and NumPy.
+# Attacks that are the same code on both sides, of scikit-learn and NumPy.
 _SHARED = ('knn', 'trees', 'choice', 'ceiling')
 
 Run = dict[str, Any]
 
 
 def measure(bench: timing.Bench) -> list[timing.Row]:
-  """Three runs, two rows; where the time went is in their `extra`."""
+  """Returns two rows of three runs; `extra` has the times of the parts."""
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     progress.say('1 of 3: the study in JAX, nothing compiled before')
@@ -50,7 +50,11 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
 
 
 def run_jax(workdir: pathlib.Path, cache: pathlib.Path, platform: str) -> Run:
-  """The study in JAX: `seconds` of all, `stages`, `compiling`, `found`."""
+  """Runs the study in JAX.
+
+  Returns:
+    `seconds` of the run, `stages`, `compiling`, and `figures` by target.
+  """
   command = [
     *(sys.executable, '-m', 'launch.study'),
     f'--config=configs/watch.py:{_VARIANT}',
@@ -58,26 +62,30 @@ def run_jax(workdir: pathlib.Path, cache: pathlib.Path, platform: str) -> Run:
     f'--compilation_cache={cache}',
     f'--stages={",".join(STAGES)}',
   ]
-  own = {'JAX_PLATFORMS': 'cpu'} if platform == 'cpu' else {}
-  seconds = _run(command, own, 'JAX')
-  found = {}
+  variables = {'JAX_PLATFORMS': 'cpu'} if platform == 'cpu' else {}
+  seconds = _run(command, variables, 'JAX')
+  figures = {}
   for path in sorted((workdir / 'results/leakage').glob('*.json')):
     leakage = files.read_json(path)
-    found[path.stem] = {k: v['value'] for k, v in leakage.items()}
+    figures[path.stem] = {k: v['value'] for k, v in leakage.items()}
     released = workdir / 'results/release' / path.name
     if released.exists():
-      found[path.stem]['utility'] = files.read_json(released)['test']['value']
+      figures[path.stem]['utility'] = files.read_json(released)['test']['value']
   times = files.read_json(workdir / 'timings.json')
   return {
     'seconds': seconds,
     'stages': times,
     'compiling': sum(times['compiling'].values()),
-    'found': found,
+    'figures': figures,
   }
 
 
 def run_torch(out: pathlib.Path, bench: timing.Bench) -> Run:
-  """The study in PyTorch: `seconds`, `stages`, `attack` by kind, `found`."""
+  """Runs the study in PyTorch.
+
+  Returns:
+    `seconds`, `stages`, `attack` by kind, and `figures` by target.
+  """
   config = watch.get_config(_VARIANT)
   data, settings = f'{out}.npz', f'{out}.json'
   write_data(config, pathlib.Path(data))
@@ -89,16 +97,16 @@ def run_torch(out: pathlib.Path, bench: timing.Bench) -> Run:
   ]
   seconds = _run(command, {}, 'PyTorch')
   times = files.read_json(out / 'timings.json')
-  found = {
-    target: {k: v['value'] for k, v in figures['leakage'].items()}
-    | ({'utility': figures['utility']['value']} if 'utility' in figures else {})
-    for target, figures in files.read_json(out / 'metrics.json').items()
+  figures = {
+    target: {k: v['value'] for k, v in row['leakage'].items()}
+    | ({'utility': row['utility']['value']} if 'utility' in row else {})
+    for target, row in files.read_json(out / 'metrics.json').items()
   }
-  return {'seconds': seconds, 'found': found, **times}
+  return {'seconds': seconds, 'figures': figures, **times}
 
 
 def write_data(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
-  """The data set of a config as an `.npz`; see `benchmarks.pytorch.study`."""
+  """Writes the data set of a config as `.npz` for the PyTorch study."""
   data = examples.Examples(config).data
   arrays = {f'sensitive_{k}': v for k, v in data.sensitive.items()}
   arrays |= {name: getattr(data, name) for name in _ARRAYS}
@@ -106,13 +114,17 @@ def write_data(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
 
 
 def row_of(kind: str, run: Run, other: Run) -> timing.Row:
-  """The row of a run in JAX beside that in PyTorch.
+  """Returns the row of a run in JAX, compared with the run in PyTorch.
 
-  `extra` has each stage's seconds on both sides and their `ratio`; the seconds
-  and share of the time in which anything was traced, compiled, or fetched from
-  the cache, as `compiling`; what PyTorch's attacks took by kind; the share of
-  its time that is `shared`, code of scikit-learn and NumPy that both run; and
-  `differences`, by how much each target's figures in JAX are above PyTorch's.
+  `extra` has:
+
+  - `stages`: the seconds of each stage on both sides, and their `ratio`;
+  - `compiling_seconds`, `compiling_share`: the time in which JAX traced,
+    compiled, or read the compilation cache;
+  - `attack`: the seconds of PyTorch's attacks by kind;
+  - `shared`: the share of PyTorch's time in code of scikit-learn and NumPy that
+    both sides run;
+  - `differences`: each figure in JAX minus that in PyTorch, by target.
   """
   shared = sum(other['attack'].get(k, 0) for k in _SHARED) / other['seconds']
   share = run['compiling'] / run['seconds']
@@ -133,7 +145,7 @@ def row_of(kind: str, run: Run, other: Run) -> timing.Row:
     'compiling_share': share,
     'attack': other['attack'],
     'shared': shared,
-    'differences': differences(run['found'], other['found']),
+    'differences': differences(run['figures'], other['figures']),
   }
   return timing.row(
     f'watch study, {kind}',
@@ -147,39 +159,39 @@ def row_of(kind: str, run: Run, other: Run) -> timing.Row:
 
 
 def differences(
-  found: dict[str, dict[str, float]], others: dict[str, dict[str, float]]
+  ours: dict[str, dict[str, float]], others: dict[str, dict[str, float]]
 ) -> dict[str, dict[str, float]]:
-  """`found` less `others`, for the targets and figures that both have."""
+  """Returns `ours` minus `others`, for the targets and figures of both."""
   return {
     target: {
       name: value - others[target][name]
       for name, value in figures.items()
       if name in others[target]
     }
-    for target, figures in found.items()
+    for target, figures in ours.items()
     if target in others
   }
 
 
-def _run(command: Sequence[str], own: dict[str, str], side: str) -> float:
-  """Seconds of a process; its output goes where ours goes."""
+def _run(command: Sequence[str], variables: dict[str, str], side: str) -> float:
+  """Runs a process, and returns its seconds; its output is shown."""
   started = time.perf_counter()
   try:
     done = subprocess.run(
       command,
       cwd=timing.ROOT,
-      env=os.environ | own | {'PYTHONPATH': str(timing.ROOT)},
+      env=os.environ | variables | {'PYTHONPATH': str(timing.ROOT)},
       stdout=sys.stderr,
       check=False,
     )
   except OSError as e:
     raise errors.UserError(
-      f'{command[0]}: {e.strerror}. bash launch/bench.sh makes the environment'
-      ' of PyTorch, then measures.'
+      f'{command[0]}: {e.strerror}. Run bash launch/bench.sh, which makes the'
+      ' environment of PyTorch.'
     ) from e
   if done.returncode:
     raise errors.UserError(
-      f'the study in {side} ended with exit code {done.returncode}; what it'
-      ' said is above.'
+      f'the study in {side} ended with exit code {done.returncode}; its output'
+      ' is above.'
     )
   return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""What the suites of `launch.bench` share: timers, rounds, rows, PyTorch.
+"""Timers, rounds, result rows and the PyTorch process of `launch.bench`.
 
 A suite is a module with `measure(bench: Bench) -> list[Row]`.
 """
@@ -25,16 +25,20 @@ Row = dict[str, Any]
 
 
 class Torch:
-  """The PyTorch process (`benchmarks.pytorch.worker`); it ends with this one.
+  """PyTorch process, running `benchmarks.pytorch.worker` until this one ends.
 
   Attributes:
-    about: its versions, device and threads.
+    about: the versions, device and threads of PyTorch.
   """
 
   about: dict[str, Any]
 
   def __init__(self, python: str, platform: str):
-    """Starts it; `UserError` if `python` is missing or has no PyTorch."""
+    """Starts the process.
+
+    Raises:
+      UserError: `python` does not exist or has no PyTorch.
+    """
     pipe = subprocess.PIPE
     try:
       self._process = subprocess.Popen(
@@ -47,41 +51,41 @@ class Torch:
     except OSError as e:
       raise errors.UserError(
         f'--torch_python={python}: {e.strerror}. bash launch/bench.sh makes'
-        ' that environment, then measures.'
+        ' that environment.'
       ) from e
     self.about = self.ask('about')
 
   def ask(self, name: str, **arguments: Any) -> Any:
-    """What the function `name` of the worker answers; see `worker.ANSWERS`."""
+    """Returns the worker's answer; `name` is one of `worker.ANSWERS`."""
     line = json.dumps({'ask': name, 'arguments': arguments})
-    given, answers = self._process.stdin, self._process.stdout
-    assert given  # They are pipes.
+    requests, answers = self._process.stdin, self._process.stdout
+    assert requests  # Both are pipes.
     assert answers
     try:
-      print(line, file=given, flush=True)
+      print(line, file=requests, flush=True)
       return json.loads(answers.readline())
     except (BrokenPipeError, ValueError) as e:
       raise errors.UserError(
-        'the PyTorch process failed; what it said is above. bash'
+        'the PyTorch process failed; its output is above. bash'
         ' launch/bench.sh makes its environment.'
       ) from e
 
   def call(self, function: str, **arguments: Any) -> Any:
-    """What a function of `benchmarks.pytorch`, as `'ranks.ranks'`, returns."""
+    """Calls a function of `benchmarks.pytorch`, such as `'ranks.ranks'`."""
     return self.ask('call', function=function, arguments=arguments)
 
   def timer(
     self, maker: str, calls: int = 1, share: float = 1, **arguments: Any
   ) -> Timer:
-    """Times `calls` of what `maker` makes there: seconds a call over `share`.
+    """Returns a timer of a PyTorch function: seconds a call, over `share`.
 
-    It is made, and compiled, when the timer is first called.
+    The first call of the timer makes and compiles the function.
 
     Args:
-      maker: module and function, as `'training.task'`.
-      calls: timed at once.
-      share: of the work on our side that one call does.
-      arguments: the maker's.
+      maker: the module and function that makes it, such as `'training.task'`.
+      calls: the number of calls that are timed at once.
+      share: the part of JAX's work that one call does.
+      arguments: the arguments of the maker.
     """
     request = {'maker': maker, 'calls': calls, 'arguments': arguments}
     return lambda: self.ask('time', **request)['seconds'] / (calls * share)
@@ -89,12 +93,12 @@ class Torch:
 
 @dataclasses.dataclass
 class Bench:
-  """How to measure.
+  """Settings of a measurement.
 
   Attributes:
-    rounds: how often each is timed.
-    platform: `'cpu'`, or `'gpu'` for JAX's and PyTorch's own device.
-    torch_python: a Python that has PyTorch.
+    rounds: the number of times that each side is timed.
+    platform: `'cpu'`, or `'gpu'` for the GPU of JAX and of PyTorch.
+    torch_python: the path of a Python with PyTorch.
   """
 
   rounds: int = 5
@@ -103,24 +107,24 @@ class Bench:
 
   @functools.cached_property
   def torch(self) -> Torch:
-    """The PyTorch process, started when it is first needed."""
+    """The PyTorch process, started at its first use."""
     return Torch(self.torch_python, self.platform)
 
   def times(self, timers: dict[str, Timer]) -> dict[str, list[float]]:
-    """Each timer's seconds by round; all by turns.
+    """Returns the seconds of each timer by round; timers take turns.
 
-    There is a round before that does not count, in which programs compile.
+    A first round, in which programs compile, does not count.
     """
-    found: list[dict[str, float]] = [
+    rounds: list[dict[str, float]] = [
       {name: timer() for name, timer in timers.items()}
       for _ in range(self.rounds + 1)
     ]
-    return {name: [r[name] for r in found[1:]] for name in timers}
+    return {name: [r[name] for r in rounds[1:]] for name in timers}
 
   def compare(
     self, what: str, timers: dict[str, Timer], goal: float | None = None
   ) -> list[Row]:
-    """The first timer over each of the others; `goal` is for the fastest."""
+    """Compares the first timer with the others; `goal` is for the fastest."""
     times = self.times(timers)
     first, *others = times
     rows = [
@@ -139,19 +143,19 @@ def row(
   second_seconds: list[float],
   **more: Any,
 ) -> Row:
-  """One line of the table: first over second, round by round.
+  """Returns a line of the table: the first side over the second, by round.
 
   Args:
-    what: what is done.
-    first: who does it.
-    second: who else does.
+    what: the name of the work.
+    first: the name of the first side.
+    second: the name of the second side.
     first_seconds: `[rounds]`.
     second_seconds: `[rounds]`.
-    more: `goal`, which the ratio should not pass; `flops` of the first, a
-      step; `peak_share`, its share of a measured peak; `extra`, a dict.
+    more: `goal`, the largest ratio that is wanted; `flops` of a step of the
+      first side; `peak_share`, its share of a measured peak; `extra`, a dict.
 
   Returns:
-    These, and `ratio`, the median over the rounds, with `ratio_min` and
+    The arguments, and `ratio`, the median over the rounds, with `ratio_min` and
     `ratio_max`.
   """
   pairs = zip(first_seconds, second_seconds, strict=True)
@@ -170,7 +174,7 @@ def row(
 
 
 def seconds(function: Callable[..., Any], *arguments: Any) -> float:
-  """How long one call takes, until its results are there."""
+  """Returns the seconds of one call, until its results are computed."""
   start = time.perf_counter()
   jax.block_until_ready(function(*arguments))
   return time.perf_counter() - start

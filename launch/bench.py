@@ -1,13 +1,13 @@
-"""Times training, attacks and measures, beside PyTorch and scikit-learn.
+"""Times training, attacks and measures, and compares PyTorch and scikit-learn.
 
     bash launch/bench.sh --suite=all --out=bench.json
     bash launch/bench.sh --suite=step_time,ranks --rounds=3 --plot=bench.png
 
-All is timed in one run and by turns, A B A B, while the other side is idle. A
-ratio is the median over the rounds of A's time over B's of the same round, and
-stands with the least and the greatest; below 1 A is faster. The data are
-random, in memory, but for the suite `study`. The modules in `benchmarks`
-say what each suite does. With `--platform=gpu` both sides use their own device.
+Both sides are timed in one run and by turns, A B A B; the other side is idle. A
+ratio is A's time over B's of the same round. The table has the median over the
+rounds, with the smallest and the largest; below 1, A is faster. The data are
+random and in memory, except for the suite `study`. The modules in `benchmarks`
+describe the suites. With `--platform=gpu` both sides use the GPU.
 """
 
 import importlib
@@ -38,22 +38,22 @@ SUITES = (
 )
 
 _SUITE = flags.DEFINE_list('suite', ['all'], f'all, or: {", ".join(SUITES)}.')
-_OUT = flags.DEFINE_string('out', 'runs/bench.json', 'The JSON file written.')
+_OUT = flags.DEFINE_string('out', 'runs/bench.json', 'The JSON file to write.')
 _PLOT = flags.DEFINE_string(
-  'plot', None, 'The picture, .html or .png; by default beside --out.'
+  'plot', None, 'The file of the plot, .html or .png; by default beside --out.'
 )
-_ROUNDS = flags.DEFINE_integer('rounds', 5, 'Times each is timed.', 1)
-_PLATFORM = flags.DEFINE_enum('platform', 'cpu', ['cpu', 'gpu'], 'On what.')
+_ROUNDS = flags.DEFINE_integer('rounds', 5, 'How often each side is timed.', 1)
+_PLATFORM = flags.DEFINE_enum('platform', 'cpu', ['cpu', 'gpu'], 'The device.')
 _TORCH = flags.DEFINE_string(
-  'torch_python', '.venv-torch/bin/python', 'A Python that has PyTorch.'
+  'torch_python', '.venv-torch/bin/python', 'The path of a Python with PyTorch.'
 )
 
 
 def chosen(names: list[str]) -> list[str]:
-  """The suites of `--suite`, in their order.
+  """Returns the suites of `--suite`, in the order of `SUITES`.
 
   Raises:
-    UserError: one is not known; it lists those that are.
+    UserError: a name is unknown; the message lists the known ones.
   """
   for name in names:
     errors.check_known('suite', name, ('all', *SUITES))
@@ -61,7 +61,7 @@ def chosen(names: list[str]) -> list[str]:
 
 
 def main(argv: list[str]) -> None:
-  """Measures, prints, writes."""
+  """Runs the suites, prints the table, and writes the results and the plot."""
   command.no_more(argv)
   names, out = chosen(_SUITE.value), pathlib.Path(_OUT.value)
   plot = pathlib.Path(_PLOT.value) if _PLOT.value else out.with_suffix('.html')
@@ -99,14 +99,14 @@ def measure(
     suite = importlib.import_module(f'benchmarks.{name}')
     rows += [row | {'suite': name} for row in suite.measure(bench)]
     spent[name] = time.monotonic() - started
-    if 'torch' in vars(bench):  # It was needed.
+    if 'torch' in vars(bench):  # The suite used PyTorch.
       about['pytorch'] = bench.torch.about
     files.write_json(out, results)
   return results
 
 
 def machine() -> dict[str, Any]:
-  """What the figures were measured on."""
+  """Returns a description of this machine."""
   return {
     'machine': platform.machine(),
     'cores': os.cpu_count(),

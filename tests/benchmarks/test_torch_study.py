@@ -154,10 +154,10 @@ def test_measures_are_the_same(in_torch, place, sigma):
 def test_a_row_of_two_runs():
   stages = dict.fromkeys(study.STAGES, 2.0)
   run = {'seconds': 20.0, 'stages': stages | {'attack': 9.0}, 'compiling': 5.0}
-  run['found'] = {'dense1-bounded': {'utility': 0.97, 'person': 0.14}}
+  run['figures'] = {'dense1-bounded': {'utility': 0.97, 'person': 0.14}}
   other = {'seconds': 80.0, 'stages': stages | {'attack': 36.0}}
   other['attack'] = {'mlp': 16.0, 'trees': 12.0, 'ceiling': 8.0}
-  other['found'] = {'dense1-bounded': {'utility': 0.96, 'person': 0.15}}
+  other['figures'] = {'dense1-bounded': {'utility': 0.96, 'person': 0.15}}
   row = study.row_of('cold', run, other)
   assert row['ratio'] == row['ratio_min'] == row['ratio_max'] == 0.25
   assert row['ratio'] < row['goal'] == pytest.approx(1 / 3)
