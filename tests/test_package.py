@@ -39,7 +39,7 @@ def test_training_imports_no_tensorflow():
 
 def test_the_device_side_imports_numpy_alone():
   script = (
-    'import sys, hybrid_jax.deploy.export.device\n'
+    'import sys, hybrid_jax.deploy.formats.device\n'
     "found = {'jax', 'flax', 'scipy', 'tensorflow'} & set(sys.modules)\n"
     'assert not found, found\n'
   )

@@ -1,4 +1,4 @@
-"""Measures what each cut costs on this machine: size, time, memory, bytes.
+"""Measures the cost of each split point: size, time, memory, bytes sent.
 
 python -m launch.cost --workdir=runs/watch
 """
@@ -10,34 +10,30 @@ from absl import flags
 
 from hybrid_jax import errors, files
 from hybrid_jax.cli import command
-from hybrid_jax.deploy.export import latency, variants
+from hybrid_jax.deploy.export import variants
 from hybrid_jax.report import cost_page
 from hybrid_jax.study import cost, cut_recommendation, runner
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Of a finished study.')
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'The work directory of a finished study.'
+)
 _VARIANTS = flags.DEFINE_list(
-  'variants', list(variants.VARIANTS), 'Which variants of the edge file.'
+  'variants', list(variants.VARIANTS), 'The variants to measure.'
 )
 _SECONDS = flags.DEFINE_float(
-  'seconds', 0.5, 'For how long each file is called.', 0.01
+  'seconds', 0.5, 'How many seconds each file is called.', 0.01
 )
 _LINKS = flags.DEFINE_list(
   'links',
   [f'{x.name}={x.mbit:g}/{x.round_trip:g}' for x in cost.LINKS],
-  'Connections, as NAME=MEGABITS_PER_SECOND/ROUND_TRIP_MS.',
+  'Network connections, each as NAME=MEGABITS_PER_SECOND/ROUND_TRIP_MS.',
 )
 _WEIGHTS = flags.DEFINE_list(
   'weights',
   [f'{name}={value:g}' for name, value in cut_recommendation.WEIGHTS.items()],
-  "What counts for the advised cut: leak, the best attacker's advantage; time,"
-  " over the whole network's on the device; bytes, over the raw input's.",
-)
-_PROFILE = flags.DEFINE_string(
-  'import_profile',
-  None,
-  'Times of a device of yours: JSON, {"device": NAME, "files": [{"sha256": OF'
-  ' THE FILE, "p50_ms": N, "p95_ms": N}]}. They stand in place of this'
-  " machine's for the files that it names.",
+  'Weights for the recommended split point, each as NAME=NUMBER. leak: the best'
+  " attacker's advantage; time: the time on the device, relative to the whole"
+  ' network there; bytes: the bytes sent, relative to the raw input.',
 )
 
 
@@ -51,29 +47,24 @@ def main(argv: list[str]) -> None:
       f'--variants is empty; name some of {", ".join(variants.VARIANTS)}.'
     )
   if not math.isfinite(_SECONDS.value):
-    raise errors.UserError(f'--seconds is {_SECONDS.value}.')
+    raise errors.UserError(f'--seconds is {_SECONDS.value}; it must be finite.')
   for name in _VARIANTS.value:
-    errors.check_known('variant', name, variants.VARIANTS)
+    variants.check(name)
   links, weights = _links(), _weights()
-  profile = None
-  if _PROFILE.value:
-    profile = latency.read_profile(pathlib.Path(_PROFILE.value))
   command.set_up_jax()
   workdir = pathlib.Path(_WORKDIR.value)
-  opened = runner.open_study(workdir)
-  found = cost.run(
-    opened, _VARIANTS.value, _SECONDS.value, links, weights, profile
-  )
+  study = runner.open_study(workdir)
+  costs = cost.run(study, _VARIANTS.value, _SECONDS.value, links, weights)
   page = workdir / 'cost.html'
   files.write_bytes(
-    page, cost_page.render(found, opened.config.data.name).encode()
+    page, cost_page.render(costs, study.config.data.name).encode()
   )
-  print(cost_page.terminal(found))
-  print(f'The picture: {page}')
+  print(cost_page.terminal(costs))
+  print(f'The plot: {page}')
 
 
 def _links():
-  out = []
+  links = []
   for text in _LINKS.value:
     name, _, numbers = text.partition('=')
     mbit, _, round_trip = numbers.partition('/')
@@ -87,23 +78,24 @@ def _links():
       name and 0 < link.mbit < math.inf and 0 <= link.round_trip < math.inf
     ):
       raise errors.UserError(
-        f'--links has {text!r}; megabits are more than 0, milliseconds no less.'
+        f'--links has {text!r}; the megabits must be more than 0, the'
+        ' milliseconds 0 or more.'
       )
-    out.append(link)
-  return out
+    links.append(link)
+  return links
 
 
 def _weights():
-  out = dict(cut_recommendation.WEIGHTS)
+  weights = dict(cut_recommendation.WEIGHTS)
   for text in _WEIGHTS.value:
     name, _, value = text.partition('=')
-    errors.check_known('weight', name, out)
+    errors.check_known('weight', name, weights)
     try:
-      out[name] = float(value)
+      weights[name] = float(value)
     except ValueError as e:
       raise errors.UserError(
         f'--weights has {text!r}, which is not NAME=NUMBER.'
       ) from e
-    if not 0 <= out[name] < math.inf:
+    if not 0 <= weights[name] < math.inf:
       raise errors.UserError(f'--weights has {text!r}; it must be 0 or more.')
-  return out
+  return weights

@@ -18,7 +18,6 @@ def terminal(cost: dict[str, Any]) -> str:
   """
   device = rich.table.Table(
     title=f'On the device: this machine, {cost["machine"]["cores"]} cores'
-    + (f'; times of {cost["device"]}' if cost.get('device') else '')
   )
   for name in ('cut', 'embedding', 'variant'):
     device.add_column(name)

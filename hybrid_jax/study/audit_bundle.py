@@ -1,4 +1,4 @@
-"""Attacks what a bundle's own files release, and measures their answers."""
+"""Attacks what the files of a bundle release, and measures their utility."""
 
 import dataclasses
 import pathlib
@@ -10,7 +10,8 @@ from hybrid_jax import errors, files, progress
 from hybrid_jax.attacks import adversary
 from hybrid_jax.audit import measurement
 from hybrid_jax.datasets import dataset, sources
-from hybrid_jax.deploy.export import bundle, device, variants
+from hybrid_jax.deploy.export import variants
+from hybrid_jax.deploy.formats import bundle, device
 from hybrid_jax.metrics import utility
 from hybrid_jax.report import rows
 from hybrid_jax.study import context, problems, results
@@ -20,35 +21,31 @@ _BLOCK = 1024  # examples in memory at once
 
 
 def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
-  """Audits a bundle; what is done already is kept.
+  """Audits a bundle; returns the stored result if it was audited before.
 
-  The edge file runs over every example: once without noise, which with the
-  noise's law is what attackers know, and with noise of the operating system's
-  generator for every release that they train on, choose on and are scored on.
-  So the figures differ a little from run to run. The cloud file answers the
-  releases of the test fold.
+  The edge file runs over all examples. One run is without noise: attackers know
+  these vectors and the distribution of the noise. The others have noise from
+  the operating system's generator: attackers are trained, chosen and scored on
+  these releases. So the figures differ a little from run to run. The cloud file
+  then classifies the releases of the validation and test folds.
 
   Args:
-    study: the finished study that the bundle is of.
+    study: the finished study from which the bundle was exported.
     folder: the bundle.
 
   Returns:
-    The row, as `results.gather` has it, with `variant`; also written to
-    `results/deployed/SPLIT-EMBEDDING-VARIANT.json`, and what was released to
-    `deployed/SPLIT-EMBEDDING-VARIANT.npz`, laid out as `released/*.npz`.
+    The row as in `results.gather`, with `variant`. It is also written to
+    `results/deployed/SPLIT-EMBEDDING-VARIANT.json`. The released vectors are
+    written to `deployed/SPLIT-EMBEDDING-VARIANT.npz`, in the format of
+    `released/*.npz`.
 
   Raises:
-    UserError: the bundle is damaged, or not of this study.
+    UserError: the bundle is damaged, or is not from this study.
   """
-  read = bundle.read(folder)
-  manifest, variant = read.manifest, read.variant
-  errors.check_known('variant', variant, variants.VARIANTS)
-  if manifest.get('noise', 'input') != 'input':
-    raise errors.UserError(
-      f'the edge of {folder} draws its noise inside, which is not private; only'
-      ' one whose noise is an input is audited.'
-    )
-  edge, cloud = (device.Half(folder, name) for name in ('edge', 'cloud'))
+  manifest = bundle.read(folder).manifest
+  variant = manifest.get('variant')
+  errors.check_known('variant', str(variant), variants.VARIANTS)
+  edge, cloud = (device.Half(folder, name) for name in bundle.HALVES)
   split_point, embedding = (
     manifest.get(name, 'nothing') for name in ('split_point', 'embedding')
   )
@@ -59,15 +56,15 @@ def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
   )
   name = f'{split_point}-{embedding}-{variant}'
   result = study.result('deployed', name)
-  hashes = {half: manifest[half]['sha256'] for half in ('edge', 'cloud')}
+  hashes = {half: manifest[half]['sha256'] for half in bundle.HALVES}
   if result.exists():
-    found = files.read_json(result)
-    if found['sha256'] == hashes:
-      return found
+    stored = files.read_json(result)
+    if stored['sha256'] == hashes:
+      return stored
   trained = rows.find(
     results.gather(study), {'split_point': split_point, 'embedding': embedding}
   )
-  problem = _released(study, edge, trained, name)
+  problem = _release(study, edge, trained, name)
   row = {key: trained[key] for key in rows.RELEASE_FIELDS} | {
     'variant': variant,
     'sha256': hashes,
@@ -75,9 +72,11 @@ def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
     'validation_utility': _utility(problem, cloud, dataset.VALIDATION)['value'],
   }
   config = measurement.at(study.config.attack, split_point)
-  asked = [m for m in measurement.asked(config, split_point) if m in _MEASURES]
-  with progress.Progress('deployed', len(asked), unit='measure') as bar:
-    for measure in asked:
+  measures = [
+    m for m in measurement.asked(config, split_point) if m in _MEASURES
+  ]
+  with progress.Progress('deployed', len(measures), unit='measure') as bar:
+    for measure in measures:
       row[measure] = measurement.take(
         measure, problem, config, study.config.seed
       )
@@ -86,24 +85,25 @@ def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
   return row
 
 
-def _released(study, edge, trained, name) -> adversary.Problem:
-  """The problem that the edge file poses, its own draws with it."""
+def _release(study, edge, trained, name) -> adversary.Problem:
+  """Returns the attackers' problem, with the edge file's own noisy releases."""
   split_point, embedding = trained['split_point'], trained['embedding']
-  law = files.read_npz(
+  as_trained = files.read_npz(
     study.require(study.released_path(split_point, embedding), 'release')
   )
-  everything = np.arange(len(study.data.fold))
-  clean = _run(study, edge, everything, 1, noisy=False)[0]
+  all_examples = np.arange(len(study.data.fold))
+  clean = _run_edge(study, edge, all_examples, 1, noisy=False)[0]
   path = study.workdir / 'deployed' / f'{name}.npz'
-  files.write_npz(path, law | {'clean': clean})
+  files.write_npz(path, as_trained | {'clean': clean})
   problem = problems.of_row(study, split_point, embedding, path)
-  draws = study.config.attack.draws if 'noise_cov' in law else 1
-  copies = study.config.attack.noise_copies if 'noise_cov' in law else 1
+  has_noise = 'noise_cov' in as_trained
+  draws = study.config.attack.draws if has_noise else 1
+  copies = study.config.attack.noise_copies if has_noise else 1
   drawn = {
-    fold: _run(
+    fold: _run_edge(
       study,
       edge,
-      everything[study.rows(fold)],
+      all_examples[study.rows(fold)],
       copies if fold == dataset.TRAIN else draws,
     )
     for fold in range(len(dataset.FOLDS))
@@ -111,28 +111,28 @@ def _released(study, edge, trained, name) -> adversary.Problem:
   return dataclasses.replace(problem, drawn=drawn)
 
 
-def _run(study, edge, wanted, draws, noisy=True) -> np.ndarray:
-  """`[draws, n, d]`: what the edge file gives for the wanted examples."""
-  shape = edge.spec['inputs'].get('noise', {}).get('shape')
-  out = [[] for _ in range(draws)]
+def _run_edge(study, edge, indices, draws, noisy=True) -> np.ndarray:
+  """Runs the edge file on the examples `indices`; returns `[draws, n, d]`."""
+  noise_shape = edge.inputs.get('noise', {}).get('shape')
+  released = [[] for _ in range(draws)]
   with progress.Progress(
-    'the edge file', draws * len(wanted), unit='run'
+    'the edge file', draws * len(indices), unit='run'
   ) as bar:
-    for start in range(0, len(wanted), _BLOCK):
-      block = wanted[start : start + _BLOCK]
+    for start in range(0, len(indices), _BLOCK):
+      block = indices[start : start + _BLOCK]
       x = sources.read_rows(study.data.x, block).astype(np.float32)
-      for copy in out:
+      for vectors in released:
         for example in x:
           inputs = {'x': example[None]}
-          if shape:
+          if noise_shape:
             inputs['noise'] = (
-              device.standard_normal(shape[0])
+              device.standard_normal(noise_shape[0])
               if noisy
-              else np.zeros(shape, np.float32)
+              else np.zeros(noise_shape, np.float32)
             )
-          copy.append(edge(**inputs)[0])
+          vectors.append(edge(**inputs)[0])
         bar.advance(len(x))
-  return np.stack([np.stack(copy) for copy in out])
+  return np.stack([np.stack(vectors) for vectors in released])
 
 
 def _utility(problem, cloud, fold) -> dict[str, float]:
@@ -142,5 +142,7 @@ def _utility(problem, cloud, fold) -> dict[str, float]:
       for draw in problem.scored[fold]
     ]
   )
-  of = problem.rows(fold)
-  return utility.measure(logits, problem.primary[of], problem.recording[of])
+  in_fold = problem.rows(fold)
+  return utility.measure(
+    logits, problem.primary[in_fold], problem.recording[in_fold]
+  )

@@ -1,9 +1,10 @@
-"""What each cut costs, measured on its files, each in a process of its own."""
+"""Measures what each split point costs, on files in fresh processes."""
 
 import dataclasses
 import itertools
 import math
 import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,6 @@ import numpy as np
 from hybrid_jax import files, progress
 from hybrid_jax.datasets import dataset
 from hybrid_jax.deploy.export import (
-  bundle,
   latency,
   operation_counts,
   split_functions,
@@ -22,21 +22,21 @@ from hybrid_jax.deploy.export import (
 )
 from hybrid_jax.release import embeddings
 from hybrid_jax.report import rows
-from hybrid_jax.study import context, cut_recommendation, results
+from hybrid_jax.study import context, cut_recommendation, deployment, results
 from hybrid_jax.study.stages import export
 
-# Bytes of HTTP and JSON around what is sent, as `edge_client` sends it.
+# Bytes of HTTP and JSON around a vector, as `deploy.device` sends it.
 ENVELOPE = 450
 
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-  """A connection to the cloud.
+  """A network connection between device and cloud.
 
   Attributes:
-    name: what people call it.
-    mbit: of upload, megabits a second.
-    round_trip: milliseconds.
+    name: a name for the tables.
+    mbit: upload speed in megabits per second.
+    round_trip: in milliseconds.
   """
 
   name: str
@@ -44,7 +44,7 @@ class Link:
   round_trip: float
 
   def ms(self, sent: int) -> float:
-    """Milliseconds for `sent` bytes to leave and an answer to be back."""
+    """Returns the milliseconds to send `sent` bytes and get the response."""
     return self.round_trip + 8e-3 * (sent + ENVELOPE) / self.mbit
 
 
@@ -53,72 +53,71 @@ LINKS = (Link('3G', 1, 100), Link('4G', 10, 50), Link('Wi-Fi', 50, 5))
 
 def run(
   study: context.Study,
-  asked: Sequence[str] = tuple(variants.VARIANTS),
+  requested: Sequence[str] = tuple(variants.VARIANTS),
   seconds: float = 0.5,
   links: Sequence[Link] = LINKS,
   weights: Mapping[str, float] = cut_recommendation.WEIGHTS,
-  profile: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-  """Measures every cut in every variant, and the two ends.
+  """Measures every split point in every variant, and the two extremes.
+
+  The extremes are the whole network on the device, and the raw input sent to
+  the cloud.
 
   Args:
-    study: finished up to its attacks.
-    asked: variants of both files.
-    seconds: for how long each file is called.
-    links: for the time from the window to the answer.
-    weights: see `advice.WEIGHTS`; for the cut that is advised.
-    profile: see `timing.read_profile`; its times stand in place of those of
-      this machine.
+    study: a study whose attack stage is done.
+    requested: the variants to measure.
+    seconds: how long each file is called.
+    links: the connections for which the time to the response is computed.
+    weights: for the recommended split point; see `cut_recommendation.WEIGHTS`.
 
   Returns:
-    `rows`, `links`, `weights`, `machine`, and `advised`, a row's `cut` and
-    `variant`; also written to `results/cost.json`. A row's times are
-    milliseconds: `one` and `all` are `probe.measure`'s for one thread and for
-    all, `cloud_p50_ms` the cloud's file, `end_to_end` link to milliseconds.
+    `rows`, `links`, `weights`, `utility_loss`, `machine`, and `advised`: the
+    `cut`, `embedding` and `variant` of the recommended row. Also written to
+    `results/cost.json`. Of each row, `one` and `all` are the results of
+    `latency_probe.measure` for the edge file with one thread and with all
+    cores, `cloud_p50_ms` is the median time of the cloud file, and `end_to_end`
+    maps each link to the milliseconds from window to response.
   """
   table = results.gather(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
-  found = []
-  # What all else is weighed against is float32, whatever is asked for.
+  measured = []
+  # The recommendation compares with the whole network in float32, so that
+  # variant is always measured there.
   tasks = [
-    *itertools.product(study.split_points, asked),
+    *itertools.product(study.split_points, requested),
     *(
       (cut_recommendation.WHOLE, variant)
-      for variant in dict.fromkeys(('float32', *asked))
+      for variant in dict.fromkeys(('float32', *requested))
     ),
     (cut_recommendation.RAW, 'float32'),
   ]
   with progress.Progress('cost', len(tasks), unit='file') as bar:
     for cut, variant in tasks:
       row = _measure(study, table, point, cut, variant, seconds)
-      times = profile and profile['files'].get(row['sha256'])
-      if times and row['one']:
-        row['one'] |= times
-      end = row['one']['p50_ms'] if row['one'] else 0.0
+      device_ms = row['one']['p50_ms'] if row['one'] else 0.0
       row['end_to_end'] = {
-        link.name: end
+        link.name: device_ms
         + (link.ms(row['sent_bytes']) if cut != cut_recommendation.WHOLE else 0)
         + (row['cloud_p50_ms'] or 0)
         for link in links
       }
-      found.append(row)
-      bar.advance(1, last=f'{cut} {variant}', p50_ms=end)
-  out = {
-    'rows': found,
+      measured.append(row)
+      bar.advance(1, last=f'{cut} {variant}', p50_ms=device_ms)
+  costs = {
+    'rows': measured,
     'links': [dataclasses.asdict(link) for link in links],
     'weights': dict(weights),
-    'device': profile['device'] if profile else None,
     'utility_loss': study.config.recommend.utility_loss,
     'machine': {'cores': _cores(), 'envelope_bytes': ENVELOPE},
   }
-  whole = max(
+  whole_utility = max(
     row['validation_utility']
     for row in table
     if row['embedding'] == embeddings.SIMPLE
   )
-  out['advised'] = cut_recommendation.advise(out, whole)
-  files.write_json(study.result('cost'), out)
-  return out
+  costs['advised'] = cut_recommendation.recommend(costs, whole_utility)
+  files.write_json(study.result('cost'), costs)
+  return costs
 
 
 def _cores():
@@ -126,51 +125,50 @@ def _cores():
 
 
 def _measure(study, table, point, cut, variant, seconds):
-  """One row; its files lie under `cost/`."""
+  """Measures one row; its files are written to a folder under `cost/`."""
   folder = study.workdir / 'cost' / f'{cut.replace(" ", "_")}-{variant}'
-  ends = cut in (cut_recommendation.WHOLE, cut_recommendation.RAW)
-  embedding = (
-    embeddings.SIMPLE if ends else export.embedding_at(study, cut, point)
-  )
-  last = study.split_points[-1]
-  made = split_functions.make(study, last if ends else cut, embedding)
-  if ends:
-    row = _end(study, made, cut, variant, folder)
+  is_extreme = cut in (cut_recommendation.WHOLE, cut_recommendation.RAW)
+  if is_extreme:
+    split_point, embedding = study.split_points[-1], embeddings.SIMPLE
   else:
-    row = _cut(study, made, cut, embedding, variant, folder)
-  names = {'split_point': last if ends else cut, 'embedding': embedding}
+    split_point, embedding = cut, export.embedding_at(study, cut, point)
+  split = deployment.split_network(study, split_point, embedding)
+  if is_extreme:
+    row = _write_whole(study, split, cut, variant, folder)
+  else:
+    row = _write_halves(study, split, embedding, variant, folder)
+  names = {'split_point': split_point, 'embedding': embedding}
   trained = rows.find(table, names)
   figures = _as_deployed(study, names, variant) or trained
   edge, cloud = (folder / f'{half}.tflite' for half in ('edge', 'cloud'))
-  one, many = (
-    (latency.run(edge, 1, seconds), latency.run(edge, _cores(), seconds))
-    if edge.exists()
-    else (None, None)
-  )
+  one_thread = all_cores = cloud_ms = None
+  if edge.exists():
+    one_thread = latency.run(edge, 1, seconds)
+    all_cores = latency.run(edge, _cores(), seconds)
+  if cloud.exists():
+    cloud_ms = latency.run(cloud, _cores(), seconds)['p50_ms']
+  advantage = validation_advantage = None
+  if not is_extreme:
+    advantage = rows.worst_advantage(figures['leakage'], 'test')
+    validation_advantage = rows.worst_advantage(figures['leakage'])
   return row | {
     'sha256': files.sha256(edge) if edge.exists() else None,
     'cut': cut,
-    'embedding': None if ends else embedding,
+    'embedding': None if is_extreme else embedding,
     'variant': variant,
-    'one': one,
-    'all': many,
-    'cloud_p50_ms': latency.run(cloud, _cores(), seconds)['p50_ms']
-    if cloud.exists()
-    else None,
+    'one': one_thread,
+    'all': all_cores,
+    'cloud_p50_ms': cloud_ms,
     'as_deployed': figures is not trained,
     'utility': figures['utility'],
     'validation_utility': figures['validation_utility'],
-    'advantage': None
-    if ends
-    else rows.worst_advantage(figures['leakage'], 'test'),
-    'validation_advantage': None
-    if ends
-    else rows.worst_advantage(figures['leakage']),
+    'advantage': advantage,
+    'validation_advantage': validation_advantage,
   }
 
 
 def _as_deployed(study, names, variant):
-  """The row of a bundle of this variant, where one was audited."""
+  """Returns the row of an audited bundle of this variant; None without one."""
   wanted = names | {'variant': variant}
   return next(
     (
@@ -182,52 +180,60 @@ def _as_deployed(study, names, variant):
   )
 
 
-def _cut(study, made, cut, embedding, variant, folder):
-  manifest = bundle.write(study, cut, embedding, variant, folder)
-  wire = manifest.get('wire')
-  width = np.dtype(wire['dtype']).itemsize if wire else 4
-  counted = export.count(made)
+def _write_halves(study, split, embedding, variant, folder):
+  """Writes a bundle and returns its sizes."""
+  manifest = deployment.write_bundle(
+    study, split.split_point, embedding, variant, folder
+  )
+  wire = manifest['wire']
+  bytes_per_number = np.dtype(wire['dtype']).itemsize if wire else 4
+  counts = export.count(split)
   return {
     'edge_bytes': manifest['edge']['bytes'],
     'cloud_bytes': manifest['cloud']['bytes'],
-    'edge_parameters': counted['edge_parameters'],
-    'edge_multiply_adds': counted['edge_multiply_adds'],
-    'sent_bytes': width * made.dim,
+    'edge_parameters': counts['edge_parameters'],
+    'edge_multiply_adds': counts['edge_multiply_adds'],
+    'sent_bytes': bytes_per_number * split.dim,
   }
 
 
-def _end(study, made, cut, variant, folder):
-  """The whole network as one file, on the device or in the cloud."""
-  normalized = made.normalized()
+def _write_whole(
+  study: context.Study,
+  split: split_functions.SplitFunctions,
+  cut: str,
+  variant: str,
+  folder: pathlib.Path,
+) -> dict[str, int]:
+  """Writes the whole network as one file, for the device or for the cloud."""
+  normalize = split.normalize()
 
   def whole(x):
-    return made.model.apply({'params': made.params}, normalized(x))
+    return split.model.apply({'params': split.params}, normalize(x))
 
-  shape = (1, *made.example_shape)
+  shape = (1, *split.example_shape)
   data = tflite.convert(
     whole,
     {'x': shape},
     'logits',
     variant,
-    [(x[None],) for x in bundle.some(study, dataset.TRAIN)],
+    [(x[None],) for x in deployment.example_windows(study, dataset.TRAIN)],
   )
-  here, there = (
-    ('edge', 'cloud') if cut == cut_recommendation.WHOLE else ('cloud', 'edge')
-  )
-  files.write_bytes(folder / f'{here}.tflite', data)
-  (folder / f'{there}.tflite').unlink(missing_ok=True)
-  if cut == cut_recommendation.RAW:
+  on_device = cut == cut_recommendation.WHOLE
+  half, other = ('edge', 'cloud') if on_device else ('cloud', 'edge')
+  files.write_bytes(folder / f'{half}.tflite', data)
+  (folder / f'{other}.tflite').unlink(missing_ok=True)
+  if not on_device:
     return {
       'edge_bytes': 0,
       'cloud_bytes': len(data),
       'edge_parameters': 0,
       'edge_multiply_adds': 0,
-      'sent_bytes': 4 * math.prod(made.example_shape),
+      'sent_bytes': 4 * math.prod(split.example_shape),
     }
   return {
     'edge_bytes': len(data),
     'cloud_bytes': 0,
-    'edge_parameters': operation_counts.parameters(made.params),
+    'edge_parameters': operation_counts.parameters(split.params),
     'edge_multiply_adds': operation_counts.multiply_adds(
       whole, jnp.zeros(shape)
     ),

@@ -1,50 +1,46 @@
-"""Which cut to choose, of those whose cost was measured."""
+"""Recommends a split point and variant by their measured costs."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# The two ends: nothing leaves the device, and nothing runs on it.
+# The two extremes: nothing is sent, and nothing runs on the device.
 WHOLE, RAW = 'all on the device', 'raw input sent'
-# What a full advantage of the best attacker, the time of the whole network on
-# the device, and the bytes of the raw input weigh against each other.
+# The weights of: the best attacker's advantage; the time on the device,
+# relative to the whole network there; the bytes sent, relative to the raw
+# input.
 WEIGHTS = {'leak': 1.0, 'time': 0.05, 'bytes': 0.05}
 
 
-def advise(out: Mapping[str, Any], whole_utility: float) -> dict[str, str]:
-  """The cut and variant of the least weighted cost.
+def recommend(costs: Mapping[str, Any], whole_utility: float) -> dict[str, str]:
+  """Returns the split point, embedding and variant of the least weighted cost.
 
-  The cost is `leak` times the worst label's advantage on validation, plus
-  `time` times the device's median milliseconds over those of the whole network
-  there in float32, plus `bytes` times what is sent over the raw input. Only
-  cuts count whose validation utility is within `utility_loss` of the whole
-  network's; the two ends do not.
+  The cost of a row is `leak` times the worst label's advantage on validation,
+  plus `time` times the median time on the device over that of the whole network
+  there in float32, plus `bytes` times the bytes sent over those of the raw
+  input. Only rows whose validation utility is within `utility_loss` of the
+  whole network's are considered; if there is none, all are. The two extremes
+  are never recommended.
 
   Args:
-    out: see `cost.run`.
-    whole_utility: the whole network's, on validation.
+    costs: `rows`, `weights` and `utility_loss`; see `cost.run`.
+    whole_utility: the validation utility of the whole network.
   """
-  whole = next(r for r in out['rows'] if r['cut'] == WHOLE)
-  raw = next(r for r in out['rows'] if r['cut'] == RAW)
-  weights = out['weights']
+  whole = next(r for r in costs['rows'] if r['cut'] == WHOLE)
+  raw = next(r for r in costs['rows'] if r['cut'] == RAW)
+  weights = costs['weights']
 
-  def price(row):
+  def weighted_cost(row):
     return (
       weights['leak'] * row['validation_advantage']
       + weights['time'] * row['one']['p50_ms'] / whole['one']['p50_ms']
       + weights['bytes'] * row['sent_bytes'] / raw['sent_bytes']
     )
 
+  cuts = [row for row in costs['rows'] if row['cut'] not in (WHOLE, RAW)]
   useful = [
     row
-    for row in out['rows']
-    if row['cut'] not in (WHOLE, RAW)
-    and row['validation_utility'] >= whole_utility - out['utility_loss']
+    for row in cuts
+    if row['validation_utility'] >= whole_utility - costs['utility_loss']
   ]
-  if not useful:
-    useful = [r for r in out['rows'] if r['cut'] not in (WHOLE, RAW)]
-  best = min(useful, key=price)
-  return {
-    'cut': best['cut'],
-    'embedding': best['embedding'],
-    'variant': best['variant'],
-  }
+  best = min(useful or cuts, key=weighted_cost)
+  return {key: best[key] for key in ('cut', 'embedding', 'variant')}

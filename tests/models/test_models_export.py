@@ -30,13 +30,13 @@ def test_both_halves_are_files_of_builtin_operations(name, cut):
     {'x': x.shape},
     'features',
   )
-  features = tflite.runner(edge)(x=x)
+  features = tflite.load(edge)(x=x)
   cloud = tflite.convert(
     lambda f: model.apply({'params': cloud_params}, f, cut, method='cloud'),
     {'features': features.shape},
     'logits',
   )
-  logits = tflite.runner(cloud)(features=features)
+  logits = tflite.load(cloud)(features=features)
   whole = np.asarray(small.quick(model.apply)({'params': params}, x))
   np.testing.assert_allclose(
     logits, whole, atol=1e-4 * np.sqrt(np.mean(whole**2))
@@ -63,7 +63,7 @@ def test_both_halves_in_8_bits(name, within):
 
   features = np.asarray(small.quick(edge)(x))
   runners = [
-    tflite.runner(
+    tflite.load(
       tflite.convert(
         half,
         {'given': (1, *given.shape[1:])},

@@ -1,7 +1,5 @@
 """What a cut costs: hand-worked sums, and files that really ran."""
 
-import json
-
 import pytest
 
 from hybrid_jax import errors
@@ -31,7 +29,7 @@ def _row(cut, variant, leak, ms, sent, utility=0.9):
 
 
 def test_the_least_weighted_cost_among_the_useful_is_advised():
-  found = {
+  costs = {
     'weights': {'leak': 1.0, 'time': 0.1, 'bytes': 0.2},
     'utility_loss': 0.05,
     'rows': [
@@ -43,17 +41,17 @@ def test_the_least_weighted_cost_among_the_useful_is_advised():
       _row(cut_recommendation.RAW, 'float32', None, 0.0, 1000),
     ],
   }
-  advised = cut_recommendation.advise(found, whole_utility=0.9)
+  advised = cut_recommendation.recommend(costs, 0.9)
   assert (advised['cut'], advised['variant']) == ('late', 'int8')
-  found['weights'] = {'leak': 0.0, 'time': 0.0, 'bytes': 1.0}
-  found['rows'][0]['sent_bytes'] = 99
-  assert cut_recommendation.advise(found, whole_utility=0.9)['cut'] == 'early'
+  costs['weights'] = {'leak': 0.0, 'time': 0.0, 'bytes': 1.0}
+  costs['rows'][0]['sent_bytes'] = 99
+  assert cut_recommendation.recommend(costs, 0.9)['cut'] == 'early'
 
 
 def test_files_are_measured(exported):
   _, study = exported
-  found = cost.run(study, ('float32',), seconds=0.05)
-  rows = {row['cut']: row for row in found['rows']}
+  costs = cost.run(study, ('float32',), seconds=0.05)
+  rows = {row['cut']: row for row in costs['rows']}
   assert list(rows) == [
     'dense1',
     cut_recommendation.WHOLE,
@@ -77,23 +75,9 @@ def test_files_are_measured(exported):
   assert row['end_to_end']['3G'] == pytest.approx(
     row['one']['p50_ms'] + 100 + 8 * 0.462 + row['cloud_p50_ms']
   )
-  assert found['advised']['cut'] == 'dense1'
-  assert 'dense1' in cost_page.terminal(found)
-  assert 'cut at dense1' in cost_page.render(found, 'watch')
-
-
-def test_a_profile_of_another_device(tmp_path):
-  path = tmp_path / 'profile.json'
-  entry = {'sha256': 'ab', 'p50_ms': 1, 'p95_ms': 2.5}
-  path.write_text(json.dumps({'device': 'a phone', 'files': [entry]}))
-  assert latency.read_profile(path) == {
-    'device': 'a phone',
-    'files': {'ab': {'p50_ms': 1.0, 'p95_ms': 2.5}},
-  }
-  del entry['p95_ms']
-  path.write_text(json.dumps({'device': 'a phone', 'files': [entry]}))
-  with pytest.raises(errors.UserError, match='p95_ms'):
-    latency.read_profile(path)
+  assert costs['advised']['cut'] == 'dense1'
+  assert 'dense1' in cost_page.terminal(costs)
+  assert 'cut at dense1' in cost_page.render(costs, 'watch')
 
 
 def test_a_file_that_does_not_run_is_told(tmp_path):

@@ -1,4 +1,5 @@
-"""The device: sensor rows in, the cloud's answers out, one noisy vector each.
+"""A client for devices: sensor rows in, the cloud's answers out.
 
-Needs NumPy and `ai_edge_litert` alone. Begin with `client.Client`.
+It sends one noisy vector for each window. It needs only NumPy and
+`ai_edge_litert`. Start with `client.Client`.
 """

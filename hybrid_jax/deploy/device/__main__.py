@@ -10,73 +10,78 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 
+from hybrid_jax import errors
 from hybrid_jax.deploy.device import (
   budget,
-  bundle,
   client,
   connection,
   delivery,
+  edge_half,
   failures,
 )
 
 
 def main(argv: list[str] | None = None) -> int:
-  """A line for each window; 0, or 1 after a mistake or without a server."""
-  given = _parser().parse_args(
+  """Prints a line for each window.
+
+  Returns:
+    The exit status: 0, or 1 after a mistake or if the server does not answer.
+  """
+  args = _parser().parse_args(
     [_underscores(a) for a in (sys.argv[1:] if argv is None else argv)]
   )
   device = None
   try:
-    device = _client(given)
-    if given.csv == '-':  # Rows as they are measured: none may wait.
+    device = _client(args)
+    if args.csv == '-':  # Live rows: send each window as soon as it is full.
       for row in _rows(sys.stdin):
-        _show(device.push(row))
+        _print(device.push(row))
     else:
-      with open(given.csv, newline='', encoding='utf-8') as file:
+      with open(args.csv, newline='', encoding='utf-8') as file:
         for row in _rows(file):
           if device.take(row):
-            _show(device.drain())
-    _show(device.drain())
+            _print(device.drain())
+    _print(device.drain())
     if not any(vars(device.counts).values()):
-      raise failures.BadInput(
-        f'the rows of {given.csv} ended before a window was full.'
+      raise errors.UserError(
+        f'the rows of {args.csv} ended before a window was full.'
       )
   except (failures.Refused, failures.Unreachable) as e:
-    _show(e.answers)
-    return _failed(e, device)
+    _print(e.answers)
+    return _fail(e, device)
   except UnicodeError:
-    return _failed(f'{given.csv} is no text in UTF-8.', device)
-  except (failures.ClientError, OSError) as e:
-    return _failed(e, device)
+    return _fail(f'{args.csv} is no text in UTF-8.', device)
+  except (errors.UserError, OSError) as e:
+    return _fail(e, device)
   except KeyboardInterrupt:
     pass
-  _summary(device)
+  _print_counts(device)
   return 0
 
 
-def _client(given):
-  edge = bundle.read(given.bundle)
+def _client(args):
+  edge = edge_half.read(args.bundle)
   link = connection.Connection(
-    given.url,
-    given.timeout,
-    given.token_file,
-    given.ca_file,
-    given.cert_file,
-    given.key_file,
+    args.url,
+    args.timeout,
+    args.token_file,
+    args.ca_file,
+    args.cert_file,
+    args.key_file,
   )
   return client.Client(
     edge,
     link,
-    given.model,
-    given.hop,
-    budget.Budget(given.per_input, given.per_hour),
-    delivery.Retry(given.attempts),
-    given.queue,
+    args.model,
+    args.hop,
+    budget.Budget(args.per_input, args.per_hour),
+    delivery.Retry(args.attempts),
+    args.queue,
   )
 
 
 def _rows(lines: Iterable[str]) -> Iterator[list[float]]:
-  """The rows of a CSV file; a first line that is no numbers is its header."""
+  """Yields the rows of a CSV file; skips a header in the first line."""
   for number, cells in enumerate(csv.reader(lines), 1):
     if not cells:
       continue
@@ -84,18 +89,18 @@ def _rows(lines: Iterable[str]) -> Iterator[list[float]]:
       row = [float(cell) for cell in cells]
     except ValueError:
       if number > 1:
-        raise failures.BadInput(
-          f'line {number} of the rows is no numbers.'
+        raise errors.UserError(
+          f'line {number} of the rows is not numbers.'
         ) from None
       continue
     if not all(map(math.isfinite, row)):
-      raise failures.BadInput(
+      raise errors.UserError(
         f'line {number} of the rows holds NaN or infinity.'
       )
     yield row
 
 
-def _show(answers):
+def _print(answers):
   for answer in answers:
     print(
       f'{answer.index}\t{answer.label}\t{100 * answer.confidence:.0f} %'
@@ -104,14 +109,14 @@ def _show(answers):
     )
 
 
-def _failed(error, device):
+def _fail(error, device):
   print(f'error: {error}', file=sys.stderr)
   if device is not None:
-    _summary(device)
+    _print_counts(device)
   return 1
 
 
-def _summary(device):
+def _print_counts(device):
   counts = vars(device.counts)
   text = ', '.join(
     f'{n} {name.replace("_", " ")}' for name, n in counts.items()
@@ -120,7 +125,7 @@ def _summary(device):
 
 
 def _underscores(argument):
-  """`--token_file=token` of `--token-file=token`."""
+  """Returns `--token_file=token` for `--token-file=token`."""
   name, equals, value = argument.partition('=')
   if not name.startswith('--'):
     return argument
@@ -135,22 +140,42 @@ def _parser():
     allow_abbrev=False,
   )
   add = parser.add_argument
-  add('--bundle', required=True, help='the folder with edge.tflite')
-  add('--url', required=True, help='of the server')
+  add(
+    '--bundle',
+    required=True,
+    help='the bundle: a folder with manifest.json and edge.tflite',
+  )
+  add('--url', required=True, help='the address of the server')
   add(
     '--csv', required=True, help='rows of sensor values; - for standard input'
   )
-  add('--model', default='cloud', help='its name at the server')
-  add('--hop', type=int, help='rows from window to window; else its length')
-  add('--per_input', type=int, default=1, help='releases of one input')
-  add('--per_hour', type=int, default=1800, help='releases in an hour')
-  add('--queue', type=int, default=64, help='vectors that may wait')
-  add('--attempts', type=int, default=5, help='tries of one vector')
-  add('--timeout', type=float, default=5.0, help='seconds for one answer')
+  add('--model', default='cloud', help='the name of the model at the server')
+  add(
+    '--hop',
+    type=int,
+    help='rows from the start of one window to the next (default: a window)',
+  )
+  add(
+    '--per_input',
+    type=int,
+    default=1,
+    help='how often one input may be released',
+  )
+  add(
+    '--per_hour',
+    type=int,
+    default=1800,
+    help='how many releases are allowed in an hour',
+  )
+  add('--queue', type=int, default=64, help='how many vectors may wait')
+  add('--attempts', type=int, default=5, help='how often to send one vector')
+  add(
+    '--timeout', type=float, default=5.0, help='seconds to wait for an answer'
+  )
   add('--token_file', help='a file with the bearer token')
-  add('--ca_file', help="the authorities of the server's certificate, PEM")
-  add('--cert_file', help="this device's certificate, PEM")
-  add('--key_file', help='its key, PEM')
+  add('--ca_file', help="the authorities of the server's certificate, as PEM")
+  add('--cert_file', help="this device's certificate, as PEM")
+  add('--key_file', help='the key of this certificate, as PEM')
   return parser
 
 

@@ -1,4 +1,4 @@
-"""How often anything may be released at most."""
+"""Limits how often anything is released."""
 
 import collections
 import hashlib
@@ -7,27 +7,28 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hybrid_jax import errors
 from hybrid_jax.deploy.device import failures
 
-_HOUR = 3600.0
-_REMEMBERED = 1 << 14
+_HOUR = 3600.0  # seconds
+_MAX_DIGESTS = 1 << 14
 
 
 class Budget:
-  """Counts releases, and refuses one too many before noise is drawn for it.
+  """Counts releases, and refuses one too many before its noise is drawn.
 
-  Noise hides one release. k releases of one input, averaged, have a kth of its
-  variance, so an input is released once. A device that lies still measures
-  nearly one input all day, and its owner's habits are one secret too, which is
-  what the bound per hour is for. A release counts when it is drawn, sent or
-  not.
+  The noise protects one release. The average of k releases of one input has a
+  kth of the noise variance, so an input is released once. A device at rest
+  measures nearly the same input all day, and habits are a secret too: that is
+  why there is also a limit per hour. A release counts when its noise is drawn,
+  whether or not it is sent.
 
-  Windows are known again by a digest, the last 16,384 of them. Both counts
-  begin with the process.
+  Windows are recognised by a digest; the last 16,384 digests are kept. Both
+  counts start with the process.
 
   Attributes:
     per_input: how often one window, or one sensor row, may be released.
-    per_hour: releases in any 3,600 seconds.
+    per_hour: how many releases are allowed within any 3,600 seconds.
   """
 
   def __init__(
@@ -36,26 +37,28 @@ class Budget:
     per_hour: int = 1800,
     clock: Callable[[], float] = time.monotonic,
   ):
-    """Nothing is spent yet.
+    """Creates an unused budget.
 
     Args:
       per_input: see the class.
       per_hour: see the class.
-      clock: seconds that never go back.
+      clock: returns seconds that never decrease.
 
     Raises:
-      BadInput: a bound is below 1.
+      UserError: a limit is below 1.
     """
     for name, value in (('input', per_input), ('hour', per_hour)):
       if type(value) is not int or value < 1:
-        raise failures.BadInput(
+        raise errors.UserError(
           f'the releases per {name} are {value}; they must be 1 or more.'
         )
     self.per_input = per_input
     self.per_hour = per_hour
     self._clock = clock
     self._times: collections.deque[float] = collections.deque()
-    self._seen: collections.OrderedDict[bytes, int] = collections.OrderedDict()
+    self._counts: collections.OrderedDict[bytes, int] = (
+      collections.OrderedDict()
+    )
 
   def spend(self, window: np.ndarray) -> None:
     """Counts one release of `window`, float32.
@@ -67,19 +70,20 @@ class Budget:
     while self._times and now - self._times[0] >= _HOUR:
       self._times.popleft()
     digest = hashlib.blake2b(window.tobytes(), digest_size=16).digest()
-    count = self._seen.get(digest, 0)
+    count = self._counts.get(digest, 0)
     if count >= self.per_input:
       raise failures.OverBudget(
-        f'this input was released {count} times, as often as it may be.'
+        f'this input was released {count} times already; {self.per_input} is'
+        ' the limit.'
       )
     if len(self._times) >= self.per_hour:
       wait = _HOUR - (now - self._times[0])
       raise failures.OverBudget(
-        f'{len(self._times)} releases in this hour are as many as may be; the'
-        f' next is free in {wait:.0f} s.'
+        f'{len(self._times)} releases in the last hour are the limit; the next'
+        f' is possible in {wait:.0f} s.'
       )
     self._times.append(now)
-    self._seen[digest] = count + 1
-    self._seen.move_to_end(digest)
-    if len(self._seen) > _REMEMBERED:
-      self._seen.popitem(last=False)
+    self._counts[digest] = count + 1
+    self._counts.move_to_end(digest)
+    if len(self._counts) > _MAX_DIGESTS:
+      self._counts.popitem(last=False)

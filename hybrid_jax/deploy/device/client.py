@@ -1,15 +1,16 @@
-"""The device's loop: windows, one noisy vector each, and the answers."""
+"""The client: sends one noisy vector per window and gets the answers."""
 
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from hybrid_jax import errors
 from hybrid_jax.deploy.device import (
   budget,
-  bundle,
   connection,
   delivery,
+  edge_half,
   failures,
   server_metadata,
   windows,
@@ -18,26 +19,26 @@ from hybrid_jax.deploy.formats import protocol
 
 
 class Client:
-  """Gathers rows, releases a vector for each window, and asks the cloud.
+  """Collects rows, releases a vector for each window, and asks the cloud.
 
-  Noise is drawn once a window. What is tried again is the same bytes: a vector
-  with fresh noise would be another release of the same input, and a cloud that
-  let requests fail could average the noise away.
+  Noise is drawn once per window. A retry sends the same bytes: a vector with
+  fresh noise would be another release of the same input, and a cloud that lets
+  requests fail could average the noise away.
 
       link = connection.Connection('http://127.0.0.1:8000')
-      device = client.Client(bundle.read('bundle'), link)
+      device = client.Client(edge_half.read('bundle'), link)
       for answer in device.push(rows):  # [n, channels]
         print(answer.label)
 
-  One thread may `take` while another one sends.
+  One thread may call `take` while another one sends.
 
   Attributes:
-    counts: what became of all windows.
+    counts: what happened to all windows.
   """
 
   def __init__(
     self,
-    edge: bundle.Bundle,
+    edge: edge_half.EdgeHalf,
     link: connection.Connection,
     model: str = 'cloud',
     hop: int | None = None,
@@ -50,33 +51,34 @@ class Client:
     """Sends nothing yet.
 
     Args:
-      edge: of `bundle.read`.
-      link: to the server.
-      model: its name there.
-      hop: rows from one window's start to the next one's; None for a window's
-        length. With less, a row is released several times, which the budget
-        must allow.
+      edge: from `edge_half.read`.
+      link: the connection to the server.
+      model: the name of the model on the server.
+      hop: rows from the start of one window to the next; None for the length
+        of a window. With a smaller hop a row is released several times, which
+        the budget must allow.
       limits: the budget; None for `budget.Budget()`.
       retry: when to try again; None for `delivery.Retry()`.
       queue: how many vectors may wait; one more drops the oldest.
-      clock: seconds that never go back.
+      clock: returns seconds that never decrease.
       sleep: waits for some seconds.
 
     Raises:
-      BadInput: the hop passes the budget, or a number is not positive.
+      UserError: the hop exceeds the budget, or a number is not positive.
     """
     self.counts = delivery.Counts()
     self._edge = edge
+    self._input = protocol.Tensor('released', (1, edge.dim), edge.grid)
     self._budget = limits or budget.Budget()
     self._windows = None
     if len(edge.window_shape) == 3 and edge.window_shape[0] == 1:
       self._windows = windows.Windows(edge.window_shape, hop)
       if self._windows.overlap > self._budget.per_input:
-        raise failures.BadInput(
+        raise errors.UserError(
           f'with a hop of {hop} a row is released {self._windows.overlap}'
-          f' times; the budget allows {self._budget.per_input} an input.'
+          f' times; the budget allows {self._budget.per_input} per input.'
         )
-    self._taking = threading.Lock()
+    self._take_lock = threading.Lock()
     self._delivery = delivery.Delivery(
       server_metadata.Server(link, model, edge).infer,
       edge.labels,
@@ -92,22 +94,22 @@ class Client:
     return len(self._delivery)
 
   def take(self, rows: Any) -> int:
-    """Queues a vector for each window that `rows` end; touches no network.
+    """Queues a vector for each window that `rows` complete. Sends nothing.
 
-    Windows beyond the budget are left out and counted.
+    Windows beyond the budget are skipped and counted.
 
     Args:
       rows: `[channels]` or `[n, channels]`, in the units of the manifest.
 
     Returns:
-      How many were queued.
+      How many vectors were queued.
 
     Raises:
-      BadInput: they do not fit; none of them is taken.
+      UserError: the rows do not fit; none of them is used.
     """
-    with self._taking:
+    with self._take_lock:
       queued = 0
-      for window in self._need_windows().push(rows):
+      for window in self._check_windows().push(rows):
         try:
           self._delivery.add(self._release(window))
         except failures.OverBudget:
@@ -116,56 +118,60 @@ class Client:
       return queued
 
   def clear(self) -> None:
-    """Forgets the rows of a window that is not full, after a gap in time."""
-    with self._taking:
-      self._need_windows().clear()
+    """Drops the rows of an unfinished window. Call it after a gap in time."""
+    with self._take_lock:
+      self._check_windows().clear()
 
   def send(self) -> list[delivery.Answer]:
-    """Sends what waits until a try fails; nothing before its wait is over.
+    """Sends waiting vectors until one fails; nothing while a retry is not due.
 
     Raises:
-      Refused: the server will never answer the oldest, which is dropped.
+      Refused: the server will never answer the oldest vector; it is dropped.
     """
     return self._delivery.send()
 
   def push(self, rows: Any) -> list[delivery.Answer]:
-    """`take`, then `send`: the answers that came by now."""
+    """Calls `take` and `send`; returns the answers."""
     self.take(rows)
     return self.send()
 
   def drain(self) -> list[delivery.Answer]:
-    """Sends all that waits, and waits and tries again as often as it may.
+    """Sends all waiting vectors, with waits and retries.
 
     Raises:
-      Unreachable: the last try failed too; what has no answer still waits.
+      Unreachable: the last attempt failed; vectors without an answer still
+        wait.
       Refused: see `send`.
     """
     return self._delivery.drain()
 
   def infer(self, window: Any) -> delivery.Answer:
-    """One example in the bundle's `window_shape`, before all that wait.
+    """Sends one window at once, before all waiting vectors.
+
+    Args:
+      window: one example in the bundle's `window_shape`.
 
     Raises:
-      BadInput: it does not fit.
-      OverBudget: it may not be released; nothing was drawn.
-      Unreachable: the last try failed too; the vector waits for `drain`.
+      UserError: the window does not fit.
+      OverBudget: the window may not be released; no noise was drawn.
+      Unreachable: the last attempt failed; the vector waits for `drain`.
       Refused: the server will never answer it.
     """
-    array = windows.numbers(window, 'the window')
+    array = windows.as_float32(window, 'the numbers of the window')
     if array.shape != self._edge.window_shape:
-      raise failures.BadInput(
+      raise errors.UserError(
         f'the window has shape {list(array.shape)}, not'
         f' {list(self._edge.window_shape)}.'
       )
-    with self._taking:
+    with self._take_lock:
       entry = self._release(array)
-    return self._delivery.insist(entry)
+    return self._delivery.deliver_now(entry)
 
-  def _need_windows(self):
+  def _check_windows(self):
     if self._windows is None:
-      raise failures.BadInput(
-        f'this bundle takes examples of {list(self._edge.window_shape)}, and'
-        ' no rows.'
+      raise errors.UserError(
+        'this bundle is not for signals: send whole examples of shape'
+        f' {list(self._edge.window_shape)} with `infer`.'
       )
     return self._windows
 
@@ -176,9 +182,8 @@ class Client:
     except failures.OverBudget:
       self.counts.over_budget += 1
       raise
-    released = self._edge.edge(window)
-    tensor = protocol.Tensor('released', released.shape, self._edge.grid)
-    message = protocol.encode_request(tensor, released)
+    released = self._edge.release(window)
+    message = protocol.encode_request(self._input, released)
     entry = delivery.Entry(self.counts.released, message)
     self.counts.released += 1
     return entry

@@ -1,4 +1,4 @@
-"""One kept connection to the server: TLS, the token, and a bound on time."""
+"""A persistent HTTP connection to one server, with TLS, token and timeout."""
 
 import contextlib
 import http.client
@@ -9,26 +9,30 @@ import ssl
 import threading
 import urllib.parse
 
+from hybrid_jax import errors
 from hybrid_jax.deploy.device import failures
 from hybrid_jax.deploy.formats import protocol
 
-_LONGEST = 1 << 20  # Bytes of an answer.
-_LATER = (408, 429, 502, 503, 504)
-_WHY = {
+_MAX_RESPONSE = 1 << 20  # bytes
+_RETRY_STATUSES = (408, 429, 502, 503, 504)
+_CAUSES = {
   400: 'the request does not fit; does the server have this bundle?',
   401: 'the token is missing or wrong',
   403: 'the token or certificate does not suffice',
   404: 'there is no such model; is its name right?',
-  413: 'the vector is longer than the server takes',
+  413: 'the vector is longer than the server accepts',
 }
-# Of TLS, what passes; all else of it is the same the next time.
-_PASSING = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
-
+# TLS errors that a retry can cure; all others would happen again.
+_TEMPORARY_TLS_ERRORS = (
+  ssl.SSLEOFError,
+  ssl.SSLZeroReturnError,
+  ssl.SSLSyscallError,
+)
 _DAY = 86400.0  # seconds
 
 
 class Connection:
-  """Requests to one server. Not for two threads at once."""
+  """Sends requests to one server. Use it from one thread at a time."""
 
   def __init__(
     self,
@@ -39,163 +43,192 @@ class Connection:
     cert_file: str | None = None,
     key_file: str | None = None,
   ):
-    """Connects with the first request.
+    """Checks the arguments; the first request connects.
 
     Args:
-      url: `http://HOST:PORT` or `https://HOST:PORT`, and a path that a proxy
-        may need in front of the protocol's own.
-      timeout: seconds within which all of an answer must be there.
+      url: `http://HOST:PORT` or `https://HOST:PORT`, with a path if a proxy
+        needs one before the paths of the protocol.
+      timeout: seconds until the whole response must have arrived.
       token_file: a file with the bearer token.
-      ca_file: a PEM file with the authorities that the server's certificate
-        must come from; None for the system's.
+      ca_file: a PEM file with the authorities that may have signed the server's
+        certificate; None for those of the system.
       cert_file: a PEM file with this device's certificates.
-      key_file: a PEM file with their key.
+      key_file: a PEM file with the key of the certificate.
 
     Raises:
-      BadInput: they do not go together, cannot be read, or would send a token
-        in the clear.
+      UserError: the arguments contradict each other, a file cannot be read, or
+        a token would be sent without encryption.
     """
-    self._url, self._timeout = _split(url), timeout
+    self._url, self._timeout = _parse_url(url), timeout
     if not 0 < timeout <= _DAY:
-      raise failures.BadInput(
-        f'the timeout is {timeout}; it must be more than 0, and a day at most.'
+      raise errors.UserError(
+        f'the timeout is {timeout}; it must be more than 0 and at most a day.'
       )
     self._headers = {}
     secure = self._url.scheme == 'https'
     if token_file is not None:
       if not secure and not _is_loopback(self._url.hostname):
-        raise failures.BadInput(
-          f'{url} would carry the token in the clear; give an https address.'
+        raise errors.UserError(
+          f'{url} would send the token in the clear; use an https address.'
         )
-      self._headers['Authorization'] = f'Bearer {_token(token_file)}'
+      self._headers['Authorization'] = f'Bearer {_read_token(token_file)}'
     if not secure and (ca_file or cert_file or key_file):
-      raise failures.BadInput(f'{url} has no TLS for the certificates given.')
+      raise errors.UserError(f'{url} has no TLS for the given certificates.')
     if bool(cert_file) != bool(key_file):
-      raise failures.BadInput('a certificate and its key are given together.')
-    self._context = _context(ca_file, cert_file, key_file) if secure else None
-    self._open: http.client.HTTPConnection | None = None
+      raise errors.UserError('a certificate and its key belong together.')
+    self._tls = _tls_context(ca_file, cert_file, key_file) if secure else None
+    self._connection: http.client.HTTPConnection | None = None
 
   def close(self) -> None:
-    """Closes the connection; the next request opens another."""
-    if self._open is not None:
-      self._open.close()
-      self._open = None
+    """Closes the connection; the next request opens a new one."""
+    if self._connection is not None:
+      self._connection.close()
+      self._connection = None
 
-  def ask(
+  def request(
     self,
     method: str,
     path: str,
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
   ) -> tuple[bytes, str | None]:
-    """The body of an answer with status 200, and how long its JSON is.
+    """Sends a request.
+
+    Returns:
+      The body of the response, and its header `protocol.HEADER_LENGTH`.
 
     Raises:
-      Unreachable: there is none for now; another try is worth it.
-      Refused: it would be the same the next time.
+      Unreachable: there was no response, or a status that a retry may change.
+      Refused: the response has another status than 200.
     """
-    kept = self._open is not None
+    reused = self._connection is not None
     try:
       try:
-        status, answer, found = self._exchange(method, path, body, headers)
+        response = self._exchange(method, path, body, headers)
       except (http.client.RemoteDisconnected, ConnectionError):
-        if not kept:
+        if not reused:
           raise
-        # The server closes connections that rest; that is no failure.
+        # Servers close idle connections, so this is no failure: reconnect.
         self.close()
-        status, answer, found = self._exchange(method, path, body, headers)
+        response = self._exchange(method, path, body, headers)
     except (OSError, http.client.HTTPException) as e:
       self.close()
-      # Neither message nor cause: they may repeat what was sent.
+      # Without the cause: its message may repeat what was sent.
       raise self._failure(e) from None
-    self._check(status, found)
-    return answer, found.get(protocol.HEADER_LENGTH)
+    status, content, response_headers = response
+    self._check_status(status, response_headers)
+    return content, response_headers.get(protocol.HEADER_LENGTH)
 
   def _exchange(self, method, path, body, headers):
-    if self._open is None:
-      self._open = self._connection()
-    connection = self._open
-    late = threading.Event()
-
-    def stop():
-      late.set()
-      sock = connection.sock
-      if sock is not None:  # Not TLS's own, which the other thread is in.
-        with contextlib.suppress(OSError):
-          socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-    # A socket's own time-out begins again with each byte that comes.
-    timer = threading.Timer(self._timeout, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-      connection.request(
+    """Sends one request; returns status, body and headers of the response."""
+    if self._connection is None:
+      self._connection = self._new_connection()
+    with _Deadline(self._connection, self._timeout):
+      self._connection.request(
         method,
         self._url.path.rstrip('/') + path,
         body,
         self._headers | (headers or {}),
       )
-      response = connection.getresponse()
-      answer = response.read(_LONGEST)
-      if response.length and len(answer) < _LONGEST:
+      response = self._connection.getresponse()
+      content = response.read(_MAX_RESPONSE)
+      if response.length and len(content) < _MAX_RESPONSE:
         raise http.client.IncompleteRead(b'')
-      if not response.isclosed() or response.will_close or late.is_set():
-        self.close()
-      if late.is_set():
-        raise TimeoutError
-      return response.status, answer, response.headers
-    except (OSError, http.client.HTTPException):
-      if late.is_set():
-        raise TimeoutError from None
-      raise
-    finally:
-      timer.cancel()
+    if response.will_close or not response.isclosed():
+      self.close()
+    return response.status, content, response.headers
 
-  def _connection(self):
+  def _new_connection(self):
     host, port = self._url.hostname, self._url.port
-    if self._context is None:
+    if self._tls is None:
       return http.client.HTTPConnection(host, port, timeout=self._timeout)
     return http.client.HTTPSConnection(
-      host, port, timeout=self._timeout, context=self._context
+      host, port, timeout=self._timeout, context=self._tls
     )
 
-  def _place(self):
+  def _server(self):
     return f'{self._url.scheme}://{self._url.netloc}'
 
   def _failure(self, error):
+    """Returns the error to raise if there was no response."""
     if isinstance(error, TimeoutError):
       return failures.Unreachable(
-        f'{self._place()} gave no answer within {self._timeout:g} s.'
+        f'{self._server()} did not answer within {self._timeout:g} s.'
       )
-    if isinstance(error, ssl.SSLError) and not isinstance(error, _PASSING):
+    if isinstance(error, ssl.SSLError) and not isinstance(
+      error, _TEMPORARY_TLS_ERRORS
+    ):
       reason = getattr(error, 'verify_message', '') or error.reason
-      return failures.Refused(f'TLS with {self._place()} fails: {reason}.')
+      return failures.Refused(f'TLS with {self._server()} failed: {reason}.')
     return failures.Unreachable(
-      f'{self._place()} cannot be reached: {type(error).__name__}.'
+      f'{self._server()} cannot be reached: {type(error).__name__}.'
     )
 
-  def _check(self, status, headers):
+  def _check_status(self, status, headers):
     if status == 200:
       return
-    if status in _LATER:
-      wait = headers.get('Retry-After', '')
-      wait = float(wait) if wait.isascii() and wait.isdigit() else 0.0
+    if status in _RETRY_STATUSES:
+      retry_after = headers.get('Retry-After', '')
+      is_number = retry_after.isascii() and retry_after.isdigit()
+      wait = float(retry_after) if is_number else 0.0
       raise failures.Unreachable(
-        f'{self._place()} answers {status}: not now.', min(wait, 3600.0)
+        f'{self._server()} answers {status}: not now.', min(wait, 3600.0)
       )
-    why = _WHY.get(status, 'it does not take this')
-    raise failures.Refused(f'{self._place()} answers {status}: {why}.', status)
+    cause = _CAUSES.get(status, 'it does not accept this request')
+    raise failures.Refused(
+      f'{self._server()} answers {status}: {cause}.', status
+    )
 
 
-def _split(url):
+class _Deadline:
+  """Ends what a connection does after some seconds, with `TimeoutError`.
+
+  A socket's own timeout is not enough: it starts again with every byte.
+  """
+
+  def __init__(self, connection: http.client.HTTPConnection, seconds: float):
+    self._connection = connection
+    self._expired = threading.Event()
+    self._timer = threading.Timer(seconds, self._expire)
+    self._timer.daemon = True
+
+  def __enter__(self):
+    self._timer.start()
+    return self
+
+  def __exit__(self, kind, error, traceback):
+    self._timer.cancel()
+    network_errors = (OSError, http.client.HTTPException)
+    if self._expired.is_set() and (
+      error is None or isinstance(error, network_errors)
+    ):
+      raise TimeoutError from None
+
+  def _expire(self):
+    self._expired.set()
+    sock = self._connection.sock
+    if sock is not None:
+      # The plain socket's method: the other thread is inside the TLS one.
+      with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _parse_url(url):
   try:
     parts = urllib.parse.urlsplit(url)
-    fits = parts.scheme in ('http', 'https') and parts.hostname
-    fits = fits and parts.port != 0 and parts.username is None
-  except ValueError:  # The port.
-    fits = False
-  if not fits or parts.query or parts.fragment:
-    raise failures.BadInput(f'{url!r} is no http://HOST:PORT or https://….')
+    is_valid = (
+      parts.scheme in ('http', 'https')
+      and parts.hostname
+      and parts.port != 0
+      and parts.username is None
+      and not (parts.query or parts.fragment)
+    )
+  except ValueError:  # The port is not a number.
+    is_valid = False
+  if not is_valid:
+    raise errors.UserError(
+      f'{url!r} is no address like http://HOST:PORT or https://HOST:PORT.'
+    )
   return parts
 
 
@@ -206,21 +239,21 @@ def _is_loopback(host):
     return False
 
 
-def _token(path):
+def _read_token(path):
   try:
     token = pathlib.Path(path).read_text(encoding='ascii').strip()
   except (OSError, UnicodeError) as e:
-    raise failures.BadInput(f'could not read a token from {path}.') from e
+    raise errors.UserError(f'could not read a token from {path}.') from e
   if not token or not token.isprintable() or ' ' in token:
-    raise failures.BadInput(f'the token in {path} is not one word.')
+    raise errors.UserError(f'the token in {path} is not one word.')
   return token
 
 
-def _context(ca_file, cert_file, key_file):
+def _tls_context(ca_file, cert_file, key_file):
   try:
     context = ssl.create_default_context(cafile=ca_file)
     if cert_file:
       context.load_cert_chain(cert_file, key_file)
-  except OSError as e:  # Of which an SSLError is one.
-    raise failures.BadInput(f'could not load the files for TLS: {e}.') from e
+  except OSError as e:  # SSLError is a subclass.
+    raise errors.UserError(f'could not load the files for TLS: {e}.') from e
   return context

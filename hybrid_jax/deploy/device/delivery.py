@@ -1,4 +1,4 @@
-"""Gets vectors to the server: a bounded queue, and tries with growing waits."""
+"""A queue of released vectors, sent with retries and growing waits."""
 
 import collections
 import dataclasses
@@ -8,17 +8,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hybrid_jax import errors
 from hybrid_jax.deploy.device import failures
 from hybrid_jax.deploy.formats import protocol
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-  """What the cloud said of one window.
+  """The cloud's answer for one window.
 
   Attributes:
-    index: which window, from 0 in the order in which they were released.
-    label: the likeliest class.
+    index: the number of the window, from 0, in the order of release.
+    label: the most probable class.
     confidence: its softmax, from 0 to 1.
     logits: `[classes]` float32.
     sent: bytes of the request's body.
@@ -33,15 +34,15 @@ class Answer:
 
 @dataclasses.dataclass
 class Counts:
-  """What became of all windows so far.
+  """How many windows had each outcome so far.
 
   Attributes:
-    released: for which a vector was drawn.
-    over_budget: for which none was, because the budget forbade it.
-    answered: that have an answer.
-    dropped: that were the oldest of a full queue, and have none.
-    refused: that the server will never answer.
-    failures: tries that came to nothing for the time being.
+    released: a vector was drawn.
+    over_budget: no vector was drawn, because of the budget.
+    answered: the cloud answered.
+    dropped: dropped without an answer, as the oldest of a full queue.
+    refused: the server will never answer.
+    failures: failed attempts that may be repeated.
   """
 
   released: int = 0
@@ -54,12 +55,15 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class Retry:
-  """When to try again. Waits double, and each is drawn from its half to all.
+  """When to try again.
+
+  The wait doubles with each failure. Each is multiplied by a random number from
+  0.5 to 1.
 
   Attributes:
-    attempts: of one vector in a row, before `insist` gives up.
-    first: seconds after the first failure.
-    longest: seconds that no wait passes, whatever the server asks for.
+    attempts: how often `drain` and `deliver_now` send one vector.
+    first: seconds to wait after the first failure.
+    longest: the longest wait in seconds, even if the server asks for more.
   """
 
   attempts: int = 5
@@ -69,16 +73,16 @@ class Retry:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-  """One released vector, as it is sent each time."""
+  """A released vector as a request; each attempt sends the same bytes."""
 
   index: int
   message: protocol.Message = dataclasses.field(repr=False)
 
 
 class Delivery:
-  """Vectors that wait, and the sending of them.
+  """Waiting vectors, and how they are sent.
 
-  One thread may `add` while another one sends.
+  One thread may call `add` while another one sends.
   """
 
   def __init__(
@@ -87,64 +91,69 @@ class Delivery:
     labels: tuple[str, ...],
     counts: Counts,
     retry: Retry,
-    bound: int,
+    capacity: int,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
   ):
-    """Nothing waits.
+    """Starts with an empty queue.
 
     Args:
-      infer: sends a message and gives its logits.
-      labels: the classes.
-      counts: is kept up to date.
+      infer: sends a message and returns the logits.
+      labels: the names of the classes.
+      counts: is updated.
       retry: when to try again.
-      bound: how many may wait.
-      clock: seconds that never go back.
+      capacity: how many vectors may wait.
+      clock: returns seconds that never decrease.
       sleep: waits for some seconds.
 
     Raises:
-      BadInput: a number is not positive.
+      UserError: a number is not positive.
     """
-    if min(bound, retry.attempts) < 1 or min(retry.first, retry.longest) <= 0:
-      raise failures.BadInput(
+    if (
+      min(capacity, retry.attempts) < 1 or min(retry.first, retry.longest) <= 0
+    ):
+      raise errors.UserError(
         'the queue, the attempts and their waits must be positive.'
       )
     self._infer, self._labels, self._counts = infer, labels, counts
-    self._retry, self._bound = retry, bound
+    self._retry, self._capacity = retry, capacity
     self._clock, self._sleep = clock, sleep
-    self._waiting: collections.deque[Entry] = collections.deque()
-    self._lock = threading.Lock()  # Of what waits.
-    self._sending = threading.Lock()
-    self._failed = 0  # Tries in a row.
-    self._due = clock()
+    self._queue: collections.deque[Entry] = collections.deque()
+    self._queue_lock = threading.Lock()
+    self._send_lock = threading.Lock()
+    self._failed_in_a_row = 0
+    self._next_attempt = clock()
 
   def __len__(self) -> int:
     """How many vectors wait."""
-    return len(self._waiting)
+    return len(self._queue)
 
   def add(self, entry: Entry) -> None:
-    """Lets `entry` wait in its place; the oldest of too many is dropped."""
-    with self._lock:
-      if self._waiting and self._waiting[-1].index > entry.index:
-        entries = sorted([*self._waiting, entry], key=lambda e: e.index)
-        self._waiting = collections.deque(entries)
+    """Adds `entry` to the queue, in the order of the indices.
+
+    If the queue is too long, its oldest entry is dropped.
+    """
+    with self._queue_lock:
+      if self._queue and self._queue[-1].index > entry.index:
+        entries = sorted([*self._queue, entry], key=lambda e: e.index)
+        self._queue = collections.deque(entries)
       else:
-        self._waiting.append(entry)
-      if len(self._waiting) > self._bound:
-        self._waiting.popleft()
+        self._queue.append(entry)
+      if len(self._queue) > self._capacity:
+        self._queue.popleft()
         self._counts.dropped += 1
 
   def send(self) -> list[Answer]:
-    """Sends what waits until a try fails; nothing before its wait is over.
+    """Sends entries until one fails; nothing while a retry is not due.
 
     Raises:
-      Refused: the server will never answer the oldest, which is dropped.
+      Refused: the server will never answer the oldest entry; it is dropped.
     """
     answers = []
-    with self._sending:
-      while self._clock() >= self._due and (entry := self._next()):
+    with self._send_lock:
+      while self._clock() >= self._next_attempt and (entry := self._pop()):
         try:
-          answers.append(self._try(entry))
+          answers.append(self._attempt(entry))
         except failures.Unreachable:
           self.add(entry)
           break
@@ -154,73 +163,74 @@ class Delivery:
     return answers
 
   def drain(self) -> list[Answer]:
-    """Sends all that waits, and waits and tries again as often as it may.
+    """Sends all entries, with waits and retries.
 
     Raises:
-      Unreachable: the last try failed too; what has no answer still waits.
-      Refused: the server will never answer the oldest, which is dropped.
+      Unreachable: the last attempt failed; entries without an answer still
+        wait.
+      Refused: the server will never answer the oldest entry; it is dropped.
     """
     answers = []
-    with self._sending:
-      while entry := self._next():
+    with self._send_lock:
+      while entry := self._pop():
         try:
-          answers.append(self._insist(entry))
+          answers.append(self._deliver(entry))
         except (failures.Unreachable, failures.Refused) as e:
           e.answers = answers
           raise
     return answers
 
-  def insist(self, entry: Entry) -> Answer:
-    """Sends one vector before all that wait, as often as it may.
+  def deliver_now(self, entry: Entry) -> Answer:
+    """Sends one entry before all waiting ones, with waits and retries.
 
     Raises:
-      Unreachable: the last try failed too; now the vector waits with the rest.
+      Unreachable: the last attempt failed; the entry was added to the queue.
       Refused: the server will never answer it.
     """
-    with self._sending:
-      return self._insist(entry)
+    with self._send_lock:
+      return self._deliver(entry)
 
-  def _next(self):
-    with self._lock:
-      return self._waiting.popleft() if self._waiting else None
+  def _pop(self):
+    with self._queue_lock:
+      return self._queue.popleft() if self._queue else None
 
-  def _insist(self, entry):
-    attempts = self._retry.attempts
+  def _deliver(self, entry):
+    attempts_left = self._retry.attempts
     while True:
-      wait = self._due - self._clock()
+      wait = self._next_attempt - self._clock()
       if wait > 0:
         self._sleep(wait)
-      attempts -= 1
+      attempts_left -= 1
       try:
-        return self._try(entry)
+        return self._attempt(entry)
       except failures.Unreachable:
-        if not attempts:
+        if not attempts_left:
           self.add(entry)
           raise
 
-  def _try(self, entry):
-    """One try; what fails sets the time before which there is no other."""
+  def _attempt(self, entry):
+    """Sends an entry once; after a failure, sets when to try again."""
     try:
       logits = self._infer(entry.message)
     except failures.Unreachable as e:
       self._counts.failures += 1
-      doubled = self._retry.first * 2.0 ** min(self._failed, 30)
-      # Devices that failed together should not come again together.
-      part = 0.5 + int.from_bytes(os.urandom(2)) / 2**17
-      wait = max(min(doubled, self._retry.longest) * part, e.wait)
-      self._failed += 1
-      self._due = self._clock() + min(wait, self._retry.longest)
+      wait = self._retry.first * 2.0 ** min(self._failed_in_a_row, 30)
+      # Random, so that devices that failed together do not return together.
+      factor = 0.5 + int.from_bytes(os.urandom(2)) / 2**17
+      wait = max(min(wait, self._retry.longest) * factor, e.wait)
+      self._failed_in_a_row += 1
+      self._next_attempt = self._clock() + min(wait, self._retry.longest)
       raise
     except failures.Refused:
       self._counts.refused += 1
       raise
-    self._failed = 0
+    self._failed_in_a_row = 0
     self._counts.answered += 1
-    likely = int(logits.argmax())
-    weights = np.exp(logits.astype(np.float64) - logits[likely])
+    best = int(logits.argmax())
+    weights = np.exp(logits.astype(np.float64) - logits[best])
     return Answer(
       index=entry.index,
-      label=self._labels[likely],
+      label=self._labels[best],
       confidence=float(1 / weights.sum()),
       logits=logits,
       sent=len(entry.message.body),

@@ -1,28 +1,22 @@
-"""What can go wrong on the device. No message holds a released number."""
+"""Errors of the client that its caller may want to handle.
+
+Everything else that can go wrong is an `errors.UserError` as well. No message
+contains a released number.
+"""
+
+from hybrid_jax import errors
 
 
-class ClientError(Exception):
-  """All that this package raises."""
+class OverBudget(errors.UserError):
+  """Another release would exceed the budget; no noise was drawn."""
 
 
-class BadBundle(ClientError):
-  """The bundle is damaged, mismatched, or needs another runtime."""
-
-
-class BadInput(ClientError):
-  """A setting, sensor rows or a window that do not fit."""
-
-
-class OverBudget(ClientError):
-  """One more release would pass the budget; nothing was drawn or sent."""
-
-
-class Refused(ClientError):
-  """The server will not answer this, however often it is asked.
+class Refused(errors.UserError):
+  """The server will never answer this request; a retry is useless.
 
   Attributes:
-    status: of the HTTP answer; None where there was none, as with TLS.
-    answers: those that came in the same call before it.
+    status: the HTTP status; None if there was none, as with a TLS error.
+    answers: the answers that the same call received before the error.
   """
 
   def __init__(self, message: str, status: int | None = None):
@@ -31,12 +25,12 @@ class Refused(ClientError):
     self.answers: list = []
 
 
-class Unreachable(ClientError):
-  """No answer for now: worth another try, with the same bytes.
+class Unreachable(errors.UserError):
+  """The server did not answer for now; a retry with the same bytes may work.
 
   Attributes:
-    wait: seconds that the server asks to wait before it; 0 for none.
-    answers: those that came in the same call before it.
+    wait: seconds that the server asks to wait before the retry; 0 for none.
+    answers: the answers that the same call received before the error.
   """
 
   def __init__(self, message: str, wait: float = 0.0):

@@ -1,47 +1,47 @@
-"""The cloud half at the other end, known by its sha256."""
+"""Checks which cloud half a server has, and sends it vectors."""
 
 import json
 import urllib.parse
 
 import numpy as np
 
-from hybrid_jax.deploy.device import bundle, connection, failures
+from hybrid_jax.deploy.device import connection, edge_half, failures
 from hybrid_jax.deploy.formats import protocol
 
 
 class Server:
-  """One model behind a connection."""
+  """One model on a server."""
 
   def __init__(
-    self, link: connection.Connection, model: str, of: bundle.Bundle
+    self, link: connection.Connection, model: str, edge: edge_half.EdgeHalf
   ):
-    """Asks nothing yet.
+    """Sends nothing yet.
 
     Args:
-      link: to the server.
-      model: its name there.
-      of: the bundle whose cloud half it should be.
+      link: the connection to the server.
+      model: the name of the model there.
+      edge: the edge half whose cloud half the model must be.
     """
-    self._link, self._model, self._of = link, model, of
+    self._link, self._model, self._edge = link, model, edge
     self._path = f'/v2/models/{urllib.parse.quote(model, safe="")}'
     self._checked = False
 
   def infer(self, message: protocol.Message) -> np.ndarray:
-    """The logits `[classes]` for one vector.
+    """Returns the logits `[classes]` for one vector.
 
-    Before the first one, the server is asked which cloud half it has: another
-    one must not get this edge's vectors.
+    Before the first vector it asks the server for the SHA-256 of its cloud
+    half: another one must not get vectors of this edge half.
 
     Raises:
-      Unreachable: there is no answer for now.
-      Refused: there will be none.
+      Unreachable: the server did not answer for now.
+      Refused: the server will never answer this request.
     """
     if not self._checked:
       self._check()
-    body, length = self._link.ask(
+    body, length = self._link.request(
       'POST', self._path + '/infer', message.body, message.headers
     )
-    classes = len(self._of.labels)
+    classes = len(self._edge.labels)
     output = protocol.Tensor('logits', (1, classes))
     try:
       return protocol.decode_response(body, length, output).array[0]
@@ -52,14 +52,14 @@ class Server:
       ) from None
 
   def _check(self):
-    body, _ = self._link.ask('GET', self._path)
+    body, _ = self._link.request('GET', self._path)
     try:
-      found = json.loads(body)['parameters']['sha256']
+      sha256 = json.loads(body)['parameters']['sha256']
     except (ValueError, KeyError, TypeError, RecursionError):
-      found = None  # Other servers of the protocol do not tell.
-    if found not in (None, self._of.cloud_sha256):
+      sha256 = None  # Other servers of the protocol do not give it.
+    if sha256 not in (None, self._edge.cloud_sha256):
       raise failures.Refused(
-        f'{self._model!r} there is not the cloud half that belongs to this'
-        ' edge.'
+        f'the model {self._model!r} on the server is not the cloud half that'
+        ' belongs to this edge half.'
       )
     self._checked = True

@@ -1,1 +1,1 @@
-"""The two halves as TFLite files, their manifest, and what they cost."""
+"""Export of both halves as TFLite files. Start with `bundle_writer.write`."""

@@ -1,4 +1,4 @@
-"""The cloud half for servers that are not LiteRT's, with a free batch."""
+"""Writes the cloud half for servers without LiteRT, with any batch size."""
 
 import pathlib
 
@@ -14,17 +14,18 @@ _PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 def write_saved_model(
-  cut: split_functions.Halves, folder: pathlib.Path
+  split: split_functions.SplitFunctions, folder: pathlib.Path
 ) -> None:
-  """A SavedModel: `released [n, d]` to `logits [n, classes]`, any n.
+  """Writes a SavedModel: `released [n, d]` to `logits [n, classes]`, any n.
 
-  Its signatures are `infer` and `serving_default`, which are the same.
+  It has two equal signatures, `infer` and `serving_default`.
 
   Raises:
-    UserError: TensorFlow is not installed, or the folder holds something else.
+    UserError: TensorFlow is not installed, or the folder exists and is no
+      SavedModel.
   """
   try:
-    import tensorflow as tf  # Only here: it is slow, and not everywhere.
+    import tensorflow as tf  # Imported here: it is slow and optional.
     from jax.experimental import jax2tf
   except ImportError as e:
     raise errors.UserError(
@@ -32,18 +33,18 @@ def write_saved_model(
     ) from e
   if folder.exists() and not (folder / 'saved_model.pb').exists():
     raise errors.UserError(
-      f'{folder} is there, and is no SavedModel; name a new folder.'
+      f'{folder} exists and is no SavedModel; name a new folder.'
     )
   converted = jax2tf.convert(
-    cut.cloud(), polymorphic_shapes=['(n, ...)'], with_gradient=False
+    split.cloud(), polymorphic_shapes=['(n, ...)'], with_gradient=False
   )
   module = tf.Module()
 
   @tf.function(
     input_signature=[
-      tf.TensorSpec((None, cut.dim), tf.float32, name='released')
+      tf.TensorSpec((None, split.dim), tf.float32, name='released')
     ],
-    autograph=False,  # It would rewrite all of JAX's tracing.
+    autograph=False,  # It would spend minutes on rewriting JAX's code.
   )
   def call(released):
     return {'logits': converted(released)}
@@ -56,14 +57,16 @@ def write_saved_model(
   )
 
 
-def write_jax_export(cut: split_functions.Halves, path: pathlib.Path) -> None:
-  """A file that `jax.export.deserialize` reads: StableHLO, weights inside.
+def write_jax_export(
+  split: split_functions.SplitFunctions, path: pathlib.Path
+) -> None:
+  """Writes StableHLO with weights, for `jax.export.deserialize`.
 
-  It takes `released [n, d]` for any n to `logits [n, classes]`, on CPU, GPU and
-  TPU, and needs no code of this project.
+  It maps `released [n, d]` for any n to `logits [n, classes]` on CPU, GPU and
+  TPU, and needs no code of hybrid_jax.
   """
   (n,) = jax_export.symbolic_shape('n')
-  exported = jax_export.export(jax.jit(cut.cloud()), platforms=_PLATFORMS)(
-    jax.ShapeDtypeStruct((n, cut.dim), jnp.float32)
+  exported = jax_export.export(jax.jit(split.cloud()), platforms=_PLATFORMS)(
+    jax.ShapeDtypeStruct((n, split.dim), jnp.float32)
   )
   files.write_bytes(path, bytes(exported.serialize()))

@@ -1,84 +1,96 @@
-"""Two TFLite files as one: what the first gives, the second takes."""
+"""Concatenates two TFLite files: the second runs on the output of the first."""
 
 from typing import Any
 
 import numpy as np
 
 
-def join(first: bytes, second: bytes) -> bytes:
-  """The file that runs `first`, and then `second` on what it gives.
+def concat(first: bytes, second: bytes) -> bytes:
+  """Returns one file that runs `first` and then `second`.
 
-  Neither is changed: weights, their types and the order of operations stay. So
-  the parts may be of different variants.
+  Weights, their types and the order of operations stay as they are. So the two
+  files may be of different variants.
 
   Args:
-    first: a file with one signature of one output.
-    second: a file with one signature and one graph, of which an input has that
-      output's name, shape and type. Its other inputs become the whole's too.
+    first: a file with one signature and one output.
+    second: a file with one signature and one graph. One of its inputs has the
+      name, shape and type of the output of `first`. Its other inputs become
+      inputs of the new file.
 
   Raises:
-    ValueError: there is no such input.
+    ValueError: `second` has no such input.
   """
   from ai_edge_litert import schema_py_generated as schema
 
-  whole, tail = (
+  model, added_model = (
     schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     for data in (first, second)
   )
-  (signature,), (end,) = whole.signatureDefs, tail.signatureDefs
-  (given,) = signature.outputs
-  (taken,) = [t for t in end.inputs if t.name == given.name] or [None]
-  graph, (added,) = whole.subgraphs[0], tail.subgraphs
-  if taken is None or _kind(graph, given) != _kind(added, taken):
-    raise ValueError(f'the second file takes no {given.name} of the first.')
+  (signature,), (added_signature,) = (
+    model.signatureDefs,
+    added_model.signatureDefs,
+  )
+  graph, (added,) = model.subgraphs[0], added_model.subgraphs
+  (output,) = signature.outputs
+  (joint,) = [t for t in added_signature.inputs if t.name == output.name] or [
+    None
+  ]
+  if joint is None or _kind(graph, output) != _kind(added, joint):
+    raise ValueError(
+      f'the second file has no input like {output.name}, the output of the'
+      ' first.'
+    )
 
-  place = {-1: -1, taken.tensorIndex: given.tensorIndex}  # -1 is for none.
+  # Maps tensor indices of `added` to those of `graph`; -1 means no tensor.
+  index_of = {-1: -1, joint.tensorIndex: output.tensorIndex}
   for index, tensor in enumerate(added.tensors):
-    if index not in place:
-      whole.buffers.append(tail.buffers[tensor.buffer])
-      tensor.buffer = len(whole.buffers) - 1
-      place[index] = len(graph.tensors)
+    if index not in index_of:
+      model.buffers.append(added_model.buffers[tensor.buffer])
+      tensor.buffer = len(model.buffers) - 1
+      index_of[index] = len(graph.tensors)
       graph.tensors.append(tensor)
   for operator in added.operators:
-    operator.opcodeIndex += len(whole.operatorCodes)
-    operator.inputs = [place[i] for i in operator.inputs]
-    operator.outputs = [place[i] for i in operator.outputs]
+    operator.opcodeIndex += len(model.operatorCodes)
+    operator.inputs = [index_of[i] for i in operator.inputs]
+    operator.outputs = [index_of[i] for i in operator.outputs]
     operator.debugMetadataIndex = -1
-  for tensor in (*end.inputs, *end.outputs):
-    tensor.tensorIndex = place[tensor.tensorIndex]
+  for tensor in (*added_signature.inputs, *added_signature.outputs):
+    tensor.tensorIndex = index_of[tensor.tensorIndex]
   graph.operators += added.operators
-  whole.operatorCodes += tail.operatorCodes
-  signature.inputs += [t for t in end.inputs if t.name != given.name]
-  signature.outputs = end.outputs
+  model.operatorCodes += added_model.operatorCodes
+  signature.inputs += [
+    t for t in added_signature.inputs if t.name != output.name
+  ]
+  signature.outputs = added_signature.outputs
   graph.inputs = [t.tensorIndex for t in signature.inputs]
   graph.outputs = [t.tensorIndex for t in signature.outputs]
-  _raise_version(whole, tail)
-  return _pack(whole)
+  _set_newer_version(model, added_model)
+  return _pack(model)
 
 
-def _kind(graph, named):
-  tensor = graph.tensors[named.tensorIndex]
+def _kind(graph, entry):
+  tensor = graph.tensors[entry.tensorIndex]
   return tensor.type, tuple(tensor.shape)
 
 
-def _raise_version(whole, tail):
-  """The whole needs the newer of the two runtimes."""
-  mine, other = (
+def _set_newer_version(model, added_model):
+  """Sets the least runtime version of `model` to the newer of both."""
+  version, added_version = (
     next(
       (
-        model.buffers[m.buffer]
-        for m in model.metadata or ()
-        if m.name == b'min_runtime_version'
+        m.buffers[entry.buffer]
+        for entry in m.metadata or ()
+        if entry.name == b'min_runtime_version'
       ),
       None,
     )
-    for model in (whole, tail)
+    for m in (model, added_model)
   )
-  if mine is not None and other is not None:
-    mine.data = max(mine.data, other.data, key=_version)
+  if version is not None and added_version is not None:
+    version.data = max(version.data, added_version.data, key=_parse_version)
 
 
-def _version(data):
+def _parse_version(data):
   text = bytes(bytearray(data)).rstrip(b'\0').decode()
   return tuple(int(part) for part in text.split('.') if part.isdigit())
 
@@ -86,16 +98,16 @@ def _version(data):
 def _pack(model) -> bytes:
   import flatbuffers
 
-  model.buffers = [_Aligned(b) for b in model.buffers]
+  model.buffers = [_AlignedBuffer(b) for b in model.buffers]
   builder = flatbuffers.Builder(1024)
   builder.Finish(model.Pack(builder), file_identifier=b'TFL3')
   return bytes(builder.Output())
 
 
-class _Aligned:
-  """A buffer at a multiple of 16 bytes, as the schema asks.
+class _AlignedBuffer:
+  """A buffer that starts at a multiple of 16 bytes, as the schema requires.
 
-  The schema's own Python code packs it at a multiple of 4.
+  The schema's own Python code aligns buffers to 4 bytes only.
   """
 
   def __init__(self, buffer: Any):

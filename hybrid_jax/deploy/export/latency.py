@@ -1,21 +1,25 @@
-"""A file's times: of a fresh process on this machine, or told by another."""
+"""Measures the latency of a TFLite file in a fresh process."""
 
 import json
 import pathlib
 import subprocess
 import sys
-from typing import Any
 
-from hybrid_jax import errors, files
+from hybrid_jax import errors
 
 
 def run(path: pathlib.Path, threads: int, seconds: float) -> dict[str, float]:
-  """`probe.measure` of a file, in a fresh process.
+  """Runs `latency_probe.measure` on a file in a fresh process.
+
+  Args:
+    path: the TFLite file.
+    threads: how many threads the interpreter uses.
+    seconds: how long the file is called.
 
   Raises:
     UserError: the file did not run.
   """
-  done = subprocess.run(
+  completed = subprocess.run(
     [
       sys.executable,
       '-m',
@@ -28,34 +32,7 @@ def run(path: pathlib.Path, threads: int, seconds: float) -> dict[str, float]:
     text=True,
     check=False,
   )
-  if done.returncode:
-    last = (done.stderr.strip().splitlines() or ['it said nothing'])[-1]
-    raise errors.UserError(f'{path} did not run: {last}')
-  return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def read_profile(path: pathlib.Path) -> dict[str, Any]:
-  """Times that another device took.
-
-  Args:
-    path: JSON, `{"device": NAME, "files": [{"sha256": HEX, "p50_ms": NUMBER,
-      "p95_ms": NUMBER}]}`.
-
-  Returns:
-    `device`, and `files`, a file's SHA-256 to its times.
-
-  Raises:
-    UserError: the file is not there, or is another JSON.
-  """
-  found = files.read_json(path)
-  try:
-    times = {
-      entry['sha256']: {k: float(entry[k]) for k in ('p50_ms', 'p95_ms')}
-      for entry in found['files']
-    }
-    return {'device': str(found['device']), 'files': times}
-  except (AttributeError, KeyError, TypeError, ValueError) as e:
-    raise errors.UserError(
-      f'{path} is no profile: it needs device, and files with sha256, p50_ms'
-      f' and p95_ms each; {type(e).__name__}: {e}.'
-    ) from e
+  if completed.returncode:
+    lines = completed.stderr.strip().splitlines() or ['no error message']
+    raise errors.UserError(f'{path} did not run: {lines[-1]}')
+  return json.loads(completed.stdout.strip().splitlines()[-1])

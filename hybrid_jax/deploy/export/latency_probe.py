@@ -1,12 +1,8 @@
-"""Times one TFLite file in a process of its own: needs NumPy and LiteRT alone.
+"""Measures one TFLite file in this process. Needs only NumPy and LiteRT.
 
     python -m hybrid_jax.deploy.export.latency_probe edge.tflite --threads=1
 
-prints one line of JSON: `load_ms`, until the file can be called; `first_ms`,
-the first call; `p50_ms` and `p95_ms` of those after it; `calls`, how many there
-were; `peak_mib`, the most resident memory of the process once it loads the
-file, and `own_mib`, how much of that is more than the interpreter's program
-took. Memory is told on Linux; elsewhere it is `null`.
+It prints the result of `measure` as one line of JSON.
 """
 
 import argparse
@@ -18,59 +14,71 @@ import time
 
 import numpy as np
 
-_WARM = 10  # calls after the first that are not counted
+_WARM_UP = 10  # calls after the first that are not counted
 
 
 def measure(
-  path: pathlib.Path, threads: int, seconds: float, most: int
+  path: pathlib.Path, threads: int, seconds: float, max_calls: int
 ) -> dict[str, float | None]:
-  """Times `path`; see the module for what is found.
+  """Measures time and memory of a TFLite file.
 
   Args:
-    path: a TFLite file with one signature of float32 inputs.
-    threads: of the interpreter.
-    seconds: for how long it is called, once it is warm.
-    most: calls that are counted, at most.
+    path: a TFLite file with one signature.
+    threads: how many threads the interpreter uses.
+    seconds: how long the file is called after the warm-up.
+    max_calls: stops earlier after so many counted calls.
+
+  Returns:
+    `load_ms`: the time until the file can be called.
+    `first_ms`: the time of the first call.
+    `p50_ms`, `p95_ms`: percentiles of the counted calls.
+    `calls`: how many calls were counted.
+    `peak_mib`: the peak resident memory of the process since before loading.
+    `own_mib`: how much of it is above the memory before loading.
+    Memory is only measured on Linux; it is None elsewhere.
   """
-  from ai_edge_litert import interpreter as litert  # Part of what is loaded.
+  # Imported here, before memory is measured: it is not memory of the file.
+  from ai_edge_litert import interpreter as litert
 
   before = _memory('VmRSS')
-  with contextlib.suppress(OSError):  # From here on, the peak is counted anew.
+  with contextlib.suppress(OSError):  # Resets the peak of the process.
     pathlib.Path('/proc/self/clear_refs').write_text('5')
   data = path.read_bytes()
   started = time.perf_counter()
   interpreter = litert.Interpreter(model_content=data, num_threads=threads)
   interpreter.allocate_tensors()
   run = interpreter.get_signature_runner()
-  loaded = time.perf_counter() - started
+  load_seconds = time.perf_counter() - started
   rng = np.random.default_rng(0)
   inputs = {
     name: rng.standard_normal(d['shape']).astype(d['dtype'])
     for name, d in run.get_input_details().items()
   }
   calls = []
-  ends = None
-  while ends is None or (time.perf_counter() < ends and len(calls) < most):
-    if len(calls) == 1 + _WARM and ends is None:
-      ends = time.perf_counter() + seconds
-    called = time.perf_counter()
+  deadline = None
+  while deadline is None or (
+    time.perf_counter() < deadline and len(calls) < max_calls
+  ):
+    if len(calls) == 1 + _WARM_UP and deadline is None:
+      deadline = time.perf_counter() + seconds
+    call_started = time.perf_counter()
     run(**inputs)
-    calls.append(time.perf_counter() - called)
-  later = 1e3 * np.asarray(calls[1 + _WARM :])
+    calls.append(time.perf_counter() - call_started)
+  counted = 1e3 * np.asarray(calls[1 + _WARM_UP :])
   peak = _memory('VmHWM')
   return {
-    'load_ms': 1e3 * loaded,
+    'load_ms': 1e3 * load_seconds,
     'first_ms': 1e3 * calls[0],
-    'p50_ms': float(np.percentile(later, 50)),
-    'p95_ms': float(np.percentile(later, 95)),
-    'calls': len(later),
+    'p50_ms': float(np.percentile(counted, 50)),
+    'p95_ms': float(np.percentile(counted, 95)),
+    'calls': len(counted),
     'peak_mib': peak,
     'own_mib': None if peak is None or before is None else peak - before,
   }
 
 
 def _memory(name):
-  """A line of the process's status, in MiB; `None` where there is none."""
+  """Returns an entry of the process status in MiB; None without /proc."""
   try:
     status = pathlib.Path('/proc/self/status').read_text()
   except OSError:
@@ -83,10 +91,10 @@ def _main():
   parser.add_argument('path', type=pathlib.Path)
   parser.add_argument('--threads', type=int, default=1)
   parser.add_argument('--seconds', type=float, default=0.5)
-  parser.add_argument('--most', type=int, default=2000)
-  asked = parser.parse_args()
-  found = measure(asked.path, asked.threads, asked.seconds, asked.most)
-  print(json.dumps(found))
+  parser.add_argument('--max-calls', type=int, default=2000)
+  args = parser.parse_args()
+  result = measure(args.path, args.threads, args.seconds, args.max_calls)
+  print(json.dumps(result))
 
 
 if __name__ == '__main__':

@@ -1,110 +1,103 @@
-"""What a bundle says of itself, for a device and a server that know no JAX."""
+"""Makes the manifest of a bundle, for devices and servers without JAX."""
 
+import dataclasses
 import hashlib
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 
-from hybrid_jax.deploy.export import half_files, split_functions, tflite
-from hybrid_jax.report import rows
-from hybrid_jax.study import context
+from hybrid_jax.deploy.export import convert_halves, split_functions, tflite
+from hybrid_jax.deploy.formats import bundle
 
-FORMAT = 2
-_MOST_STEPS = 2**15 - 1  # of what crosses the network as int16
+_INT16_STEPS = 2**15 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+  """What the manifest says beyond the files themselves.
+
+  Attributes:
+    labels: the names of the classes, in the order of the logits.
+    channels: the name and unit of each channel; empty if unknown.
+    model: the name of the network.
+    embedding: the name of the released embedding.
+    sigma: the standard deviation of the noise; None without noise.
+    relative_noise: `sigma` over the rms of the released vectors; None without.
+    figures: the study's figures of this embedding: `utility` and `leakage`.
+  """
+
+  labels: Sequence[str]
+  channels: Sequence[str]
+  model: str
+  embedding: str
+  sigma: float | None
+  relative_noise: float | None
+  figures: dict[str, Any]
 
 
 def make(
-  study: context.Study,
-  cut: split_functions.Halves,
+  split: split_functions.SplitFunctions,
   edge_file: bytes,
   cloud_file: bytes,
-  row: rows.Row,
+  facts: Facts,
   released: np.ndarray,
 ) -> dict[str, Any]:
-  """The manifest of both files.
+  """Returns the manifest of both files.
 
   Args:
-    study: it has the labels and channels.
-    cut: the halves.
+    split: the split network.
     edge_file: `edge.tflite`.
     cloud_file: `cloud.tflite`.
-    row: the study's figures of what is released.
-    released: examples `[n, 1, d]` of it, from which its range is known.
+    facts: what else the manifest says.
+    released: examples of released vectors, `[n, 1, d]`, for their range.
   """
-  dim = {'released': {'shape': [1, cut.dim], 'dtype': 'float32'}}
-  classes = {
-    'logits': {'shape': [1, len(study.data.primary_names)], 'dtype': 'float32'}
-  }
-  edge = _describe(
-    'edge.tflite', edge_file, _edge_inputs(study, cut, edge_file), dim
+  vector = {'released': {'shape': [1, split.dim], 'dtype': 'float32'}}
+  logits = {'logits': {'shape': [1, len(facts.labels)], 'dtype': 'float32'}}
+  edge = _describe_file(
+    'edge.tflite', edge_file, _edge_inputs(split, edge_file, facts), vector
   )
-  cloud = _describe('cloud.tflite', cloud_file, dim, classes)
+  cloud = _describe_file('cloud.tflite', cloud_file, vector, logits)
   return {
-    'format': FORMAT,
+    'format': bundle.FORMAT,
     'edge': edge | {'paired_with': cloud['sha256']},
     'cloud': cloud | {'paired_with': edge['sha256']},
-    'labels': list(study.data.primary_names),
-    'model': study.config.model.name,
-    'split_point': row['split_point'],
-    'embedding': row['embedding'],
-    'grid': cut.grid,
-    'sigma': row['sigma'],
-    'relative_noise': row['relative_noise'],
-    'wire': _wire(cut.grid, released),
-    'figures': {
-      'utility': row['utility'],
-      'leakage': rows.public(row)['leakage'],
-    },
-    'tested_with': {
-      'ai_edge_litert': metadata.version('ai-edge-litert'),
-    },
+    'labels': list(facts.labels),
+    'model': facts.model,
+    'split_point': split.split_point,
+    'embedding': facts.embedding,
+    'grid': split.grid,
+    'sigma': facts.sigma,
+    'relative_noise': facts.relative_noise,
+    'wire': _wire_format(split.grid, released),
+    'figures': facts.figures,
+    'tested_with': {'ai_edge_litert': metadata.version('ai-edge-litert')},
   }
 
 
-def batched(
-  cloud: dict[str, Any], name: str, data: bytes, batch: int
-) -> dict[str, Any]:
-  """What a cloud of another batch is: `cloud`'s inputs and outputs, but that.
-
-  Args:
-    cloud: the description of the cloud of batch 1.
-    name: the file's.
-    data: the file.
-    batch: its batch.
-  """
-  inputs, outputs = (
-    {
-      tensor: spec | {'shape': [batch, *spec['shape'][1:]]}
-      for tensor, spec in cloud[key].items()
-    }
-    for key in ('inputs', 'outputs')
-  )
-  return _describe(name, data, inputs, outputs)
-
-
-def _edge_inputs(study, cut, edge_file):
+def _edge_inputs(split, edge_file, facts):
   units = {
-    'x': ', '.join(study.data.channels) or 'as in the data set',
+    'x': ', '.join(facts.channels) or 'as in the data set',
     'noise': 'standard normal, fresh for each input; see device.py',
   }
   return {
-    name: kind | {'units': units[name]}
-    for name, kind in half_files.input_kinds(cut, edge_file).items()
+    name: spec | {'units': units[name]}
+    for name, spec in convert_halves.input_specs(split, edge_file).items()
   }
 
 
-def _wire(grid, released):
-  """How steps of the grid may cross the network; `None` where they do not fit.
+def _wire_format(grid, released):
+  """Returns how to send steps of the grid; None if int16 is too small.
 
   Twice the range of the examples must fit.
   """
-  if grid is None or 2 * np.abs(released).max() / grid > _MOST_STEPS:
+  if grid is None or 2 * np.abs(released).max() / grid > _INT16_STEPS:
     return None
   return {'dtype': 'int16', 'grid': grid}
 
 
-def _describe(name, data, inputs, outputs):
+def _describe_file(name, data, inputs, outputs):
   return {
     'file': name,
     'bytes': len(data),

@@ -1,4 +1,4 @@
-"""What a half costs: parameters and multiply-adds, counted, not timed."""
+"""Counts the parameters and multiply-adds of a function."""
 
 import math
 from collections.abc import Callable
@@ -8,14 +8,15 @@ import jax
 
 
 def parameters(params: Any) -> int:
-  """How many numbers `params` holds."""
+  """Returns how many numbers the arrays in `params` hold."""
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def multiply_adds(function: Callable, *args: Any) -> int:
-  """Multiply-adds of one call, in its matrix products and convolutions.
+  """Counts the multiply-adds of one call.
 
-  Counted from the program that JAX traces; element-wise work is left out.
+  Only matrix products and convolutions of the traced program count;
+  element-wise operations do not.
   """
   return _count(jax.make_jaxpr(function)(*args).jaxpr)
 
@@ -32,10 +33,10 @@ def _count(jaxpr):
     elif eqn.primitive.name == 'conv_general_dilated':
       numbers = eqn.params['dimension_numbers']
       kernel = eqn.invars[1].aval.shape
-      # Each output number takes one product for each weight of its filter.
+      # Each output takes one product for each weight of its filter.
       per_output = math.prod(kernel) // kernel[numbers.rhs_spec[0]]
       total += math.prod(eqn.outvars[0].aval.shape) * per_output
-    elif 'branches' in eqn.params:  # One of them runs, and all do the same.
+    elif 'branches' in eqn.params:  # Only one of the branches runs.
       total += max(_count(b.jaxpr) for b in eqn.params['branches'])
     else:
       for value in eqn.params.values():

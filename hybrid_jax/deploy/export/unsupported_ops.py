@@ -1,4 +1,4 @@
-"""What of a program LiteRT has not built in: the operation, and its layer."""
+"""Finds operations that LiteRT does not support, and their layers."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,11 +9,12 @@ import jax.numpy as jnp
 
 from hybrid_jax import errors
 
-_NAMELESS = ('StatefulPartitionedCall', 'XlaCallModule')
+# Names of whole functions, which say nothing of the layer.
+_FUNCTION_NAMES = ('StatefulPartitionedCall', 'XlaCallModule')
 
 
 def schema() -> Any:
-  """The module that reads and writes the format of TFLite files.
+  """Returns the module that reads and writes TFLite files.
 
   Raises:
     UserError: LiteRT is not installed.
@@ -28,21 +29,21 @@ def schema() -> Any:
 
 
 def operators(data: bytes) -> list[tuple[str, str]]:
-  """Of each operation of a file its name, and what its result is called.
+  """Returns the name of each operation in a file, and of its output tensor.
 
-  Results are called after the layer that computes them, as in
-  `jit(run)/Model.edge/conv1/...`; those of the whole file are not.
+  Output tensors have the name of the layer that computes them, such as
+  `jit(run)/Model.edge/conv1/...`, except the outputs of the whole file.
   """
   fb = schema()
   names = {v: k for k, v in vars(fb.BuiltinOperator).items()}
   model = fb.Model.GetRootAs(data, 0)
-  found = []
+  result = []
   for i in range(model.SubgraphsLength()):
     graph = model.Subgraphs(i)
     for j in range(graph.OperatorsLength()):
       operator = graph.Operators(j)
       code = model.OperatorCodes(operator.OpcodeIndex())
-      # Old readers know the first of the two, which has only 8 bits.
+      # The deprecated field has only 8 bits; newer operations use the other.
       name = names[max(code.DeprecatedBuiltinCode(), code.BuiltinCode())]
       if name == 'CUSTOM':
         name = (code.CustomCode() or b'').decode()
@@ -50,76 +51,84 @@ def operators(data: bytes) -> list[tuple[str, str]]:
       layer = b''
       if operator.OutputsLength():
         layer = graph.Tensors(operator.Outputs(0)).Name() or b''
-      found.append((name, layer.decode()))
-  return found
+      result.append((name, layer.decode()))
+  return result
 
 
 def check(data: bytes, function: Callable, shapes: Sequence) -> None:
-  """Raises `UserError` where a file needs what is not builtin.
+  """Checks that a file has builtin operations only.
 
   Args:
     data: the file.
-    function: what was converted.
-    shapes: of its arguments.
+    function: the converted function.
+    shapes: the shapes of its arguments.
+
+  Raises:
+    UserError: it has others; the message names them and their layers.
   """
-  foreign = [
+  unsupported = [
     (op, layer)
     for op, layer in operators(data)
     if op.startswith(('Flex', 'STABLEHLO', 'CUSTOM'))
   ]
-  if foreign:
-    raise _refusal(foreign, function, shapes)
+  if unsupported:
+    raise _error(unsupported, function, shapes)
 
 
 def explain(
   error: Exception, function: Callable, shapes: Sequence
 ) -> errors.UserError | None:
-  """What the converter's error says of operations; `None` if of none.
+  """Returns an error with the operations that the converter complains about.
 
   Args:
-    error: it may have `errors`, which have places.
-    function: what was converted.
-    shapes: of its arguments.
+    error: the converter's error; its attribute `errors` may have locations.
+    function: the converted function.
+    shapes: the shapes of its arguments.
+
+  Returns:
+    The error, or None if the converter's error names no operation.
   """
-  places = {
-    found.operator.name: '/'.join(
+  locations = {
+    entry.operator.name: '/'.join(
       call.name
-      for call in reversed(found.location.call)
-      if not call.name.startswith(_NAMELESS)
+      for call in reversed(entry.location.call)
+      if not call.name.startswith(_FUNCTION_NAMES)
     )
-    for found in getattr(error, 'errors', ())
+    for entry in getattr(error, 'errors', ())
   }
-  named = re.findall(
+  names = re.findall(
     r"error: (?:.*?\)\)\)?: )?(?:failed to legalize operation )?'([\w.]+)'",
     str(error),
   )
-  foreign = [(op, places.get(op, '')) for op in (*named, *places) if op]
-  return _refusal(foreign, function, shapes) if foreign else None
+  unsupported = [
+    (op, locations.get(op, '')) for op in (*names, *locations) if op
+  ]
+  return _error(unsupported, function, shapes) if unsupported else None
 
 
-def _refusal(foreign, function, shapes):
+def _error(unsupported, function, shapes):
   program = jax.make_jaxpr(function)(*(jnp.zeros(s) for s in shapes)).jaxpr
-  told = []
-  for op, layer in foreign:
-    if not layer or layer.startswith(_NAMELESS):
-      stem = re.sub(r'^\w+\.|^STABLEHLO_|^Flex|_v\d+$', '', op).lower()
-      layer = next(_places(program, stem), '')
-    told.append(f'{op} (at {layer})' if layer else op)
+  texts = []
+  for op, layer in unsupported:
+    if not layer or layer.startswith(_FUNCTION_NAMES):
+      primitive = re.sub(r'^\w+\.|^STABLEHLO_|^Flex|_v\d+$', '', op).lower()
+      layer = next(_layers_with(program, primitive), '')
+    texts.append(f'{op} (at {layer})' if layer else op)
   return errors.UserError(
-    f'the file needs {", ".join(dict.fromkeys(told))}, which LiteRT has not'
-    ' built in.'
+    f'the file needs {", ".join(dict.fromkeys(texts))}, which LiteRT does not'
+    ' support. Replace the layer.'
   )
 
 
-def _places(program, stem, outer='') -> Iterator[str]:
-  """Where JAX's program has a primitive of such a name."""
+def _layers_with(program, primitive, outer='') -> Iterator[str]:
+  """Yields the layers whose JAX program has such a primitive."""
   for eqn in program.eqns:
     inner = str(eqn.source_info.name_stack)
-    place = '/'.join(part for part in (outer, inner) if part)
-    if stem in eqn.primitive.name:
-      yield place
+    layer = '/'.join(part for part in (outer, inner) if part)
+    if primitive in eqn.primitive.name:
+      yield layer
     for value in eqn.params.values():
       for part in value if isinstance(value, tuple) else (value,):
         part = getattr(part, 'jaxpr', part)
         if hasattr(part, 'eqns'):
-          yield from _places(part, stem, place)
+          yield from _layers_with(part, primitive, layer)

@@ -1,4 +1,4 @@
-"""In what numbers a half computes: the variants of a TFLite file."""
+"""The number formats in which a TFLite file can store and compute."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,12 +7,12 @@ import numpy as np
 
 from hybrid_jax import errors
 
-# Each with what it does; inputs and outputs are float32 in all of them.
+# Inputs and outputs are float32 in all of them, unless `int8_input` is set.
 VARIANTS = {
   'float32': 'as trained',
-  'float16': 'weights of 16 bits, arithmetic in float32',
-  'dynamic': 'weights of 8 bits, activations scaled to 8 bits as they come',
-  'int8': 'weights and activations of 8 bits, scaled by training examples',
+  'float16': '16-bit weights, arithmetic in float32',
+  'dynamic': '8-bit weights; activations are scaled to 8 bits in each call',
+  'int8': '8-bit weights and activations, scaled by training examples',
 }
 
 
@@ -22,23 +22,21 @@ def configure(
   examples: Sequence[Sequence[np.ndarray]] | None = None,
   int8_input: bool = False,
 ) -> None:
-  """Sets a `tf.lite.TFLiteConverter` up for a variant.
+  """Sets up a `tf.lite.TFLiteConverter` for a variant.
 
   Args:
-    converter: changed in place.
+    converter: is changed in place.
     variant: one of `VARIANTS`.
-    examples: for `'int8'`, arguments of the function as they occur, each the
-      arrays in order; the range of every activation is taken from them.
-    int8_input: inputs are taken in 8 bits, in place of float32.
+    examples: needed for `'int8'`: typical arguments of the function, each a
+      sequence of arrays. They determine the range of every activation.
+    int8_input: the inputs are int8 instead of float32.
 
   Raises:
-    UserError: the variant is not known, is `'int8'` without examples, or is
-      another whose input is to be in 8 bits.
+    UserError: see `check`; or `'int8'` has no examples.
   """
-  import tensorflow as tf  # Only here: it is slow, and not everywhere.
+  import tensorflow as tf  # Imported here: it is slow and optional.
 
-  errors.check_known('variant', variant, VARIANTS)
-  refuse_int8_input(variant, int8_input)
+  check(variant, int8_input)
   if variant == 'float32':
     return
   converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -50,7 +48,7 @@ def configure(
     converter.representative_dataset = lambda: (
       [np.asarray(a, np.float32) for a in arguments] for arguments in examples
     )
-    # The second, for what has no kernel in 8 bits and so stays in float32.
+    # The second set is for operations without an 8-bit kernel.
     converter.target_spec.supported_ops = [
       tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
       tf.lite.OpsSet.TFLITE_BUILTINS,
@@ -59,9 +57,15 @@ def configure(
       converter.inference_input_type = tf.int8
 
 
-def refuse_int8_input(variant: str, int8_input: bool) -> None:
-  """Raises `UserError` where inputs of 8 bits are asked of another variant."""
+def check(variant: str, int8_input: bool = False) -> None:
+  """Checks the name of a variant.
+
+  Raises:
+    UserError: the variant is unknown, or 8-bit inputs are requested of another
+      one than `'int8'`.
+  """
+  errors.check_known('variant', variant, VARIANTS)
   if int8_input and variant != 'int8':
     raise errors.UserError(
-      f'only the variant int8 takes inputs of 8 bits, not {variant}.'
+      f'only the variant int8 can take 8-bit inputs, not {variant}.'
     )

@@ -1,40 +1,40 @@
-// What the cloud could do with what it gets: guess who it is.
+// An attacker: guesses the sensitive label from released vectors.
 
-/** Log-probabilities `[classes]` of logits, without overflow. */
+/** Returns the log-probabilities `[classes]` of logits. */
 export function logSoftmax(logits) {
-  const most = Math.max(...logits);
-  const total = logits.reduce((sum, v) => sum + Math.exp(v - most), 0);
-  return logits.map((v) => v - most - Math.log(total));
+  const max = Math.max(...logits); // Subtracted to avoid overflow.
+  const total = logits.reduce((sum, v) => sum + Math.exp(v - max), 0);
+  return logits.map((v) => v - max - Math.log(total));
 }
 
-/** The place of the largest number. */
+/** Returns the index of the largest number. */
 export function argmax(numbers) {
   return numbers.indexOf(Math.max(...numbers));
 }
 
-/** A small trained network, and what it has seen of one person. */
+/** A small trained network that combines its guesses over many windows. */
 export class Attacker {
-  /** `trained` has `mean`, `scale`, and `layers` of `weights` and `bias`. */
-  constructor(trained) {
-    this.trained = trained;
-    this.forget();
+  /** `network` has `mean`, `scale`, and `layers` of `weights` and `bias`. */
+  constructor(network) {
+    this.network = network;
+    this.reset();
   }
 
-  /** Another person, of whom nothing was seen. */
-  forget() {
-    this.seen = 0;
-    this.total = new Array(this.trained.layers.at(-1).bias.length).fill(0);
+  /** Starts again: the next window may be of another person. */
+  reset() {
+    this.windows = 0;
+    this.total = new Array(this.network.layers.at(-1).bias.length).fill(0);
   }
 
   /**
-   * Guesses by a released vector: `{one, all}`, probabilities `[classes]`.
+   * Returns probabilities `[classes]` for a released vector: `{one, all}`.
    *
-   * `one` knows this vector alone. `all` adds up the log-probabilities of every
-   * vector since `forget`: the classes are about equally frequent.
+   * `one` is from this vector only. `all` is from all vectors since `reset`: the
+   * sum of their log-probabilities, as the classes are about equally frequent.
    */
   guess(released) {
     const logs = logSoftmax(this.logits(released));
-    this.seen += 1;
+    this.windows += 1;
     this.total = this.total.map((sum, i) => sum + logs[i]);
     return {
       one: logs.map(Math.exp),
@@ -43,7 +43,7 @@ export class Attacker {
   }
 
   logits(released) {
-    const { mean, scale, layers } = this.trained;
+    const { mean, scale, layers } = this.network;
     let values = Array.from(released, (v, i) => (v - mean[i]) / scale[i]);
     layers.forEach(({ weights, bias }, layer) => {
       const out = bias.map((b, j) => values.reduce(

@@ -1,37 +1,37 @@
-// The cloud half, by the Open Inference Protocol v2 with binary tensors.
+// Asks the cloud half, with the Open Inference Protocol v2 and binary tensors.
 
-const SECONDS = 10;
+const TIMEOUT = 10; // seconds
 
-/** An error that a person can read; `wantsToken` where the server asks for one. */
+/** An error for the user; `needsToken` if the server asks for a token. */
 export class CloudError extends Error {
-  constructor(message, wantsToken = false) {
+  constructor(message, needsToken = false) {
     super(message);
-    this.wantsToken = wantsToken;
+    this.needsToken = needsToken;
   }
 }
 
 export class Cloud {
-  /** `model` is its name at the server; `grid` of the integers to send, or null. */
+  /** `model` is its name on the server; `grid` the step of the integers, or null. */
   constructor(model, grid) {
     this.address = `/v2/models/${encodeURIComponent(model)}`;
     this.grid = grid;
-    this.token = ''; // In this page's memory alone.
+    this.token = ''; // Only in the memory of this page.
     this.metadata = null;
   }
 
-  /** Reads the model's input, and whether the server takes integer steps. */
+  /** Reads the model's input, and whether the server accepts integer steps. */
   async connect() {
-    this.metadata = await this.#ask('');
+    this.metadata = await this.#request('');
     [this.input] = this.metadata.inputs;
-    const taken = String(this.metadata.parameters?.wire_datatypes ?? '');
-    this.datatype = this.grid && taken.includes('INT16') ? 'INT16' : 'FP32';
+    const accepted = String(this.metadata.parameters?.wire_datatypes ?? '');
+    this.datatype = this.grid && accepted.includes('INT16') ? 'INT16' : 'FP32';
   }
 
   /**
-   * A released vector to `{logits, bytes, milliseconds}`.
+   * Sends a released vector; returns `{logits, bytes, milliseconds}`.
    *
-   * `bytes` counts the vector alone. There is no second try: whatever arrived
-   * or not, this vector is never drawn again.
+   * `bytes` counts only the vector. There is no retry: a window whose request
+   * failed is never released again.
    */
   async infer(released) {
     if (!this.metadata) await this.connect();
@@ -50,7 +50,7 @@ export class Cloud {
     body.set(header);
     body.set(data, header.length);
     const started = performance.now();
-    const answer = await this.#ask('/infer', {
+    const response = await this.#request('/infer', {
       method: 'POST',
       body,
       headers: {
@@ -59,32 +59,32 @@ export class Cloud {
       },
     });
     return {
-      logits: answer.outputs[0].data,
+      logits: response.outputs[0].data,
       bytes: data.byteLength,
       milliseconds: performance.now() - started,
     };
   }
 
-  async #ask(path, options = {}) {
+  async #request(path, options = {}) {
     const headers = { ...options.headers };
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
-    let answer;
+    let response;
     try {
-      answer = await fetch(this.address + path, {
+      response = await fetch(this.address + path, {
         ...options,
         headers,
         cache: 'no-store',
         credentials: 'omit',
-        signal: AbortSignal.timeout(1000 * SECONDS),
+        signal: AbortSignal.timeout(1000 * TIMEOUT),
       });
     } catch (error) {
       throw new CloudError(
         error.name === 'TimeoutError'
-          ? `The server did not answer within ${SECONDS} seconds.`
+          ? `The server did not answer within ${TIMEOUT} seconds.`
           : 'The server cannot be reached. Is it still running?',
       );
     }
-    if (answer.status === 401) {
+    if (response.status === 401) {
       throw new CloudError(
         this.token
           ? 'The server does not accept this token.'
@@ -92,17 +92,17 @@ export class Cloud {
         true,
       );
     }
-    const said = await answer.json().catch(() => ({}));
-    if (!answer.ok) {
+    const content = await response.json().catch(() => ({}));
+    if (!response.ok) {
       throw new CloudError(
-        `The server refused (${answer.status}): ${said.error ?? 'no reason given'}`,
+        `The server refused (${response.status}): ${content.error ?? 'no reason given'}`,
       );
     }
-    return said;
+    return content;
   }
 }
 
-/** The integer steps of the grid, as little-endian bytes of 16-bit numbers. */
+/** Returns the steps of the grid as little-endian 16-bit integers. */
 export function steps(released, grid) {
   const view = new DataView(new ArrayBuffer(2 * released.length));
   released.forEach((value, i) => {

@@ -1,20 +1,22 @@
-// An edge half in this browser: LiteRT.js on the CPU.
+// Runs an edge half in this browser, with LiteRT.js on the CPU.
 
 import { loadAndCompile, loadLiteRt, Tensor } from './vendor/litert.js';
 import { standardNormal } from './noise.js';
 
 let runtime;
 
-/** Bytes of an address of this server, or an error that a person can read. */
+/** Fetches the bytes of an address of this server. */
 export async function bytesOf(address) {
-  const answer = await fetch(address, { cache: 'no-cache' });
-  if (!answer.ok) throw new Error(`${address} gave status ${answer.status}.`);
-  return new Uint8Array(await answer.arrayBuffer());
+  const response = await fetch(address, { cache: 'no-cache' });
+  if (!response.ok) {
+    throw new Error(`${address}: the server answered ${response.status}.`);
+  }
+  return new Uint8Array(await response.arrayBuffer());
 }
 
-/** A window in sensor units to what may be released. */
+/** The edge half: maps a window in sensor units to the released vector. */
 export class Edge {
-  /** Loads `edge.tflite` of the bundle at `folder`, checked by its manifest. */
+  /** Loads `edge.tflite` from the bundle at `folder`, and checks its hash. */
   static async load(folder) {
     runtime ??= loadLiteRt(new URL('./vendor/', import.meta.url).href);
     const [manifest, data] = await Promise.all([
@@ -39,10 +41,9 @@ export class Edge {
     }
   }
 
-  /** The grid whose steps may cross the network as integers, or null. */
-  get wire() {
-    // Manifests of format 1 do not say.
-    return this.manifest.wire === null ? null : this.grid;
+  /** The grid, if its steps may be sent as integers; null otherwise. */
+  get wireGrid() {
+    return this.manifest.wire?.grid ?? null;
   }
 
   /** How many numbers are released. */
@@ -51,9 +52,10 @@ export class Edge {
   }
 
   /**
-   * One window to `{released, milliseconds}`, with fresh noise.
+   * Runs one window with fresh noise; returns `{released, milliseconds}`.
    *
-   * Release an input once: what is released twice is blurred half as much.
+   * Release a window only once: the average of two releases has half the noise
+   * variance.
    */
   async run(window) {
     checkFinite(window, 'The window');
@@ -73,10 +75,10 @@ export class Edge {
       const released = Float32Array.from(
         outputs[this.output].toTypedArray(),
       );
-      // LiteRT lets NaN through in silence.
-      checkFinite(released, 'What the edge half gave');
+      // LiteRT reports no error for NaN.
+      checkFinite(released, 'The released vector');
       return { released, milliseconds };
-    } finally { // These live outside of JavaScript's memory.
+    } finally { // JavaScript does not free the memory of LiteRT.
       for (const tensor of [...Object.values(tensors), ...Object.values(outputs)]) {
         tensor.delete();
       }
@@ -84,21 +86,22 @@ export class Edge {
   }
 }
 
-async function check(data, stated, folder) {
-  if (stated.bytes !== undefined && data.length !== stated.bytes) {
+async function check(data, spec, folder) {
+  if (data.length !== spec.bytes) {
     throw new Error(
       `${folder}/edge.tflite has ${data.length} bytes; its manifest says`
-      + ` ${stated.bytes}.`,
+      + ` ${spec.bytes}.`,
     );
   }
-  if (!crypto.subtle) return; // Not over plain HTTP from another machine.
+  // Browsers lack it over plain HTTP from another machine.
+  if (!crypto.subtle) return;
   const digest = await crypto.subtle.digest('SHA-256', data);
-  const found = Array.from(
+  const sha256 = Array.from(
     new Uint8Array(digest),
     (byte) => byte.toString(16).padStart(2, '0'),
   ).join('');
-  if (found !== stated.sha256) {
-    throw new Error(`${folder}/edge.tflite is not the file of its manifest.`);
+  if (sha256 !== spec.sha256) {
+    throw new Error(`${folder}/edge.tflite is not the file that its manifest describes.`);
   }
 }
 

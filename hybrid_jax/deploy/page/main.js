@@ -1,4 +1,4 @@
-// The page: windows come in, a few numbers go out, an answer comes back.
+// The page: runs the edge on windows, asks the cloud, and shows the result.
 
 import { Attacker, argmax, logSoftmax } from './attacker.js';
 import { Cloud } from './cloud.js';
@@ -12,7 +12,7 @@ import {
 const STILL = matchMedia('(prefers-reduced-motion: reduce)');
 const SIDES = ['private', 'open'];
 
-/** All that runs; `tallies` count windows, right answers and right guesses. */
+/** The state of the page; `tally` counts windows and right answers. */
 class Page {
   constructor(live, edges, cloud, data) {
     Object.assign(this, { live, edges, cloud });
@@ -54,7 +54,7 @@ class Page {
     this.schedule();
   }
 
-  schedule() { // One frame at a time, however often the button is pressed.
+  schedule() { // Only one frame may wait, even after several clicks.
     cancelAnimationFrame(this.request);
     this.request = requestAnimationFrame((now) => this.frame(now));
   }
@@ -63,9 +63,9 @@ class Page {
     if (!this.playing || this.busy) return;
     const seconds = Math.max(now - this.before, 0) / 1000;
     this.before = now;
-    if (this.source.torn) {
+    if (this.source.hasGap) {
       this.filled = 0;
-      this.source.torn = false;
+      this.source.hasGap = false;
     }
     const fast = this.source === this.recorded ? Number($('speed').value) : 1;
     const rows = this.source.take(fast * seconds, this.time - this.filled);
@@ -85,33 +85,33 @@ class Page {
     if (this.playing) this.schedule();
   }
 
-  /** Sends one window's released vector, once, and shows what comes of it. */
+  /** Releases one window, sends it once, and shows the result. */
   async release() {
     this.busy = true;
     const truth = this.source.truth ?? {};
     try {
-      const [sent, kept] = await Promise.all(
+      const [sent, open] = await Promise.all(
         SIDES.map((side) => this.edges[side].run(this.window)),
       );
       this.numbers.show(sent.released);
       const answer = await this.cloud.infer(sent.released);
       this.released += 1;
-      this.show(truth, sent, kept, answer);
+      this.show(truth, sent, open, answer);
     } catch (error) {
       this.toggle(false);
       fail(error);
     } finally {
       this.busy = false;
     }
-    this.progress();
+    this.showProgress();
   }
 
-  show(truth, sent, kept, { logits, bytes, milliseconds }) {
+  show(truth, sent, open, { logits, bytes, milliseconds }) {
     const shares = logSoftmax(logits).map(Math.exp);
     const guess = argmax(shares);
     this.answer.show(shares, truth.primary);
     if (truth.session !== this.session) {
-      SIDES.forEach((side) => this.attackers[side].forget());
+      SIDES.forEach((side) => this.attackers[side].reset());
       this.session = truth.session;
     }
     const known = truth.primary !== undefined;
@@ -119,48 +119,47 @@ class Page {
       this.tally.windows += 1;
       this.tally.answers += guess === truth.primary;
     }
-    const vectors = { private: sent.released, open: kept.released };
+    const vectors = { private: sent.released, open: open.released };
     for (const side of SIDES) {
-      const found = this.attackers[side].guess(vectors[side]);
-      this.guesses[side].show(
-        found, truth.sensitive, this.attackers[side].seen,
-      );
-      if (known) this.tally[side] += argmax(found.one) === truth.sensitive;
+      const attacker = this.attackers[side];
+      const guesses = attacker.guess(vectors[side]);
+      this.guesses[side].show(guesses, truth.sensitive, attacker.windows);
+      if (known) this.tally[side] += argmax(guesses.one) === truth.sensitive;
     }
-    this.sizes(sent, bytes, milliseconds);
-    this.counts();
+    this.showSizes(sent, bytes, milliseconds);
+    this.showCounts();
     say(`The cloud says ${this.live.labels[guess]}.`);
   }
 
-  sizes(sent, bytes, milliseconds) {
+  showSizes(sent, bytes, milliseconds) {
     const { dim } = this.edges.private;
     $('sent-size').textContent = `${dim} numbers in ${bytes} bytes.`
-      + ` Answered in ${milliseconds.toFixed(0)} ms. Faint: earlier windows.`;
+      + ` The answer took ${milliseconds.toFixed(0)} ms. Faint: earlier windows.`;
     this.times.push(sent.milliseconds);
     const sorted = [...this.times].sort((a, b) => a - b);
     const median = sorted[Math.floor(sorted.length / 2)];
-    $('raw-size').textContent = `${this.window.length} numbers a window,`
+    $('raw-size').textContent = `${this.window.length} numbers per window,`
       + ` ${this.window.byteLength.toLocaleString('en')} bytes, stay here. The`
       + ` edge half takes ${median.toFixed(2)} ms.`;
   }
 
-  counts() {
+  showCounts() {
     const { windows, answers } = this.tally;
     if (!windows) return;
     const { utility } = this.live;
     $('utility').textContent = `Right in ${answers} of ${windows} windows`
-      + ` (${percent(answers / windows)}). The study: ${figure(utility)},`
-      + ` by chance ${percent(utility.chance, 1)}.`;
+      + ` (${percent(answers / windows)}). In the study: ${figure(utility)};`
+      + ` chance: ${percent(utility.chance, 1)}.`;
     for (const side of SIDES) {
       const { chance } = this.live.attackers[side].found;
       this.guesses[side].tally.textContent = 'Right after 1 window:'
         + ` ${this.tally[side]} of ${windows}`
-        + ` (${percent(this.tally[side] / windows)}; by chance`
+        + ` (${percent(this.tally[side] / windows)}; chance:`
         + ` ${percent(chance, 1)}).`;
     }
   }
 
-  progress() {
+  showProgress() {
     const recorded = this.source === this.recorded;
     $('progress').textContent = recorded
       ? `${Math.floor(this.recorded.row / this.time)} of`
@@ -170,8 +169,8 @@ class Page {
     this.toggle(false);
     $('play').disabled = true;
     showNote(
-      'Every window was sent once. Sent again, with fresh noise, an attacker'
-      + ' could average the noise away; a device must not do so.',
+      'Every window was sent once. A device must not send a window again with'
+      + ' fresh noise: an attacker could average the noise away.',
     );
   }
 
@@ -181,8 +180,8 @@ class Page {
     this.source = this.recorded;
     const names = this.live.channels;
     if (kind === 'sensors') {
-      const obstacle = Sensors.obstacle(names, this.live.rate);
-      if (obstacle) throw new Error(obstacle);
+      const problem = Sensors.problem(names, this.live.rate);
+      if (problem) throw new Error(problem);
       const sensors = new Sensors(names, this.time, this.rate);
       await sensors.start();
       this.source = sensors;
@@ -194,64 +193,66 @@ class Page {
     }
     const live = this.source !== this.recorded;
     this.filled = live ? 0 : this.recorded.row % this.time;
-    SIDES.forEach((side) => this.attackers[side].forget());
+    SIDES.forEach((side) => this.attackers[side].reset());
     $('speed').disabled = live;
     $('play').disabled = this.source.ended;
     showNote(live
-      ? 'The recordings come from a watch on a wrist, and the attackers know'
-        + ' those people alone: with another sensor this is a demonstration.'
+      ? 'The network and the attackers learnt from other sensors and other'
+        + ' people: on this device this is only a demonstration.'
       : '');
-    this.progress();
+    this.showProgress();
   }
 }
 
 function fail(error) {
   showError(error.message);
-  if (error.wantsToken) {
+  if (error.needsToken) {
     $('token').hidden = false;
     $('token-value').focus();
   }
 }
 
-/** What stands on the page before anything plays. */
+/** Fills in the texts that do not change. */
 function describe(live, edges) {
   const attribute = live.attribute;
   $('attack-title').textContent = `Which ${attribute} is it? An attacker’s guess`;
-  $('attack-text').textContent = 'Two small attackers stand for what the cloud'
-    + ` could do: each learnt to name the ${attribute}, one of`
-    + ` ${live.names.length}. The thick line is the truth, which this page alone`
-    + ' knows.';
+  $('attack-text').textContent = 'Two small attackers show what the cloud could'
+    + ` do: each learnt to guess the ${attribute}, one of ${live.names.length}.`
+    + ' The thick line is the truth, which only this page knows.';
   const texts = {
-    private: `From the ${edges.private.dim} numbers that are sent.`,
-    open: `From ${edges.open.dim} plain features, which stay here.`,
+    private: `It sees the ${edges.private.dim} numbers that are sent.`,
+    open: `It sees ${edges.open.dim} features without protection, which stay`
+      + ' here.',
   };
   for (const side of SIDES) {
-    const { found, found_by_count: counted, kind } = live.attackers[side];
-    const most = Math.max(...Object.keys(counted).map(Number));
+    const { found, found_by_count: byCount, kind } = live.attackers[side];
+    const most = Math.max(...Object.keys(byCount).map(Number));
     $(side).querySelector('.what').textContent = texts[side];
     $(side).querySelector('.figures').textContent =
-      `On the test fold this ${kind} is right in ${figure(found)} after 1 window`
-      + (most > 1 ? `, in ${figure(counted[most])} after ${most}` : '')
-      + `; by chance ${percent(found.chance, 1)}`
-      + (most > 1 ? ` and ${percent(counted[most].chance, 1)}.` : '.');
+      `On test data this ${kind} is right in ${figure(found)} after 1 window`
+      + (most > 1 ? `, in ${figure(byCount[most])} after ${most}` : '')
+      + `; chance: ${percent(found.chance, 1)}`
+      + (most > 1 ? ` and ${percent(byCount[most].chance, 1)}.` : '.');
   }
   const { strongest } = live;
   const lines = [
-    'Only the numbers under “Sent” leave this device. The browser’s network'
-    + ' panel shows every request.',
+    'Only the numbers under “Sent” leave this device. You can see every request'
+    + ' in the network panel of the browser.',
     edges.private.inputs.noise
-      ? 'The noise is drawn by the system’s generator (crypto.getRandomValues),'
-        + ' once for each window, and no window is sent twice.'
+      ? 'The noise comes from the operating system’s random generator'
+        + ' (crypto.getRandomValues). It is drawn once for each window, and no'
+        + ' window is sent twice.'
       : 'This bundle adds no noise.',
-    `The study’s strongest attackers find ${figure(strongest.private)} by one`
-      + ` window of what is sent, and ${figure(strongest.open)} by the plain`
-      + ` features; chance is ${percent(strongest.private.chance, 1)}. Another`
-      + ' attacker may find more.',
-    'This is not differential privacy, and the answer itself tells what follows'
-    + ' from it.',
-    'Accuracies on the test fold stand with 95 % intervals: after 1 window over'
-    + ' recordings, after many over the values of the label. The attackers were'
-    + ' chosen on the validation fold.',
+    'The strongest attackers of the study are right in'
+      + ` ${figure(strongest.private)} with one window of what is sent, and in`
+      + ` ${figure(strongest.open)} with the features without protection; chance`
+      + ` is ${percent(strongest.private.chance, 1)}. Another attacker may be`
+      + ' stronger.',
+    'This is not differential privacy. The cloud’s answer itself also reveals'
+    + ' something about a person.',
+    'Accuracies on test data have 95 % intervals: over recordings for 1 window,'
+    + ' over the values of the label for many windows. The attackers were chosen'
+    + ' on validation data.',
   ];
   for (const line of lines) {
     const item = document.createElement('li');
@@ -265,16 +266,16 @@ async function start() {
   const json = async (address) => JSON.parse(
     decoder.decode(await bytesOf(address)),
   );
-  const [live, server, recorded, sent, kept] = await Promise.all([
+  const [live, server, recorded, privateEdge, openEdge] = await Promise.all([
     json('/live/live.json'),
     json('/live/server.json'),
     bytesOf('/live/windows.f32'),
     Edge.load('/bundle'),
     Edge.load('/live/open'),
   ]);
-  const edges = { private: sent, open: kept };
-  const cloud = new Cloud(server.model, sent.wire);
-  // Little-endian, as are the machines that run browsers.
+  const edges = { private: privateEdge, open: openEdge };
+  const cloud = new Cloud(server.model, privateEdge.wireGrid);
+  // The file is little-endian, like all machines that run browsers.
   const page = new Page(live, edges, cloud, new Float32Array(recorded.buffer));
   describe(live, edges);
   $('play').addEventListener('click', () => page.toggle());
@@ -292,7 +293,7 @@ async function start() {
     $('token').hidden = true;
     page.toggle(true);
   });
-  page.progress();
+  page.showProgress();
   $('play').disabled = false;
   document.body.dataset.ready = 'true';
   await cloud.connect();

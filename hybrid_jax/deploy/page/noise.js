@@ -1,19 +1,19 @@
-// Standard normal numbers from the system's generator, as in device.py.
+// Draws the noise from the operating system's generator, as device.py does.
 
-const QUOTA = 65536; // The most bytes that one call of the browser gives.
+const QUOTA = 65536; // bytes that one call of getRandomValues can fill
 
 /**
- * `size` standard normal numbers: Float32Array.
+ * Returns `size` standard normal numbers as a Float32Array.
  *
- * The noise hides a person only if the cloud cannot draw it again, so it comes
- * from `crypto.getRandomValues` (53 bits a number, Box and Muller's transform).
- * Throws where the browser has none; nothing else may stand in for it.
+ * They come from `crypto.getRandomValues` (53 random bits each, Box-Muller
+ * transform): the noise protects a person only if the cloud cannot compute it
+ * again. Throws an error if the browser lacks that generator.
  */
 export function standardNormal(size) {
   if (typeof globalThis.crypto?.getRandomValues !== 'function') {
     throw new Error(
-      'This browser has no generator of random numbers that the cloud cannot'
-      + ' guess (crypto.getRandomValues): nothing may be sent.',
+      'This browser lacks crypto.getRandomValues, the only safe source of noise:'
+      + ' nothing may be sent.',
     );
   }
   const pairs = Math.ceil(size / 2);
@@ -28,7 +28,7 @@ export function standardNormal(size) {
   return normal.subarray(0, size);
 }
 
-/** `count` numbers above 0 and up to 1, of 53 random bits each. */
+/** Returns `count` uniform numbers between 0 and 1, with 53 random bits. */
 function uniforms(count) {
   const words = new Uint32Array(2 * count);
   for (let i = 0; i < words.length; i += QUOTA / 4) {

@@ -1,12 +1,12 @@
-// The raw signal, as it comes: one plot for each unit.
+// Plots the raw signal: one plot for each quantity.
 
 const LINE = 1.6; // CSS pixels
 
-/** The last two windows of a signal, drawn onto canvases. */
+/** Plots of the last two windows of a signal. */
 export class Signal {
   /**
-   * `names` of the channels, with units in brackets; a window has `time` rows.
-   * Channels of one quantity share a plot.
+   * `names` are the channels, with units in brackets; a window has `time` rows.
+   * Channels of the same quantity share a plot.
    */
   constructor(root, names, time) {
     this.time = time;
@@ -17,7 +17,7 @@ export class Signal {
     new ResizeObserver(() => this.draw()).observe(root);
   }
 
-  /** Adds rows at the right, and forgets what is older than two windows. */
+  /** Adds rows at the right; drops those older than two windows. */
   push(rows) {
     this.rows.push(...rows);
     if (this.rows.length > 2 * this.time) {
@@ -25,17 +25,17 @@ export class Signal {
     }
   }
 
-  /** `filled` of the last rows belong to the window that is not full yet. */
+  /** Draws; the last `filled` rows belong to the unfinished window. */
   draw(filled = this.filled ?? 0) {
     this.filled = filled;
     for (const { canvas, channels, range } of this.plots) {
       const values = this.rows.flatMap((r) => channels.map((c) => Math.abs(r[c])));
-      range.most = Math.max(range.most, ...values);
-      this.#paint(canvas, channels, range.most);
+      range.max = Math.max(range.max, ...values);
+      this.#paint(canvas, channels, range.max);
     }
   }
 
-  #paint(canvas, channels, most) {
+  #paint(canvas, channels, max) {
     const ratio = globalThis.devicePixelRatio || 1;
     const width = canvas.clientWidth;
     const height = canvas.clientHeight;
@@ -46,8 +46,8 @@ export class Signal {
     const style = getComputedStyle(canvas);
     const x = (i) => ((i + 2 * this.time - this.rows.length) / (2 * this.time))
       * width;
-    const y = (v) => (height / 2) * (1 - v / most) * 0.94 + height * 0.03;
-    // What was released already stands on a shade.
+    const y = (v) => (height / 2) * (1 - v / max) * 0.94 + height * 0.03;
+    // The background of finished windows, which were released, is darker.
     pen.fillStyle = style.getPropertyValue('--faint');
     pen.fillRect(0, 0, x(this.rows.length - this.filled), height);
     pen.strokeStyle = style.getPropertyValue('--line');
@@ -62,7 +62,7 @@ export class Signal {
       pen.strokeStyle = style.getPropertyValue(`--${'xyz'[k % 3]}`);
       pen.beginPath();
       this.rows.forEach((row, i) => {
-        // Windows of a recording need not follow upon each other.
+        // A line breaks between windows: there may be a gap in time.
         const first = (this.rows.length - this.filled - i) % this.time === 0;
         if (first) pen.moveTo(x(i), y(row[channel]));
         else pen.lineTo(x(i), y(row[channel]));
@@ -72,18 +72,18 @@ export class Signal {
   }
 }
 
-/** Channels that share a quantity and a unit: `[{title, channels, marks}]`. */
+/** Groups channels by quantity and unit: `[{title, channels, marks}]`. */
 function groups(names) {
-  const found = new Map();
+  const byTitle = new Map();
   names.forEach((name, channel) => {
     const parts = /^(.*?) ?(\S+) \((.*)\)$/.exec(name);
     const title = parts ? `${parts[1]} (${parts[3]})` : 'channels';
-    const group = found.get(title) ?? { title, channels: [], marks: [] };
+    const group = byTitle.get(title) ?? { title, channels: [], marks: [] };
     group.channels.push(channel);
     group.marks.push(parts ? parts[2] : name);
-    found.set(title, group);
+    byTitle.set(title, group);
   });
-  return [...found.values()];
+  return [...byTitle.values()];
 }
 
 function plot(root, { title, channels, marks }) {
@@ -103,5 +103,5 @@ function plot(root, { title, channels, marks }) {
   });
   box.append(name, canvas, list);
   root.append(box);
-  return { canvas, channels, range: { most: 1e-9 } };
+  return { canvas, channels, range: { max: 1e-9 } };
 }

@@ -1,54 +1,53 @@
-// Where the windows come from: recordings, or this device's sensors.
+// Sources of sensor rows: recordings, or the sensors of this device.
 
 const GRAVITY = 9.80665; // m/s² in one g
-const MOST_QUEUED = 4; // windows of the sensors that may wait
-const PAUSE = 250; // ms without an event, after which a window starts anew
+const MAX_QUEUED = 4; // windows of sensor rows that may wait
+const MAX_GAP = 250; // ms without an event, after which a new window starts
 
-/** Recorded windows, each given once, in order. */
+/** Recorded windows, each used once, in order. */
 export class Recorded {
-  /** `data` Float32Array of all rows; `index` the list of what windows are. */
-  constructor(data, index, time, channels, rate) {
-    Object.assign(this, { data, index, time, channels, rate });
+  /** `data`: Float32Array of all rows; `labels`: one entry for each window. */
+  constructor(data, labels, time, channels, rate) {
+    Object.assign(this, { data, labels, time, channels, rate });
     this.row = 0;
     this.clock = 0;
   }
 
   get ended() {
-    return this.row >= this.index.length * this.time;
+    return this.row >= this.labels.length * this.time;
   }
 
-  /** What the window that comes, or has just come, is: labels for display. */
+  /** The true labels of the current window, for display. */
   get truth() {
-    return this.index[Math.floor(Math.max(this.row - 1, 0) / this.time)];
+    return this.labels[Math.floor(Math.max(this.row - 1, 0) / this.time)];
   }
 
-  /** The rows of `seconds`, at most the `left` that the window lacks. */
-  take(seconds, left) {
-    this.clock = Math.min(this.clock + seconds * this.rate, left);
-    const count = Math.min(Math.floor(this.clock), left);
+  /** Returns the rows of the next `seconds`, at most `limit` rows. */
+  take(seconds, limit) {
+    this.clock = Math.min(this.clock + seconds * this.rate, limit);
+    const count = Math.min(Math.floor(this.clock), limit);
     this.clock -= count;
     const rows = [];
     for (let i = 0; i < count; i += 1, this.row += 1) {
-      const at = this.row * this.channels;
-      rows.push(this.data.subarray(at, at + this.channels));
+      const start = this.row * this.channels;
+      rows.push(this.data.subarray(start, start + this.channels));
     }
     return rows;
   }
 }
 
 /**
- * This device's accelerometer and gyroscope, in the bundle's units and rate.
- *
- * Windows do not overlap: no sample is released twice.
+ * Accelerometer and gyroscope of this device, in the units and at the rate of
+ * the bundle. Windows do not overlap, so no sample is released twice.
  */
 export class Sensors {
-  /** Why they cannot be used here, in one sentence, or null. */
-  static obstacle(channels, rate) {
+  /** Returns why the sensors cannot be used, as a sentence; null if they can. */
+  static problem(channels, rate) {
     if (!rate || !channels.every((name) => reader(name))) {
       return 'This bundle is not for motion sensors.';
     }
     if (!globalThis.isSecureContext) {
-      return 'Browsers give motion sensors to pages over HTTPS only.';
+      return 'Browsers allow motion sensors only on pages loaded over HTTPS.';
     }
     if (typeof globalThis.DeviceMotionEvent === 'undefined') {
       return 'This device has no motion sensors that a browser can read.';
@@ -58,22 +57,22 @@ export class Sensors {
 
   constructor(channels, time, rate) {
     this.readers = channels.map(reader);
-    this.most = MOST_QUEUED * time;
+    this.maxRows = MAX_QUEUED * time;
     this.step = 1000 / rate;
     this.queue = [];
     this.last = null;
-    this.torn = false;
+    this.hasGap = false;
     this.ended = false;
     this.truth = null;
     this.listener = (event) => this.add(event, event.timeStamp);
   }
 
-  /** Asks for leave where the system wants it; call it from a click. */
+  /** Asks for permission if the system requires it; call it from a click. */
   async start() {
     if (typeof DeviceMotionEvent.requestPermission === 'function') {
-      const said = await DeviceMotionEvent.requestPermission();
-      if (said !== 'granted') {
-        throw new Error('The motion sensors were not allowed to be read.');
+      const answer = await DeviceMotionEvent.requestPermission();
+      if (answer !== 'granted') {
+        throw new Error('You did not allow this page to read the motion sensors.');
       }
     }
     addEventListener('devicemotion', this.listener);
@@ -85,17 +84,17 @@ export class Sensors {
     this.last = null;
   }
 
-  /** Drops what waits: it came while nothing was played. */
+  /** Drops waiting rows, which arrived while the page was paused. */
   flush() {
     this.queue.length = 0;
-    this.torn = true;
+    this.hasGap = true;
   }
 
-  /** Resamples events of any rate by linear interpolation in time (ms). */
+  /** Adds an event at time `now` (ms), resampled by linear interpolation. */
   add(event, now) {
     const row = this.readers.map((read) => read(event));
-    if (!row.every(Number.isFinite)) return; // A sensor that is not there.
-    if (this.last && now - this.last.now > PAUSE) {
+    if (!row.every(Number.isFinite)) return; // A sensor is missing.
+    if (this.last && now - this.last.now > MAX_GAP) {
       this.flush();
       this.last = null;
     }
@@ -105,8 +104,8 @@ export class Sensors {
         const share = (this.next - before) / (now - before);
         this.queue.push(from.map((v, i) => v + share * (row[i] - v)));
       }
-      if (this.queue.length > this.most) {
-        this.queue.splice(0, this.queue.length - this.most);
+      if (this.queue.length > this.maxRows) {
+        this.queue.splice(0, this.queue.length - this.maxRows);
       }
     } else if (!this.last) {
       this.next = now;
@@ -114,25 +113,25 @@ export class Sensors {
     this.last = { now, row };
   }
 
-  take(seconds, left) {
-    return this.queue.splice(0, left);
+  take(seconds, limit) {
+    return this.queue.splice(0, limit);
   }
 }
 
-/** A function of an event that gives a channel, by its name and unit. */
+/** Returns a function that reads a channel from an event; null if unknown. */
 function reader(name) {
-  const found = /^(acceleration|rotation) ([xyz]) \((g|rad\/s)\)$/.exec(name);
-  if (!found) return null;
-  const [, kind, axis] = found;
+  const match = /^(acceleration|rotation) ([xyz]) \((g|rad\/s)\)$/.exec(name);
+  if (!match) return null;
+  const [, kind, axis] = match;
   if (kind === 'acceleration') {
     return (event) => number(event.accelerationIncludingGravity, axis) / GRAVITY;
   }
-  // Browsers call the rates around x, y and z alpha, beta and gamma, in °/s.
+  // In browsers, the rates around x, y, z are alpha, beta, gamma, in °/s.
   const rate = { x: 'alpha', y: 'beta', z: 'gamma' }[axis];
   return (event) => (number(event.rotationRate, rate) * Math.PI) / 180;
 }
 
-/** A sensor's number; NaN for the null of a sensor that is not there. */
+/** Returns a sensor's number; NaN if the sensor is missing. */
 function number(reading, name) {
   return reading?.[name] ?? NaN;
 }

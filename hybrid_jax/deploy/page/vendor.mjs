@@ -1,4 +1,4 @@
-// Copies what the page needs out of node_modules: node vendor.mjs FROM TO
+// Copies the files of LiteRT.js for the page: node vendor.mjs NODE_MODULES TO
 import fs from 'node:fs';
 import path from 'node:path';
 import zlib from 'node:zlib';
@@ -7,7 +7,7 @@ const [from, to] = process.argv.slice(2);
 const core = path.join(from, '@litertjs/core');
 fs.mkdirSync(to, { recursive: true });
 
-// A browser finds a module by its address, not by a package's name.
+// Browsers import modules by address, not by package name.
 const name = '"@litertjs/wasm-utils"';
 const parts = fs.readFileSync(path.join(core, 'dist/index.js'), 'utf8')
   .split(name);
@@ -20,8 +20,8 @@ fs.copyFileSync(
   path.join(to, 'wasm-utils.js'),
 );
 
-// The second is for browsers without relaxed SIMD. A phone loads one of them,
-// compressed to a third.
+// The compat files are for browsers without relaxed SIMD. Compressed, they have
+// a third of the size.
 for (const kind of ['litert_wasm_internal', 'litert_wasm_compat_internal']) {
   for (const end of ['.js', '.wasm']) {
     const data = fs.readFileSync(path.join(core, 'wasm', kind + end));

@@ -1,19 +1,19 @@
-// What is shown, and how it is said; nothing here computes or sends.
+// Shows results on the page. It computes and sends nothing.
 
 import { argmax } from './attacker.js';
 
-const ROWS = 12; // released numbers that are shown one by one
-const PAST = 24; // earlier releases that are shown beside the last
+const ROWS = 12; // released numbers that are shown
+const PAST = 24; // earlier releases that are shown behind the last one
 
-/** An element by its id. */
+/** Returns the element with this id. */
 export const $ = (id) => document.getElementById(id);
 
-/** `0.934` as `93 %`; of exact figures `93.4 %`. */
+/** Formats 0.934 as `93 %`, or with one digit as `93.4 %`. */
 export function percent(share, digits = 0) {
   return `${(100 * share).toFixed(digits)} %`;
 }
 
-/** A figure with its interval, or without where there is none. */
+/** Formats a figure with its interval, if it has one. */
 export function figure({ value, low, high }) {
   return low === undefined
     ? percent(value, 1)
@@ -21,21 +21,21 @@ export function figure({ value, low, high }) {
 }
 
 function element(name, className, text = '') {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  made.textContent = text;
-  return made;
+  const node = document.createElement(name);
+  if (className) node.className = className;
+  node.textContent = text;
+  return node;
 }
 
 function setShare(node, name, share) {
   node.style.setProperty(name, `${(100 * share).toFixed(2)}%`);
 }
 
-/** The released numbers as bars from the middle. */
+/** The released numbers, as bars that start in the middle. */
 export class Released {
   constructor(root, dim, grid) {
     this.grid = grid;
-    this.most = grid ? 16 : 1e-9;
+    this.max = grid ? 16 : 1e-9;
     this.rows = Array.from({ length: Math.min(dim, ROWS) }, () => {
       const item = element('li');
       const track = element('span', 'track');
@@ -56,23 +56,23 @@ export class Released {
       released,
       (v) => (this.grid ? Math.round(v / this.grid) : v),
     );
-    this.most = Math.max(this.most, ...values.map(Math.abs));
-    const place = (value) => value / this.most / 2;
+    this.max = Math.max(this.max, ...values.map(Math.abs));
+    const position = (value) => value / this.max / 2;
     this.rows.forEach(({ bar, past, text }, i) => {
-      const share = place(values[i]);
+      const share = position(values[i]);
       setShare(bar, '--from', 0.5 + Math.min(share, 0));
       setShare(bar, '--width', Math.abs(share));
       const shown = this.grid ? String(values[i]) : values[i].toFixed(2);
       text.textContent = shown.replace('-', '−');
       this.before.forEach((earlier, k) => {
-        setShare(past[k], '--from', 0.5 + place(earlier[i]));
+        setShare(past[k], '--from', 0.5 + position(earlier[i]));
       });
     });
     this.before = [values, ...this.before].slice(0, PAST);
   }
 }
 
-/** The cloud's answer, with every class's share. */
+/** The cloud's answer, with the probability of every class. */
 export class Answer {
   constructor(labels) {
     this.labels = labels;
@@ -96,12 +96,12 @@ export class Answer {
       text.textContent = percent(shares[i]);
     });
     $('answer').textContent = this.labels[guess];
-    mark($('answer-mark'), guess, truth, this.labels);
+    showMark($('answer-mark'), guess, truth, this.labels);
   }
 }
 
-/** Says whether a guess is right, in words and a sign, not by colour alone. */
-function mark(node, guess, truth, labels) {
+/** Shows whether a guess is right, in words and with a sign. */
+function showMark(node, guess, truth, labels) {
   node.className = 'mark';
   node.textContent = '';
   if (truth === undefined) return;
@@ -109,7 +109,7 @@ function mark(node, guess, truth, labels) {
   node.textContent = guess === truth ? '✓ right' : `✗ it was ${labels[truth]}`;
 }
 
-/** One attacker's guesses: after one window, and after all so far. */
+/** The guesses of one attacker: after one window, and after all windows. */
 export class Guesses {
   constructor(root, attribute, names) {
     this.names = names;
@@ -145,8 +145,8 @@ export class Guesses {
     return { name, title, text, list, columns };
   }
 
-  /** `guess` as an attacker gives it; `truth` a class, or undefined. */
-  show(guess, truth, seen) {
+  /** `guess` is from `Attacker.guess`; `truth` is a class or undefined. */
+  show(guess, truth, windows) {
     for (const { name, title, text, list, columns } of this.charts) {
       const shares = guess[name];
       const best = argmax(shares);
@@ -156,7 +156,7 @@ export class Guesses {
         setShare(fill, '--share', shares[i]);
       });
       if (name === 'all') {
-        title.textContent = `after ${seen} window${seen === 1 ? '' : 's'}`;
+        title.textContent = `after ${windows} window${windows === 1 ? '' : 's'}`;
       }
       const sign = truth === undefined ? '' : [' ✗', ' ✓'][Number(best === truth)];
       text.textContent = `${this.attribute} ${this.names[best]}${sign}`;
@@ -170,24 +170,24 @@ export class Guesses {
   }
 }
 
-/** Shows an error, or hides it where there is none. */
+/** Shows an error; without a message, hides it. */
 export function showError(message = '') {
   $('error').hidden = !message;
   $('error').textContent = message;
 }
 
-/** Shows a remark that is no error, or hides it. */
+/** Shows a note; without a message, hides it. */
 export function showNote(message = '') {
   $('note').hidden = !message;
   $('note').textContent = message;
 }
 
-let spoken = -Infinity;
+let lastSpoken = -Infinity;
 
-/** Tells a screen reader, at most every three seconds. */
+/** Announces a message to screen readers, at most every three seconds. */
 export function say(message) {
   const now = performance.now();
-  if (now - spoken < 3000 || $('live').textContent === message) return;
-  spoken = now;
+  if (now - lastSpoken < 3000 || $('live').textContent === message) return;
+  lastSpoken = now;
   $('live').textContent = message;
 }

@@ -96,7 +96,7 @@ class Page:
 def load(
   folder: str | os.PathLike, bundle: str | os.PathLike, model: str
 ) -> Page:
-  """The page of what `hybrid_jax.study.live.prepare` wrote.
+  """The page of what `hybrid_jax.study.page_demo.prepare` wrote.
 
   Args:
     folder: that it wrote.

@@ -1,8 +1,6 @@
 """A tiny bundle with noise, a server of it, and a device without a network."""
 
 import dataclasses
-import hashlib
-import json
 import pathlib
 
 import jax
@@ -11,10 +9,11 @@ import numpy as np
 import pytest
 
 from hybrid_jax.datasets import normalization
-from hybrid_jax.deploy.device import bundle
+from hybrid_jax.deploy.device import edge_half
 from hybrid_jax.deploy.export import split_functions, tflite
 from hybrid_jax.models import cnn1d
 from hybrid_jax.release import mechanisms, noise
+from tests.deploy import bundles
 from tests.deploy.server import servers
 
 GRID = 1 / 16
@@ -26,11 +25,11 @@ class Exported:
   """A folder, and its halves in JAX."""
 
   folder: pathlib.Path
-  cut: split_functions.Halves
+  split: split_functions.SplitFunctions
 
   def cloud_file(self, released):
     """By LiteRT's own signature."""
-    run = tflite.runner((self.folder / 'cloud.tflite').read_bytes())
+    run = tflite.load((self.folder / 'cloud.tflite').read_bytes())
     return run(released=released)[0]
 
 
@@ -40,7 +39,7 @@ def exported(tmp_path_factory) -> Exported:
   folder = tmp_path_factory.mktemp('bundle')
   model = cnn1d.Model(classes=3, widths=(4, 4, 4), dense=6)
   params = model.init(jax.random.key(0), jnp.zeros((1, 1, 32, 2)))['params']
-  cut = split_functions.Halves(
+  split = split_functions.SplitFunctions(
     model=model,
     params=params,
     split_point='dense1',
@@ -49,40 +48,8 @@ def exported(tmp_path_factory) -> Exported:
     example_shape=(1, 32, 2),
     feature_shape=(6,),
   )
-  files = {
-    'edge': tflite.convert(cut.edge(), cut.edge_inputs(), 'released'),
-    'cloud': tflite.convert(cut.cloud(), {'released': (1, 6)}, 'logits'),
-  }
-  released = {'released': {'shape': [1, 6], 'dtype': 'float32'}}
-  shapes = {
-    'edge': (
-      {
-        name: {'shape': list(shape), 'dtype': 'float32'}
-        for name, shape in cut.edge_inputs().items()
-      },
-      released,
-    ),
-    'cloud': (released, {'logits': {'shape': [1, 3], 'dtype': 'float32'}}),
-  }
-  sha256 = {k: hashlib.sha256(data).hexdigest() for k, data in files.items()}
-  manifest = {
-    'format': 2,
-    'variant': 'float32',
-    'wire': {'dtype': 'int16', 'grid': cut.grid},
-    'grid': cut.grid,
-    'labels': ['sit', 'walk', 'run'],
-  }
-  for name, other in (('edge', 'cloud'), ('cloud', 'edge')):
-    (folder / f'{name}.tflite').write_bytes(files[name])
-    manifest[name] = {
-      'file': f'{name}.tflite',
-      'sha256': sha256[name],
-      'paired_with': sha256[other],
-      'inputs': shapes[name][0],
-      'outputs': shapes[name][1],
-    }
-  (folder / 'manifest.json').write_text(json.dumps(manifest))
-  return Exported(folder, cut)
+  bundles.write(folder, split, ['sit', 'walk', 'run'])
+  return Exported(folder, split)
 
 
 @pytest.fixture(scope='session')
@@ -106,10 +73,10 @@ class Edge:
 
 
 @pytest.fixture
-def edge() -> bundle.Bundle:
+def edge() -> edge_half.EdgeHalf:
   """Windows of four rows of two channels; needs no file."""
-  return bundle.Bundle(
-    edge=Edge(),
+  return edge_half.EdgeHalf(
+    release=Edge(),
     window_shape=(1, 4, 2),
     dim=3,
     grid=GRID,

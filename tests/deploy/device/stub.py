@@ -1,4 +1,4 @@
-"""A server that does what it is told, and keeps what it got."""
+"""A server that answers by a script, and stores the requests."""
 
 import contextlib
 import http.server
@@ -15,9 +15,9 @@ LOGITS = [0.0, 3.0, 1.0]
 class Stub(http.server.ThreadingHTTPServer):
   """Answers each POST by the next of `script`, and then all well.
 
-  A step of the script is a status; `(status, headers)`; `'close'`, before any
-  answer; `'cut'`, in the midst of one; `'drip'`, a byte at a time; or bytes,
-  the body of an answer with status 200.
+  A step of the script is a status; `(status, headers)`; `'close'`, without an
+  answer; `'truncate'`, in the middle of one; `'drip'`, one byte at a time; or
+  bytes, the body of an answer with status 200.
   """
 
   daemon_threads = True
@@ -73,7 +73,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     step = self.server.script.pop(0) if self.server.script else 200
     if step == 'close':
       self.close_connection = True
-    elif step == 'cut':
+    elif step == 'truncate':
       self._give(b'{"outputs"', declared=100)
       self.close_connection = True
     elif step == 'drip':

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hybrid_jax import errors
 from hybrid_jax.deploy.device import budget, failures
 
 
@@ -26,23 +27,23 @@ def test_no_hour_has_more_than_it_may(clock):
   for i in range(3):
     limits.spend(_window(i))
     clock.now += 1000
-  with pytest.raises(failures.OverBudget, match='free in 600 s'):
+  with pytest.raises(failures.OverBudget, match='possible in 600 s'):
     limits.spend(_window(9))
   clock.now += 599.5
   with pytest.raises(failures.OverBudget):
     limits.spend(_window(9))
   clock.now += 0.5
   limits.spend(_window(9))  # What was refused was not counted.
-  with pytest.raises(failures.OverBudget, match='free in 1000 s'):
+  with pytest.raises(failures.OverBudget, match='possible in 1000 s'):
     limits.spend(_window(10))
 
 
 def test_what_is_remembered_is_bounded(clock, monkeypatch):
-  monkeypatch.setattr(budget, '_REMEMBERED', 2)
+  monkeypatch.setattr(budget, '_MAX_DIGESTS', 2)
   limits = budget.Budget(clock=clock)
   for i in range(3):
     limits.spend(_window(i))
-  assert len(limits._seen) == 2
+  assert len(limits._counts) == 2
   limits.spend(_window(0))
   with pytest.raises(failures.OverBudget):
     limits.spend(_window(2))
@@ -50,5 +51,5 @@ def test_what_is_remembered_is_bounded(clock, monkeypatch):
 
 @pytest.mark.parametrize('bounds', [{'per_input': 0}, {'per_hour': 0.5}])
 def test_bounds_that_do_not_fit(bounds):
-  with pytest.raises(failures.BadInput, match='1 or more'):
+  with pytest.raises(errors.UserError, match='1 or more'):
     budget.Budget(**bounds)

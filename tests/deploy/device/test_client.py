@@ -7,6 +7,7 @@ import traceback
 import numpy as np
 import pytest
 
+from hybrid_jax import errors
 from hybrid_jax.deploy.device import (
   budget,
   client,
@@ -59,7 +60,7 @@ def test_windows_go_out_as_steps_of_sixteen_bits(edge, clock):
 
 
 def test_what_is_tried_again_is_the_same_vector(edge, clock):
-  script = ['close', 503, 'cut', (429, {'Retry-After': '7'})]
+  script = ['close', 503, 'truncate', (429, {'Retry-After': '7'})]
   with stub.run(script) as server:
     device = _device(edge, server.url, clock)
     answer = device.infer(ROWS[:4][None])
@@ -68,7 +69,7 @@ def test_what_is_tried_again_is_the_same_vector(edge, clock):
     assert len(set(server.bodies)) == 1
     assert device.infer(ROWS[4:8][None]).index == 1
     assert server.bodies[5] != server.bodies[0]
-  assert len(edge.edge.released) == 2
+  assert len(edge.release.released) == 2
   # A connection that was open already may have rested for too long: that is
   # tried anew at once. The others wait, twice as long each time.
   first, second, third = clock.slept
@@ -100,7 +101,7 @@ def test_what_passes_is_tried_as_often_as_it_may(edge, clock, status):
     (answer,) = device.drain()
     assert answer.index == 0
     assert len(set(server.bodies)) == 1
-  assert len(edge.edge.released) == 1
+  assert len(edge.release.released) == 1
 
 
 def test_an_answer_that_drips_is_too_late(edge, clock):
@@ -129,18 +130,18 @@ def test_what_does_not_pass_is_not_tried_again(edge, clock, status):
 def test_no_error_tells_a_released_number(edge, clock, caplog):
   window = ROWS[:4] + 1000
   number = str(int(window.sum()))
-  with stub.run([400, b'{"error": [8028, -7]}', 503, 'cut']) as server:
+  with stub.run([400, b'{"error": [8028, -7]}', 503, 'truncate']) as server:
     retry = delivery.Retry(attempts=1)
     for i in range(4):
       device = _device(edge, server.url, clock, retry=retry)
-      with pytest.raises(failures.ClientError) as error:
+      with pytest.raises(errors.UserError) as error:
         device.infer(window[None])
       # The stub repeats what it got.
       assert stub.steps(server.bodies[-1]).tolist() == [i, -7, int(number)]
       for text in (*traceback.format_exception(error.value), repr(device)):
         assert number not in text
         assert str(float(number) / 16) not in text
-      entries = [repr(e) for e in device._delivery._waiting]
+      entries = [repr(e) for e in device._delivery._queue]
       assert all('\\x' not in e and 'INT16' not in e for e in entries)
   assert not caplog.records
 
@@ -212,7 +213,7 @@ def test_the_budget_is_not_passed(edge, clock):
     device = _device(edge, server.url, clock, limits=limits)
     assert len(device.push(ROWS)) == 5  # Of thirty windows.
     assert (device.counts.released, device.counts.over_budget) == (5, 25)
-    with pytest.raises(failures.OverBudget, match='in this hour'):
+    with pytest.raises(failures.OverBudget, match='in the last hour'):
       device.infer(ROWS[:4][None] + 1)
     clock.now += 3600
     assert device.infer(ROWS[:4][None] + 1).index == 5
@@ -222,11 +223,11 @@ def test_the_budget_is_not_passed(edge, clock):
     # Nor is a row that lies still released again and again.
     assert len(device.push(np.ones((40, 2)))) == 1
     assert len(server.bodies) == 7
-  assert len(edge.edge.released) == 7
+  assert len(edge.release.released) == 7
 
 
 def test_a_hop_that_releases_rows_again_must_be_allowed(edge, clock):
-  with pytest.raises(failures.BadInput, match='released 4 times'):
+  with pytest.raises(errors.UserError, match='released 4 times'):
     _device(edge, 'http://127.0.0.1:1', clock, hop=1)
   with stub.run() as server:
     limits = budget.Budget(per_input=4, clock=clock)
@@ -235,19 +236,19 @@ def test_a_hop_that_releases_rows_again_must_be_allowed(edge, clock):
 
 
 @pytest.mark.parametrize(
-  ('window', 'told'),
+  ('window', 'message'),
   [
     (np.zeros((1, 3, 2)), r'shape \[1, 3, 2\]'),
     (np.full((1, 4, 2), np.nan), 'NaN'),
     (np.zeros((1, 4, 2), bool), 'dtype bool'),
   ],
 )
-def test_a_window_that_does_not_fit_costs_nothing(edge, clock, window, told):
+def test_a_window_that_does_not_fit_costs_nothing(edge, clock, window, message):
   device = _device(edge, 'http://127.0.0.1:1', clock)
-  with pytest.raises(failures.BadInput, match=told):
+  with pytest.raises(errors.UserError, match=message):
     device.infer(window)
   assert vars(device.counts) == vars(delivery.Counts())
-  assert edge.edge.released == []
+  assert edge.release.released == []
 
 
 def test_another_cloud_half_gets_no_vector(edge, clock):
@@ -265,5 +266,5 @@ def test_another_cloud_half_gets_no_vector(edge, clock):
   'more', [{'queue': 0}, {'retry': delivery.Retry(attempts=0)}]
 )
 def test_settings_that_do_not_fit(edge, clock, more):
-  with pytest.raises(failures.BadInput, match='must be positive'):
+  with pytest.raises(errors.UserError, match='must be positive'):
     _device(edge, 'http://127.0.0.1:1', clock, **more)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import trustme
 
+from hybrid_jax import errors
 from hybrid_jax.deploy.device import (
   __main__,
-  bundle,
   client,
   connection,
   delivery,
+  edge_half,
   failures,
 )
 from tests import studies
@@ -32,9 +33,9 @@ TOPS = sys.stdlib_module_names | {
   'tqdm', 'typing_extensions',
 }
 OURS = (
-  'hybrid_jax', 'hybrid_jax.deploy', 'hybrid_jax.deploy.export',
-  'hybrid_jax.deploy.export.device', 'hybrid_jax.deploy.formats',
-  'hybrid_jax.deploy.formats.protocol',
+  'hybrid_jax', 'hybrid_jax.errors', 'hybrid_jax.deploy',
+  'hybrid_jax.deploy.formats', 'hybrid_jax.deploy.formats.bundle',
+  'hybrid_jax.deploy.formats.device', 'hybrid_jax.deploy.formats.protocol',
 )
 
 class Bare:
@@ -59,13 +60,13 @@ runpy.run_module('hybrid_jax.deploy.device', run_name='__main__')
 @pytest.fixture
 def keeping(exported):
   """The bundle, and a list of what it releases."""
-  edge, released = bundle.read(exported.folder), []
+  edge, released = edge_half.read(exported.folder), []
 
   def keep(window):
-    released.append(edge.edge(window))
+    released.append(edge.release(window))
     return released[-1]
 
-  return dataclasses.replace(edge, edge=keep), released
+  return dataclasses.replace(edge, release=keep), released
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_answers_are_those_of_the_halves(exported, running, keeping):
   link = connection.Connection(f'http://127.0.0.1:{running.port}')
   answers = client.Client(edge, link).push(ROWS)
   assert [a.index for a in answers] == [0, 1, 2]
-  cloud = jax.jit(exported.cut.cloud())
+  cloud = jax.jit(exported.split.cloud())
   for answer, vector in zip(answers, released, strict=True):
     # Bit by bit, though integers went over the wire.
     np.testing.assert_array_equal(answer.logits, exported.cloud_file(vector))
@@ -93,8 +94,8 @@ def test_answers_are_those_of_the_halves(exported, running, keeping):
 def test_vectors_are_the_networks_and_the_noise(exported, keeping):
   edge, released = keeping
   for i in range(400):
-    edge.edge(ROWS[None, i % 60 : i % 60 + 32])
-  clean = jax.jit(exported.cut.edge(rounded=False))
+    edge.release(ROWS[None, i % 60 : i % 60 + 32])
+  clean = jax.jit(exported.split.edge(rounded=False))
   noise = [
     r - np.asarray(clean(ROWS[None, None, i % 60 : i % 60 + 32], np.zeros(6)))
     for i, r in enumerate(released)
@@ -105,7 +106,7 @@ def test_vectors_are_the_networks_and_the_noise(exported, keeping):
 
 
 def test_runs_with_numpy_and_litert_alone(exported, running, rows_file):
-  done = subprocess.run(
+  completed = subprocess.run(
     [
       sys.executable,
       '-c',
@@ -120,21 +121,21 @@ def test_runs_with_numpy_and_litert_alone(exported, running, rows_file):
     timeout=60,
     check=False,
   )
-  assert done.returncode == 0, done.stderr
-  lines = [line.split('\t') for line in done.stdout.splitlines()]
+  assert completed.returncode == 0, completed.stderr
+  lines = [line.split('\t') for line in completed.stdout.splitlines()]
   assert [line[0] for line in lines] == ['0', '1', '2']
   for _, label, confidence, sent in lines:
     assert label in ('sit', 'walk', 'run')
     assert 33 <= int(confidence.removesuffix(' %')) <= 100
     assert 12 < int(sent.removesuffix(' bytes')) < 200
-  assert '3 released, 0 over budget, 3 answered' in done.stderr
+  assert '3 released, 0 over budget, 3 answered' in completed.stderr
 
 
 @pytest.mark.parametrize(
-  ('changes', 'told'),
+  ('changes', 'message'),
   [
     ({'bundle': 'none'}, 'could not read none/manifest.json'),
-    ({'url': 'ftp://here'}, "'ftp://here' is no http"),
+    ({'url': 'ftp://here'}, "'ftp://here' is no address"),
     ({'url': 'http://127.0.0.1:1', 'attempts': '1'}, 'cannot be reached'),
     ({'csv': 'none.csv'}, 'none.csv'),
     ({'hop': '8'}, 'released 4 times'),
@@ -144,22 +145,22 @@ def test_runs_with_numpy_and_litert_alone(exported, running, rows_file):
   ],
 )
 def test_a_mistake_is_one_line(
-  exported, running, rows_file, capsys, changes, told
+  exported, running, rows_file, capsys, changes, message
 ):
-  given = {
+  arguments = {
     'bundle': exported.folder,
     'url': f'http://127.0.0.1:{running.port}',
     'csv': rows_file,
   } | changes
-  assert __main__.main([f'--{k}={v}' for k, v in given.items()]) == 1
-  errors = capsys.readouterr().err.splitlines()
-  assert errors[0].startswith('error: ')
-  assert told in errors[0]
-  assert len(errors) <= 2  # The second has the counts.
+  assert __main__.main([f'--{k}={v}' for k, v in arguments.items()]) == 1
+  lines = capsys.readouterr().err.splitlines()
+  assert lines[0].startswith('error: ')
+  assert message in lines[0]
+  assert len(lines) <= 2  # The second has the counts.
 
 
 @pytest.mark.parametrize(
-  ('text', 'told'),
+  ('text', 'message'),
   [
     ('1,2\n3,x\n', 'line 2 of the rows'),
     ('1,2\n\n3,nan\n', 'line 3 of the rows holds NaN'),
@@ -168,15 +169,15 @@ def test_a_mistake_is_one_line(
     ('1,2,3\n', r'shape [3], not [2]'),
   ],
 )
-def test_rows_that_do_not_fit(exported, tmp_path, capsys, text, told):
+def test_rows_that_do_not_fit(exported, tmp_path, capsys, text, message):
   (tmp_path / 'rows.csv').write_text(text)
-  given = {
+  arguments = {
     'bundle': exported.folder,
     'url': 'http://127.0.0.1:1',
     'csv': tmp_path / 'rows.csv',
   }
-  assert __main__.main([f'--{k}={v}' for k, v in given.items()]) == 1
-  assert told in capsys.readouterr().err.splitlines()[0]
+  assert __main__.main([f'--{k}={v}' for k, v in arguments.items()]) == 1
+  assert message in capsys.readouterr().err.splitlines()[0]
 
 
 def test_certificates_and_the_token(exported, tmp_path):
@@ -195,7 +196,7 @@ def test_certificates_and_the_token(exported, tmp_path):
   (tmp_path / 'token').write_text(TOKEN + '\n')
   (tmp_path / 'wrong').write_text(TOKEN[::-1])
 
-  edge = bundle.read(exported.folder)
+  edge = edge_half.read(exported.folder)
 
   def infer(port, token='token', ca='ca', certificate='phone'):
     own = str(tmp_path / f'{certificate}.pem')
@@ -231,7 +232,7 @@ def test_certificates_and_the_token(exported, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('given', 'told'),
+  ('arguments', 'message'),
   [
     ({'url': 'http://10.0.0.1:80', 'token_file': 'token'}, 'in the clear'),
     ({'url': 'http://cloud:80', 'token_file': 'token'}, 'in the clear'),
@@ -241,14 +242,14 @@ def test_certificates_and_the_token(exported, tmp_path):
     ({'url': 'https://cloud', 'ca_file': 'none'}, 'could not load the files'),
     ({'url': 'http://127.0.0.1', 'ca_file': 'ca'}, 'has no TLS'),
     ({'url': 'http://127.0.0.1', 'timeout': 0}, 'timeout is 0'),
-    ({'url': 'http://127.0.0.1:x'}, 'is no http'),
-    ({'url': '127.0.0.1:8000'}, 'is no http'),
-    ({'url': 'http://me:pw@127.0.0.1'}, 'is no http'),
+    ({'url': 'http://127.0.0.1:x'}, 'is no address like http'),
+    ({'url': '127.0.0.1:8000'}, 'is no address like http'),
+    ({'url': 'http://me:pw@127.0.0.1'}, 'is no address like http'),
   ],
 )
-def test_addresses_that_do_not_fit(tmp_path, monkeypatch, given, told):
+def test_addresses_that_do_not_fit(tmp_path, monkeypatch, arguments, message):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'token').write_text(TOKEN)
   (tmp_path / 'two').write_text('two words')
-  with pytest.raises(failures.BadInput, match=told):
-    connection.Connection(**given)
+  with pytest.raises(errors.UserError, match=message):
+    connection.Connection(**arguments)

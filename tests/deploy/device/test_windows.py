@@ -3,22 +3,23 @@
 import numpy as np
 import pytest
 
-from hybrid_jax.deploy.device import failures, windows
+from hybrid_jax import errors
+from hybrid_jax.deploy.device import windows
 
 ROWS = np.arange(24, dtype=np.float32).reshape(12, 2)
 
 
 def _starts(hop, sizes):
-  found, at = [], 0
+  starts, at = [], 0
   gather = windows.Windows((1, 4, 2), hop)
   for size in sizes:
     for window in gather.push(ROWS[at : at + size]):
       assert window.shape == (1, 4, 2)
       start = int(window[0, 0, 0]) // 2
       np.testing.assert_array_equal(window[0], ROWS[start : start + 4])
-      found.append(start)
+      starts.append(start)
     at += size
-  return found
+  return starts
 
 
 @pytest.mark.parametrize('sizes', [[12], [1] * 12, [5, 0, 7], [3, 3, 3, 3]])
@@ -53,7 +54,7 @@ def test_single_rows_and_lists():
 
 
 @pytest.mark.parametrize(
-  ('rows', 'told'),
+  ('rows', 'message'),
   [
     ([1.0, float('nan')], 'NaN'),
     ([[1.0, 2.0], [float('-inf'), 0]], 'NaN or infinity'),
@@ -70,10 +71,10 @@ def test_single_rows_and_lists():
     (np.array(['2026-01-01', '2026-01-02'], 'datetime64[D]'), 'dtype datetime'),
   ],
 )
-def test_rows_that_do_not_fit_and_are_not_taken(rows, told):
+def test_rows_that_do_not_fit_and_are_not_taken(rows, message):
   gather = windows.Windows((1, 2, 2))
   gather.push([1, 2])
-  with pytest.raises(failures.BadInput, match=told):
+  with pytest.raises(errors.UserError, match=message):
     gather.push(rows)
   (window,) = gather.push([3, 4])
   np.testing.assert_array_equal(window, [[[1, 2], [3, 4]]])
@@ -87,14 +88,14 @@ def test_after_a_gap():
 
 
 @pytest.mark.parametrize(
-  ('shape', 'hop', 'told'),
+  ('shape', 'hop', 'message'),
   [
-    ((64, 64, 3), None, 'not of'),
-    ((6,), None, 'not of'),
+    ((64, 64, 3), None, r'not \[64, 64, 3\]'),
+    ((6,), None, r'not \[6\]'),
     ((1, 4, 2), 0, 'hop is 0'),
     ((1, 4, 2), 1.5, 'hop is 1.5'),
   ],
 )
-def test_settings_that_do_not_fit(shape, hop, told):
-  with pytest.raises(failures.BadInput, match=told):
+def test_settings_that_do_not_fit(shape, hop, message):
+  with pytest.raises(errors.UserError, match=message):
     windows.Windows(shape, hop)

@@ -1,4 +1,4 @@
-"""The cloud half for other servers: any batch, the network's own logits."""
+"""Cloud halves for other servers: any batch size, the logits of the network."""
 
 import jax
 import numpy as np
@@ -7,21 +7,22 @@ from jax import export as jax_export
 
 from hybrid_jax import errors
 from hybrid_jax.deploy.export import cloud_models
-from tests.deploy.export import cuts
+from tests.deploy.export import small_split
 
 
 @pytest.fixture(scope='module')
-def cut():
-  return cuts.make()
+def split():
+  return small_split.make()
 
 
 def _vectors(count):
-  return np.random.default_rng(0).normal(size=(count, cuts.DIM)).astype('f4')
+  rng = np.random.default_rng(0)
+  return rng.normal(size=(count, small_split.DIM)).astype('f4')
 
 
-def test_tensorflow_loads_the_saved_model(cut, tmp_path):
+def test_tensorflow_loads_the_saved_model(split, tmp_path):
   tf = pytest.importorskip('tensorflow')
-  cloud_models.write_saved_model(cut, tmp_path / 'cloud')
+  cloud_models.write_saved_model(split, tmp_path / 'cloud')
   signatures = tf.saved_model.load(str(tmp_path / 'cloud')).signatures
   assert set(signatures) == {'infer', 'serving_default'}
   for count in (1, 7):
@@ -31,24 +32,24 @@ def test_tensorflow_loads_the_saved_model(cut, tmp_path):
     for signature in signatures.values():
       np.testing.assert_allclose(
         signature(released=vectors)['logits'].numpy(),
-        jax.jit(cut.cloud())(vectors),
+        jax.jit(split.cloud())(vectors),
         atol=1e-5,
       )
 
 
-def test_a_folder_of_something_else_is_left_alone(cut, tmp_path):
+def test_a_folder_of_something_else_is_left_alone(split, tmp_path):
   (tmp_path / 'mine.txt').write_text('mine')
   with pytest.raises(errors.UserError, match='is no SavedModel'):
-    cloud_models.write_saved_model(cut, tmp_path)
+    cloud_models.write_saved_model(split, tmp_path)
 
 
-def test_jax_alone_loads_the_export(cut, tmp_path):
+def test_jax_alone_loads_the_export(split, tmp_path):
   path = tmp_path / 'cloud.jax_export'
-  cloud_models.write_jax_export(cut, path)
-  found = jax_export.deserialize(bytearray(path.read_bytes()))
-  assert found.platforms == ('cpu', 'cuda', 'tpu')
+  cloud_models.write_jax_export(split, path)
+  exported = jax_export.deserialize(bytearray(path.read_bytes()))
+  assert exported.platforms == ('cpu', 'cuda', 'tpu')
   for count in (1, 7):
     vectors = _vectors(count)
     np.testing.assert_allclose(
-      found.call(vectors), jax.jit(cut.cloud())(vectors), atol=1e-5
+      exported.call(vectors), jax.jit(split.cloud())(vectors), atol=1e-5
     )

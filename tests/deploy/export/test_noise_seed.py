@@ -1,6 +1,6 @@
 """Noise from a generator with 32 bits of seed, and a cloud that takes it away.
 
-python -m tests.test_noise_seed
+python -m tests.deploy.export.test_noise_seed
 
 docs/noise_seed.md has the story and the figures that this prints.
 """
@@ -11,7 +11,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from hybrid_jax.deploy.export import device
+from hybrid_jax.deploy.formats import device
 
 litert = pytest.importorskip('ai_edge_litert.interpreter')
 schema = pytest.importorskip('ai_edge_litert.schema_py_generated')
@@ -271,7 +271,7 @@ def main() -> None:
     print(f'{kind}; error without a search {_without_search(still):.2f} sigma')
     for from_system in (False, True):
       hits, error = _measure(draws, still, from_system)
-      name = 'os.urandom' if from_system else 'LiteRT'
+      name = 'the system' if from_system else 'LiteRT'
       print(f'  {name}: {hits} of {TRIALS} seeds; error {error:.3f} sigma')
 
 

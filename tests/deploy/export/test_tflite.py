@@ -1,4 +1,4 @@
-"""What LiteRT has not built in is refused, by operation and layer."""
+"""Unsupported operations are refused by name and layer."""
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +49,7 @@ def test_what_cannot_be_converted_is_named(odd, op):
   model = nn.Sequential([nn.Dense(8), odd(), nn.Dense(2)])
   x = np.zeros((1, 8), np.float32)
   params = model.init(jax.random.key(0), x)
-  with pytest.raises(errors.UserError, match='has not built in') as e:
+  with pytest.raises(errors.UserError, match='does not support') as e:
     tflite.convert(lambda x: model.apply(params, x), {'x': x.shape}, 'y')
   assert op in str(e.value)
   assert 'Sequential/layers_1' in str(e.value).split('(at ')[1]
@@ -71,17 +71,17 @@ def parts():
 
 
 def test_the_join_is_one_after_the_other(parts):
-  run = tflite.runner(concat_tflite.join(*parts))
+  run = tflite.load(concat_tflite.concat(*parts))
   x, shift = np.float32([[0.3, -2.0, 1.1]]), np.float32([1, 2, 3, 4])
   matrix = np.arange(12.0).reshape(3, 4) / 12
-  wanted = np.round(np.tanh(x @ matrix) * 8) + shift
-  np.testing.assert_array_equal(run(x=x, shift=shift), wanted)
+  expected = np.round(np.tanh(x @ matrix) * 8) + shift
+  np.testing.assert_array_equal(run(x=x, shift=shift), expected)
 
 
 def test_a_joined_file_is_laid_out_as_the_schema_asks(parts):
   from ai_edge_litert import schema_py_generated as schema
 
-  data = concat_tflite.join(*parts)
+  data = concat_tflite.concat(*parts)
   model = schema.Model.GetRootAs(data, 0)
   whole = np.frombuffer(data, np.uint8)
   sizes = []
@@ -100,5 +100,5 @@ def test_a_joined_file_is_laid_out_as_the_schema_asks(parts):
 
 def test_what_does_not_fit_is_not_joined(parts):
   first, second = parts
-  with pytest.raises(ValueError, match='takes no'):
-    concat_tflite.join(second, first)
+  with pytest.raises(ValueError, match='has no input'):
+    concat_tflite.concat(second, first)

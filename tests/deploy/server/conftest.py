@@ -1,8 +1,6 @@
 """Two tiny bundles, and one server for the tests that do not end it."""
 
 import dataclasses
-import hashlib
-import json
 import pathlib
 
 import jax
@@ -13,7 +11,8 @@ import pytest
 from hybrid_jax.datasets import normalization
 from hybrid_jax.deploy.export import split_functions, tflite
 from hybrid_jax.models import cnn1d
-from hybrid_jax.release import mechanisms, pca
+from hybrid_jax.release import mechanisms, noise, pca
+from tests.deploy import bundles
 from tests.deploy.server import servers
 
 LABELS = ['sit', 'walk', 'run']
@@ -24,7 +23,7 @@ class Bundle:
   """A folder, and its cloud half in JAX."""
 
   folder: pathlib.Path
-  cut: split_functions.Halves
+  cut: split_functions.SplitFunctions
 
   def vectors(self, count, seed=0):
     """Float32 `[count, 1, d]` on the grid of a sixteenth."""
@@ -37,7 +36,7 @@ class Bundle:
 
   def in_file(self, vector):
     """By LiteRT's own signature, none of the server's code."""
-    run = tflite.runner((self.folder / 'cloud.tflite').read_bytes())
+    run = tflite.load((self.folder / 'cloud.tflite').read_bytes())
     return run(released=vector)
 
 
@@ -50,28 +49,20 @@ def _cut(split_point, feature_shape, dim):
     mean=jnp.linspace(-1, 1, size),
     components=jnp.asarray(rows[:dim], jnp.float32),
   )
-  return split_functions.Halves(
+  return split_functions.SplitFunctions(
     model=model,
     params=params,
     split_point=split_point,
     normalizer=normalization.Normalizer(np.zeros(2), np.ones(2)),
-    release=mechanisms.Release((mechanism,)),
+    # The noise has a standard deviation of 1, and so the grid is 1 / 16.
+    release=mechanisms.Release((mechanism, noise.Noise(jnp.eye(dim)))),
     example_shape=(1, 32, 2),
     feature_shape=feature_shape,
   )
 
 
 def _write(folder, cut):
-  data = tflite.convert(cut.cloud(), {'released': (1, cut.dim)}, 'logits')
-  (folder / 'cloud.tflite').write_bytes(data)
-  described = {
-    'file': 'cloud.tflite',
-    'sha256': hashlib.sha256(data).hexdigest(),
-    'inputs': {'released': {'shape': [1, cut.dim], 'dtype': 'float32'}},
-    'outputs': {'logits': {'shape': [1, 3], 'dtype': 'float32'}},
-  }
-  manifest = {'cloud': described, 'labels': LABELS, 'grid': 1 / 16}
-  (folder / 'manifest.json').write_text(json.dumps(manifest))
+  bundles.write(folder, cut, LABELS)
   return Bundle(folder, cut)
 
 

@@ -1,7 +1,6 @@
 """A tiny bundle with its page: the edge half, windows and attackers."""
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 
@@ -14,10 +13,11 @@ import sklearn.pipeline
 import sklearn.preprocessing
 
 from hybrid_jax.datasets import normalization
-from hybrid_jax.deploy.export import split_functions, tflite
+from hybrid_jax.deploy.export import split_functions
 from hybrid_jax.models import cnn1d
 from hybrid_jax.release import mechanisms, noise, pca
-from hybrid_jax.study import live_attacker
+from hybrid_jax.study import page_attacker
+from tests.deploy import bundles
 
 LABELS = ['sit', 'walk', 'run']
 CHANNELS = [
@@ -30,7 +30,7 @@ TIME, PEOPLE, SESSION = 32, 3, 8
 
 @dataclasses.dataclass
 class Site:
-  """A folder as `hybrid_jax.study.live.prepare` writes it.
+  """A folder as `hybrid_jax.study.page_demo.prepare` writes it.
 
   Attributes:
     folder: for `--page`; its `bundle` is for `--bundle`.
@@ -41,7 +41,7 @@ class Site:
   """
 
   folder: pathlib.Path
-  cut: split_functions.Halves
+  cut: split_functions.SplitFunctions
   live: dict
   windows: np.ndarray
   attackers: dict
@@ -76,11 +76,11 @@ def make(folder: pathlib.Path) -> Site:
       person,
     ),
   }
-  edge_sha256 = _write(folder / 'bundle', private, cloud=True)
-  _write(folder / 'open', opened, cloud=False)
+  manifest = bundles.write(folder / 'bundle', private, LABELS)
+  bundles.write(folder / 'open', opened, LABELS)
   figure = {'value': 0.75, 'low': 0.7, 'high': 0.8, 'chance': 1 / 3}
   live = {
-    'edge_sha256': edge_sha256,
+    'edge_sha256': manifest['edge']['sha256'],
     'labels': LABELS,
     'attribute': 'person',
     'names': [str(i + 1) for i in range(PEOPLE)],
@@ -93,7 +93,7 @@ def make(folder: pathlib.Path) -> Site:
       for a, b in zip(primary, person, strict=True)
     ],
     'attackers': {
-      side: live_attacker.as_layers(fitted)
+      side: page_attacker.as_layers(fitted)
       | {'kind': 'attacker', 'found': figure, 'found_by_count': {}}
       for side, fitted in attackers.items()
     },
@@ -118,7 +118,7 @@ def _cuts():
   )
   added = noise.Noise(scale=0.2 * jnp.eye(4))
   return tuple(
-    split_functions.Halves(
+    split_functions.SplitFunctions(
       model=model,
       params=params,
       split_point='dense1',
@@ -129,33 +129,3 @@ def _cuts():
     )
     for chain in ((mechanism, added), ())
   )
-
-
-def _write(folder, cut, cloud):
-  """A bundle, or its edge alone; the SHA-256 of the edge."""
-  folder.mkdir()
-  edge = tflite.convert(cut.edge(), cut.edge_inputs(), 'released')
-  released = {'released': {'shape': [1, cut.dim], 'dtype': 'float32'}}
-  inputs = {
-    name: {'shape': list(shape), 'dtype': 'float32'}
-    for name, shape in cut.edge_inputs().items()
-  }
-  manifest = {'grid': cut.grid, 'labels': LABELS}
-  manifest['edge'] = _half(folder, 'edge', edge, inputs, released)
-  if cloud:
-    data = tflite.convert(cut.cloud(), {'released': (1, cut.dim)}, 'logits')
-    logits = {'logits': {'shape': [1, 3], 'dtype': 'float32'}}
-    manifest['cloud'] = _half(folder, 'cloud', data, released, logits)
-  (folder / 'manifest.json').write_text(json.dumps(manifest))
-  return manifest['edge']['sha256']
-
-
-def _half(folder, name, data, inputs, outputs):
-  (folder / f'{name}.tflite').write_bytes(data)
-  return {
-    'file': f'{name}.tflite',
-    'bytes': len(data),
-    'sha256': hashlib.sha256(data).hexdigest(),
-    'inputs': inputs,
-    'outputs': outputs,
-  }

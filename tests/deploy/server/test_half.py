@@ -1,5 +1,6 @@
 """The cloud half is the file that the manifest describes, and equal to JAX."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
+from hybrid_jax.deploy.formats import device
 from hybrid_jax.deploy.server import loaded_half
 from tests import studies
 
@@ -44,13 +46,13 @@ def test_other_halves_equal_the_file_one_by_one(early):
 
 
 def test_a_batch_that_changes_a_bit_is_not_run(bundle, monkeypatch):
-  run = loaded_half._Runner.__call__
+  run = device.Model.__call__
 
-  def inexact(self, x):
-    out = run(self, x)
-    return np.nextafter(out, np.inf) if len(x) == 4 else out
+  def inexact(self, released):
+    out = run(self, released=released)
+    return np.nextafter(out, np.inf) if len(out) == 4 else out
 
-  monkeypatch.setattr(loaded_half._Runner, '__call__', inexact)
+  monkeypatch.setattr(device.Model, '__call__', inexact)
   assert loaded_half.CloudHalf(bundle.folder, 8).sizes == [1, 2]
 
 
@@ -111,16 +113,18 @@ def _spoil(manifest, path, value):
   ('path', 'value', 'told'),
   [
     (('cloud',), None, 'describes no cloud half'),
-    (('cloud', 'sha256'), '00', 'has sha256'),
+    (('cloud', 'sha256'), '00', 'halves are of two bundles'),
     (('cloud', 'file'), '../cloud.tflite', 'outside of'),
     (('cloud', 'file'), 'other.tflite', 'could not read'),
     (('cloud', 'inputs', 'released', 'shape'), [1, 5], r'\[1, 5\]'),
     (('cloud', 'inputs', 'released', 'dtype'), 'int8', 'int8'),
-    (('cloud', 'inputs'), {}, 'has inputs'),
-    (('cloud', 'inputs'), [1], 'no list of tensors'),
+    (('cloud', 'inputs'), {}, 'does not describe a bundle'),
+    (('cloud', 'inputs'), [1], 'does not describe a bundle'),
     (('cloud', 'outputs', 'logits', 'shape'), [1, 2], r'\[1, 2\]'),
+    (('cloud', 'outputs', 'logits', 'dtype'), 'int8', 'has outputs .* says'),
     (('labels',), ['a', 'b'], '2 labels'),
-    (('grid',), 0, 'grid 0'),
+    (('grid',), 0, 'grid is 0'),
+    (('edge', 'inputs', 'noise'), None, 'does not describe a bundle'),
     (('grid',), float('nan'), 'NaN is not JSON'),
   ],
 )
@@ -139,8 +143,15 @@ def test_a_wrong_folder_is_one_error(bundle, tmp_path):
   (tmp_path / 'manifest.json').write_text('{')
   with pytest.raises(errors.UserError, match='is damaged'):
     loaded_half.CloudHalf(tmp_path)
-  # Without a hash to go by, what is no TFLite file is told by LiteRT.
-  (tmp_path / 'manifest.json').write_text('{"cloud": {}}')
-  (tmp_path / 'cloud.tflite').write_bytes(b'nothing' * 100)
-  with pytest.raises(errors.UserError, match='no TFLite file'):
+  data = b'nothing' * 100
+  (tmp_path / 'cloud.tflite').write_bytes(data)
+  manifest = json.loads((bundle.folder / 'manifest.json').read_text())
+  (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
+  with pytest.raises(errors.UserError, match='has sha256'):
+    loaded_half.CloudHalf(tmp_path)
+  # With the right hash, LiteRT shows that it is no TFLite file.
+  sha256 = hashlib.sha256(data).hexdigest()
+  manifest['cloud']['sha256'] = manifest['edge']['paired_with'] = sha256
+  (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
+  with pytest.raises(errors.UserError, match='cannot run'):
     loaded_half.CloudHalf(tmp_path)

@@ -1,4 +1,4 @@
-"""A small network, cut and released, whose weights nobody trained."""
+"""A small untrained network with PCA and noise at a split point."""
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,12 @@ from hybrid_jax.release import mechanisms, noise, pca
 
 DIM = 4
 WINDOW = (1, 32, 2)
-# Of two sensors: in one scale of 8 bits the first would have a few steps.
+# Two sensors: with one 8-bit scale, the first would have only a few steps.
 MEAN, STD = np.float32([0.5, -3.0]), np.float32([0.1, 10.0])
 
 
-def make(noisy: bool = True) -> split_functions.Halves:
-  """Cut at `dense1`, reduced to `DIM` numbers, with noise or none."""
+def make(noisy: bool = True) -> split_functions.SplitFunctions:
+  """Splits at `dense1`, and reduces to `DIM` numbers, with or without noise."""
   model = cnn1d.Model(classes=3, widths=(16, 32, 32), dense=16)
   params = model.init(jax.random.key(0), jnp.zeros((1, *WINDOW)))['params']
   rows = np.linalg.qr(np.random.default_rng(1).normal(size=(16, 16)))[0]
@@ -28,7 +28,7 @@ def make(noisy: bool = True) -> split_functions.Halves:
   ]
   if noisy:
     chain.append(noise.Noise(scale=scale()))
-  return split_functions.Halves(
+  return split_functions.SplitFunctions(
     model=model,
     params=params,
     split_point='dense1',
@@ -40,11 +40,11 @@ def make(noisy: bool = True) -> split_functions.Halves:
 
 
 def scale() -> jax.Array:
-  """Lower triangular, of no symmetry that could hide a transpose."""
+  """A lower triangular matrix; its asymmetry shows a wrong transpose."""
   return 0.3 * jnp.tril(jnp.arange(1.0, 17.0).reshape(4, 4) / 8)
 
 
 def windows(count: int, seed: int = 0) -> np.ndarray:
-  """`[count, 1, 32, 2]`, in the units of the normalizer."""
+  """Returns `[count, 1, 32, 2]` in the units of the normalizer."""
   rng = np.random.default_rng(seed)
   return MEAN + STD * rng.standard_normal((count, *WINDOW), np.float32)

@@ -10,7 +10,7 @@ from configs import watch
 from hybrid_jax import errors, files
 from hybrid_jax.deploy.export import tflite
 from hybrid_jax.deploy.server import page_files
-from hybrid_jax.study import live, live_attacker, runner
+from hybrid_jax.study import page_attacker, page_demo, runner
 
 _PEOPLE = 3
 
@@ -48,7 +48,7 @@ def _forward(attacker, x):
 @pytest.mark.parametrize('people', [2, 3])
 def test_the_attacker_finds_a_planted_leak(tmp_path, people):
   arrays = _released(tmp_path / 'r.npz', 1.0, people=people)
-  found = live_attacker.train(tmp_path / 'r.npz', 'person', None, 0, 10)
+  found = page_attacker.train(tmp_path / 'r.npz', 'person', None, 0, 10)
   assert found['found']['value'] > 0.99
   assert found['found']['chance'] == pytest.approx(1 / people, abs=0.01)
   assert found['found']['low'] <= found['found']['value']
@@ -62,7 +62,7 @@ def test_the_attacker_finds_a_planted_leak(tmp_path, people):
 
 def test_noise_hides_one_window_and_not_their_sum(tmp_path):
   _released(tmp_path / 'r.npz', 1.0, noise=4.0)
-  found = live_attacker.train(tmp_path / 'r.npz', 'person', 0.25, 0, 40)
+  found = page_attacker.train(tmp_path / 'r.npz', 'person', 0.25, 0, 40)
   # By Gaussians 1 apart with sigma 4, the best rule is right in 40 %.
   assert 0.34 < found['found']['value'] < 0.5
   # Of the sum of 40, sigma is 4 / sqrt(40) = 0.63: right in 71 %.
@@ -75,13 +75,13 @@ def test_lists_are_what_scikit_learn_computes(people):
   rng = np.random.default_rng(1)
   x, y = rng.standard_normal((90, 4)), np.arange(90) % people
   x = np.concatenate([x, np.zeros((90, 1)), x[:, :1] * 3], axis=1)  # No news.
-  for _, steps in live_attacker._candidates(0):
-    fitted = live_attacker.sklearn.pipeline.make_pipeline(
-      live_attacker.sklearn.preprocessing.StandardScaler(),
+  for _, steps in page_attacker._candidates(0):
+    fitted = page_attacker.sklearn.pipeline.make_pipeline(
+      page_attacker.sklearn.preprocessing.StandardScaler(),
       *steps[:-1],
       steps[-1].set_params(max_iter=5),
     ).fit(x, y)
-    logits = _forward(live_attacker.as_layers(fitted), x)
+    logits = _forward(page_attacker.as_layers(fitted), x)
     shares = np.exp(logits)
     shares /= shares.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(shares, fitted.predict_proba(x), atol=1e-6)
@@ -105,7 +105,7 @@ def _study(fold):
 
 
 def test_windows_are_of_the_test_fold_and_share_no_sample():
-  rows, index = live.choose_windows(_study(2), 'person', 3)
+  rows, index = page_demo.choose_windows(_study(2), 'person', 3)
   assert len(rows) == len(index) == 6  # Three for each of the two.
   assert set(rows) <= set(range(0, 32, 2))  # Every other one overlaps.
   for row, entry in zip(rows, index, strict=True):
@@ -117,7 +117,7 @@ def test_windows_are_of_the_test_fold_and_share_no_sample():
 
 def test_a_study_that_is_not_finished_is_named(tmp_path):
   with pytest.raises(errors.UserError, match='holds no finished study'):
-    live.prepare(tmp_path, tmp_path / 'live')
+    page_demo.prepare(tmp_path, tmp_path / 'live')
   assert not (tmp_path / 'live').exists()
 
 
@@ -138,7 +138,7 @@ def finished(tmp_path_factory):
   config.recommend.utility_loss = 1.0
   config.attack.measures = ml_collections.ConfigDict()
   workdir = tmp_path_factory.mktemp('live') / 'run'
-  done = runner.run(config, workdir, ('data', 'train', 'release'))
+  study = runner.run(config, workdir, ('data', 'train', 'release'))
   for name, found in (('simple', 0.9), ('noisy', 0.2)):
     figures = {
       'value': found,
@@ -149,15 +149,15 @@ def finished(tmp_path_factory):
       'validation_chance': 0.1,
     }
     files.write_json(
-      done.result('leakage', f'dense1-{name}'), {'person': figures}
+      study.result('leakage', f'dense1-{name}'), {'person': figures}
     )
   runner.run(config, workdir, ('export',))
-  return done
+  return study
 
 
 def test_a_finished_study_becomes_a_page(finished, tmp_path):
   folder = tmp_path / 'live'
-  found = live.prepare(finished.workdir, folder, per_value=5)
+  found = page_demo.prepare(finished.workdir, folder, per_value=5)
   assert found == files.read_json(folder / 'live.json')
   assert found['embedding'] == 'noisy'
   assert found['labels'] == list(finished.data.primary_names)
@@ -181,7 +181,7 @@ def test_a_finished_study_becomes_a_page(finished, tmp_path):
     assert finished.data.sensitive['person'][row] == entry['sensitive']
 
   # The open edge is the features, which the attacker learnt from.
-  run = tflite.runner((folder / 'open' / 'edge.tflite').read_bytes())
+  run = tflite.load((folder / 'open' / 'edge.tflite').read_bytes())
   released = files.read_npz(finished.released_path('dense1', 'simple'))
   np.testing.assert_allclose(
     run(x=finished.data.x[:1]), released['clean'][:1], rtol=1e-3, atol=1e-4
@@ -205,7 +205,7 @@ def test_what_is_there_for_this_bundle_is_kept(finished, tmp_path):
   edge = files.read_json(finished.workdir / 'bundle/manifest.json')['edge']
   kept = {'edge_sha256': edge['sha256'], 'mine': 1}
   files.write_json(folder / 'live.json', kept)
-  assert live.prepare(finished.workdir, folder) == kept
+  assert page_demo.prepare(finished.workdir, folder) == kept
   assert [p.name for p in folder.iterdir()] == ['live.json']
 
 
@@ -216,6 +216,6 @@ def test_both_releases_are_needed(finished, tmp_path):
     with pytest.raises(
       errors.UserError, match="compares 'noisy' with 'simple'"
     ):
-      live.prepare(finished.workdir, tmp_path / 'live')
+      page_demo.prepare(finished.workdir, tmp_path / 'live')
   finally:
     moved.rename(path)

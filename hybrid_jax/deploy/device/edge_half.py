@@ -1,0 +1,48 @@
+"""The edge half of a bundle, as the client needs it."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from hybrid_jax.deploy.formats import bundle, device
+
+
+@dataclasses.dataclass(frozen=True)
+class EdgeHalf:
+  """The edge half of a bundle.
+
+  Attributes:
+    release: maps a window to `[1, dim]`, with fresh noise in each call.
+    window_shape: the shape of a window without a batch: `[1, time, channels]`
+      for signals, `[height, width, channels]` for pictures.
+    dim: how many numbers are released.
+    grid: the step of which they are multiples; None without noise.
+    labels: the names of the classes.
+    cloud_sha256: the SHA-256 of the cloud half that belongs to this edge.
+  """
+
+  release: Callable[[np.ndarray], np.ndarray]
+  window_shape: tuple[int, ...]
+  dim: int
+  grid: float | None
+  labels: tuple[str, ...]
+  cloud_sha256: str
+
+
+def read(folder: str | os.PathLike) -> EdgeHalf:
+  """Loads the edge half of a bundle; the cloud half's file may be missing.
+
+  Raises:
+    UserError: see `formats.bundle.read`.
+  """
+  contents = bundle.read(folder, ('edge',))
+  return EdgeHalf(
+    release=device.Edge(folder),
+    window_shape=contents.window_shape,
+    dim=contents.dim,
+    grid=contents.grid,
+    labels=contents.labels,
+    cloud_sha256=contents.manifest['cloud']['sha256'],
+  )

@@ -1,0 +1,146 @@
+"""Bundles that the device refuses, and where its noise comes from."""
+
+import json
+import os
+import random
+import secrets
+import shutil
+
+import numpy as np
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.deploy.device import edge_half
+from hybrid_jax.deploy.formats import device
+
+WINDOW = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 32, 2)
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+  """The device's part of a bundle, and a function that spoils its manifest."""
+  shutil.copy(exported.folder / 'edge.tflite', tmp_path)
+  text = (exported.folder / 'manifest.json').read_text()
+
+  def spoil(path=(), value=None):
+    manifest = json.loads(text)
+    if path:
+      *above, last = path
+      inner = manifest
+      for key in above:
+        inner = inner[key]
+      inner[last] = value
+    (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
+    return tmp_path
+
+  return spoil
+
+
+def test_the_devices_part_suffices(copy, exported):
+  edge = edge_half.read(copy())
+  assert edge.window_shape == (1, 32, 2)
+  assert edge.dim == 6
+  assert edge.grid == exported.split.grid
+  assert edge.labels == ('sit', 'walk', 'run')
+  released = edge.release(WINDOW)
+  steps = released / np.float32(edge.grid)
+  np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+  ('path', 'value', 'message'),
+  [
+    (('format',), 1, 'format 1; this version reads 2'),
+    (('edge', 'sha256'), '00', 'halves are of two bundles'),
+    (('edge', 'file'), 'other.tflite', 'could not read'),
+    (('edge', 'file'), '../edge.tflite', 'outside of'),
+    (('edge', 'paired_with'), '00', 'halves are of two bundles'),
+    (('cloud', 'sha256'), '00', 'halves are of two bundles'),
+    (
+      ('cloud', 'inputs', 'released', 'shape'),
+      [1, 5],
+      r'releases .*\[1, 6\].* accepts .*\[1, 5\]',
+    ),
+    (('edge', 'inputs', 'x', 'shape'), [2, 1, 32, 2], 'one window'),
+    (
+      ('edge', 'inputs', 'x', 'shape'),
+      [1, 1, 16, 2],
+      r'inputs .*\[1, 1, 32, 2\].* says .*\[1, 1, 16, 2\]',
+    ),
+    (('edge', 'inputs', 'noise', 'shape'), [5], r'noise has the shape \[5\]'),
+    (('edge', 'inputs', 'noise'), None, 'does not describe a bundle'),
+    (('labels',), ['sit', 'walk'], '2 labels'),
+    (('grid',), 0, 'grid is 0'),
+    (('grid',), 'x', 'does not describe a bundle'),
+    (('edge',), None, 'describes no edge half'),
+    (('edge',), {}, r"does not describe a bundle \(KeyError: 'paired_with'\)"),
+  ],
+)
+def test_a_bundle_that_does_not_fit(copy, path, value, message):
+  with pytest.raises(errors.UserError, match=message):
+    edge_half.read(copy(path, value))
+
+
+def test_files_that_are_missing_or_damaged(copy, tmp_path):
+  with pytest.raises(errors.UserError, match=r'could not read .*manifest'):
+    edge_half.read(tmp_path / 'none')
+  folder = copy()
+  with open(folder / 'edge.tflite', 'ab') as file:
+    file.write(b'0')
+  with pytest.raises(errors.UserError, match=r'has sha256 \w{64}; the man'):
+    edge_half.read(folder)
+  (folder / 'manifest.json').write_text('{')
+  with pytest.raises(errors.UserError, match='is damaged'):
+    edge_half.read(folder)
+
+
+def test_a_runtime_that_lacks_an_operation_is_named(copy, monkeypatch):
+  def lacking(data):
+    raise ValueError("Didn't find op for builtin opcode 'CONV_2D' version '9'")
+
+  folder = copy(('tested_with',), {'ai_edge_litert': '9.9.9'})
+  monkeypatch.setattr(device, 'Model', lacking)
+  with pytest.raises(errors.UserError) as error:
+    edge_half.read(folder)
+  text = str(error.value)
+  assert 'tested with ai-edge-litert 9.9.9' in text
+  assert "'CONV_2D' version '9'" in text
+
+
+def _forbid(monkeypatch, module, *allowed):
+  def forbidden(*args, **kwargs):
+    raise AssertionError(f'{module.__name__} was used')
+
+  for name in dir(module):
+    if (
+      name not in allowed
+      and not name.startswith('_')
+      and callable(getattr(module, name))
+    ):
+      monkeypatch.setattr(module, name, forbidden)
+
+
+def test_noise_comes_from_the_operating_system_alone(copy, monkeypatch):
+  edge = edge_half.read(copy())
+  _forbid(monkeypatch, np.random)
+  _forbid(monkeypatch, secrets)
+  _forbid(monkeypatch, random, 'SystemRandom')
+  sizes = []
+
+  def urandom(size, system=os.urandom):
+    sizes.append(size)
+    return system(size)
+
+  # `SystemRandom` reads the system's generator by this name alone.
+  assert random._urandom is os.urandom
+  monkeypatch.setattr(random, '_urandom', urandom)
+  first, second = edge.release(WINDOW), edge.release(WINDOW)
+  assert (first != second).any()
+  # Six numbers of at least 53 bits each, twice.
+  assert len(sizes) == 12
+  assert min(sizes) >= 7
+  # If these bits stay the same, so does the noise: there is no other source.
+  monkeypatch.setattr(random, '_urandom', lambda size: bytes(range(size)))
+  fixed = [edge_half.read(copy()).release(WINDOW) for _ in range(3)]
+  np.testing.assert_array_equal(fixed[0], fixed[1])
+  np.testing.assert_array_equal(fixed[0], fixed[2])
