@@ -72,6 +72,8 @@ def test_the_same_attacker_is_chosen(monkeypatch):
     leakage.plugins, 'load', lambda what, kind: Adversary(kind)
   )
 
+  monkeypatch.setattr(leakage, 'settings', lambda config, kind: config)
+
   class Config:
     adversaries = ('mlp', 'kde', 'trees')
     windows = (1, 2, 4)
