@@ -13,14 +13,14 @@ from benchmarks.pytorch import training
 def train(
   device: str, sizes: dict[str, Any], members: int, fused: bool
 ) -> Callable[[], None]:
-  """A function that trains adversaries, from new, as `heads.train` does.
+  """Returns a function that trains new adversaries, as `heads.train` does.
 
   Args:
     device: `'cpu'` or `'cuda'`.
     sizes: `examples`, `held`, `features`, `widths`, `classes`, `batch_size`,
-      `learning_rate`, `weight_decay`, `chunk` (steps between two looks at the
-      held examples) and `max_chunks`.
-    members: how many, one after the other.
+      `learning_rate`, `weight_decay`, `chunk` (steps between two evaluations
+      of the held-out examples) and `max_chunks`.
+    members: the number of adversaries.
     fused: whether AdamW is PyTorch's fused one.
   """
   counts = sizes['examples'], sizes['held']

@@ -1,7 +1,7 @@
-"""The networks of `hybrid_jax.models`, as one would write them in PyTorch.
+"""The networks of `hybrid_jax.models` in PyTorch.
 
-Layers stand in the order in which the other side lists its own, so that
-weights go from one to the other by their order.
+The layers have the same order as in JAX, so that weights can be copied by their
+order.
 """
 
 from typing import Any
@@ -23,21 +23,20 @@ def make(
   classes: int,
   channels_last: bool,
 ) -> nn.Module:
-  """A network on `[batch, channels, height, width]`.
+  """Returns a network for inputs `[batch, channels, height, width]`.
 
   Args:
     name: `'cnn1d'`, `'vgg16'` or `'resnet'`.
     options: the fields of the model of that name in `hybrid_jax.models`.
     example: height, width and channels.
-    classes: how many logits.
-    channels_last: in what order features are flattened: in that of the memory,
-      which costs no copy.
+    classes: the number of logits.
+    channels_last: the order in memory, in which the features are flattened.
   """
-  made = {'cnn1d': cnn1d, 'vgg16': vgg16, 'resnet': resnet}[name]
+  maker = {'cnn1d': cnn1d, 'vgg16': vgg16, 'resnet': resnet}[name]
   flatten = nn.Sequential(
     _ChannelsToEnd() if channels_last else nn.Identity(), nn.Flatten()
   )
-  return made(example, classes, flatten, **options)
+  return maker(example, classes, flatten, **options)
 
 
 def cnn1d(
@@ -48,7 +47,7 @@ def cnn1d(
   kernel: int,
   dense: int,
 ) -> nn.Module:
-  """Convolution, max-pool and ReLU, some times, then a dense layer."""
+  """Blocks of convolution, max-pool and ReLU, then a dense layer."""
   _, time, channels = example
   layers: list[nn.Module] = []
   for width in widths:
@@ -75,7 +74,7 @@ def vgg16(
   dense: int,
   norm: bool = False,
 ) -> nn.Module:
-  """VGG-16, narrower by `width`, with GroupNorm if `norm`."""
+  """VGG-16 with `width` times the channels, and GroupNorm if `norm`."""
   height, wide, channels = example
   layers: list[nn.Module] = []
   for size in _VGG:
@@ -106,7 +105,7 @@ def resnet(
   depths: list[int],
   width: int,
 ) -> nn.Module:
-  """ResNet of basic blocks for small pictures, with GroupNorm."""
+  """ResNet of basic blocks for small images, with GroupNorm."""
   layers: list[nn.Module] = [
     nn.Conv2d(example[-1], width, 3, padding=1, bias=False),
     _norm(width),
@@ -128,7 +127,7 @@ class _Block(nn.Module):
   def __init__(self, channels, width, stride):
     super().__init__()
     self.conv1 = nn.Conv2d(channels, width, 3, stride, 2 - stride, bias=False)
-    # Flax pads an even side at a stride of 2 at its end alone.
+    # With stride 2, Flax pads an even side only at its end.
     self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if stride == 2 else nn.Identity()
     self.norm1 = _norm(width)
     self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)

@@ -4,21 +4,21 @@ from collections.abc import Callable
 
 import torch  # pyrefly: ignore[missing-import]
 
-_BLOCK = 512  # probes at a time, as on the other side
+_BLOCK = 512  # probes at a time, as in JAX
 
 
 def linkage(
   device: str, way: str, probes: int, candidates: int, dim: int
 ) -> Callable[[], object]:
-  """Ranks of random vectors, as numbers on the host.
+  """Returns a function that ranks random vectors.
 
   Args:
     device: `'cpu'` or `'cuda'`.
-    way: `'count'` of the candidates that are closer, ties averaged; or `'sort'`
-      of all distances, where ties fall as they may.
-    probes: how many are ranked.
-    candidates: among how many.
-    dim: numbers in a vector.
+    way: `'count'` counts the closer candidates and averages ties; `'sort'`
+      sorts all distances, with ties in any order.
+    probes: the number of vectors to rank.
+    candidates: the number of candidates.
+    dim: the length of a vector.
   """
   c = torch.randn((candidates, dim), device=device)
   truth = torch.randperm(candidates, device=device)[:probes]
@@ -33,7 +33,7 @@ def ranks(
   candidates: list[list[float]],
   truth: list[int],
 ) -> list[float]:
-  """The ranks, 1 is the closest, of given vectors."""
+  """Returns the ranks of vectors; 1 is the closest."""
   p, c = (torch.tensor(a, device=device) for a in (probes, candidates))
   return ranked(p, c, torch.tensor(truth, device=device), way).tolist()
 
@@ -41,15 +41,15 @@ def ranks(
 def ranked(
   probes: torch.Tensor, candidates: torch.Tensor, truth: torch.Tensor, way: str
 ) -> torch.Tensor:
-  """`[n]`, of `probes [n, d]`, `candidates [m, d]` and `truth [n]`."""
-  found = []
+  """Ranks `probes [n, d]` among `candidates [m, d]` by `truth [n]`: `[n]`."""
+  out = []
   for p, t in zip(probes.split(_BLOCK), truth.split(_BLOCK), strict=True):
     distance = torch.cdist(p, candidates)
     if way == 'sort':
       place = (distance.argsort(1) == t[:, None]).int().argmax(1)
-      found.append(1.0 + place)
+      out.append(1.0 + place)
       continue
-    own = distance.gather(1, t[:, None])
-    tied = (distance == own).sum(1) - 1
-    found.append(1 + (distance < own).sum(1) + tied / 2)
-  return torch.cat(found)
+    true = distance.gather(1, t[:, None])
+    tied = (distance == true).sum(1) - 1
+    out.append(1 + (distance < true).sum(1) + tied / 2)
+  return torch.cat(out)

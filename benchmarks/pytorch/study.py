@@ -1,15 +1,15 @@
-"""The watch study written plainly in PyTorch: the other side of a benchmark.
+"""The watch study in plain PyTorch, for the comparison with JAX.
 
     python -m benchmarks.pytorch.study --data=D.npz --config=config.json \\
       --out=DIR
 
-It trains, releases and attacks as `launch.study` does with the same config, and
-as one would in PyTorch: eagerly, one training after the other, with fused
-AdamW and channels-last, and with scikit-learn where the other side has it. What
-is NumPy alone there (ceiling, bootstrap) is shared. It writes no checkpoint and
-no report, but `metrics.json` and `timings.json`. `D.npz` has
+It trains, releases and attacks like `launch.study` with the same config, in the
+usual way of PyTorch: eagerly, one training after the other, with fused AdamW
+and channels-last. Both sides use scikit-learn for the same attacks, and share the
+code of the ceiling and the bootstrap, which is NumPy. The study writes
+`metrics.json` and `timings.json`, but no checkpoints and no report. `D.npz` has
 `x [n, 1, time, channels]` in the sensor's units, `primary`, `sensitive_NAME`,
-`recording` and `fold`. `benchmarks.study` runs it.
+`recording` and `fold`. `benchmarks.study` runs this module.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def clock(seconds: Seconds, name: str):
 
 
 def targets(study: study_stages.Study) -> dict[str, tuple[np.ndarray, float]]:
-  """Every released embedding and control: `clean [n, d]`, and its noise."""
+  """Returns `clean [n, d]` and the noise of every embedding and control."""
   out = {name: (r.clean, r.sigma) for name, r in study.released.items()}
   size = len(study.x), min(clean.shape[1] for clean, _ in out.values())
   rng = np.random.default_rng(study.config['seed'])
@@ -66,9 +66,9 @@ def attack(
   """Attacks and measures every target, one after the other.
 
   Args:
-    study: with everything released.
-    seconds: what each kind of attacker and each measure takes is added here.
-    jobs: of scikit-learn; it may use as many threads.
+    study: the study after its release.
+    seconds: receives the time of each kind of attacker and each measure.
+    jobs: the number of threads of scikit-learn.
   """
   config, out = study.config['attack'], {}
   for name, (clean, sigma) in targets(study).items():
@@ -101,7 +101,7 @@ def attack(
 def run(
   data: pathlib.Path, config: dict[str, Any], out: pathlib.Path, jobs: int
 ) -> None:
-  """The whole study; `jobs` as for `attack`."""
+  """Runs the whole study; `jobs` as for `attack`."""
   timings, attacks = (collections.defaultdict(float) for _ in range(2))
   with clock(timings, 'data'):
     study = study_stages.Study(data, config)
@@ -125,7 +125,7 @@ def run(
 
 
 def main() -> None:
-  """Reads the arguments, and runs."""
+  """Runs the study of the command line."""
   parser = argparse.ArgumentParser(allow_abbrev=False)
   for name in ('data', 'config', 'out'):
     parser.add_argument(f'--{name}', type=pathlib.Path, required=True)
@@ -133,17 +133,19 @@ def main() -> None:
   parser.add_argument(
     '--jobs', type=int, default=os.cpu_count(), help='threads of scikit-learn'
   )
-  asked = parser.parse_args()
-  config = json.loads(asked.config.read_text())
-  wanted = {*config['attack']['adversaries'], *config['attack']['measures']}
+  flags = parser.parse_args()
+  config = json.loads(flags.config.read_text())
+  names = {*config['attack']['adversaries'], *config['attack']['measures']}
   missing = sorted(
-    wanted - study_attackers.ALL.keys() - study_measures.ALL.keys()
+    names - study_attackers.ALL.keys() - study_measures.ALL.keys()
   )
   if missing:
-    parser.error(f'{asked.config} asks for {", ".join(missing)}: not written.')
-  if asked.device != 'cpu':
-    torch.set_default_device(asked.device)
-  run(asked.data, config, asked.out, asked.jobs)
+    parser.error(
+      f'{flags.config} needs {", ".join(missing)}, which is missing.'
+    )
+  if flags.device != 'cpu':
+    torch.set_default_device(flags.device)
+  run(flags.data, config, flags.out, flags.jobs)
 
 
 if __name__ == '__main__':

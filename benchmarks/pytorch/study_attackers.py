@@ -1,4 +1,4 @@
-"""The attackers of `benchmarks.pytorch.study`: networks one after the other."""
+"""The attackers of `benchmarks.pytorch.study`; networks train one by one."""
 
 import copy
 import functools
@@ -96,7 +96,7 @@ def _head(sizes):
 
 
 def _train(model, x, y, noise, held, held_y, config, adamw):
-  """Trains until validation gets no better; keeps what did best there."""
+  """Trains with early stopping; keeps the weights best on validation."""
   rate, decay = adamw
   optimizer = torch.optim.AdamW(
     model.parameters(), rate, weight_decay=decay, fused=True
@@ -203,11 +203,11 @@ def _spacing(gallery):
 
 @torch.inference_mode()
 def _densities(x, gallery, onehot, sharpness):
-  """`[n, d]` to log-densities `[bandwidths, n, classes]`."""
+  """Returns log-densities `[bandwidths, n, classes]` of `x [n, d]`."""
   out = []
   norms = gallery.square().sum(1)
   for block in x.split(_BLOCK):
-    # Less the block's own norms, which the least takes away in any case.
+    # Without the block's norms, which the subtraction of the minimum removes.
     squared = torch.addmm(norms, block, gallery.T, alpha=-2)
     squared -= squared.amin(1, keepdim=True)
     each = [torch.mul(squared, -s).exp_() @ onehot for s in sharpness]

@@ -1,7 +1,7 @@
-"""The best of all attackers, as `hybrid_jax.audit.leakage` chooses it.
+"""The choice of the best attacker, as in `hybrid_jax.audit.leakage`.
 
-The figures' own code is NumPy alone and that of `launch.study`, so that both
-sides take the same time for it.
+The figures are computed by the NumPy code of `launch.study`, so that both sides
+take the same time for them.
 """
 
 import itertools
@@ -21,12 +21,12 @@ Figures = dict[str, Any]
 def measure(
   problem: Problem, attacks: list[tuple[str, Attack]], counts: list[int]
 ) -> dict[str, Figures]:
-  """Each label's best attacker by validation, and its figures on test.
+  """Returns the test figures of each label's best attacker on validation.
 
   Args:
-    problem: what was attacked.
-    attacks: each with its kind of adversary.
-    counts: numbers of windows that are added up.
+    problem: the problem that was attacked.
+    attacks: pairs of the kind of adversary and its attack.
+    counts: the numbers of windows to combine.
   """
   out = {}
   for attribute in problem.sensitive:
@@ -77,7 +77,7 @@ def _best(problem, attribute, attacks, counts):
 
 
 def _of_kind(found, by):
-  """The first of the best of each kind, by its name."""
+  """Returns the best attack of each kind, by kind; of equals the first."""
   out = {}
   for f in found:
     if f['kind'] not in out or f[by] > out[f['kind']][by]:
@@ -111,7 +111,7 @@ def _committees(attribute, found):
 
 
 def _by_windows(problem, labels, best, group, counts):
-  """At each number of windows who is best there on validation, on test."""
+  """Returns, by number of windows, the test figures of the best attacker."""
   held, test = problem.rows(VALIDATION), problem.rows(TEST)
   curves = [
     attack_accuracy.by_windows(

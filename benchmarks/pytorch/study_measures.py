@@ -1,7 +1,7 @@
-"""What `benchmarks.pytorch.study` measures besides leakage: ceiling and ranks.
+"""The ceiling and the ranks of `benchmarks.pytorch.study`.
 
-The ceiling's own code is NumPy alone and that of `launch.study`, so that both
-sides take the same time for it.
+The ceiling is computed by the NumPy code of `launch.study`, so that both sides
+take the same time for it.
 """
 
 import itertools
@@ -15,14 +15,14 @@ from benchmarks.pytorch.study_problem import TEST, TRAIN, VALIDATION
 from hybrid_jax.metrics import bayes_ceiling, bootstrap
 
 _QUANTILES = (0.5, 0.7, 0.8, 0.9, 0.98)
-_WIDTHS = (0.03, 0.1, 0.3, 1.0)  # of Scott's
+_WIDTHS = (0.03, 0.1, 0.3, 1.0)  # times Scott's bandwidth
 
 Problem = study_problem.Problem
 Figures = dict[str, Any]
 
 
 def ceilings(problem: Problem, settings: dict[str, Any]) -> Figures:
-  """The certified ceiling of each label, for one release and for several."""
+  """Returns the ceiling of each label, for one release and for several."""
   noisy = problem.sigma > 0
   released = problem.clean.astype(np.float64) / (problem.sigma or 1)
   train = problem.rows(TRAIN)
@@ -35,7 +35,7 @@ def ceilings(problem: Problem, settings: dict[str, Any]) -> Figures:
   out = {}
   for attribute, labels in problem.sensitive.items():
     out[attribute] = {}
-    # Without noise one release tells all there is.
+    # Without noise all releases of an input are equal.
     for count in settings['releases'] if noisy else [1]:
       cell = (
         _cells(problem, released, centres, labels, count)
@@ -73,7 +73,7 @@ def _cells(problem, released, centres, labels, releases):
 
 @torch.inference_mode()
 def ranks(problem: Problem, settings: dict[str, Any]) -> Figures:
-  """Where the true input, and the true class, stand among all candidates."""
+  """Ranks the true input and the true class among all candidates."""
   test = np.flatnonzero(problem.rows(TEST))
   count = min(settings['items'], len(test))
   chosen = np.linspace(0, len(test) - 1, count).round().astype(int)
@@ -84,7 +84,7 @@ def ranks(problem: Problem, settings: dict[str, Any]) -> Figures:
     torch.as_tensor(a)
     for a in (probes, problem.clean[rows], problem.clean[train])
   )
-  # By differences: a Gram matrix ranks others before an equal vector.
+  # By differences: rounding in a Gram matrix can rank another vector first.
   exact = 'donot_use_mm_for_euclid_dist'
   distance = torch.cdist(x, candidates, compute_mode=exact)
   found = _ranks(-distance, torch.arange(count))
@@ -115,7 +115,7 @@ def _ranks(scores, truth):
 
 
 def _class_form(probes, gallery, labels, classes, scale):
-  """`[n, d]` to log-likelihoods `[n, classes]`."""
+  """Returns log-likelihoods `[n, classes]` of `probes [n, d]`."""
   log = -0.5 * torch.cdist(probes / scale, gallery / scale).square()
   members = [
     torch.as_tensor(np.flatnonzero(labels == c)) for c in range(classes)
@@ -125,7 +125,7 @@ def _class_form(probes, gallery, labels, classes, scale):
 
 
 def _by_kernel(problem, labels, classes, probes, gallery):
-  """`_class_form` by the kernel that ranks best on validation."""
+  """Returns `_class_form` with the kernel that is best on validation."""
   own = labels[problem.rows(TRAIN)]
   held = np.flatnonzero(problem.rows(VALIDATION))[::2]
   seen = torch.as_tensor(problem.see('standardised', problem.clean[held]))

@@ -12,21 +12,21 @@ from torch.nn import functional  # pyrefly: ignore[missing-import]
 
 POINTS = ('conv1', 'conv2', 'conv3', 'dense1')
 _BLOCK = 1024  # examples in one forward pass
-_START = 3.3  # rms of what is sent before training, in units of the noise
+_START = 3.3  # initial rms of the released vector, in units of the noise
 
 
 class Network(nn.Module):
-  """The 1-D CNN, cut after any of its blocks; channels-last is its fast layout.
+  """1-D CNN that can be cut after any block, in the channels-last layout.
 
-  Features are handed on as `[batch, size]`, in the order of the memory, so
-  that neither end of the cut copies them.
+  Features are `[batch, size]` in the order of the memory, so that the cut needs
+  no copy.
   """
 
   def __init__(self, example: Any, classes: int, options: dict[str, Any]):
-    """`example [1, channels, 1, time]`; `options` as in the study's config."""
+    """Takes `example [1, channels, 1, time]`, and the config's `options`."""
     super().__init__()
     blocks, (_, channels, _, time) = [], example.shape
-    self.shapes = []  # Of each block's output: channels, and time if any.
+    self.shapes = []  # Of each block's output: channels, and time or nothing.
     for width in options['widths']:
       blocks.append(
         nn.Sequential(
@@ -44,20 +44,20 @@ class Network(nn.Module):
     self.head = nn.Linear(options['dense'], classes)
     for layer in self.modules():
       if isinstance(layer, nn.Conv2d | nn.Linear):
-        # LeCun's rule, as in Flax: from PyTorch's own third of the variance
-        # the Siamese loss hides less in as many steps.
+        # LeCun's initialisation, as in Flax. With PyTorch's default, a third of
+        # its variance, the Siamese loss hides less in the same steps.
         nn.init.kaiming_normal_(layer.weight, nonlinearity='linear')
         nn.init.zeros_(layer.bias)
     self.to(memory_format=torch.channels_last)
 
   def edge(self, x: Any, split_point: str) -> Any:
-    """`[batch, channels, 1, time]` to features `[batch, size]`."""
+    """Returns features `[batch, size]` of `x [batch, channels, 1, time]`."""
     for block in self.blocks[: POINTS.index(split_point) + 1]:
       x = block(x)
     return flat(x)
 
   def cloud(self, features: Any, split_point: str) -> Any:
-    """Features `[batch, size]` to logits `[batch, classes]`."""
+    """Returns logits `[batch, classes]` of `features [batch, size]`."""
     done = POINTS.index(split_point)
     shape = self.shapes[done]
     if len(shape) > 1:
@@ -68,7 +68,7 @@ class Network(nn.Module):
     return self.head(features)
 
   def forward(self, x: Any) -> Any:
-    """`[batch, channels, 1, time]` to logits `[batch, classes]`."""
+    """Returns logits `[batch, classes]` of `x [batch, channels, 1, time]`."""
     for block in self.blocks:
       x = block(x)
     return self.head(x)
@@ -80,15 +80,15 @@ class _Flatten(nn.Module):
 
 
 def flat(x: Any) -> Any:
-  """`[batch, channels, 1, time]` to `[batch, time * channels]`."""
+  """Flattens `[batch, channels, 1, time]` to `[batch, time * channels]`."""
   return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x
 
 
 class Bottleneck(nn.Module):
-  """A linear layer whose output is shorter than `limit`, and its way back."""
+  """Linear layer with an output shorter than `limit`, and its inverse."""
 
   def __init__(self, features: np.ndarray, dim: int, limit: float):
-    """Starts as the scaled principal components of `features [n, size]`."""
+    """Starts from the scaled principal components of `features [n, size]`."""
     super().__init__()
     mean, components = principal_components(features, dim)
     sent = (features - mean) @ components.T
@@ -100,20 +100,20 @@ class Bottleneck(nn.Module):
     self.limit = limit
 
   def forward(self, z: Any) -> Any:
-    """Features `[batch, size]` to what is sent `[batch, dim]`, no noise."""
+    """Returns vectors without noise `[batch, dim]` of `z [batch, size]`."""
     p = z @ self.encode + self.shift
     squared = p.square().sum(-1, keepdim=True)
     return p / (1 + squared / self.limit**2).sqrt()
 
   def inverse(self, released: Any) -> Any:
-    """`[batch, dim]` to features `[batch, size]`."""
+    """Returns features `[batch, size]` of `released [batch, dim]`."""
     return released @ self.decode + self.mean
 
 
 def principal_components(
   x: np.ndarray, dim: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """The mean `[size]` and the first components `[dim, size]` of `x`."""
+  """Returns the mean `[size]` and first components `[dim, size]` of `x`."""
   pca = sklearn.decomposition.PCA(dim, svd_solver='arpack', random_state=0)
   pca.fit(x.astype(np.float64))
   return pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
@@ -127,19 +127,19 @@ def fit(
   evaluate: Callable[[], float],
   steps: int = 0,
 ) -> list[float]:
-  """AdamW with a warm-up and a cosine decay to zero, epoch by epoch.
+  """Trains with AdamW, a warm-up and a cosine decay to zero, by epochs.
 
   Args:
-    loss: of a batch of each of `data`.
-    parameters: what is trained.
-    data: tensors of one length.
+    loss: the loss of a batch of `data`.
+    parameters: the parameters to train.
+    data: tensors of the same length.
     settings: `steps`, `every`, `batch_size`, `learning_rate`, `warmup`,
       `weight_decay`, as in the study's config.
-    evaluate: the accuracy on validation.
-    steps: in place of both of the settings' numbers of steps, if given.
+    evaluate: returns the accuracy on validation.
+    steps: replaces `steps` and `every` of the settings, if not 0.
 
   Returns:
-    That accuracy after each `every` steps.
+    The accuracy after each `every` steps.
   """
   total, every = steps or settings['steps'], steps or settings['every']
   warm = int(settings['warmup'] * total)
@@ -157,7 +157,7 @@ def fit(
   )
   schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
   size = settings['batch_size']
-  batches, found = iter(()), []
+  batches, accuracies = iter(()), []
   for done in range(1, total + 1):
     rows = next(batches, None)
     if rows is None:
@@ -169,20 +169,20 @@ def fit(
     optimizer.step()
     schedule.step()
     if done % every == 0:
-      found.append(evaluate())
-  return found
+      accuracies.append(evaluate())
+  return accuracies
 
 
 @torch.inference_mode()
 def in_blocks(function: Callable[[Any], Any], x: Any) -> np.ndarray:
-  """`function` over the rows of a tensor, in blocks."""
+  """Applies `function` to the rows of a tensor, in blocks."""
   return torch.cat([function(part) for part in x.split(_BLOCK)]).cpu().numpy()
 
 
 def contrastive(
   features: Any, labels: Any, margin: float, balance: bool
 ) -> Any:
-  """The contrastive loss over all pairs of `features [batch, size]`."""
+  """Computes the contrastive loss of all pairs of `features [batch, size]`."""
   centred = features - features.mean(0)
   gram = centred @ centred.T
   norms = gram.diagonal()
@@ -200,7 +200,7 @@ def contrastive(
 
 
 def gaussian_bits(released: Any, labels: Any, classes: int) -> Any:
-  """`sum_y P(y) 1/2 log2 det(I + Cov(p | y))` of `released [batch, d]`."""
+  """Computes `sum_y P(y) 1/2 log2 det(I + Cov(released | y))`, in bits."""
   member = functional.one_hot(labels, classes).to(released.dtype)
   count = member.sum(0)
   some = count.clamp_min(1)

@@ -14,8 +14,8 @@ _LARGEST_VIEW = 64
 class Problem:
   """Released vectors to attack: `clean [n, d]`, and labels `[n]` by name.
 
-  `sigma` is the deviation of the noise of each number, 0 without any; `draws`
-  is how many fresh draws of it score an attacker.
+  `sigma` is the standard deviation of the noise, 0 for none. `draws` is the
+  number of fresh draws of noise that score an attacker.
   """
 
   clean: np.ndarray
@@ -27,11 +27,11 @@ class Problem:
   draws: int
 
   def rows(self, fold: int) -> np.ndarray:
-    """`[n]` bool: the examples of a fold."""
+    """Returns a mask of the examples of a fold, `[n]` bool."""
     return self.fold == fold
 
   def copies(self, fold: int, count: int, seed: int) -> np.ndarray:
-    """`[count, n, d]`: noisy copies of a fold; one where there is no noise."""
+    """Returns noisy copies of a fold, `[count, n, d]`; one without noise."""
     clean = self.clean[self.rows(fold)]
     if not self.sigma:
       return clean[None]
@@ -41,12 +41,12 @@ class Problem:
 
   @functools.cached_property
   def scored(self) -> dict[int, np.ndarray]:
-    """Fold to `[draws, n, d]`: what every attacker is scored on."""
+    """The noisy vectors that score attackers, `[draws, n, d]` by fold."""
     return {f: self.copies(f, self.draws, 1) for f in (VALIDATION, TEST)}
 
   @functools.cached_property
   def views(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Name to the `mean` and `matrix` of an affine view of the vectors."""
+    """The affine views of the vectors: `mean` and `matrix` by name."""
     x = self.clean[self.rows(TRAIN)].astype(np.float64)
     mean = x.mean(0)
     std = np.sqrt(x.var(0) + self.sigma**2)
@@ -69,7 +69,7 @@ class Problem:
     }
 
   def see(self, view: str, x: np.ndarray) -> np.ndarray:
-    """`x [..., d]` by one of `views`."""
+    """Returns `x [..., d]` in one of `views`."""
     mean, matrix = self.views[view]
     return ((x - mean) @ matrix).astype(np.float32)
 
@@ -85,7 +85,7 @@ class Attack:
 
 
 def about_class_means(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
-  """`x [n, d]` less the mean of its class."""
+  """Returns `x [n, d]` minus the mean of its class."""
   out = x.copy()
   for label in np.unique(labels):
     out[labels == label] -= out[labels == label].mean(0)
@@ -93,6 +93,6 @@ def about_class_means(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def whitening(covariance: np.ndarray, least: float = 1e-5) -> np.ndarray:
-  """The matrix that turns a covariance into the identity."""
+  """Returns the matrix that turns a covariance into the identity."""
   values, vectors = np.linalg.eigh(covariance)
   return vectors / np.sqrt(np.maximum(values, max(least * values[-1], 1e-12)))

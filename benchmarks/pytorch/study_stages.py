@@ -1,4 +1,4 @@
-"""Training and release of the PyTorch study, in the stages of a study."""
+"""The stages of the PyTorch study: training and release."""
 
 import copy
 import dataclasses
@@ -18,10 +18,10 @@ from hybrid_jax.metrics import utility
 
 @dataclasses.dataclass
 class Released:
-  """What leaves at one split point, and how the cloud goes on from it."""
+  """Released vectors of an embedding at a split point, and the cloud half."""
 
   clean: np.ndarray
-  sigma: float  # the noise's deviation; 0 without any
+  sigma: float  # standard deviation of the noise; 0 for none
   inverse: Any
   network: study_networks.Network
   split_point: str
@@ -29,10 +29,10 @@ class Released:
 
 
 class Study:
-  """The data, as both halves need them, and the trained networks."""
+  """The data and the trained networks."""
 
   def __init__(self, path: pathlib.Path, config: dict[str, Any]):
-    """Reads and normalizes; `config` is the other side's."""
+    """Reads and normalizes the data; `config` is that of `launch.study`."""
     self.config = config
     with np.load(path, allow_pickle=False) as arrays:
       data = dict(arrays)
@@ -47,7 +47,7 @@ class Study:
     mean = train.mean(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
     std = train.std(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
     x = (data['x'] - mean) / np.where(std > 0, std, 1)
-    # `[n, channels, 1, time]` whose memory is in the order of channels-last.
+    # `[n, channels, 1, time]` in the channels-last layout.
     self.x = torch.as_tensor(x).permute(0, 3, 1, 2)
     self.y = torch.as_tensor(self.primary).long()
     self.classes = int(self.primary.max()) + 1
@@ -62,23 +62,23 @@ class Study:
     self.released: dict[str, Released] = {}
 
   def at(self, value: Any, split_point: str) -> Any:
-    """A setting's value: one for all split points, or one for each."""
+    """Returns a setting at a split point; it may differ between them."""
     return value[split_point] if isinstance(value, dict) else value
 
   def accuracy(self, network: Any) -> float:
-    """Of the primary task, on validation."""
-    answers = study_networks.in_blocks(network, self.x[self.held]).argmax(-1)
-    return float((answers == self.primary[self.fold == VALIDATION]).mean())
+    """Returns the accuracy of the primary task on validation."""
+    classes = study_networks.in_blocks(network, self.x[self.held]).argmax(-1)
+    return float((classes == self.primary[self.fold == VALIDATION]).mean())
 
   def features(self, network: Any, split_point: str) -> np.ndarray:
-    """`[n, size]`, of all examples."""
+    """Returns the features of all examples, `[n, size]`."""
     return study_networks.in_blocks(
       functools.partial(network.edge, split_point=split_point), self.x
     )
 
 
 def train(study: Study) -> None:
-  """The whole network, for the primary task."""
+  """Trains the whole network for the primary task."""
   torch.manual_seed(study.config['seed'])
   study.simple = study_networks.Network(
     study.x[:1], study.classes, study.config['model']['options']
@@ -93,7 +93,7 @@ def train(study: Study) -> None:
 
 
 def siamese(study: Study) -> None:
-  """Fine-tunes it with the contrastive loss, for every split point."""
+  """Fine-tunes the network with the contrastive loss at every split point."""
   settings = study.config['siamese']
   for point in study.config['model']['split_points']:
     network = study.siamese[point] = copy.deepcopy(study.simple)
@@ -118,7 +118,7 @@ def _siamese(network, point, weight, margin, balance, x, y):
 
 
 def defend(study: Study) -> None:
-  """A bottleneck under noise: first alone, then with the bits as a penalty."""
+  """Trains a bottleneck with noise, first without the penalty on bits."""
   config = study.config
   points = {
     point
@@ -176,7 +176,7 @@ def _defend(study, network, bottleneck, point, weight, steps):
 
 
 def release(study: Study) -> None:
-  """Every embedding at every split point, with its utility."""
+  """Releases every embedding at every split point, with its utility."""
   config = study.config
   for point in config['model']['split_points']:
     for name, embedding in config['release']['embeddings'].items():
@@ -187,7 +187,7 @@ def release(study: Study) -> None:
 
 
 def _release(study, point, embedding):
-  asked, weights = embedding['mechanisms'], embedding['weights']
+  mechanisms, weights = embedding['mechanisms'], embedding['weights']
   settings = study.config['release']
   bottleneck = None
   if weights == 'bounded':
@@ -196,33 +196,33 @@ def _release(study, point, embedding):
     network = study.siamese[point] if weights == 'siamese' else study.simple
   z = study.features(network, point)
   fitted = study.fold == TRAIN
-  sigma, inverse = 0.0, _as_it_is
+  sigma, inverse = 0.0, _identity
   if bottleneck is not None:
     z = study_networks.in_blocks(bottleneck, torch.as_tensor(z))
     inverse = bottleneck.inverse
-  if 'pca' in asked:
+  if 'pca' in mechanisms:
     dim = study.at(settings['reduced_dim'], point)
     mean, components = study_networks.principal_components(z[fitted], dim)
     z = (z - mean) @ components.T
     inverse = functools.partial(
       torch.addmm, torch.as_tensor(mean), mat2=torch.as_tensor(components)
     )
-  if 'snap' in asked:
+  if 'snap' in mechanisms:
     z = _snap(z, z[fitted], settings['prototypes'], settings['sharpness'])
-  if 'noise' in asked:
+  if 'noise' in mechanisms:
     deviation = np.sqrt(np.square(z[fitted] - z[fitted].mean(0)).mean())
     sigma = float(study.at(settings['noise'], point) * deviation)
-  elif 'unit_noise' in asked:
+  elif 'unit_noise' in mechanisms:
     sigma = 1.0
   return Released(z, sigma, inverse, network, point)
 
 
-def _as_it_is(released):
+def _identity(released):
   return released
 
 
 def _snap(z, train, prototypes, sharpness):
-  """Towards the nearest of the centres of k-means: `[n, d]`."""
+  """Moves vectors towards the nearest centre of k-means: `[n, d]`."""
   means = sklearn.cluster.KMeans(prototypes, n_init=10, random_state=0)
   centres = means.fit(train.astype(np.float64)).cluster_centers_
   centres = torch.as_tensor(centres).float()

@@ -1,6 +1,6 @@
-"""A training step in PyTorch, and a network's answers; see `worker`.
+"""A training step and a forward pass in PyTorch; see `worker`.
 
-The work is that of the JAX side, except that no training accuracy is computed.
+The work is the same as in JAX, but without the training accuracy.
 """
 
 import shutil
@@ -26,21 +26,21 @@ def task(
   compiled: bool,
   autocast: bool = False,
 ) -> Step:
-  """One step of the primary task on a batch drawn from data in memory.
+  """Returns a step of the primary task on a random batch of data in memory.
 
   Args:
     device: `'cpu'` or `'cuda'`.
-    network: the arguments of `networks.make`, but for the layout.
+    network: the arguments of `networks.make`, without the layout.
     training: `batch_size`, `learning_rate`, `weight_decay`.
-    examples: how many are in memory.
+    examples: the number of examples in memory.
     layout: `'contiguous'` or `'channels_last'`.
     fused: whether AdamW is PyTorch's fused one.
-    compiled: by `torch.compile`, in its default mode.
-    autocast: to bfloat16.
+    compiled: whether `torch.compile` compiles it, in its default mode.
+    autocast: whether to compute in bfloat16.
   """
   channels_last = layout == 'channels_last'
   height, width, channels = network['example']
-  # `[n, channels, height, width]` either way; these strides are channels-last.
+  # The strides of `[n, channels, height, width]` are channels-last at first.
   x = torch.randn((examples, height, width, channels), device=device)
   if not channels_last:
     x = x.permute(0, 3, 1, 2).contiguous()
@@ -67,22 +67,22 @@ def task(
 
 
 def can_compile(device: str) -> bool:
-  """Whether `torch.compile` has what it needs: on the CPU, a C++ compiler."""
+  """Whether `torch.compile` works here; on the CPU it needs a C++ compiler."""
   names = ('g++', 'clang++', 'c++')
   return device != 'cpu' or any(map(shutil.which, names))
 
 
 def logits(device: str, network: dict[str, Any], file: str) -> list[Any]:
-  """What a network with given weights answers.
+  """Returns the logits of a network with weights from a file.
 
   Args:
-    device: where it runs.
+    device: `'cpu'` or `'cuda'`.
     network: as for `task`.
     file: an `.npz` of `x [batch, height, width, channels]`, and weights in the
       network's order, `w0`, `w1` and so on.
 
   Raises:
-    ValueError: the weights are not as many, or not of those shapes.
+    ValueError: the number of weights or a shape is wrong.
   """
   arrays = np.load(file, allow_pickle=False)
   model = networks.make(**network, channels_last=True)
@@ -96,10 +96,10 @@ def logits(device: str, network: dict[str, Any], file: str) -> list[Any]:
   flags = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
   with torch.inference_mode(), flags:
     torch.set_float32_matmul_precision('highest')
-    found = model.to(device)(x).tolist()
+    values = model.to(device)(x).tolist()
   if device == 'cuda':
     torch.set_float32_matmul_precision('high')
-  return found
+  return values
 
 
 def updater(
@@ -108,7 +108,7 @@ def updater(
   training: dict[str, Any],
   fused: bool,
 ) -> Callable[[Any, Any], None]:
-  """A step of AdamW on `model`, which `forward` runs, for a batch `x, y`."""
+  """Returns a step of AdamW on `model` for a batch `x, y`."""
   optimizer = torch.optim.AdamW(
     model.parameters(),
     training['learning_rate'],

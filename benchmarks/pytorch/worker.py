@@ -1,9 +1,9 @@
-"""The PyTorch process of `launch.bench`: driven over pipes, a JSON line each.
+"""The PyTorch process of `launch.bench`, driven by JSON lines over pipes.
 
     python -m benchmarks.pytorch.worker cpu|gpu
 
-A line `{"ask": NAME, "arguments": {...}}` is answered by the function of that
-name. Between two lines this process does nothing.
+A line `{"ask": NAME, "arguments": {...}}` calls the function of that name, and
+the answer is a line too. Between two lines the process is idle.
 """
 
 import importlib
@@ -21,7 +21,7 @@ _made: dict[str, Any] = {}
 
 
 def about() -> dict[str, Any]:
-  """Which PyTorch this is."""
+  """Returns the versions, the device and the threads of PyTorch."""
   return {
     'torch': torch.__version__,
     'python': platform.python_version(),
@@ -31,7 +31,7 @@ def about() -> dict[str, Any]:
 
 
 def call(function: str, arguments: dict[str, Any]) -> Any:
-  """`MODULE.FUNCTION` of this folder, on its arguments."""
+  """Calls `MODULE.FUNCTION` of this folder, and returns its result."""
   module, _, name = function.partition('.')
   module = importlib.import_module(f'benchmarks.pytorch.{module}')
   return getattr(module, name)(DEVICE, **arguments)
@@ -40,7 +40,7 @@ def call(function: str, arguments: dict[str, Any]) -> Any:
 def timed(
   maker: str, calls: int, arguments: dict[str, Any]
 ) -> dict[str, float]:
-  """Seconds of `calls` calls of what `maker` makes; it is made once."""
+  """Times `calls` calls of the function that `maker` makes at first use."""
   key = json.dumps([maker, arguments])
   if key not in _made:
     _made[key] = call(maker, arguments)
@@ -53,7 +53,7 @@ def timed(
 
 
 def forget() -> None:
-  """Frees what was made, and what was compiled for it."""
+  """Frees all functions that were made, and their compiled programs."""
   _made.clear()
   torch.compiler.reset()
 
@@ -67,12 +67,12 @@ ANSWERS = {'about': about, 'call': call, 'time': timed, 'forget': forget}
 
 
 def main() -> None:
-  """Answers line by line until standard input ends."""
-  # Compilers print; what they say must not get between the answers.
+  """Answers requests until standard input ends."""
+  # Compilers print to standard output; keep their lines out of the answers.
   answers = os.fdopen(os.dup(1), 'w')
   os.dup2(2, 1)
   torch.manual_seed(0)
-  # As JAX does on a GPU.
+  # The same precision as JAX on a GPU.
   torch.set_float32_matmul_precision('high' if DEVICE == 'cuda' else 'highest')
   for line in sys.stdin:
     request = json.loads(line)
