@@ -5,8 +5,8 @@
 
 It trains, releases and attacks like `launch.study` with the same config, in the
 usual way of PyTorch: eagerly, one training after the other, with fused AdamW
-and channels-last. Both sides use scikit-learn for the same attacks, and share the
-code of the ceiling and the bootstrap, which is NumPy. The study writes
+and channels-last. Both sides use scikit-learn for the same attacks, and share
+the code of the ceiling and the bootstrap, which is NumPy. The study writes
 `metrics.json` and `timings.json`, but no checkpoints and no report. `D.npz` has
 `x [n, 1, time, channels]` in the sensor's units, `primary`, `sensitive_NAME`,
 `recording` and `fold`. `benchmarks.study` runs this module.
