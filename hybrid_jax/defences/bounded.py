@@ -2,7 +2,7 @@
 
 The penalty is `sum_y P(y) 1/2 log2 det(I + Cov(p | y))` in bits. It is an upper
 bound of the mutual information between the release and any other label, given
-the primary label; see `metrics.ceiling`. Related are the variational
+the primary label; see `metrics.bayes_ceiling`. Related are the variational
 information bottleneck (Alemi et al., ICLR 2017) and the conditional entropy
 bottleneck (Fischer, Entropy 22, 2020). They bound the information about the
 input and learn a density for it; here the noise is fixed, and a covariance is

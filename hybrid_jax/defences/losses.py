@@ -56,9 +56,9 @@ def gaussian_bits(
   """Computes an upper bound of the information beyond the label, in bits.
 
   `sum_y P(y) 1/2 log2 det(I + Cov(p | y))` over the batch, as in
-  `metrics.ceiling`. It bounds the mutual information between `p` plus noise of
-  unit variance and anything else, given the label, because the Gaussian has the
-  largest entropy of all distributions with one covariance.
+  `metrics.bayes_ceiling`. It bounds the mutual information between `p` plus
+  noise of unit variance and anything else, given the label, because the
+  Gaussian has the largest entropy of all distributions with one covariance.
 
   Args:
     released: `[batch, d]`, without noise, in units of the noise.

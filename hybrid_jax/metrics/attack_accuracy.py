@@ -1,4 +1,4 @@
-"""How well a label was predicted: per window, per recording, against chance."""
+"""Accuracy of an attack: per window, per recording, and against chance."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from hybrid_jax.metrics import bootstrap
 
 
 def chance(labels: np.ndarray) -> float:
-  """The majority share of `labels [n]`: what a constant guess reaches."""
+  """Returns the majority share of `labels [n]`, the best constant guess."""
   return float(np.bincount(labels).max() / len(labels))
 
 
 def blind(labels: np.ndarray) -> float:
-  """What guessing by the classes' shares in `labels [n]` reaches.
+  """Returns the accuracy of guesses drawn from the shares in `labels [n]`.
 
-  An attacker who knows nothing is between this and `chance`.
+  An attacker without any information lies between this and `chance`.
   """
   return float(np.square(np.bincount(labels) / len(labels)).sum())
 
@@ -33,8 +33,8 @@ def per_recording(
     recording: `[n]`.
 
   Returns:
-    The share of draws in which each recording was right `[recordings]`, and
-    the recordings' labels `[recordings]`.
+    The share of draws in which each recording was predicted correctly, and the
+    recordings' labels, both `[recordings]`.
   """
   _, first, index = np.unique(recording, return_index=True, return_inverse=True)
   order = np.argsort(index, kind='stable')
@@ -50,23 +50,23 @@ def over_recordings(
   recording: np.ndarray,
   shares: Sequence[float] = (0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0) * 4,
 ) -> float:
-  """Mean accuracy of `per_recording` over random parts of each recording.
+  """Returns the mean accuracy over random parts of each recording.
 
-  To choose an attacker by: recordings are few, so that which of two attackers
-  names more whole ones is mostly luck.
+  This score chooses an attacker. There are few recordings, so that the accuracy
+  on whole recordings would rank two attackers mostly by luck.
 
   Args:
     log_probs: `[draws, n, k]`.
     labels: `[n]`.
     recording: `[n]`.
-    shares: how much of each recording is seen, at least one window; each time
-      another part, and the next draw.
+    shares: the share of each recording that is used, at least one window. Each
+      entry uses another part of the recordings and the next draw.
   """
   rng = np.random.default_rng(0)
   _, index, sizes = np.unique(
     recording, return_inverse=True, return_counts=True
   )
-  found = []
+  accuracies = []
   for i, share in enumerate(shares):
     draw = log_probs[[i % len(log_probs)]]
     order = np.lexsort((rng.random(len(index)), index))
@@ -74,16 +74,16 @@ def over_recordings(
     place[order] = np.arange(len(index)) - np.repeat(
       np.cumsum(sizes) - sizes, sizes
     )
-    seen = place < np.ceil(share * sizes)[index]
-    right, _ = per_recording(draw[:, seen], labels[seen], recording[seen])
-    found.append(right.mean())
-  return float(np.mean(found))
+    used = place < np.ceil(share * sizes)[index]
+    correct, _ = per_recording(draw[:, used], labels[used], recording[used])
+    accuracies.append(correct.mean())
+  return float(np.mean(accuracies))
 
 
 def measure(
   log_probs: np.ndarray, labels: np.ndarray, recording: np.ndarray
 ) -> dict[str, Any]:
-  """Accuracy with its interval, chance and advantage, and per recording.
+  """Computes accuracy with its interval and chance, also per recording.
 
   Args:
     log_probs: `[draws, n, k]`, of fresh draws of the noise; finite.
@@ -91,19 +91,19 @@ def measure(
     recording: `[n]`.
 
   Returns:
-    `value`, `low`, `high`, `chance`, `advantage` (value minus chance), and
-    `per_recording` with the same; and `blind`, see there.
+    `value`, `low`, `high`, `chance`, `blind` (see the functions of these
+    names), `advantage` (value minus chance), and `per_recording` with the same.
   """
-  right, truth = per_recording(log_probs, labels, recording)
+  correct, truth = per_recording(log_probs, labels, recording)
   return per_window(log_probs, labels, recording) | {
-    'per_recording': _figures(right, truth, np.arange(len(truth)))
+    'per_recording': _figures(correct, truth, np.arange(len(truth)))
   }
 
 
 def per_window(
   log_probs: np.ndarray, labels: np.ndarray, recording: np.ndarray
 ) -> dict[str, Any]:
-  """`measure` without `per_recording`."""
+  """Computes the figures of `measure` without `per_recording`."""
   correct = (log_probs.argmax(-1) == labels).mean(axis=0)
   return _figures(correct, labels, recording)
 
@@ -121,28 +121,28 @@ def by_windows(
     log_probs: `[draws, n, k]`; windows are added within one draw of the noise.
     labels: `[n]`, constant within a group.
     group: `[n]`, the recording, or the person.
-    counts: the numbers k; those larger than every group are left out, and
-      groups smaller than k are left out of it.
-    repeats: how many random sets of k windows of each group and draw.
+    counts: the numbers k. Groups with fewer than k windows are left out, and so
+      is k if no group has enough.
+    repeats: the number of random sets of k windows of each group and draw.
 
   Returns:
     k to `value`, `low`, `high`, `chance`, `blind`, `advantage` and `groups`,
-    how many there were.
+    the number of groups.
   """
   rng = np.random.default_rng(0)
-  members = [np.flatnonzero(group == g) for g in np.unique(group)]
+  groups = [np.flatnonzero(group == g) for g in np.unique(group)]
   out = {}
   for count in counts:
-    large = [rows for rows in members if len(rows) >= count]
+    large = [rows for rows in groups if len(rows) >= count]
     if not large:
       continue
-    right = np.zeros(len(large))
+    correct = np.zeros(len(large))
     for i, rows in enumerate(large):
       chosen = rng.permuted(np.tile(rows, (repeats, 1)), axis=1)[:, :count]
       total = log_probs[:, chosen].sum(axis=2)
-      right[i] = (total.argmax(axis=-1) == labels[rows[0]]).mean()
+      correct[i] = (total.argmax(axis=-1) == labels[rows[0]]).mean()
     truth = labels[[rows[0] for rows in large]]
-    out[str(count)] = _figures(right, truth, np.arange(len(large))) | {
+    out[str(count)] = _figures(correct, truth, np.arange(len(large))) | {
       'groups': len(large)
     }
   return out

@@ -8,7 +8,7 @@ import scipy.stats
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-  """A share with the ends of its 95 % interval."""
+  """Estimate with the ends of its 95 % interval."""
 
   value: float
   low: float
@@ -18,15 +18,15 @@ class Estimate:
 def accuracy(
   correct: np.ndarray, group: np.ndarray, resamples: int = 2000
 ) -> Estimate:
-  """`mean` of a share of right answers.
+  """Estimates an accuracy; see `mean`.
 
-  Where all are right, or none is, resamples cannot differ: the interval is then
-  the exact binomial one of as many groups.
+  If all predictions are correct, or none is, the resamples cannot differ. The
+  interval is then the exact binomial one for as many trials as groups.
 
   Args:
-    correct: `[n]`, 0 to 1: the share of draws that an example was right in.
-    group: `[n]`, the recording or person of each.
-    resamples: how many bootstrap resamples.
+    correct: `[n]`, 0 to 1: the share of draws with a correct prediction.
+    group: `[n]`, the recording or person of each example.
+    resamples: the number of bootstrap resamples.
   """
   groups = len(np.unique(group))
   if groups > 1 and np.ptp(correct) == 0 and correct[0] in (0, 1):
@@ -39,21 +39,21 @@ def accuracy(
 def mean(
   values: np.ndarray, group: np.ndarray, resamples: int = 2000
 ) -> Estimate:
-  """Mean of `values`, with a 95 % percentile interval over groups.
+  """Estimates a mean with a 95 % percentile interval over groups.
 
-  Whole groups are resampled, and the mean weighs each by its examples.
+  Whole groups are resampled, and the mean weighs each group by its examples.
 
   Args:
     values: `[n]`.
-    group: `[n]`, the recording or person of each.
-    resamples: how many bootstrap resamples.
+    group: `[n]`, the recording or person of each example.
+    resamples: the number of bootstrap resamples.
   """
   _, index = np.unique(group, return_inverse=True)
   total = np.bincount(index, weights=values)
   count = np.bincount(index).astype(float)
   value = float(total.sum() / count.sum())
   if len(count) < 2:
-    return Estimate(value, 0.0, 1.0)  # One group says nothing about others.
+    return Estimate(value, 0.0, 1.0)  # One group cannot vary.
   interval = scipy.stats.bootstrap(
     (total, count),
     lambda t, c, axis=-1: t.sum(axis=axis) / c.sum(axis=axis),

@@ -1,13 +1,15 @@
-"""The rank measure of Osia et al., log-rank and nearest neighbour of DPFE.
+"""Rank of the true candidate: the measures of Osia et al. and of DPFE.
 
-With `l_i(c)` the likelihood of what probe i released under candidate c,
-`r_i = 1 + #{c : l_i(c) > l_i(true)}`, ties averaged. Candidates are inputs
-(`linkage`) or people (`class_form`, then `from_scores`), from a gallery without
-the probes. These go in blocks, never all times all candidates in one array.
+With `l_i(c)` the log-likelihood of probe i under candidate c, the rank is
+`r_i = 1 + #{c : l_i(c) > l_i(true)}`, and ties count half. Candidates are
+inputs (`linkage`) or people (`class_form`, then `from_scores`). The gallery has
+no example of the probes. Probes are processed in blocks, so that no array holds
+all pairs of probes and candidates.
 
-Distances are sums of squared differences, not taken from a Gram matrix: its
-rounding ranks another vector before an equal one. `UserError` is raised for
-vectors that are not finite or too far apart for the scale, or a scale of 0.
+Distances are sums of squared differences. Distances through a matrix product
+would round, and could rank another vector before an equal one. All functions
+raise `UserError` for vectors that are not finite or too far apart for the
+scale, and for a scale of 0.
 """
 
 import dataclasses
@@ -18,29 +20,31 @@ import jax.numpy as jnp
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.metrics import bootstrap
+from hybrid_jax.metrics import bootstrap, distances
 
-_BLOCK = 512  # probes
-_UNROLL = 16  # dimensions in one pass over a tile
-_MOST = 1e16  # in units of the kernel; squares stay well within float32
+_BLOCK = 512  # probes in a block
+_LARGEST = 1e16  # in units of the scale; squares stay well within float32
 
 
 def from_scores(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-  """The rank of the true candidate when higher scores come first.
+  """Ranks the true candidate by its score; the highest score has rank 1.
 
   Args:
-    scores: `[n, k]`; only exactly equal ones tie, `-inf` with `-inf` too.
-    truth: `[n]`, 0 to k - 1, or `UserError`, as for a score that is NaN.
+    scores: `[n, k]`; only equal scores tie, also `-inf` with `-inf`.
+    truth: `[n]`, the true candidates, 0 to k - 1.
 
   Returns:
-    `[n]`, 1 to k in halves.
+    `[n]`, from 1 to k in halves.
+
+  Raises:
+    UserError: a score is NaN, or a true candidate is out of range.
   """
-  if np.isnan(scores).any():  # It would compare as the best of all.
+  if np.isnan(scores).any():  # NaN would compare as the best score.
     raise errors.UserError('the scores hold NaN.')
   truth = _index('true candidates', truth, *scores.shape)
-  own = np.take_along_axis(scores, truth[:, None], axis=1)
-  tied = (scores == own).sum(axis=1) - 1
-  return 1 + (scores > own).sum(axis=1) + tied / 2
+  true_score = np.take_along_axis(scores, truth[:, None], axis=1)
+  tied = (scores == true_score).sum(axis=1) - 1
+  return 1 + (scores > true_score).sum(axis=1) + tied / 2
 
 
 def linkage(
@@ -50,27 +54,31 @@ def linkage(
   noise_scale: np.ndarray | None = None,
   block: int = _BLOCK,
 ) -> np.ndarray:
-  """Ranks by `l_i(j) = log N(p'_i; p_j, L L^T)`: the linkage form.
+  """Ranks candidates by `l_i(j) = log N(p'_i; p_j, L L^T)`: the linkage form.
 
-  The covariance is common: the order is that of distances in units of noise.
-  Equal candidates tie, and a probe equal to its candidate comes first.
+  All candidates have one covariance, so that their order is that of distances
+  in units of the noise. Equal candidates tie. A probe equal to its candidate
+  ranks it first.
 
   Args:
-    probes: `[n, d]`, what was released.
+    probes: `[n, d]`, the released vectors.
     candidates: `[m, d]`, without noise.
-    truth: `[n]`, which candidate each probe comes from; else `UserError`.
+    truth: `[n]`, the candidate that each probe comes from, 0 to m - 1.
     noise_scale: `L [d, d]`, lower triangular; `None` for plain distances.
-    block: how many probes at a time; it changes memory, not the ranks.
+    block: the number of probes in a block; it changes memory, not ranks.
 
   Returns:
-    `[n]`, 1 to m in halves.
+    `[n]`, from 1 to m in halves.
+
+  Raises:
+    UserError: a true candidate is out of range; see the module too.
   """
   truth = _index('true candidates', truth, len(probes), len(candidates))
-  # Each distinct vector once: equal ones tie, however the whitening rounds.
+  # Each distinct vector once: equal vectors then tie in spite of rounding.
   distinct, index = np.unique(candidates, axis=0, return_inverse=True)
-  x, y = _prepared(probes, distinct, noise_scale)
+  x, y = _scaled(probes, distinct, noise_scale)
   true = _blocks(index[truth][:, None], block)[:, 0]
-  closer, tied = _places(_blocks(x, block), true, y.T, np.bincount(index))
+  closer, tied = _count_closer(_blocks(x, block), true, y.T, np.bincount(index))
   closer, tied = (np.ravel(a)[: len(x)] for a in (closer, tied))
   return 1 + closer + (tied - 1) / 2
 
@@ -83,24 +91,29 @@ def class_form(
   scale: np.ndarray | float,
   block: int = _BLOCK,
 ) -> np.ndarray:
-  """`l_i(c) = log mean over members x of c of N(p'_i; p_x, Sigma)`.
+  """Computes the class form `l_i(c) = log mean_x N(p'_i; p_x, Sigma)`.
 
-  The constant `-1/2 log det(2 pi Sigma)` of all classes is left out.
+  The mean is over the gallery vectors x of class c. The constant
+  `-1/2 log det(2 pi Sigma)`, the same for all classes, is left out.
 
   Args:
-    probes: `[n, d]`, what was released.
+    probes: `[n, d]`, the released vectors.
     gallery: `[m, d]`.
-    gallery_label: `[m]`, 0 to k - 1; else `UserError`.
+    gallery_label: `[m]`, the classes, 0 to k - 1.
     k: the number of classes.
-    scale: `L [d, d]`, lower triangular, with `Sigma = L L^T`, such as the
-      noise's; or an isotropic kernel's standard deviation, see `bandwidth`.
-    block: how many probes at a time.
+    scale: `L [d, d]`, lower triangular, with `Sigma = L L^T`, such as that of
+      the noise; or the standard deviation of an isotropic kernel, see
+      `bandwidth`.
+    block: the number of probes in a block.
 
   Returns:
-    `[n, k]` float32, nats; `-inf` for a class without members.
+    Log-likelihoods `[n, k]` float32, nats; `-inf` for a class without vectors.
+
+  Raises:
+    UserError: a label is out of range; see the module too.
   """
   label = _index('gallery labels', gallery_label, len(gallery), k)
-  x, y = _prepared(probes, gallery, scale)
+  x, y = _scaled(probes, gallery, scale)
   count = np.bincount(label, minlength=k).astype(np.float32)
   out = _by_class(_blocks(x, block), y.T, label, count)
   return np.asarray(out).swapaxes(1, 2).reshape(-1, k)[: len(x)]
@@ -112,21 +125,28 @@ def nearest(
   gallery_label: np.ndarray,
   block: int = _BLOCK,
 ) -> np.ndarray:
-  """Labels `[n]` of the vectors nearest to `probes [n, d]`: DPFE's 1-NN.
+  """Predicts the label of the nearest gallery vector, as DPFE does.
 
-  Of `gallery [m, d]` and `gallery_label [m]`; the first of those equally near.
+  Args:
+    probes: `[n, d]`, the released vectors.
+    gallery: `[m, d]`; of equally near vectors the first counts.
+    gallery_label: `[m]`.
+    block: the number of probes in a block.
+
+  Returns:
+    `[n]`, the labels.
   """
-  x, y = _prepared(probes, gallery)
-  found = np.ravel(_nearest(_blocks(x, block), y.T))[: len(x)]
-  return np.asarray(gallery_label)[found]
+  x, y = _scaled(probes, gallery)
+  index = np.ravel(_nearest(_blocks(x, block), y.T))[: len(x)]
+  return np.asarray(gallery_label)[index]
 
 
 def bandwidth(gallery: np.ndarray) -> float:
-  """Scott's rule, `s m^(-1/(d + 4))`, for an isotropic kernel.
+  """Computes Scott's bandwidth `s m^(-1/(d + 4))` of an isotropic kernel.
 
-  s is the root mean square, over dimensions, of the standard deviations of
-  `gallery [m, d]`, whose unit the result has. DPFE applies the rule to each
-  identity, with a full covariance of its own.
+  s is the root mean square, over the dimensions, of the standard deviations of
+  `gallery [m, d]`; the result has their unit. DPFE applies the rule to each
+  identity, with the full covariance of that identity.
   """
   m, d = gallery.shape
   variance = gallery.astype(np.float64).var(axis=0, ddof=1)
@@ -136,18 +156,21 @@ def bandwidth(gallery: np.ndarray) -> float:
 def summarise(
   rank: np.ndarray, candidates: int, group: np.ndarray
 ) -> dict[str, dict[str, float]]:
-  """Figures of ranks, with 95 % intervals over groups, see `bootstrap`.
+  """Summarises ranks, with 95 % intervals over groups, see `bootstrap`.
 
   Args:
-    rank: `[n]`, 1 to `candidates`; else `UserError`.
-    candidates: how many there are, two at least.
+    rank: `[n]`, from 1 to `candidates`.
+    candidates: the number K of candidates, at least 2.
     group: `[n]`, the recording or person of each probe.
 
   Returns:
-    Of K candidates: `mean_rank`, `mean(r) / K`, by chance `(K + 1) / 2K`;
-    `log_rank`, `mean(log r) / log K`, by chance `log(K!) / (K log K)`; `top1`,
-    the share with r = 1, by chance 1/K; a tie for the first place is not one.
-    Each has `value`, `low` and `high`.
+    `mean_rank`, `mean(r) / K`, `(K + 1) / 2K` by chance; `log_rank`,
+    `mean(log r) / log K`, `log(K!) / (K log K)` by chance; and `top1`, the
+    share of probes with r = 1, 1/K by chance, where a tie for the first place
+    does not count. Each has `value`, `low` and `high`.
+
+  Raises:
+    UserError: a rank is out of range, or there are fewer than 2 candidates.
   """
   if candidates < 2 or not ((rank >= 1) & (rank <= candidates)).all():
     raise errors.UserError(f'ranks must be 1 to {candidates}, 2 at least.')
@@ -163,33 +186,50 @@ def summarise(
 
 
 @jax.jit
-def _places(probes, truth, candidates, count):
-  """`[blocks, block]`: how many are closer than the true one, how many tie.
+def _count_closer(probes, truth, candidates, count):
+  """Counts candidates that are closer than the true one, and that tie with it.
 
-  Of `probes [blocks, d, block]`, `truth [blocks, block]`, and distinct
-  `candidates [d, u]`, each there `count [u]` times; the true one ties too.
+  Args:
+    probes: `[blocks, d, block]`.
+    truth: `[blocks, block]`, the true candidates.
+    candidates: `[d, u]`, distinct.
+    count: `[u]`, how often each candidate occurs.
+
+  Returns:
+    Two arrays `[blocks, block]`; the true candidate counts as a tie.
   """
 
   def one(arguments):
     x, true = arguments
-    squared = _squared(candidates, x)
-    own = jnp.take_along_axis(squared, true[None], axis=0)
-    # By its index: a compiler may compute `own` twice and round differently.
-    itself = jnp.arange(len(count))[:, None] == true
-    places = (~itself & (squared < own), itself | (squared == own))
-    # Whole numbers, not a matrix product that an accelerator rounds.
-    return [jnp.where(a, count[:, None], 0).sum(axis=0) for a in places]
+    squared = distances.squared_by_difference(candidates, x)
+    true_distance = jnp.take_along_axis(squared, true[None], axis=0)
+    # The true candidate is known by its index, since a compiler may compute its
+    # distance twice and round differently.
+    is_true = jnp.arange(len(count))[:, None] == true
+    masks = (
+      ~is_true & (squared < true_distance),
+      is_true | (squared == true_distance),
+    )
+    # A sum of integers: an accelerator would round a matrix product.
+    return [jnp.where(mask, count[:, None], 0).sum(axis=0) for mask in masks]
 
   return jax.lax.map(one, (probes, truth))
 
 
 @jax.jit
 def _by_class(probes, gallery, label, count):
-  """`[blocks, d, block]`, `[d, m]`, `[m]`, `[k]` to `[blocks, k, block]`."""
+  """Log-likelihoods of each class: `[blocks, k, block]`.
+
+  Args:
+    probes: `[blocks, d, block]`.
+    gallery: `[d, m]`.
+    label: `[m]`, the classes of the gallery.
+    count: `[k]`, the number of vectors of each class.
+  """
 
   def one(x):
-    log = -0.5 * _squared(gallery, x)
-    # Each class relative to its own nearest vector: none underflows.
+    log = -0.5 * distances.squared_by_difference(gallery, x)
+    # Each class is relative to its nearest vector, so that none underflows.
     top = jax.ops.segment_max(log, label, len(count))
     total = jax.ops.segment_sum(jnp.exp(log - top[label]), label, len(count))
     return top + jnp.log(total) - jnp.log(jnp.maximum(count, 1))[:, None]
@@ -199,36 +239,28 @@ def _by_class(probes, gallery, label, count):
 
 @jax.jit
 def _nearest(probes, gallery):
-  return jax.lax.map(lambda x: _squared(gallery, x).argmin(axis=0), probes)
-
-
-def _squared(a, b):
-  """`[d, u]` and `[d, w]` to squared distances `[u, w]`."""
-
-  def add(total, rows):
-    return total + jnp.square(rows[0][:, None] - rows[1]), None
-
-  zero = jnp.zeros((a.shape[1], b.shape[1]), jnp.float32)
-  return jax.lax.scan(add, zero, (a, b), unroll=min(len(a), _UNROLL))[0]
+  return jax.lax.map(
+    lambda x: distances.squared_by_difference(gallery, x).argmin(axis=0), probes
+  )
 
 
 def _blocks(x, block):
-  """`[n, d]` to `[blocks, d, block]`, padded with zeros."""
+  """Splits `[n, d]` into `[blocks, d, block]`, padded with zeros."""
   block = min(block, len(x))
   padded = np.pad(x, ((0, -len(x) % block), (0, 0)))
   return padded.reshape(-1, block, x.shape[1]).swapaxes(1, 2)
 
 
-def _prepared(x, y, scale=None):
-  """`[n, d]`, `[m, d]` less a common offset, in units of `scale`, float32."""
+def _scaled(x, y, scale=None):
+  """Subtracts one offset from `[n, d]` and `[m, d]`, and divides by `scale`."""
   low = np.minimum(x.min(axis=0), y.min(axis=0)).astype(np.float64)
   half = np.maximum(x.max(axis=0), y.max(axis=0)) / 2 - low / 2
-  # A multiple of a power of two near the range, often 0: values on a binary
-  # grid, such as whole numbers, stay on it, their ties stay ties, and small
-  # values keep their digits beside a large one.
+  # The offset is a multiple of a power of two near the range, often 0. Values
+  # on a binary grid, such as whole numbers, stay on it, so that ties stay ties,
+  # and small values keep their digits beside large ones.
   grid = np.ldexp(1.0, np.frexp(half)[1])
   centre = np.where(half > 0, np.round((low + half) / grid) * grid, low)
-  if scale is None:  # By a power of two, so that no square under- or overflows.
+  if scale is None:  # A power of two, so that no square under- or overflows.
     scale = np.ldexp(1.0, np.frexp(half.max())[1])
   if not np.all(np.diagonal(scale) if np.ndim(scale) else scale):
     raise errors.UserError('a scale is 0.')
@@ -236,8 +268,8 @@ def _prepared(x, y, scale=None):
     np.linalg.solve(scale, a.T).T if np.ndim(scale) else a / scale
     for a in (x - centre, y - centre)
   ]
-  if not all((np.abs(a) < _MOST).all() for a in out):  # Nor is NaN.
-    raise errors.UserError(f'vectors are not within {_MOST:g} of the scale.')
+  if not all((np.abs(a) < _LARGEST).all() for a in out):  # NaN fails too.
+    raise errors.UserError(f'vectors are not within {_LARGEST:g} of the scale.')
   return [a.astype(np.float32) for a in out]
 
 

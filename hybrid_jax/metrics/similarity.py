@@ -1,4 +1,4 @@
-"""How much of the input an attacker rebuilt: signals and images.
+"""Similarity of rebuilt inputs to the originals: signals and images.
 
 All figures are estimates with 95 % intervals over groups, see `bootstrap`.
 """
@@ -14,19 +14,19 @@ from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import bootstrap
 
 _WINDOW = 7  # pixels, of SSIM; smaller images get a smaller one
-_MOST_PSNR = 100.0  # dB; equal images would have infinity
+_MAX_PSNR = 100.0  # dB; equal images would have infinity
 
 
 def measure(
   original: np.ndarray, rebuilt: np.ndarray, group: np.ndarray
 ) -> dict[str, Any]:
-  """`image` for grey and colour images, `signal` for all else.
+  """Computes `image` for grey and colour images, and `signal` otherwise.
 
   Args:
-    original: `[n, ...]`; the last axis holds channels, unless there is only one
-      axis beside the first; what is between them is taken for time.
-    rebuilt: the same, rebuilt.
-    group: `[n]`, the recording or person of each.
+    original: `[n, ...]`; the last axis has channels if there are three axes or
+      more, and the axes between are treated as time.
+    rebuilt: the same shape.
+    group: `[n]`, the recording or person of each item.
 
   Raises:
     UserError: see `signal` and `image`.
@@ -42,7 +42,7 @@ def measure(
 def signal(
   original: np.ndarray, rebuilt: np.ndarray, group: np.ndarray
 ) -> dict[str, Any]:
-  """Correlation along time, and error against the mean, by channel.
+  """Computes correlation along time and relative error, by channel.
 
   Args:
     original: `[n, 1, t, c]`.
@@ -50,11 +50,11 @@ def signal(
     group: `[n]`.
 
   Returns:
-    `correlation`: Pearson's along time, the mean over items; 0 where either is
-    constant. `error`: the squared error over the squared deviation from the
-    channel's mean over all items and times; 1 is as bad as that mean. A channel
-    that never moves is measured in its own unit. Each has `channels`, a list of
-    estimates, and `overall`, the estimate of the mean over channels.
+    `correlation`: Pearson's along time, the mean over items; 0 where either
+    signal is constant. `error`: the squared error divided by the channel's
+    variance over all items and times, so that the channel's mean has error 1; a
+    constant channel is not divided. Each has `channels`, a list of estimates,
+    and `overall`, the estimate of the mean over channels.
 
   Raises:
     UserError: a value is not finite, or the shapes differ.
@@ -63,8 +63,8 @@ def signal(
   x, y = x[:, 0], y[:, 0]
   error = np.square(x - y).mean(axis=1)
   variance = x.var(axis=(0, 1))
-  still = np.ptp(x, axis=(0, 1)) == 0
-  error /= np.where(still, 1, variance)
+  constant = np.ptp(x, axis=(0, 1)) == 0
+  error /= np.where(constant, 1, variance)
   return {
     'correlation': _by_channel(_correlation(x, y), group, (-1, 1)),
     'error': _by_channel(error, group, (0, error.max())),
@@ -74,11 +74,11 @@ def signal(
 def image(
   original: np.ndarray, rebuilt: np.ndarray, group: np.ndarray
 ) -> dict[str, Any]:
-  """Structural similarity, and peak signal-to-noise ratio.
+  """Computes structural similarity and peak signal-to-noise ratio.
 
   Wang et al., "Image quality assessment: from error visibility to structural
   similarity", IEEE Trans. Image Process. 13 (2004), as in scikit-image. The
-  range of values is that of all of `original`.
+  range of values is that of `original` as a whole.
 
   Args:
     original: `[n, h, w, c]`.
@@ -116,18 +116,20 @@ def image(
   ]
   # Bounded from below, so that equal images do not divide by zero.
   squared = np.square(x - y).mean(axis=(1, 2, 3))
-  floor = span**2 * 10 ** (-_MOST_PSNR / 10)
+  floor = span**2 * 10 ** (-_MAX_PSNR / 10)
   psnr = 10 * np.log10(span**2 / np.maximum(squared, floor))
   return {
     'ssim': _estimate(np.array(ssim), group, (-1, 1)),
-    'psnr': _estimate(psnr, group, (psnr.min(), _MOST_PSNR)),
+    'psnr': _estimate(psnr, group, (psnr.min(), _MAX_PSNR)),
   }
 
 
 def class_mean(
   x: np.ndarray, primary: np.ndarray, fold: np.ndarray
 ) -> np.ndarray:
-  """What the answer alone tells: the mean input of each item's class.
+  """Returns the mean input of each test item's primary class.
+
+  It is the best guess of an attacker who knows the cloud's answer only.
 
   Args:
     x: `[n, ...]`.
@@ -135,14 +137,16 @@ def class_mean(
     fold: `[n]`; means are over the training fold.
 
   Returns:
-    `[n_test, ...]`; a class without training examples has the mean of all.
+    `[n_test, ...]`; a class without training examples has the mean of all
+    training examples.
   """
   train = fold == dataset.TRAIN
   labels = primary[fold == dataset.TEST]
   out = np.empty((len(labels), *x.shape[1:]), x.dtype)
   for label in np.unique(labels):
-    members = train & (primary == label)
-    out[labels == label] = x[members if members.any() else train].mean(axis=0)
+    in_class = train & (primary == label)
+    rows = in_class if in_class.any() else train
+    out[labels == label] = x[rows].mean(axis=0)
   return out
 
 
@@ -159,12 +163,12 @@ def _check(original, rebuilt):
 
 
 def _correlation(x, y):
-  """Pearson's along time: two `[n, t, c]` to `[n, c]`."""
-  moves = (np.ptp(x, axis=1) > 0) & (np.ptp(y, axis=1) > 0)
+  """Pearson's correlation along time: two `[n, t, c]` to `[n, c]`."""
+  varies = (np.ptp(x, axis=1) > 0) & (np.ptp(y, axis=1) > 0)
   x, y = (a - a.mean(axis=1, keepdims=True) for a in (x, y))
   norm = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
-  moves &= norm > 0
-  return np.where(moves, (x * y).sum(axis=1) / np.where(moves, norm, 1), 0)
+  varies &= norm > 0
+  return np.where(varies, (x * y).sum(axis=1) / np.where(varies, norm, 1), 0)
 
 
 def _by_channel(values, group, bounds):
@@ -175,8 +179,8 @@ def _by_channel(values, group, bounds):
 
 
 def _estimate(values, group, bounds: Sequence[float]):
-  """The mean of `values [n]`; `bounds` where one group says nothing."""
-  found = dataclasses.asdict(bootstrap.mean(values, group))
+  """Mean of `values [n]`; with one group, the interval is `bounds`."""
+  estimate = dataclasses.asdict(bootstrap.mean(values, group))
   if len(np.unique(group)) < 2:
-    found |= {'low': float(bounds[0]), 'high': float(bounds[1])}
-  return found
+    estimate |= {'low': float(bounds[0]), 'high': float(bounds[1])}
+  return estimate

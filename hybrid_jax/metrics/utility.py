@@ -1,4 +1,4 @@
-"""How well the cloud does the primary task on what is released."""
+"""Accuracy of the cloud on the primary task."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from hybrid_jax.metrics import attack_accuracy
 def measure(
   logits: np.ndarray, labels: np.ndarray, recording: np.ndarray
 ) -> dict[str, float]:
-  """Accuracy of one window's answer, with its interval over recordings.
+  """Computes the accuracy per window, with its interval over recordings.
 
   Args:
     logits: `[draws, n, k]`, of fresh draws of the noise.

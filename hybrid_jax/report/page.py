@@ -17,7 +17,7 @@ from hybrid_jax.report import (
   tables,
 )
 
-# The titles of the bounds of `metrics.ceiling`.
+# The titles of the bounds of `metrics.bayes_ceiling`.
 BOUNDS = {'fano': 'information', 'people': 'densities', 'cells': 'cells'}
 
 

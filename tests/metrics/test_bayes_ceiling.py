@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from hybrid_jax.metrics import bayes_ceiling, blocks, exact
+from hybrid_jax.metrics import bayes_ceiling
 
 
 def _population(released, sensitive, primary=None, cell=None, recording=None):
@@ -104,7 +104,7 @@ def test_people_equals_a_loop_over_pairs():
   rng = np.random.default_rng(2)
   weight = rng.integers(0, 4, (3, 90)).astype(float)
   member = np.eye(3)[people.sensitive]
-  found = blocks.Block(people.released, member, weight).by_people()
+  found = bayes_ceiling.Block(people.released, member, weight).density_bound()
   for value, w in zip(found, weight, strict=True):
     want = _brute_people(people.released, people.sensitive, w)
     assert 0.4 < want < 1
@@ -115,9 +115,9 @@ def test_people_sees_a_far_input():
   who = np.repeat(np.arange(10), 8)
   p = np.zeros((80, 10))
   p[::8] = 8 * np.eye(10)  # One of eight of each, apart from all others.
-  block = blocks.Block(p, np.eye(10)[who], np.ones((1, 80)))
+  block = bayes_ceiling.Block(p, np.eye(10)[who], np.ones((1, 80)))
   # An eighth of the inputs give their person away.
-  assert block.by_people()[0] == 1 == _brute_people(p, who, np.ones(80))
+  assert block.density_bound()[0] == 1 == _brute_people(p, who, np.ones(80))
 
 
 @pytest.mark.parametrize(('mean', 'spread'), [(0.5, 0.5), (0.5, 0.3)])
@@ -159,8 +159,8 @@ TABLE = {
 }
 
 
-def test_exact_by_hand():
-  found = exact.bounds(**TABLE, weight=np.ones((1, 8)))
+def test_noiseless_by_hand():
+  found = bayes_ceiling.noiseless_bounds(**TABLE, weight=np.ones((1, 8)))
   assert found['cells'][0] == pytest.approx(6 / 8)
   # H(s | y) less H(s | y, cell), of six examples of eight.
   before = scipy.stats.entropy([2, 3, 1], base=2)
@@ -169,13 +169,15 @@ def test_exact_by_hand():
   assert found['fano'][0] == found['people'][0] == 1
 
 
-def test_exact_weights_repeat():
+def test_noiseless_weights_repeat():
   weight = np.array([1, 0, 4, 2, 1, 3, 1, 2])
   rows = np.repeat(np.arange(8), weight)
   repeated = {name: column[rows] for name, column in TABLE.items()}
   many = np.stack([np.ones(8), weight])
-  found = exact.bounds(**TABLE, weight=many)
-  want = exact.bounds(**repeated, weight=np.ones((1, len(rows))))
+  found = bayes_ceiling.noiseless_bounds(**TABLE, weight=many)
+  want = bayes_ceiling.noiseless_bounds(
+    **repeated, weight=np.ones((1, len(rows)))
+  )
   for name in ('cells', 'bits'):
     assert found[name][1] == pytest.approx(want[name][0])
   # 4 and 3 in the cells of class 0, 3 in class 1.

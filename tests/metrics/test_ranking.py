@@ -144,13 +144,13 @@ def test_duplicated_candidates_tie(scale):
 
 
 def test_equal_candidates_tie_however_the_whitening_rounds(monkeypatch):
-  prepared, rng = ranking._prepared, np.random.default_rng(9)
+  scaled, rng = ranking._scaled, np.random.default_rng(9)
 
   def rough(*arguments):
-    x, y = prepared(*arguments)
+    x, y = scaled(*arguments)
     return x, y * (1 + 1e-6 * rng.standard_normal(y.shape, np.float32))
 
-  monkeypatch.setattr(ranking, '_prepared', rough)
+  monkeypatch.setattr(ranking, '_scaled', rough)
   probes, distinct = _vectors(20, 30, 3)
   found = [
     ranking.linkage(probes, np.repeat(distinct, 3, axis=0), first, NOISE)
@@ -346,7 +346,7 @@ def test_a_scale_is_not_nothing(scale):
 
 
 @pytest.mark.parametrize('d', [8, 40])
-@pytest.mark.parametrize('name', ['_places', '_by_class', '_nearest'])
+@pytest.mark.parametrize('name', ['_count_closer', '_by_class', '_nearest'])
 def test_memory_stays_flat(monkeypatch, name, d):
   """At 20,000 times 20,000, compiled and not run."""
   program, used = getattr(ranking, name), []
@@ -363,7 +363,7 @@ def test_memory_stays_flat(monkeypatch, name, d):
   x, y = _vectors(n, n, d)
   label = np.arange(n) % 50
   call = {
-    '_places': lambda **b: ranking.linkage(x, y, np.arange(n), **b),
+    '_count_closer': lambda **b: ranking.linkage(x, y, np.arange(n), **b),
     '_by_class': lambda **b: ranking.class_form(x, y, label, 50, 1.0, **b),
     '_nearest': lambda **b: ranking.nearest(x, y, label, **b),
   }[name]
