@@ -70,7 +70,7 @@ def timer(count: int, chunks: int = SIZES['max_chunks']) -> timing.Timer:
   x = jnp.asarray(rng.normal(size=(1, n, SIZES['features'])), jnp.float32)
   y, valid = jnp.asarray(rng.integers(k, size=(1, n))), jnp.ones((1, k), bool)
   data = heads.Data(x, None, y, x[:, :held], y[:, :held], valid)
-  members = heads.Members(
+  head_settings = heads.HeadSettings(
     view=zeros,
     label=zeros,
     seed=np.arange(count),
@@ -79,7 +79,9 @@ def timer(count: int, chunks: int = SIZES['max_chunks']) -> timing.Timer:
     width=np.ones(count),
   )
   widths = SIZES['widths']
-  return lambda: timing.seconds(heads.train, data, members, widths, settings)
+  return lambda: timing.seconds(
+    heads.train, data, head_settings, widths, settings
+  )
 
 
 def _sklearn(count: int) -> timing.Timer:

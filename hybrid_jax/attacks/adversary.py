@@ -1,9 +1,15 @@
-"""What an adversary is given, what it gives back, and how features are seen.
+"""Problem, views and results shared by all adversaries and reconstructions.
 
-An adversary is one file beside this one with
-`attack(problem, config, seed) -> Iterator[Attack]`. It may use the training
-fold as it likes and choose among its variants on validation; the test fold is
-for the final figure alone. It never touches the edge: features are constants.
+An adversary is one file in this folder with
+`attack(problem, config, seed) -> Iterator[Attack]`; it predicts the sensitive
+labels. A reconstruction is one file with
+`reconstruct(problem, config, seed) -> (items, rebuilt)`; it rebuilds the inputs
+of the test fold. `items [m]` are the attacked rows of that fold, in order;
+`rebuilt [m, ...]` are their inputs, in the shape and units of `problem.x`.
+
+Both train on the training fold and choose among their variants on validation.
+The test fold is for the final figure alone. Neither changes the edge: features
+are constants.
 """
 
 import dataclasses
@@ -20,31 +26,37 @@ from hybrid_jax.datasets import dataset, sources
 
 VIEWS = ('standardised', 'whitened', 'within')
 _LARGEST_VIEW = 64
-_FLOOR = 1e-5
+_MIN_VARIANCE = 1e-5  # of the largest variance
+_MIN_STD = 1e-3  # of the largest standard deviation
+_EVALUATION_SEED = 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-  """Released vectors to attack.
+  """Released vectors to attack, and what the attacker knows.
 
-  The attacker knows the law of the noise: it trains on fresh draws, and is
-  scored on fresh draws that are the same for every attacker.
+  The attacker knows the distribution of the noise. It trains on fresh draws of
+  it, and is evaluated on fresh draws that are the same for every attacker.
 
   Attributes:
-    clean: `[n, d]`, what is released without its noise, before it is drawn.
-    noise_scale: `[d, d]`, lower triangular, of the noise; `None` without any.
+    clean: `[n, d]`, the released vectors without noise.
+    noise_scale: `L [d, d]`, lower triangular: the noise is `L e` with `e`
+      standard normal; `None` without noise.
     primary: `[n]`, the primary labels.
-    sensitive: name to `[n]`, the labels to find.
-    recording: `[n]`.
-    fold: `[n]`, see `datasets.dataset`.
-    draws: how many fresh draws of the noise score an attacker.
-    behind: the layers that what is released goes on to, for a number of
-      outputs; `None` where the network is not known.
-    uncensored: `[n, e]`, what the network without a defence would release.
-    x: `[n, ...]`, the normalized inputs; `None` where they are not known.
-    edge: `x [b, ...]` to what is released without noise `[b, d]`, jittable.
-    drawn: fold to `[copies, n, d]`, what a device itself released; where they
-      are there, attackers are scored on these and train on these.
+    sensitive: name to `[n]`, the labels to predict.
+    recording: `[n]`, the recording of each example.
+    fold: `[n]`, see `datasets.dataset.FOLDS`.
+    draws: the number of noise draws that an attacker is evaluated on.
+    cloud: number of outputs to the cloud half with that many outputs; `None`
+      if the network is unknown.
+    uncensored: `[n, e]`, the vectors that the network without a defence would
+      release; `None` if unknown.
+    x: `[n, ...]`, the normalised inputs; `None` if unknown.
+    edge: `x [b, ...]` to released vectors without noise `[b, d]`, jittable;
+      `None` if unknown. As a `jax.tree_util.Partial` of one function and its
+      weights, problems of one shape share a compilation.
+    device_releases: fold to `[copies, n, d]`, noisy vectors that a device
+      released; attackers train and are evaluated on these where present.
   """
 
   clean: np.ndarray
@@ -54,27 +66,44 @@ class Problem:
   recording: np.ndarray
   fold: np.ndarray
   draws: int = 4
-  behind: Callable[[int], 'Behind'] | None = None
+  cloud: Callable[[int], 'CloudHalf'] | None = None
   uncensored: np.ndarray | None = None
   x: np.ndarray | sources.Source | None = None
   edge: Callable[[jax.Array], jax.Array] | None = None
-  drawn: Mapping[int, np.ndarray] = dataclasses.field(default_factory=dict)
+  device_releases: Mapping[int, np.ndarray] = dataclasses.field(
+    default_factory=dict
+  )
 
   def __post_init__(self):
     if not np.isfinite(self.clean).all():
       raise errors.UserError('the released vectors hold NaN or infinity.')
+    arrays = {
+      'primary': self.primary,
+      'recording': self.recording,
+      'fold': self.fold,
+      **self.sensitive,
+    }
+    if self.x is not None:
+      arrays['x'] = self.x
+    for name, array in arrays.items():
+      if len(array) != len(self.clean):
+        raise errors.UserError(
+          f'{name!r} has {len(array)} entries, but there are'
+          f' {len(self.clean)} released vectors.'
+        )
 
   def rows(self, fold: int) -> np.ndarray:
-    """`[n]` bool: the examples of a fold."""
+    """Returns a mask `[n]` of the examples of a fold."""
     return self.fold == fold
 
   def copies(self, fold: int, count: int, seed: int) -> np.ndarray:
-    """`[count, n, d]`: noisy copies of a fold; one copy where there is none.
+    """Returns noisy copies of a fold: `[count, n, d]`.
 
-    A device's own are no more than were drawn.
+    Without noise there is one copy. Of a device's releases there are at most
+    as many copies as the device made.
     """
-    if fold in self.drawn:
-      return self.drawn[fold][:count]
+    if fold in self.device_releases:
+      return self.device_releases[fold][:count]
     clean = self.clean[self.rows(fold)]
     if self.noise_scale is None:
       return clean[None]
@@ -83,51 +112,82 @@ class Problem:
     return clean + noise @ self.noise_scale.T
 
   @functools.cached_property
-  def scored(self) -> dict[int, np.ndarray]:
-    """Fold to `[draws, n, d]`: what every attacker is scored on."""
+  def evaluation_draws(self) -> dict[int, np.ndarray]:
+    """Validation and test fold to the draws `[draws, n, d]` for evaluation."""
     return {
-      fold: self.copies(fold, self.draws, seed=1)
+      fold: self.copies(fold, self.draws, _EVALUATION_SEED)
       for fold in (dataset.VALIDATION, dataset.TEST)
     }
 
+  def released(self, fold: int) -> np.ndarray:
+    """Returns the first evaluation draw of a fold, `[n, d]` float32."""
+    return self.copies(fold, 1, _EVALUATION_SEED)[0].astype(np.float32)
+
+  @property
+  def inputs(self) -> np.ndarray:
+    """The inputs `x`, which a reconstruction needs in memory."""
+    if not isinstance(self.x, np.ndarray):
+      raise ValueError('the inputs of this problem are not in memory.')
+    return self.x
+
+  @functools.cached_property
+  def mean(self) -> np.ndarray:
+    """Mean `[d]` of the training fold's released vectors."""
+    train = self.clean[self.rows(dataset.TRAIN)]
+    return train.mean(axis=0, dtype=np.float64).astype(np.float32)
+
+  @functools.cached_property
+  def std(self) -> np.ndarray:
+    """Standard deviations `[d]` of the training fold's noisy vectors.
+
+    All are positive: each is at least a thousandth of the largest, so that
+    dividing by them does not blow up constant features.
+    """
+    train = self.clean[self.rows(dataset.TRAIN)]
+    variance = train.var(axis=0, dtype=np.float64)
+    if self.noise_scale is not None:
+      variance += np.square(self.noise_scale, dtype=np.float64).sum(axis=1)
+    std = np.sqrt(variance)
+    return np.maximum(std, _MIN_STD * std.max() or 1.0).astype(np.float32)
+
   @functools.cached_property
   def views(self) -> dict[str, 'View']:
-    """The ways in which an attacker rescales the vectors; see `fit_views`."""
+    """The rescalings of the released vectors; see `fit_views`."""
     return fit_views(self)
 
 
 @dataclasses.dataclass(frozen=True)
-class Behind:
-  """The network behind the cut, to be trained for the secret.
+class CloudHalf:
+  """Network from released vectors to logits, to be trained by an attacker.
 
   Attributes:
-    starts: name to `init(key) -> params`: where training may start.
+    initialisers: name to `init(key) -> params`, where training may start.
     apply: `(params, released [b, d]) -> logits`.
   """
 
-  starts: Mapping[str, Callable[[jax.Array], Any]]
+  initialisers: Mapping[str, Callable[[jax.Array], Any]]
   apply: Callable[[Any, jax.Array], jax.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-  """An affine map of released vectors: `(r - mean) @ matrix`."""
+  """Affine map of released vectors: `(r - mean) @ matrix`."""
 
   mean: np.ndarray
   matrix: np.ndarray
 
   def __call__(self, released: np.ndarray) -> np.ndarray:
-    """`[..., d]` to `[..., d_view]`."""
+    """Maps `[..., d]` to `[..., d_view]`, float32."""
     return ((released - self.mean) @ self.matrix).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class Attack:
-  """One trained attacker's log-probabilities for one sensitive label.
+  """Log-probabilities of one trained attacker for one sensitive label.
 
   Attributes:
-    adversary: who, for a person to read: `'mlp 64, whitened, seed 2'`.
-    attribute: which sensitive label.
+    adversary: name for reports, such as `'mlp 64, whitened, trial 2'`.
+    attribute: the sensitive label.
     validation: `[draws, n, k]` on the validation fold.
     test: `[draws, n, k]` on the test fold.
   """
@@ -139,12 +199,13 @@ class Attack:
 
 
 def fit_views(problem: Problem) -> dict[str, View]:
-  """Three affine views, each fitted on the training fold and the noise's law.
+  """Fits three affine views on the training fold and the noise's covariance.
 
-  `standardised`: each feature to unit variance. `whitened`: the covariance to
-  the identity. `within`: the covariance within the primary classes to the
-  identity, which undoes a collapse of each class to a point. Wide features are
-  first projected on their leading principal components.
+  `standardised` gives each feature unit variance. `whitened` turns the
+  covariance into the identity. `within` turns the covariance within the primary
+  classes into the identity, which undoes the collapse of a class to a point.
+  Features wider than 64 are first projected on their leading principal
+  components.
   """
   train = problem.rows(dataset.TRAIN)
   x = problem.clean[train].astype(np.float64)
@@ -164,7 +225,7 @@ def fit_views(problem: Problem) -> dict[str, View]:
     first = first @ pca.components_.T.astype(np.float64) / rms
   z = (x - mean) @ first
   noise = first.T @ noise @ first
-  centred = about_class_means(z, problem.primary[train])
+  centred = centre_by_class(z, problem.primary[train])
   return {
     'standardised': View(mean, first),
     'whitened': View(mean, first @ whitening(z.T @ z / len(z) + noise)),
@@ -174,20 +235,30 @@ def fit_views(problem: Problem) -> dict[str, View]:
   }
 
 
-def about_class_means(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
-  """`x [n, d]` less the mean of its class."""
+def centre_by_class(x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+  """Subtracts the mean of its class from each row of `x [n, d]`."""
   out = x.copy()
   for label in np.unique(labels):
-    members = labels == label
-    out[members] -= out[members].mean(axis=0)
+    rows = labels == label
+    out[rows] -= out[rows].mean(axis=0)
   return out
 
 
-def whitening(covariance: np.ndarray, least: float = _FLOOR) -> np.ndarray:
-  """The matrix `[d, d]` that turns a covariance into the identity.
+def whitening(
+  covariance: np.ndarray, min_variance: float = _MIN_VARIANCE
+) -> np.ndarray:
+  """Returns the matrix `[d, d]` that turns a covariance into the identity.
 
-  Variances below `least` of the largest count as that much.
+  Variances below `min_variance` times the largest are raised to that value.
   """
   values, vectors = np.linalg.eigh(covariance)
-  floor = max(least * values[-1], 1e-12)
+  floor = max(min_variance * values[-1], 1e-12)
   return vectors / np.sqrt(np.maximum(values, floor))
+
+
+def evenly_spaced(n: int, most: int | None) -> np.ndarray:
+  """Returns at most `most` evenly spaced indices of `range(n)`.
+
+  `0` or `None` gives all of them.
+  """
+  return np.linspace(0, n - 1, min(most or n, n)).round().astype(int)

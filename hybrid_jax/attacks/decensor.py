@@ -1,8 +1,8 @@
-"""De-censoring: map what is released to what an undefended network releases.
+"""De-censoring: maps released vectors to those of an undefended network.
 
-Song and Shmatikov, "Overlearning reveals sensitive attributes" (ICLR 2020): an
-attacker with a network of the same task, trained without a defence, learns to
-turn the censored vectors into uncensored ones, and attacks those.
+Song and Shmatikov, "Overlearning reveals sensitive attributes" (ICLR 2020). The
+attacker has a network for the same task that was trained without a defence, and
+learns a map from censored to uncensored vectors. It attacks the mapped vectors.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from flax import linen as nn
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary, mlp
 from hybrid_jax.datasets import dataset
-from hybrid_jax.training import heads
+from hybrid_jax.training import fit_best, heads
 
 OPTIONS = {
   'widths': plugins.Option(
@@ -54,102 +54,120 @@ class _Map(nn.Module):
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each adversary, trial and label; none without `uncensored`.
+  """Yields one attack for each training set, trial and label.
 
-  The map is trained on fresh noise. One adversary is trained on uncensored
-  vectors and meets mapped ones; the other is trained on mapped ones too.
+  Yields none if `problem.uncensored` is unknown. The map is trained on fresh
+  noise. One head learns from uncensored vectors and is evaluated on mapped
+  ones; the other learns from mapped vectors too.
 
   Args:
-    problem: what is attacked.
-    config: see `OPTIONS`; `noise_copies`, how many noisy copies of each
-      training vector to keep; and `heads`, with the settings of `mlp.members`
-      and `heads.train`.
-    seed: of the weights, the batches and the noise.
+    problem: the attack problem.
+    config: see `OPTIONS`; `noise_copies`, the number of noisy copies of each
+      training vector; and `heads`, the settings of `mlp.head_settings` and
+      `heads.train`.
+    seed: for the weights, the batches and the noise.
   """
   if problem.uncensored is None:
     return
-  train, held = (problem.rows(f) for f in (dataset.TRAIN, dataset.VALIDATION))
+  train = problem.rows(dataset.TRAIN)
   uncensored = adversary.fit_views(
     dataclasses.replace(problem, clean=problem.uncensored, noise_scale=None)
   )['standardised'](problem.uncensored)
-  view = problem.views['standardised']
-  run = _fit(problem, view, uncensored, config, seed)
+  decensor = _fit_map(problem, uncensored, config, seed)
   copies = problem.copies(dataset.TRAIN, config.noise_copies, 300 + seed)
-  mapped = run(view(copies)).reshape(-1, uncensored.shape[1])
-  clear = np.tile(uncensored[train], (len(copies), 1))
-  seen = {
-    fold: run(view(x)).reshape(-1, uncensored.shape[1])
-    for fold, x in problem.scored.items()
-  }
-  draws = len(problem.scored[dataset.TEST])
-  names = list(problem.sensitive)
-  labels = np.stack(list(problem.sensitive.values()))
-  counts = labels.max(axis=1) + 1
+  labels, class_mask = mlp.label_arrays(problem)
+  validation, test = (
+    decensor(problem.evaluation_draws[fold])
+    for fold in (dataset.VALIDATION, dataset.TEST)
+  )
 
-  def both(x):
-    return jnp.asarray(heads.pad(np.stack([x, x])))
+  def for_both(vectors, others):
+    return jnp.asarray(heads.pad(np.stack([vectors, others])))
 
   data = heads.Data(
-    train=jnp.asarray(heads.pad(np.stack([clear, mapped]))),
+    train=for_both(
+      np.tile(uncensored[train], (len(copies), 1)), decensor(copies)
+    ),
     noise=None,
     train_label=jnp.asarray(np.tile(labels[:, train], len(copies))),
-    held=both(seen[dataset.VALIDATION]),
-    held_label=jnp.asarray(np.tile(labels[:, held], draws)),
-    valid=jnp.asarray(np.arange(counts.max()) < counts[:, None]),
+    validation=for_both(validation, validation),
+    validation_label=jnp.asarray(
+      np.tile(
+        labels[:, problem.rows(dataset.VALIDATION)],
+        len(problem.evaluation_draws[dataset.VALIDATION]),
+      )
+    ),
+    class_mask=class_mask,
   )
-  crowd = mlp.members(len(_VIEWS), len(names), config.heads, seed)
-  params = heads.train(data, crowd, tuple(config.head), config.heads)
-  valid = data.valid[crowd.label]
-  found = [
-    np.asarray(heads.log_probs(params, x, crowd.view, valid))
-    for x in (data.held, both(seen[dataset.TEST]))
-  ]
-  for i in range(len(crowd.seed)):
-    k = int(counts[crowd.label[i]])
+  names = list(problem.sensitive)
+  head_settings = mlp.head_settings(len(_VIEWS), len(names), config.heads, seed)
+  params = heads.train(data, head_settings, tuple(config.head), config.heads)
+  class_mask = class_mask[head_settings.label]
+  validation_log_probs, test_log_probs = (
+    mlp.by_draw(
+      heads.log_probs(params, x, head_settings.view, class_mask), problem
+    )
+    for x in (data.validation, for_both(test, test))
+  )
+  for i, trial in enumerate(head_settings.seed):
+    k = int(class_mask[i].sum())
+    view = _VIEWS[head_settings.view[i]]
     yield adversary.Attack(
-      f'de-censoring, {_VIEWS[crowd.view[i]]}, trial {crowd.seed[i] % 1000}',
-      names[crowd.label[i]],
-      *(f[i].reshape(draws, -1, f.shape[-1])[..., :k] for f in found),
+      f'de-censoring, {view}, trial {trial % 1000}',
+      names[head_settings.label[i]],
+      validation_log_probs[i][..., :k],
+      test_log_probs[i][..., :k],
     )
 
 
-def _fit(problem, view, target, settings, seed):
-  """The trained map, as a function of standardised vectors `[..., d]`."""
+def _fit_map(problem, uncensored, config, seed):
+  """Fits the map; returns a function from `[..., d]` to `[n, e]`.
+
+  It maps standardised released vectors to standardised uncensored ones.
+  """
   train = problem.rows(dataset.TRAIN)
-  x = jnp.asarray(view(problem.clean[train]))
-  y = jnp.asarray(target[train])
-  scale = None
+  view = problem.views['standardised']
+  noise = None
   if problem.noise_scale is not None:
-    scale = jnp.asarray(view.matrix.T @ problem.noise_scale, jnp.float32)
-  module = _Map(tuple(settings.widths), y.shape[1])
-  key = jax.random.fold_in(jax.random.key(4), seed)
-  tx = optax.adam(
-    optax.cosine_decay_schedule(settings.learning_rate, settings.steps)
+    noise = jnp.asarray(view.matrix.T @ problem.noise_scale, jnp.float32)
+  module = _Map(tuple(config.widths), uncensored.shape[1])
+  params = _train(
+    module,
+    {'x': view(problem.clean[train]), 'y': uncensored[train]},
+    noise,
+    config.learning_rate,
+    jax.random.fold_in(jax.random.key(4), seed),
+    config.steps,
+    config.batch_size,
   )
-  params = _run(
-    module, tx, settings.steps, settings.batch_size, x, y, scale, key
+
+  def decensor(released):
+    mapped = np.asarray(_apply(module, params, view(released)))
+    return mapped.reshape(-1, mapped.shape[-1])
+
+  return decensor
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(module, params, x):
+  return module.apply(params, x)
+
+
+@functools.partial(jax.jit, static_argnames=('module', 'steps', 'batch_size'))
+def _train(module, data, noise, learning_rate, key, steps, batch_size):
+
+  def loss(params, batch, key):
+    x = batch['x']
+    if noise is not None:
+      x += jax.random.normal(key, (len(x), noise.shape[1])) @ noise.T
+    return jnp.square(module.apply(params, x) - batch['y']).mean()
+
+  return fit_best.fit_best(
+    loss,
+    module.init(key, data['x'][:1]),
+    optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
+    data,
+    key,
+    steps=steps,
+    batch_size=batch_size,
   )
-  apply = jax.jit(module.apply)
-  return lambda released: np.asarray(apply(params, released))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _run(module, tx, steps, batch_size, x, y, scale, key):
-  params = module.init(key, x[:1])
-
-  def body(carry, number):
-    params, opt_state = carry
-    row_key, noise_key = jax.random.split(jax.random.fold_in(key, number))
-    rows = jax.random.randint(row_key, (batch_size,), 0, len(x))
-    seen = x[rows]
-    if scale is not None:
-      seen += jax.random.normal(noise_key, (batch_size, len(scale.T))) @ scale.T
-
-    def loss(params):
-      return jnp.square(module.apply(params, seen) - y[rows]).mean()
-
-    updates, opt_state = tx.update(jax.grad(loss)(params), opt_state)
-    return (optax.apply_updates(params, updates), opt_state), None
-
-  start = (params, tx.init(params))
-  return jax.lax.scan(body, start, jnp.arange(steps))[0][0]

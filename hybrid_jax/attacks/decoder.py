@@ -1,8 +1,8 @@
-"""A decoder trained on released vectors and their inputs: a learned inverse.
+"""Decoder: a network trained to map released vectors to their inputs.
 
 After Dosovitskiy and Brox, "Inverting visual representations with convolutional
-networks", CVPR 2016: squared error against a frozen edge. Signals come from a
-multilayer perceptron, images from a dense layer and up-convolutions.
+networks", CVPR 2016: squared error, with a frozen edge. Signals are decoded by
+a multilayer perceptron, images by a dense layer and up-convolutions.
 """
 
 import functools
@@ -15,9 +15,10 @@ import optax
 from flax import linen as nn
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.attacks import inputs_problem
+from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.models.ops import convolution
+from hybrid_jax.training import fit_best
 
 OPTIONS = {
   'widths': plugins.Option(
@@ -62,10 +63,10 @@ class Perceptron(nn.Module):
 class UpConvolution(nn.Module):
   """`[b, d]` to `[b, height * width * channels]`.
 
-  A dense layer makes a small map, which is doubled until it is large enough
-  and cut to size. Nearest neighbours and a convolution in place of a transposed
-  one, which leaves a checkerboard (Odena et al., "Deconvolution and
-  checkerboard artifacts", Distill 2016).
+  A dense layer makes a small map. The map is doubled until it is large enough,
+  and cut to size. Each doubling repeats the pixels and convolves them, since a
+  transposed convolution leaves a checkerboard pattern (Odena et al.,
+  "Deconvolution and checkerboard artifacts", Distill 2016).
   """
 
   height: int
@@ -93,21 +94,22 @@ class UpConvolution(nn.Module):
 
 
 def reconstruct(
-  problem: inputs_problem.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Rebuilds every test item with the decoder that is best on validation.
+  """Rebuilds all test inputs with the decoder that is best on validation.
 
-  It starts as the training mean, to which it returns where it learns nothing.
+  The untrained decoder puts out the training mean. It is kept if training never
+  improves on it.
 
   Args:
-    problem: what is attacked.
+    problem: the attack problem.
     config: `decoder` with `widths` (of the perceptron), `steps`, `every` (steps
       between validations; `steps` are rounded up to a multiple), `batch_size`
-      and `learning_rate` (the first, of a cosine to zero).
-    seed: of the weights, the batches and the noise.
+      and `learning_rate` (the peak of a cosine decay to zero).
+    seed: for the weights, the batches and the noise.
 
   Returns:
-    `items [n_test]`, all of them, and `rebuilt [n_test, ...]`.
+    `items [n_test]`, all test items, and `rebuilt [n_test, ...]`.
 
   Raises:
     UserError: `steps`, `every` or `batch_size` is below 1.
@@ -118,38 +120,45 @@ def reconstruct(
       raise errors.UserError(
         f'decoder.{name} is {c[name]}; it must be at least 1.'
       )
-  shape = problem.x.shape
-  flat = problem.x.reshape(len(problem.x), -1).astype(np.float32)
-  mean = flat[problem.rows(dataset.TRAIN)].mean(axis=0)
+  shape = problem.inputs.shape
+  flat = problem.inputs.reshape(shape[0], -1).astype(np.float32)
+  train = problem.rows(dataset.TRAIN)
+  mean = flat[train].mean(axis=0)
+
+  def standardised(released):
+    return ((released - problem.mean) / problem.std).astype(np.float32)
+
+  def examples(fold, released):
+    x = flat[problem.rows(fold)] - mean
+    return {'z': standardised(released), 'x': x}
+
+  noise = problem.noise_scale
   module = (
     UpConvolution(*shape[1:])
     if dataset.is_image(shape)
     else Perceptron(tuple(c.widths), flat.shape[1])
   )
-  scaled = functools.partial(_standardise, problem)
-  noise = problem.noise_scale
-  data = {
-    'train': scaled(problem.clean[problem.rows(dataset.TRAIN)]),
-    'train_x': flat[problem.rows(dataset.TRAIN)] - mean,
-    'held': scaled(problem.held),
-    'held_x': flat[problem.rows(dataset.VALIDATION)] - mean,
-    'noise': None if noise is None else noise / problem.spread[:, None],
-  }
   every = min(c.every, c.steps)
-  settings = (-(-c.steps // every), every, c.batch_size)
-  key = jax.random.key(seed)
-  params = _train(module, settings, data, c.learning_rate, key)
-  deviation = _apply(module, params, scaled(problem.released))
-  rebuilt = (mean + deviation).reshape(-1, *shape[1:])
-  return np.arange(len(rebuilt)), np.asarray(rebuilt)
-
-
-def _standardise(problem, released):
-  return ((released - problem.center) / problem.spread).astype(np.float32)
+  params = _train(
+    module,
+    examples(dataset.TRAIN, problem.clean[train]),
+    examples(dataset.VALIDATION, problem.released(dataset.VALIDATION)),
+    None if noise is None else noise / problem.std[:, None],
+    c.learning_rate,
+    jax.random.key(seed),
+    steps=-(-c.steps // every) * every,
+    every=every,
+    batch_size=min(c.batch_size, int(train.sum())),
+  )
+  deviation = _apply(
+    module, params, standardised(problem.released(dataset.TEST))
+  )
+  rebuilt = mean + deviation
+  return np.arange(len(rebuilt)), np.asarray(rebuilt).reshape(-1, *shape[1:])
 
 
 def _double(x):
-  """`[b, h, w, c]` to `[b, 2 h, 2 w, c]`, each pixel four times."""
+  """Repeats each pixel four times: `[b, h, w, c]` to `[b, 2 h, 2 w, c]`."""
   b, h, w, c = x.shape
   x = jnp.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
   return x.reshape(b, 2 * h, 2 * w, c)
@@ -164,51 +173,38 @@ def _conv(features, kernel_init):
   )
 
 
-def _apply_clipped(module, params, z):
-  # What hardly moved in training may be far out in another fold.
-  return module.apply({'params': params}, jnp.clip(z, -_CLIP, _CLIP))
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(module, params, z):
+  # A feature that hardly varied in training may be far out in another fold.
+  return module.apply(params, jnp.clip(z, -_CLIP, _CLIP))
 
 
-_apply = jax.jit(_apply_clipped, static_argnums=0)
+@functools.partial(
+  jax.jit, static_argnames=('module', 'steps', 'every', 'batch_size')
+)
+def _train(
+  module, train, validation, noise, learning_rate, key, steps, every, batch_size
+):
+  init_key, fit_key = jax.random.split(key)
 
+  def error(params, z, x):
+    return jnp.square(_apply(module, params, z) - x).mean()
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _train(module, settings, data, rate, key):
-  """The parameters of the best validation, the untrained ones among them."""
-  chunks, every, batch_size = settings
-  tx = optax.adam(optax.cosine_decay_schedule(rate, chunks * every))
-  n = len(data['train'])
+  def loss(params, batch, key):
+    z = batch['z']
+    if noise is not None:
+      z += jax.random.normal(key, z.shape) @ noise.T
+    return error(params, z, batch['x'])
 
-  def step(carry, number):
-    params, opt_state = carry
-    row_key, noise_key = jax.random.split(jax.random.fold_in(key, number + 1))
-    rows = jax.random.randint(row_key, (min(batch_size, n),), 0, n)
-    z, x = data['train'][rows], data['train_x'][rows]
-    if data['noise'] is not None:
-      z += jax.random.normal(noise_key, z.shape) @ data['noise'].T
-
-    def loss(params):
-      return jnp.square(_apply_clipped(module, params, z) - x).mean()
-
-    updates, opt_state = tx.update(jax.grad(loss)(params), opt_state)
-    return (optax.apply_updates(params, updates), opt_state), None
-
-  def held_error(params):
-    rebuilt = _apply_clipped(module, params, data['held'])
-    return jnp.square(rebuilt - data['held_x']).mean()
-
-  def chunk(carry, number):
-    training, best, least = carry
-    training, _ = jax.lax.scan(
-      step, training, number * every + jnp.arange(every)
-    )
-    error = held_error(training[0])
-    best = jax.tree.map(
-      lambda new, old: jnp.where(error < least, new, old), training[0], best
-    )
-    return (training, best, jnp.minimum(error, least)), None
-
-  params = module.init(jax.random.fold_in(key, 0), data['held'][:1])['params']
-  start = ((params, tx.init(params)), params, held_error(params))
-  (_, best, _), _ = jax.lax.scan(chunk, start, jnp.arange(chunks))
-  return best
+  return fit_best.fit_best(
+    loss,
+    module.init(init_key, validation['z'][:1]),
+    optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
+    train,
+    fit_key,
+    steps=steps,
+    every=every,
+    batch_size=batch_size,
+    score=lambda params: -error(params, validation['z'], validation['x']),
+    include_start=True,
+  )

@@ -1,7 +1,8 @@
-"""White-box inversion: descends to an input that the edge releases alike.
+"""White-box inversion: searches for an input with the same release.
 
 After Mahendran and Vedaldi, "Understanding deep image representations by
-inverting them", CVPR 2015, with the law of the noise in place of their norm.
+inverting them", CVPR 2015, with the covariance of the noise in place of their
+norm.
 """
 
 import functools
@@ -15,7 +16,7 @@ import optax
 import scipy.linalg
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.attacks import inputs_problem
+from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 
 OPTIONS = {
@@ -37,33 +38,34 @@ OPTIONS = {
   ),
 }
 
-_START = 0.1  # standard deviation of the random starts, in normalized units
+_START_STD = 0.1  # standard deviation of the random starts, in normalised units
 
 
 def reconstruct(
-  problem: inputs_problem.Problem, config: ml_collections.ConfigDict, seed: int
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Minimises, over x, for each released vector r of dimension d,
+  """Minimises, over inputs x, for each released vector r of dimension d,
 
       ||L^-1 (edge(x) - r)||^2 / d + prior ||x||^2 + smooth TV(x)
 
-  with noise `L e`; without noise L holds the features' standard deviations. TV
-  adds up the absolute differences of neighbours in time or space. Each item
-  has `restarts` random starts, and the training input that is released
-  nearest; the one of the least objective is kept.
+  where the noise is `L e`; without noise, L is diagonal with the standard
+  deviations of the features. TV is the sum of absolute differences between
+  neighbours in time or space. Each item has `restarts` random starts, and one
+  start at the training input with the nearest release. The result with the
+  lowest objective is kept.
 
   Args:
-    problem: what is attacked; it must have an `edge`.
-    config: `inversion` with `steps`, `learning_rate` (the first, of a cosine to
-      zero), `restarts`, `prior`, `smooth`, and `max_items`, at most so many
-      of the test fold, spread evenly; 0 or `None` for all.
-    seed: of the random starts.
+    problem: the attack problem, with an `edge`.
+    config: `inversion` with `steps`, `learning_rate` (the peak of a cosine
+      decay to zero), `restarts`, `prior`, `smooth`, and `max_items`, the
+      largest number of test items, evenly spaced; 0 or `None` for all.
+    seed: for the random starts.
 
   Returns:
     `items [m]` and `rebuilt [m, ...]`.
 
   Raises:
-    UserError: there is no edge, or `steps` is below 1 or `restarts` below 0.
+    UserError: there is no edge, `steps` is below 1, or `restarts` below 0.
   """
   c = config.inversion
   if problem.edge is None:
@@ -73,32 +75,28 @@ def reconstruct(
       raise errors.UserError(
         f'inversion.{name} is {c[name]}; it must be at least {least}.'
       )
-  items = spread(len(problem.released), c.max_items)
-  released = problem.released[items]
-  whiten = whitening(problem)
-  shape = (c.restarts, len(items), *problem.x.shape[1:])
-  drawn = _START * jax.random.normal(jax.random.key(seed), shape)
-  starts = jnp.concatenate([drawn, nearest(problem, released, whiten)[None]])
-  found, objective = descend(
+  released = problem.released(dataset.TEST)
+  items = adversary.evenly_spaced(len(released), c.max_items)
+  released = released[items]
+  whiten = noise_whitening(problem)
+  shape = (c.restarts, len(items), *problem.inputs.shape[1:])
+  random = _START_STD * jax.random.normal(jax.random.key(seed), shape)
+  starts = jnp.concatenate([random, nearest(problem, released, whiten)[None]])
+  results, objective = descend(
     problem.edge,
     released,
     starts,
     whiten,
     (c.steps, c.learning_rate, c.prior, c.smooth),
   )
-  return items, keep_least(np.asarray(found), np.asarray(objective))
+  return items, select_lowest(np.asarray(results), np.asarray(objective))
 
 
-def spread(n: int, most: int | None) -> np.ndarray:
-  """At most `most` of `range(n)`, spread evenly; all for 0 or `None`."""
-  return np.linspace(0, n - 1, min(most or n, n)).round().astype(int)
-
-
-def whitening(problem: inputs_problem.Problem) -> np.ndarray:
-  """`L^-1`: its diagonal `[d]` where it has no more, or all of it `[d, d]`."""
+def noise_whitening(problem: adversary.Problem) -> np.ndarray:
+  """Returns `L^-1 [d, d]`, or only its diagonal `[d]` if L is diagonal."""
   scale = problem.noise_scale
   if scale is None:
-    return 1 / problem.spread
+    return 1 / problem.std
   diagonal = np.diag(scale)
   if not (scale - np.diag(diagonal)).any():
     return (1 / diagonal).astype(np.float32)
@@ -109,21 +107,22 @@ def whitening(problem: inputs_problem.Problem) -> np.ndarray:
 
 
 def nearest(
-  problem: inputs_problem.Problem, released: np.ndarray, whiten: np.ndarray
+  problem: adversary.Problem, released: np.ndarray, whiten: np.ndarray
 ) -> np.ndarray:
-  """The training inputs `[m, ...]` whose clean vectors are nearest.
+  """Returns the training inputs `[m, ...]` with the nearest clean vectors.
 
   Args:
-    problem: whose training fold is searched.
+    problem: the attack problem.
     released: `[m, d]`.
-    whiten: see `whitening`; distances are taken after it.
+    whiten: see `noise_whitening`; distances are measured after it.
   """
   train = problem.rows(dataset.TRAIN)
-  # About the mean, since large values cancel badly in single precision.
-  gallery = np.asarray(_whiten(problem.clean[train] - problem.center, whiten))
-  sought = np.asarray(_whiten(released - problem.center, whiten))
-  squared = np.square(gallery).sum(axis=1) - 2 * sought @ gallery.T
-  return problem.x[train][squared.argmin(axis=1)].astype(np.float32)
+  # Centred, since large values lose digits in single precision.
+  gallery = np.asarray(_whiten(problem.clean[train] - problem.mean, whiten))
+  queries = np.asarray(_whiten(released - problem.mean, whiten))
+  # Without the query's own norm, which is the same for the whole gallery.
+  squared = np.square(gallery).sum(axis=1) - 2 * queries @ gallery.T
+  return problem.inputs[train][squared.argmin(axis=1)].astype(np.float32)
 
 
 def descend(
@@ -133,32 +132,42 @@ def descend(
   whiten: np.ndarray,
   settings: tuple[int, float, float, float],
 ) -> tuple[jax.Array, jax.Array]:
-  """Adam from every start at once; see `reconstruct` for the objective.
+  """Minimises the objective of `reconstruct` with Adam, from all starts.
 
   Args:
-    edge: see `base.Problem`.
+    edge: see `adversary.Problem`.
     released: `[m, d]`.
     starts: `[s, m, ...]`.
-    whiten: see `whitening`.
+    whiten: see `noise_whitening`.
     settings: `steps`, `learning_rate`, `prior` and `smooth`.
 
   Returns:
-    Inputs `[s, m, ...]` and the objective `[s, m]` there.
+    Inputs `[s, m, ...]`, and their objective `[s, m]`.
   """
   if not isinstance(edge, jax.tree_util.Partial):
     edge = jax.tree_util.Partial(edge)
   return _descend(edge, released, starts, whiten, tuple(settings))
 
 
-def keep_least(found: np.ndarray, objective: np.ndarray) -> np.ndarray:
-  """For each item of `found [s, m, ...]`, that of the least `[s, m]`."""
-  # One that ran away is never kept while there is another.
+def select_lowest(results: np.ndarray, objective: np.ndarray) -> np.ndarray:
+  """Returns, for each item, the result with the lowest objective.
+
+  Args:
+    results: `[s, m, ...]`.
+    objective: `[s, m]`; one that is not finite is the last choice.
+
+  Returns:
+    `[m, ...]`.
+  """
   best = np.where(np.isfinite(objective), objective, np.inf).argmin(axis=0)
-  return found[best, np.arange(len(best))]
+  return results[best, np.arange(len(best))]
 
 
 def total_variation(x: jax.Array) -> jax.Array:
-  """`[b, ...]` to `[b]`: over all axes but the first and the channels."""
+  """Sums the absolute differences of neighbours: `[b, ...]` to `[b]`.
+
+  Neighbours lie along all axes but the first and the last, which has channels.
+  """
   total = jnp.zeros(len(x), x.dtype)
   for axis in range(1, max(x.ndim - 1, 2)):
     steps = jnp.abs(jnp.diff(x, axis=axis))
@@ -174,10 +183,10 @@ def _whiten(residual, whiten):
 def _descend(edge, released, starts, whiten, settings):
   steps, rate, prior, smooth = settings
   tx = optax.adam(optax.cosine_decay_schedule(rate, steps))
-  sought = jnp.tile(released, (len(starts), 1))
+  target = jnp.tile(released, (len(starts), 1))
 
   def objective(x):
-    residual = _whiten(edge(x) - sought, whiten)
+    residual = _whiten(edge(x) - target, whiten)
     value = jnp.square(residual).mean(axis=1)
     value += prior * jnp.square(x).reshape(len(x), -1).sum(axis=1)
     if smooth:
@@ -186,7 +195,7 @@ def _descend(edge, released, starts, whiten, settings):
 
   def step(carry, _):
     x, opt_state = carry
-    # Items do not meet: each gets the gradient of its own objective.
+    # The gradient of the sum is each item's own, since items are independent.
     gradient = jax.grad(lambda x: objective(x).sum())(x)
     updates, opt_state = tx.update(gradient, opt_state)
     return (optax.apply_updates(x, updates), opt_state), None

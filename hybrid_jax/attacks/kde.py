@@ -1,8 +1,8 @@
-"""Kernel densities of each class: with known noise, nearly Bayes' own attack.
+"""Kernel densities of each class.
 
 The score of class c is its share times the mean, over its training vectors x,
-of a Gaussian around x (the class form of the rank measure of Osia et al.;
-DPFE's attacker).
+of a Gaussian around x (the class form of the rank measure of Osia et al.; the
+attacker of DPFE). With known noise this is nearly the Bayes classifier.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ import numpy as np
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import distances
 
 OPTIONS = {
   'bandwidths': plugins.Option(
@@ -25,37 +26,29 @@ OPTIONS = {
   ),
 }
 
-_BLOCK = 512
+_BLOCK = 512  # vectors scored at once
+# In units of the noise; a bandwidth of 1 gives the density of the noise itself.
+_NOISE_BANDWIDTHS = (1, 1.1, 1.25, 1.5)
 
 
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each view, bandwidth and label.
+  """Yields one attack for each view, bandwidth and label.
 
-  Bandwidths are multiples of the median distance to the nearest training
-  vector. Where there is noise, one more view measures in units of it, with
-  bandwidths from 1: at 1 the kernel is the noise's own density.
+  Bandwidths are multiples of the median distance from a training vector to its
+  nearest neighbour. With noise there is one more view, in units of the noise.
 
   Args:
-    problem: what is attacked.
+    problem: the attack problem.
     config: see `OPTIONS`.
-    seed: not used; there is no chance in it.
+    seed: not used, since nothing is random.
   """
   del seed
-  views = {
-    name: (view, np.asarray(config.bandwidths), False)
-    for name, view in problem.views.items()
-  }
-  if problem.noise_scale is not None:
-    in_noise = adversary.View(
-      np.zeros(len(problem.noise_scale)),
-      np.linalg.inv(problem.noise_scale).T,
-    )
-    views['in units of noise'] = (in_noise, np.array([1, 1.1, 1.25, 1.5]), True)
   train = problem.rows(dataset.TRAIN)
   labels = list(problem.sensitive)
   classes = [int(problem.sensitive[a].max()) + 1 for a in labels]
+  # All labels are scored at once: their classes stand side by side.
   onehot = np.concatenate(
     [
       np.eye(k, dtype=np.float32)[problem.sensitive[a][train]]
@@ -64,66 +57,77 @@ def attack(
     axis=1,
   )
   borders = np.cumsum([0, *classes])
-  for name, (view, bandwidths, absolute) in views.items():
+  for name, view, bandwidths, is_absolute in _views(problem, config):
     gallery = view(problem.clean[train])
-    scored = {fold: view(x) for fold, x in problem.scored.items()}
-    unit = 1.0 if absolute else _spacing(gallery)
+    unit = 1.0 if is_absolute else _spacing(gallery)
     sharpness = jnp.asarray(0.5 / np.square(bandwidths * unit), jnp.float32)
-    found = {
-      fold: _by_class(x, gallery, onehot, sharpness)
-      for fold, x in scored.items()
+    log_densities = {
+      fold: _class_log_densities(view(x), gallery, onehot, sharpness)
+      for fold, x in problem.evaluation_draws.items()
     }
     for j, bandwidth in enumerate(bandwidths):
       for i, attribute in enumerate(labels):
-        own = slice(borders[i], borders[i + 1])
+        columns = slice(borders[i], borders[i + 1])
         yield adversary.Attack(
           f'kernel density {bandwidth:g}, {name}',
           attribute,
-          found[dataset.VALIDATION][j][..., own],
-          found[dataset.TEST][j][..., own],
+          log_densities[dataset.VALIDATION][j][..., columns],
+          log_densities[dataset.TEST][j][..., columns],
         )
+
+
+def _views(problem, config):
+  """Name, view, bandwidths, and whether these are absolute, for each view."""
+  for name, view in problem.views.items():
+    yield name, view, np.asarray(config.bandwidths), False
+  if problem.noise_scale is not None:
+    whitened = adversary.View(
+      np.zeros(len(problem.noise_scale)), np.linalg.inv(problem.noise_scale).T
+    )
+    yield 'in units of noise', whitened, np.array(_NOISE_BANDWIDTHS), True
 
 
 def _spacing(gallery):
   """The median distance from a training vector to its nearest neighbour."""
   probes = gallery[:: max(1, len(gallery) // 500)]
-  squared = np.sort(_squared(probes, gallery), axis=1)[:, 1]
+  squared = np.sort(distances.squared(probes, gallery), axis=1)[:, 1]
   return float(np.sqrt(max(np.median(squared), 1e-12)))
 
 
-def _squared(a, b):
-  return np.maximum(
-    (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T, 0
-  )
+def _class_log_densities(released, gallery, onehot, sharpness):
+  """Log-densities of each class, up to a constant of each vector.
 
+  Args:
+    released: `[draws, n, d]`.
+    gallery: `[m, d]`.
+    onehot: `[m, k]`, the classes of the gallery.
+    sharpness: `[bandwidths]`, `1 / (2 bandwidth^2)`.
 
-def _by_class(scored, gallery, onehot, sharpness):
-  """Log-likelihoods `[bandwidths, draws, n, k]`, normalised within a label."""
-  flat = scored.reshape(-1, scored.shape[-1])
+  Returns:
+    `[bandwidths, draws, n, k]`.
+  """
+  flat = released.reshape(-1, released.shape[-1])
   padded = np.pad(flat, ((0, -len(flat) % _BLOCK), (0, 0)))
   blocks = padded.reshape(-1, _BLOCK, flat.shape[1])
+  out = np.asarray(_block_log_densities(blocks, gallery, onehot, sharpness))
   # [blocks, bandwidths, block, k] to [bandwidths, blocks * block, k].
-  out = np.asarray(_densities(blocks, gallery, onehot, sharpness))
   out = out.swapaxes(0, 1).reshape(len(sharpness), -1, onehot.shape[1])
   return out[:, : len(flat)].reshape(
-    len(sharpness), *scored.shape[:2], onehot.shape[1]
+    len(sharpness), *released.shape[:2], onehot.shape[1]
   )
 
 
 @jax.jit
-def _densities(blocks, gallery, onehot, sharpness):
-  def block(x):
-    squared = jnp.maximum(
-      (x * x).sum(1)[:, None] + (gallery * gallery).sum(1) - 2 * x @ gallery.T,
-      0,
-    )
-    # Relative to the nearest, so that the largest term is 1: no underflow.
+def _block_log_densities(blocks, gallery, onehot, sharpness):
+  def block_log_densities(x):
+    squared = distances.squared(x, gallery)
+    # Relative to the nearest vector: the largest term is 1, without underflow.
     squared -= squared.min(axis=1, keepdims=True)
 
-    def one(sharp):
+    def with_bandwidth(sharp):
       total = jnp.exp(-sharp * squared) @ onehot
       return jnp.log(total / len(gallery) + 1e-12)
 
-    return jax.lax.map(one, sharpness)
+    return jax.lax.map(with_bandwidth, sharpness)
 
-  return jax.lax.map(block, blocks)
+  return jax.lax.map(block_log_densities, blocks)

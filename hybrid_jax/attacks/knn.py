@@ -1,4 +1,4 @@
-"""K nearest neighbours among noisy training vectors, in each view."""
+"""Nearest neighbours among noisy training vectors."""
 
 from collections.abc import Iterator
 
@@ -23,13 +23,13 @@ OPTIONS = {
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each view, number of neighbours and label.
+  """Yields one attack for each view, number of neighbours and label.
 
   Args:
-    problem: what is attacked.
-    config: see `OPTIONS`; and `noise_copies`, how many noisy copies of each
-      training vector to keep.
-    seed: of the copies' noise.
+    problem: the attack problem.
+    config: see `OPTIONS`; and `noise_copies`, the number of noisy copies of
+      each training vector.
+    seed: for the noise of the copies.
   """
   copies = problem.copies(dataset.TRAIN, config.noise_copies, 100 + seed)
   rows = np.tile(np.flatnonzero(problem.rows(dataset.TRAIN)), len(copies))
@@ -38,19 +38,19 @@ def attack(
     index = sklearn.neighbors.NearestNeighbors(
       n_neighbors=min(max(config.neighbours), len(gallery)), n_jobs=1
     ).fit(view(gallery))
-    near = {
+    nearest = {
       fold: rows[
         index.kneighbors(
           view(x).reshape(-1, view.matrix.shape[1]), return_distance=False
         )
       ].reshape(*x.shape[:2], -1)
-      for fold, x in problem.scored.items()
+      for fold, x in problem.evaluation_draws.items()
     }
     for attribute, labels in problem.sensitive.items():
       for k in config.neighbours:
         votes = {
-          fold: _log_votes(labels[found[..., :k]], int(labels.max()) + 1)
-          for fold, found in near.items()
+          fold: _log_votes(labels[neighbours[..., :k]], int(labels.max()) + 1)
+          for fold, neighbours in nearest.items()
         }
         yield adversary.Attack(
           f'{k} nearest neighbours, {name}',

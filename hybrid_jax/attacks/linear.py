@@ -1,4 +1,4 @@
-"""A linear probe: logistic regression on each view, several seeds."""
+"""Linear probe: logistic regression on each view."""
 
 from collections.abc import Iterator
 
@@ -10,5 +10,5 @@ from hybrid_jax.attacks import adversary, mlp
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each view, seed and label; see `mlp.attack`."""
+  """Yields one attack for each view, trial and label; see `mlp.attack`."""
   yield from mlp.attack_with(problem, config, seed, (), 'linear probe')

@@ -1,4 +1,4 @@
-"""Always guesses the most common class: what is known before any release."""
+"""Majority guess: the most common class, without looking at the release."""
 
 from collections.abc import Iterator
 
@@ -12,19 +12,19 @@ from hybrid_jax.datasets import dataset
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each label: the training fold's class shares."""
+  """Yields one attack for each label: the class shares of the training fold."""
   del config, seed
   for attribute, labels in problem.sensitive.items():
     counts = np.bincount(
       labels[problem.rows(dataset.TRAIN)], minlength=int(labels.max()) + 1
     )
-    # Never quite nothing: a class may be absent from a part of the data.
+    # Above 0, since a class may be absent from a part of the data.
     shares = np.log(np.maximum(counts, 1e-6) / counts.sum())
     yield adversary.Attack(
       'majority guess',
       attribute,
       *(
         np.broadcast_to(shares, (*x.shape[:2], len(shares)))
-        for x in problem.scored.values()
+        for x in problem.evaluation_draws.values()
       ),
     )

@@ -1,7 +1,8 @@
-"""Multilayer perceptrons, several sizes, views and seeds, trained together."""
+"""Multilayer perceptrons of several sizes, views and trials."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -25,13 +26,13 @@ OPTIONS = {
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each of `config.widths`, view, trial and label.
+  """Yields one attack for each of `config.widths`, view, trial and label.
 
   Args:
-    problem: what is attacked.
-    config: see `OPTIONS`; and `heads`, with `views` (some of
-      `adversary.VIEWS`) and the settings of `members` and `heads.train`.
-    seed: of the trials and of all weights.
+    problem: the attack problem.
+    config: see `OPTIONS`; and `heads`, with `views`, some of
+      `adversary.VIEWS`, and the settings of `head_settings` and `heads.train`.
+    seed: for the trials and all weights.
   """
   for widths in config.widths:
     name = 'mlp ' + '-'.join(map(str, widths))
@@ -45,35 +46,49 @@ def attack_with(
   widths: tuple[int, ...],
   name: str,
 ) -> Iterator[adversary.Attack]:
-  """The same for one shape of network; without `widths`, a linear one."""
+  """Yields the attacks of one network; without `widths` it is linear.
+
+  Args:
+    problem: the attack problem.
+    config: see `attack`.
+    seed: see `attack`.
+    widths: the sizes of the hidden layers.
+    name: the name of the network in reports.
+  """
   views, labels = list(config.heads.views), list(problem.sensitive)
-  data, test = _arrays(problem, [problem.views[v] for v in views])
-  crowd = members(len(views), len(labels), config.heads, seed)
-  params = heads.train(data, crowd, widths, config.heads)
-  valid = data.valid[crowd.label]
-  on_validation = _by_draw(
-    heads.log_probs(params, data.held, crowd.view, valid), problem
+  data, test = head_data(problem, [problem.views[view] for view in views])
+  settings = head_settings(len(views), len(labels), config.heads, seed)
+  params = heads.train(data, settings, widths, config.heads)
+  class_mask = data.class_mask[settings.label]
+  validation_log_probs, test_log_probs = (
+    by_draw(heads.log_probs(params, x, settings.view, class_mask), problem)
+    for x in (data.validation, test)
   )
-  on_test = _by_draw(heads.log_probs(params, test, crowd.view, valid), problem)
-  for i in range(len(crowd.seed)):
-    k = int(valid[i].sum())
+  for i in range(len(settings.seed)):
+    k = int(class_mask[i].sum())
     yield adversary.Attack(
-      f'{name}, {views[crowd.view[i]]}, trial {crowd.seed[i] % 1000}',
-      labels[crowd.label[i]],
-      on_validation[i][..., :k],
-      on_test[i][..., :k],
+      f'{name}, {views[settings.view[i]]}, trial {settings.seed[i] % 1000}',
+      labels[settings.label[i]],
+      validation_log_probs[i][..., :k],
+      test_log_probs[i][..., :k],
     )
 
 
-def members(
+def head_settings(
   views: int, labels: int, config: ml_collections.ConfigDict, seed: int
-) -> heads.Members:
-  """Every view and label with each of `config.trials` settings.
+) -> heads.HeadSettings:
+  """Draws `config.trials` settings, and combines them with each view and label.
 
   The first trial has `config.learning_rate`, `config.weight_decay` and all
-  units; the others draw the learning rate within a factor of 4 of it and the
-  weight decay within a factor of 30, both evenly on a logarithmic scale, and a
-  quarter, half or all of the units. All train at once; validation chooses.
+  units. The others draw the learning rate within a factor of 4 of it and the
+  weight decay within a factor of 30, both uniformly on a logarithmic scale, and
+  a quarter, half or all of the units. Validation chooses among them.
+
+  Args:
+    views: the number of views.
+    labels: the number of labels.
+    config: `trials`, `learning_rate` and `weight_decay`.
+    seed: for the drawn settings, and for the seeds of the heads.
   """
   view, label, trial = (
     a.ravel()
@@ -89,43 +104,52 @@ def members(
   decay = config.weight_decay * 30 ** rng.uniform(-1, 1, config.trials)
   width = rng.choice([0.25, 0.5, 1.0], config.trials)
   rate[0], decay[0], width[0] = config.learning_rate, config.weight_decay, 1.0
-  return heads.Members(
+  return heads.HeadSettings(
     view, label, seed * 1000 + trial, rate[trial], decay[trial], width[trial]
   )
 
 
-def _arrays(problem, views):
+def head_data(
+  problem: adversary.Problem, views: Sequence[adversary.View]
+) -> tuple[heads.Data, jax.Array]:
+  """Returns the heads' data, and the test examples `[views, draws * n, d]`."""
   train = problem.rows(dataset.TRAIN)
-  held = problem.rows(dataset.VALIDATION)
-  noise = problem.noise_scale
-  draws = len(problem.scored[dataset.VALIDATION])
+  validation = problem.rows(dataset.VALIDATION)
+  noise = None
+  if problem.noise_scale is not None:
+    noise = np.stack([v.matrix.T @ problem.noise_scale for v in views])
+    noise = jnp.asarray(heads.pad(noise.astype(np.float32), (-2, -1)))
 
-  def seen(fold):
-    flat = problem.scored[fold].reshape(-1, problem.clean.shape[1])
+  def viewed(released):
+    flat = released.reshape(-1, problem.clean.shape[1])
     return jnp.asarray(heads.pad(np.stack([v(flat) for v in views])))
 
+  labels, class_mask = label_arrays(problem)
+  draws = problem.evaluation_draws
+  data = heads.Data(
+    train=viewed(problem.clean[train]),
+    noise=noise,
+    train_label=jnp.asarray(labels[:, train]),
+    validation=viewed(draws[dataset.VALIDATION]),
+    validation_label=jnp.asarray(
+      np.tile(labels[:, validation], len(draws[dataset.VALIDATION]))
+    ),
+    class_mask=class_mask,
+  )
+  return data, viewed(draws[dataset.TEST])
+
+
+def label_arrays(problem: adversary.Problem) -> tuple[np.ndarray, jax.Array]:
+  """Returns the sensitive labels `[labels, n]`, and their classes.
+
+  The classes are a mask `[labels, k]`, with k the largest number of classes.
+  """
   labels = np.stack(list(problem.sensitive.values()))
   counts = labels.max(axis=1) + 1
-  return heads.Data(
-    train=jnp.asarray(
-      heads.pad(np.stack([v(problem.clean[train]) for v in views]))
-    ),
-    noise=None
-    if noise is None
-    else jnp.asarray(
-      heads.pad(
-        np.stack([v.matrix.T @ noise for v in views]).astype(np.float32),
-        (-2, -1),
-      )
-    ),
-    train_label=jnp.asarray(labels[:, train]),
-    held=seen(dataset.VALIDATION),
-    held_label=jnp.asarray(np.tile(labels[:, held], draws)),
-    valid=jnp.asarray(np.arange(counts.max()) < counts[:, None]),
-  ), seen(dataset.TEST)
+  return labels, jnp.asarray(np.arange(counts.max()) < counts[:, None])
 
 
-def _by_draw(flat, problem):
-  draws = len(problem.scored[dataset.TEST])
-  array = np.asarray(flat)
-  return array.reshape(len(array), draws, -1, array.shape[-1])
+def by_draw(flat: jax.Array, problem: adversary.Problem) -> np.ndarray:
+  """Reshapes `[m, draws * n, k]` to `[m, draws, n, k]`."""
+  draws = len(problem.evaluation_draws[dataset.TEST])
+  return np.asarray(flat).reshape(len(flat), draws, -1, flat.shape[-1])

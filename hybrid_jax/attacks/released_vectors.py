@@ -1,4 +1,4 @@
-"""Files of released vectors: read, checked, and made a problem to attack."""
+"""Reads files of released vectors as attack problems."""
 
 import pathlib
 from typing import Any
@@ -9,17 +9,17 @@ from hybrid_jax import errors, files
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 
-# The least deviation of noise that single precision can work with.
-_LEAST = 1e-12
+# The smallest standard deviation of noise that single precision can handle.
+_MIN_STD = 1e-12
 
 
 def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
-  """The problem in a file with the layout of `released/*.npz`.
+  """Reads a file with the layout of `released/*.npz`.
 
   Args:
     path: the file; see docs/formats.md.
-    draws: how many fresh draws of the noise score an attacker.
-    **knowledge: what else an attacker knows; see `adversaries.Problem`.
+    draws: the number of noise draws that an attacker is evaluated on.
+    **knowledge: other fields of `adversary.Problem`.
 
   Raises:
     UserError: an array is missing, or has the wrong length, shape or values.
@@ -38,7 +38,7 @@ def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
   _check(path, arrays, sensitive)
   return adversary.Problem(
     clean=arrays['clean'].astype(np.float32),
-    noise_scale=_scale(path, arrays),
+    noise_scale=_noise_scale(path, arrays),
     primary=arrays['primary'],
     sensitive=sensitive,
     recording=arrays['recording'],
@@ -55,12 +55,12 @@ def _check(path, arrays, sensitive):
       f"{path}: 'clean' is {clean.dtype} of shape {clean.shape}; it must be"
       ' numbers of shape [examples, numbers].'
     )
-  most = np.finfo(np.float32).max
-  if not (np.abs(clean) <= most).all():
-    row = int(np.argmin((np.abs(clean) <= most).all(axis=1)))
+  largest = np.finfo(np.float32).max
+  if not (np.abs(clean) <= largest).all():
+    row = int(np.argmin((np.abs(clean) <= largest).all(axis=1)))
     raise errors.UserError(
-      f"{path}: 'clean' holds NaN, infinity or more than {most:.2g}, first in"
-      f' row {row}.'
+      f"{path}: 'clean' holds NaN, infinity or more than {largest:.2g}, first"
+      f' in row {row}.'
     )
   if not sensitive or '' in sensitive:
     raise errors.UserError(
@@ -110,7 +110,7 @@ def _check(path, arrays, sensitive):
       )
 
 
-def _scale(path, arrays):
+def _noise_scale(path, arrays):
   covariance = arrays.get('noise_cov')
   if covariance is None:
     return None
@@ -124,12 +124,14 @@ def _scale(path, arrays):
     if not np.allclose(covariance, covariance.T, rtol=1e-4):
       raise np.linalg.LinAlgError
     scale = np.linalg.cholesky(covariance.astype(np.float64))
-    if not ((np.diag(scale) > _LEAST) & (np.diag(scale) < 1 / _LEAST)).all():
+    if not (
+      (np.diag(scale) > _MIN_STD) & (np.diag(scale) < 1 / _MIN_STD)
+    ).all():
       raise np.linalg.LinAlgError
     return scale.astype(np.float32)
   except np.linalg.LinAlgError as e:
     raise errors.UserError(
       f"{path}: 'noise_cov' must be symmetric and positive definite, of"
-      f' deviations from {_LEAST:g} to {1 / _LEAST:g}; leave it out where there'
-      ' is no noise.'
+      f' deviations from {_MIN_STD:g} to {1 / _MIN_STD:g}; leave it out where'
+      ' there is no noise.'
     ) from e

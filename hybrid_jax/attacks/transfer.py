@@ -1,12 +1,13 @@
-"""The transfer attack: the network behind the cut, trained for the secret.
+"""The cloud half, retrained for the sensitive labels.
 
-The edge is frozen, and the layers behind it are trained for the sensitive
-labels, once from the cloud's weights and once from fresh ones (Osia et al.,
-arXiv 1703.02952). Behind raw inputs stands the whole network.
+The edge is frozen. The layers after the cut are trained for the sensitive
+labels, once from the cloud's weights and once from fresh weights (Osia et al.,
+arXiv 1703.02952). On raw inputs the whole network is trained.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import optax
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
-from hybrid_jax.training import steps, train_state
+from hybrid_jax.training import fit_best, train_state
 
 OPTIONS = {
   'steps': plugins.Option(300, 'Steps at most.', unit='steps', low=1),
@@ -38,111 +39,124 @@ OPTIONS = {
   'weight_decay': plugins.Option(1e-2, 'Weight decay of AdamW.', low=0),
 }
 
-_BLOCK = 1024
+_BLOCK = 1024  # examples in one pass of the network
 
 
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each start and sensitive label; none without `behind`.
+  """Yields one attack for each start and label; none without `problem.cloud`.
 
-  One network answers for all labels at once. Each label keeps the parameters
-  that did best for it on validation.
+  One network predicts all labels at once. The attack on a label uses the
+  parameters that did best for this label on validation.
 
   Args:
-    problem: what is attacked.
+    problem: the attack problem.
     config: see `OPTIONS`.
-    seed: of the weights and the batches.
+    seed: for the weights and the batches.
   """
-  if problem.behind is None:
+  if problem.cloud is None:
     return
   labels = np.stack(list(problem.sensitive.values()), axis=1)
   borders = np.cumsum([0, *(labels.max(axis=0) + 1)])
-  behind = problem.behind(int(borders[-1]))
-  for start, init in behind.starts.items():
-    best = _train(problem, behind.apply, init, labels, borders, config, seed)
-    for i, attribute in enumerate(problem.sensitive):
-      yield adversary.Attack(f'transfer, {start}', attribute, *best[i])
-
-
-def _train(problem, apply, init, labels, borders, config, seed):
-  """For each label the log-probabilities on validation and test."""
-  train, held = (problem.rows(f) for f in (dataset.TRAIN, dataset.VALIDATION))
-  data = {'x': jnp.asarray(problem.clean[train]), 'y': labels[train]}
+  # The outputs of the network that predict each label.
   heads = [slice(a, b) for a, b in itertools.pairwise(borders)]
+  cloud = problem.cloud(int(borders[-1]))
+  fit = _make_fit(problem, cloud.apply, labels, heads, config, seed)
+  predict = jax.jit(
+    lambda best, blocks: jax.lax.map(
+      lambda params: _block_logits(cloud.apply, params, blocks), best
+    )
+  )
+  for start, init in cloud.initialisers.items():
+    best = fit(init(jax.random.fold_in(jax.random.key(3), seed)))
+    log_probs = {
+      fold: _log_probs(predict, best, released, heads)
+      for fold, released in problem.evaluation_draws.items()
+    }
+    for i, attribute in enumerate(problem.sensitive):
+      yield adversary.Attack(
+        f'transfer, {start}',
+        attribute,
+        log_probs[dataset.VALIDATION][i],
+        log_probs[dataset.TEST][i],
+      )
+
+
+def _make_fit(
+  problem, apply, labels, heads, config, seed
+) -> Callable[[Any], Any]:
+  """Makes a function from initial parameters to the best ones of each label."""
+  train = problem.rows(dataset.TRAIN)
+  data = {
+    'x': jnp.asarray(problem.clean[train]),
+    'y': jnp.asarray(labels[train]),
+  }
+  draws = problem.evaluation_draws[dataset.VALIDATION]
+  blocks = jnp.asarray(_in_blocks(draws))
+  truth = np.tile(labels[problem.rows(dataset.VALIDATION)], (len(draws), 1))
+  # No class is -1, so that padded rows are never correct.
+  padding = blocks.shape[0] * _BLOCK - len(truth)
+  truth = jnp.asarray(np.pad(truth, ((0, padding), (0, 0)), constant_values=-1))
   tx = train_state.optimizer(config)
 
   def loss(params, batch, key):
     gain_key, noise_key = jax.random.split(key)
     x = batch['x']
-    # A random gain and smooth labels: the attacker has few examples.
+    # A random gain and smooth labels, since the attacker has few examples.
     x *= 1 + 0.1 * jax.random.normal(gain_key, (len(x), 1))
     if problem.noise_scale is not None:
       x += jax.random.normal(noise_key, x.shape) @ problem.noise_scale.T
     logits = apply(params, x)
     total = 0.0
     for i, head in enumerate(heads):
-      own = logits[:, head]
-      classes = jax.nn.one_hot(batch['y'][:, i], own.shape[-1])
+      classes = jax.nn.one_hot(batch['y'][:, i], head.stop - head.start)
       smooth = optax.smooth_labels(classes, 0.1)
-      total += optax.softmax_cross_entropy(own, smooth).mean()
-    return total, {}
-
-  run = _make_chunk(steps.make_step(loss, tx), data, config, seed)
-  predict = jax.jit(
-    lambda p, blocks: jax.lax.map(lambda b: apply(p, b), blocks)
-  )
-  state = train_state.create(
-    init(jax.random.fold_in(jax.random.key(3), seed)), tx
-  )
-  best: list = [(None, -1.0)] * len(heads)
-  stale = 0
-  for _ in range(config.steps // config.every):
-    state = run(state)
-    found = _logits(predict, state.params, problem, dataset.VALIDATION)
-    stale += 1
-    for i, head in enumerate(heads):
-      score = float((found[..., head].argmax(-1) == labels[held, i]).mean())
-      if score > best[i][1]:
-        best[i], stale = (state.params, score), 0
-    if stale >= config.patience:
-      break
-  return [
-    [
-      np.asarray(
-        jax.nn.log_softmax(
-          _logits(predict, params, problem, fold)[..., head], axis=-1
-        )
-      )
-      for fold in (dataset.VALIDATION, dataset.TEST)
-    ]
-    for (params, _), head in zip(best, heads, strict=True)
-  ]
-
-
-def _make_chunk(step, data, config, seed):
-  key = jax.random.fold_in(jax.random.key(2), seed)
+      total += optax.softmax_cross_entropy(logits[:, head], smooth).mean()
+    return total
 
   @jax.jit
-  def run(state, data):
-    def body(state, _):
-      row_key, step_key = jax.random.split(jax.random.fold_in(key, state.step))
-      rows = jax.random.randint(
-        row_key, (config.batch_size,), 0, len(data['y'])
-      )
-      batch = jax.tree.map(lambda a: a[rows], data)
-      return step(state, batch, step_key)[0], None
+  def fit(params, data, blocks, truth):
 
-    return jax.lax.scan(body, state, length=config.every)[0]
+    def count_correct(params):
+      logits = _block_logits(apply, params, blocks)
+      predicted = [logits[..., head].argmax(-1).ravel() for head in heads]
+      correct = jnp.stack(predicted, axis=1) == truth
+      return correct.sum(axis=0).astype(jnp.float32)
 
-  return lambda state: run(state, data)
+    return fit_best.fit_best(
+      loss,
+      params,
+      tx,
+      data,
+      jax.random.fold_in(jax.random.key(2), seed),
+      steps=config.steps,
+      every=config.every,
+      batch_size=config.batch_size,
+      score=count_correct,
+      patience=config.patience,
+    )
+
+  return lambda params: fit(params, data, blocks, truth)
 
 
-def _logits(predict, params, problem, fold):
-  """Logits `[draws, n, outputs]` of what every attacker is scored on."""
-  scored = problem.scored[fold]
-  flat = scored.reshape(-1, scored.shape[-1])
+def _in_blocks(released):
+  """Pads and splits `[draws, n, d]` into `[blocks, block, d]`."""
+  flat = released.reshape(-1, released.shape[-1])
   padded = np.pad(flat, ((0, -len(flat) % _BLOCK), (0, 0)))
-  found = predict(params, padded.reshape(-1, _BLOCK, flat.shape[1]))
-  logits = np.asarray(found).reshape(len(padded), -1)[: len(flat)]
-  return logits.reshape(*scored.shape[:2], -1)
+  return padded.reshape(-1, _BLOCK, flat.shape[1])
+
+
+def _block_logits(apply, params, blocks):
+  return jax.lax.map(lambda block: apply(params, block), blocks)
+
+
+def _log_probs(predict, best, released, heads):
+  """Log-probabilities `[draws, n, k]` of each label."""
+  logits = np.asarray(predict(best, _in_blocks(released)))
+  draws, n, _ = released.shape
+  flat = logits.reshape(len(heads), -1, logits.shape[-1])[:, : draws * n]
+  return [
+    np.asarray(jax.nn.log_softmax(one[:, head].reshape(draws, n, -1), axis=-1))
+    for one, head in zip(flat, heads, strict=True)
+  ]

@@ -1,4 +1,4 @@
-"""Extra trees on noisy copies: different in kind, often best on few numbers."""
+"""Extra trees on noisy copies; often the best attack on short vectors."""
 
 from collections.abc import Iterator
 
@@ -25,13 +25,13 @@ OPTIONS = {
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """One attack for each size of leaf and label, on standardised vectors.
+  """Yields one attack for each leaf size and label, on standardised vectors.
 
   Args:
-    problem: what is attacked.
-    config: see `OPTIONS`; and `noise_copies`, how many noisy copies of each
-      training vector to keep.
-    seed: of the forest, and of the copies' noise.
+    problem: the attack problem.
+    config: see `OPTIONS`; and `noise_copies`, the number of noisy copies of
+      each training vector.
+    seed: for the forest and the noise of the copies.
   """
   copies = problem.copies(dataset.TRAIN, config.noise_copies, 200 + seed)
   view = problem.views['standardised']
@@ -46,21 +46,24 @@ def attack(
         n_jobs=1,
         random_state=seed,
       ).fit(x, y)
-      found = {
-        fold: _log_shares(forest, view(scored), int(labels.max()) + 1)
-        for fold, scored in problem.scored.items()
+      log_shares = {
+        fold: _log_shares(forest, view(released), int(labels.max()) + 1)
+        for fold, released in problem.evaluation_draws.items()
       }
       yield adversary.Attack(
         f'extra trees, leaf {leaf}',
         attribute,
-        found[dataset.VALIDATION],
-        found[dataset.TEST],
+        log_shares[dataset.VALIDATION],
+        log_shares[dataset.TEST],
       )
 
 
 def _log_shares(forest, x, classes):
-  """`[draws, n, d]` to `[draws, n, classes]`; those not learnt get least."""
+  """Log-shares `[draws, n, classes]` of the trees' votes on `x [draws, n, d]`.
+
+  Classes without training examples get the lowest share.
+  """
   shares = np.zeros((*x.shape[:2], classes))
-  found = forest.predict_proba(x.reshape(-1, x.shape[-1]))
-  shares[..., forest.classes_] = found.reshape(*x.shape[:2], -1)
+  predicted = forest.predict_proba(x.reshape(-1, x.shape[-1]))
+  shares[..., forest.classes_] = predicted.reshape(*x.shape[:2], -1)
   return np.log(shares + 1e-3)

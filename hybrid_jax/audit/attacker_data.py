@@ -1,4 +1,4 @@
-"""How much an attacker finds with only a part of the attacker's data."""
+"""Leakage to an attacker that has only a part of the training data."""
 
 import dataclasses
 
@@ -30,28 +30,30 @@ OPTIONS = {
 def measure(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict]:
-  """Leakage against the share of the training fold that an attacker has.
+  """Measures leakage against the attacker's share of the training fold.
 
-  A share is the first part of every recording, as if it had been watched for
-  less long; not windows here and there, which would nearly be the whole.
+  A share is the first part of every recording, as if it had been recorded for a
+  shorter time. Windows drawn at random would be nearly as good as all of them,
+  since windows of one recording are alike.
 
   Args:
-    problem: what is attacked.
-    config: `measures.attacker_data`: `shares`, and `adversaries`, who attacks.
-    seed: of all attackers.
+    problem: the attack problem.
+    config: `measures.attacker_data`: `shares`, and `adversaries`, the names of
+      the adversaries.
+    seed: for all attackers.
 
   Returns:
-    For each sensitive label `by_share`, the share to its figures, each with
-    `examples`.
+    For each sensitive label `by_share`, the share to its figures with
+    `examples`, the number of training examples.
   """
   settings = config.measures.attacker_data
   curves = {attribute: {} for attribute in problem.sensitive}
   for share in sorted(settings.shares):
     fold = first_part(problem.fold, problem.recording, share)
     part = dataclasses.replace(problem, fold=fold)
-    found = leakage.quick(part, settings.adversaries, config, seed)
-    for attribute, figures in found.items():
-      curves[attribute][f'{share:g}'] = figures | {
+    figures = leakage.measure_best(part, settings.adversaries, config, seed)
+    for attribute, point in figures.items():
+      curves[attribute][f'{share:g}'] = point | {
         'examples': int(part.rows(dataset.TRAIN).sum())
       }
   return {name: {'by_share': curve} for name, curve in curves.items()}
@@ -60,12 +62,18 @@ def measure(
 def first_part(
   fold: np.ndarray, recording: np.ndarray, share: float
 ) -> np.ndarray:
-  """`fold [n]`, with -1 for training examples beyond a recording's share.
+  """Takes training examples beyond a share of their recording out of the fold.
 
-  One example of each recording is kept at least.
+  Args:
+    fold: `[n]`.
+    recording: `[n]`.
+    share: the share of each recording that stays, at least one example.
+
+  Returns:
+    `fold` with -1 for the examples that are taken out.
   """
   out = fold.copy()
-  for one in np.unique(recording):
-    rows = np.flatnonzero((recording == one) & (fold == dataset.TRAIN))
+  for value in np.unique(recording):
+    rows = np.flatnonzero((recording == value) & (fold == dataset.TRAIN))
     out[rows[max(1, round(share * len(rows))) :]] = -1
   return out

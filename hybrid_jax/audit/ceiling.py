@@ -1,4 +1,4 @@
-"""The certified ceiling of each sensitive label, that no attacker can pass."""
+"""Certified upper bound on the accuracy of any attacker on each label."""
 
 import itertools
 
@@ -8,7 +8,7 @@ import numpy as np
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
-from hybrid_jax.metrics import bayes_ceiling
+from hybrid_jax.metrics import bayes_ceiling, distances
 
 OPTIONS = {
   'releases': plugins.Option(
@@ -19,29 +19,28 @@ OPTIONS = {
   ),
 }
 
-# Of the validation examples' distances to their nearest centre.
+# Candidate radii: quantiles of the distances to the nearest centre.
 _QUANTILES = (0.5, 0.7, 0.8, 0.9, 0.98)
 
 
 def measure(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict]:
-  """`ceiling.measure` on the test fold, for one release and for several.
+  """Computes the ceiling on the test fold, for one release and for several.
 
-  What the examples of a cell have in common is chosen on validation: the
-  nearest mean of a primary class of the training fold, and up to two radii
-  around it.
+  A cell is the set of vectors that are nearest to the mean of one primary class
+  of the training fold, divided by up to two radii around it. The radii are
+  chosen on validation. Without noise each distinct vector is a cell.
 
   Args:
-    problem: what is released.
+    problem: the attack problem.
     config: `measures.ceiling`: `releases`, the numbers of releases of one
       input, and `resamples` of the bootstrap.
-    seed: not used; there is no chance in it.
+    seed: not used, since nothing is random.
 
   Returns:
-    For each sensitive label the figures of `ceiling.measure` for one release,
-    and `by_releases`, the number of releases to `value` and `high`. Without
-    noise the ceiling is that of the distinct vectors themselves.
+    For each sensitive label the figures of `bayes_ceiling.measure` for one
+    release, and `by_releases`, the number of releases to `value` and `high`.
   """
   del seed
   settings = config.measures.ceiling
@@ -58,9 +57,9 @@ def measure(
     curve = {}
     for count in sorted({1, *settings.releases}):
       if problem.noise_scale is None and curve:
-        curve[count] = curve[1]  # One release tells all there is.
+        curve[count] = curve[1]  # More releases add no information.
         continue
-      whole = bayes_ceiling.Population(
+      population = bayes_ceiling.Population(
         released,
         problem.primary,
         labels,
@@ -70,17 +69,17 @@ def measure(
         else _choose_cells(problem, released, centres, labels, count),
         noisy=problem.noise_scale is not None,
       )
-      test = whole.take(problem.rows(dataset.TEST))
+      test = population.take(problem.rows(dataset.TEST))
       curve[count] = bayes_ceiling.measure(test, count, settings.resamples)
     out[attribute] = curve[1] | {'by_releases': _monotone(curve)}
   return out
 
 
 def _monotone(curve):
-  """A bound for more releases holds for fewer, which tell less."""
+  """Lowers each bound to those for more releases, which hold for fewer too."""
   out, value, high = {}, 1.0, 1.0
-  for count, found in sorted(curve.items(), reverse=True):
-    value, high = min(value, found['value']), min(high, found['high'])
+  for count, figures in sorted(curve.items(), reverse=True):
+    value, high = min(value, figures['value']), min(high, figures['high'])
     out[str(count)] = {'value': value, 'high': high}
   return dict(reversed(out.items()))
 
@@ -94,8 +93,9 @@ def _in_units_of_noise(problem):
 
 
 def _choose_cells(problem, released, centres, labels, releases):
-  held = problem.rows(dataset.VALIDATION)
-  squared = np.square(released[held][:, None] - centres).sum(axis=-1)
+  """The cells `[n]` that give the lowest bound on validation."""
+  rows = problem.rows(dataset.VALIDATION)
+  squared = distances.squared(released[rows], centres)
   radii = np.quantile(np.sqrt(squared.min(axis=1)), _QUANTILES)
   options = [
     (),
@@ -104,16 +104,13 @@ def _choose_cells(problem, released, centres, labels, releases):
   ]
 
   def score(option):
-    found = bayes_ceiling.bounds(
-      bayes_ceiling.Population(
-        released[held],
-        problem.primary[held],
-        labels[held],
-        problem.recording[held],
-        bayes_ceiling.cells(released[held], centres, option),
-      ),
-      releases,
+    population = bayes_ceiling.Population(
+      released[rows],
+      problem.primary[rows],
+      labels[rows],
+      problem.recording[rows],
+      bayes_ceiling.cells(released[rows], centres, option),
     )
-    return found['cells'][0]
+    return bayes_ceiling.bounds(population, releases)['cells'][0]
 
   return bayes_ceiling.cells(released, centres, min(options, key=score))

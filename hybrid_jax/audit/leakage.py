@@ -1,4 +1,6 @@
-"""Each sensitive label's best attacker, of all kinds and all their variants."""
+"""Accuracy of the best attacker on each sensitive label."""
+
+from collections.abc import Iterable, Sequence
 
 import jax
 import ml_collections
@@ -9,32 +11,41 @@ from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import attack_accuracy
 
+_COMMITTEE_SIZE = 8
+
 
 def measure(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict]:
-  """All adversaries against one problem; the best by validation is reported.
+  """Runs all adversaries and reports the one that is best on validation.
 
   Args:
-    problem: what is attacked.
-    config: `adversaries`, their names; `windows`, how many windows of one
-      recording, or of one class, are added up; each adversary's own settings.
-    seed: of all attackers.
+    problem: the attack problem.
+    config: `adversaries`, their names; `windows`, the numbers of windows of one
+      recording, or of one class, whose predictions are added up; and the
+      settings of each adversary.
+    seed: for all attackers.
 
   Returns:
-    For each sensitive label the figures of `leakage.measure` on the test fold
-    for the attacker that did best on validation, `adversary`, its name,
-    `validation`, its accuracy there, `tried`, how many there were, `by_kind`,
-    the same choice for one window within each
-    kind of adversary, and among the committees; `per_recording`, of the
-    attacker that did best on validation by `leakage.over_recordings`; and
-    `by_windows`, see `leakage.by_windows`, of who was best on validation at
-    each number of windows.
+    For each sensitive label the figures of `attack_accuracy.measure` on the
+    test fold of the attacker that did best on validation, and
+
+    * `adversary`, its name, and `validation`, its accuracy on validation;
+    * `validation_chance`, chance on validation;
+    * `tried`, the number of attackers;
+    * `by_kind`, the same figures for the best attacker of each kind, with the
+      committees as a kind of their own;
+    * `per_recording`, of the attacker that did best on validation by
+      `attack_accuracy.over_recordings`;
+    * `by_windows`, see `attack_accuracy.by_windows`, of the attacker that did
+      best on validation at each number of windows.
   """
-  held, test = (problem.rows(f) for f in (dataset.VALIDATION, dataset.TEST))
+  validation, test = (
+    problem.rows(fold) for fold in (dataset.VALIDATION, dataset.TEST)
+  )
   recording = problem.recording[test]
   out = {}
-  for attribute, found in run(
+  for attribute, ranked in run_adversaries(
     problem, config.adversaries, config, seed
   ).items():
     labels = problem.sensitive[attribute][test]
@@ -44,28 +55,31 @@ def measure(
         'validation': score,
         'adversary': attack.adversary,
       }
-      for kind, (score, attack) in found.by_kind.items()
+      for kind, (score, attack) in ranked.best_of_kind['window'].items()
     }
-    # The first of equals, in the config's order.
-    winner = max(by_kind, key=lambda kind: by_kind[kind]['validation'])
-    figures = attack_accuracy.measure(
-      found.by_kind[winner][1].test, labels, recording
+    # Of equal kinds the first in the config's order.
+    best_kind = max(by_kind, key=lambda kind: by_kind[kind]['validation'])
+    _, best = ranked.best_of_kind['window'][best_kind]
+    recording_score, recording_best = ranked.best['recording'][0]
+    recording_figures = attack_accuracy.measure(
+      recording_best.test, labels, recording
     )
-    score, patient = found.best['recording'][0]
-    over_all = attack_accuracy.measure(patient.test, labels, recording)
     out[attribute] = {
-      **figures,
-      'per_recording': over_all['per_recording']
-      | {'adversary': patient.adversary, 'validation': score},
-      'adversary': by_kind[winner]['adversary'],
-      'validation': by_kind[winner]['validation'],
+      **attack_accuracy.measure(best.test, labels, recording),
+      'per_recording': recording_figures['per_recording']
+      | {
+        'adversary': recording_best.adversary,
+        'validation': recording_score,
+      },
+      'adversary': by_kind[best_kind]['adversary'],
+      'validation': by_kind[best_kind]['validation'],
       'validation_chance': attack_accuracy.chance(
-        problem.sensitive[attribute][held]
+        problem.sensitive[attribute][validation]
       ),
-      'tried': found.tried,
+      'tried': ranked.tried,
       'by_kind': by_kind,
       'by_windows': {
-        name: _by_windows(found, problem, attribute, group, config.windows)
+        name: _by_windows(ranked, problem, attribute, group, config.windows)
         for name, group in (
           ('recording', problem.recording),
           ('class', problem.sensitive[attribute]),
@@ -75,57 +89,84 @@ def measure(
   return out
 
 
-def _by_windows(found, problem, attribute, group, counts):
-  """For each count, of who is best at that many windows on validation."""
+def measure_best(
+  problem: adversary.Problem,
+  kinds: Sequence[str],
+  config: ml_collections.ConfigDict,
+  seed: int,
+) -> dict[str, dict]:
+  """Measures the best attacker of some kinds, for one point of a curve.
 
-  def curve(attack, fold, counts):
-    rows = problem.rows(dataset.FOLDS.index(fold))
-    return attack_accuracy.by_windows(
-      getattr(attack, fold),
-      problem.sensitive[attribute][rows],
-      group[rows],
-      counts,
-    )
+  Args:
+    problem: the attack problem.
+    kinds: the names of the adversaries.
+    config: see `measure`.
+    seed: for all attackers.
 
-  best = [attack for _, attack in found.best['recording']]
-  held = [curve(attack, 'validation', counts) for attack in best]
+  Returns:
+    For each sensitive label the figures of `attack_accuracy.measure` without
+    `per_recording`, and `adversary`, `validation` and `validation_chance`.
+  """
+  test = problem.rows(dataset.TEST)
   out = {}
-  for count in counts:
-    # Where validation has too few windows, who is best at the most there are.
-    known = [k for k in held[0] if int(k) <= count]
-    i = max(range(len(best)), key=lambda i: held[i][known[-1]]['value'])
-    out |= curve(best[i], 'test', [count])
+  for attribute, ranked in run_adversaries(
+    problem, kinds, config, seed
+  ).items():
+    score, attack = max(
+      ranked.best_of_kind['window'].values(), key=lambda pair: pair[0]
+    )
+    figures = attack_accuracy.measure(
+      attack.test, problem.sensitive[attribute][test], problem.recording[test]
+    )
+    figures.pop('per_recording')
+    validation = problem.sensitive[attribute][problem.rows(dataset.VALIDATION)]
+    out[attribute] = figures | {
+      'adversary': attack.adversary,
+      'validation': score,
+      'validation_chance': attack_accuracy.chance(validation),
+    }
   return out
 
 
-_COMMITTEE = 8  # members of the committee of the best, whatever their kind
+class RankedAttacks:
+  """Attacks on one sensitive label, ranked by their scores on validation.
 
-
-class Found:
-  """The attackers on one sensitive label, ranked on validation.
-
-  They are ranked twice, by `'window'`, their accuracy for one window, and by
-  `'recording'`, see `leakage.over_recordings`: who is best at one need not be
-  best at the other.
+  There are two scores: `'window'`, the accuracy for one window, and
+  `'recording'`, see `attack_accuracy.over_recordings`. The best attack by one
+  need not be the best by the other.
 
   Attributes:
-    best: for each of the two, the best attackers with their scores, best first.
-    of_kind: for each of the two, the best of each kind with its score.
-    tried: how many attackers there were.
+    best: score name to the best attacks with their scores, best first.
+    best_of_kind: score name to the best attack of each kind with its score.
+    tried: the number of attacks.
   """
 
   def __init__(self) -> None:
-    self.best: dict[str, list] = {'window': [], 'recording': []}
-    self.of_kind: dict[str, dict] = {'window': {}, 'recording': {}}
+    self.best: dict[str, list[tuple[float, adversary.Attack]]] = {
+      'window': [],
+      'recording': [],
+    }
+    self.best_of_kind: dict[str, dict[str, tuple[float, adversary.Attack]]] = {
+      'window': {},
+      'recording': {},
+    }
     self.tried = 0
 
-  @property
-  def by_kind(self) -> dict[str, tuple[float, adversary.Attack]]:
-    """The best of each kind for one window, with its accuracy there."""
-    return self.of_kind['window']
+  def add(
+    self,
+    kind: str,
+    attack: adversary.Attack,
+    labels: np.ndarray,
+    recording: np.ndarray,
+  ) -> None:
+    """Counts an attack, and keeps it if it is among the best so far.
 
-  def consider(self, kind, attack, labels, recording) -> None:
-    """Counts an attack, and keeps it where it is among the best so far."""
+    Args:
+      kind: the name of the adversary.
+      attack: the attack.
+      labels: `[n]`, the labels of the validation fold.
+      recording: `[n]`, their recordings.
+    """
     self.tried += 1
     scores = {
       'window': float((attack.validation.argmax(-1) == labels).mean()),
@@ -134,64 +175,70 @@ class Found:
       ),
     }
     for name, score in scores.items():
-      kinds = self.of_kind[name]
+      kinds = self.best_of_kind[name]
       if kind not in kinds or score > kinds[kind][0]:
         kinds[kind] = (score, attack)
-      # The sort is stable: the first of equals stays before the others.
+      # The sort is stable: of equal attacks the first stays in front.
       ranked = [*self.best[name], (score, attack)]
       ranked.sort(key=lambda pair: -pair[0])
-      self.best[name] = ranked[:_COMMITTEE]
+      self.best[name] = ranked[:_COMMITTEE_SIZE]
 
   def committees(self) -> list[adversary.Attack]:
-    """The mean of the probabilities of the best, chosen in five ways."""
-    out, everybody = [], []
+    """Averages the probabilities of the best attacks, chosen in five ways."""
+    out, all_members = [], []
     for name in self.best:
-      for who, pairs in (
-        ('best of each kind', self.of_kind[name].values()),
+      for choice, pairs in (
+        ('best of each kind', self.best_of_kind[name].values()),
         (f'best {len(self.best[name])}', self.best[name]),
       ):
         members = [attack for _, attack in pairs]
-        everybody += members
-        out.append(_committee(f'{who} at one {name}', members))
-    return [*out, _committee('best of every choice', everybody)]
+        all_members += members
+        out.append(_committee(f'{choice} at one {name}', members))
+    return [*out, _committee('best of every choice', all_members)]
 
 
-def run(
+def run_adversaries(
   problem: adversary.Problem,
-  kinds: tuple[str, ...],
+  kinds: Iterable[str],
   config: ml_collections.ConfigDict,
   seed: int,
-) -> dict[str, Found]:
-  """Runs the adversaries, and committees of the best of them."""
-  held = problem.rows(dataset.VALIDATION)
-  out = {attribute: Found() for attribute in problem.sensitive}
+) -> dict[str, RankedAttacks]:
+  """Runs adversaries, and committees of their best attacks.
 
-  def consider(kind, attack):
-    out[attack.attribute].consider(
-      kind,
-      attack,
-      problem.sensitive[attack.attribute][held],
-      problem.recording[held],
-    )
+  Args:
+    problem: the attack problem.
+    kinds: the names of the adversaries.
+    config: see `measure`.
+    seed: for all attackers.
+
+  Returns:
+    Sensitive label to its attacks.
+  """
+  rows = problem.rows(dataset.VALIDATION)
+  out = {attribute: RankedAttacks() for attribute in problem.sensitive}
+
+  def add(kind, attack):
+    labels = problem.sensitive[attack.attribute][rows]
+    out[attack.attribute].add(kind, attack, labels, problem.recording[rows])
 
   for kind in kinds:
-    attack = plugins.load('adversary', kind).attack
-    for made in attack(problem, settings(config, kind), seed):
-      consider(plugins.key(kind), made)
-  for found in out.values():
-    for attack in found.committees():
-      consider('committee', attack)
+    module = plugins.load('adversary', kind)
+    for attack in module.attack(problem, settings(config, kind), seed):
+      add(plugins.key(kind), attack)
+  for ranked in out.values():
+    for attack in ranked.committees():
+      add('committee', attack)
   return out
 
 
 def settings(
   config: ml_collections.ConfigDict, name: str
 ) -> ml_collections.ConfigDict:
-  """Returns an adversary's settings: its options, and the shared ones.
+  """Returns the settings of an adversary: its options, and the shared ones.
 
   Args:
     config: the study's `attack`.
-    name: the adversary's.
+    name: the name of the adversary.
   """
   return ml_collections.ConfigDict(
     {
@@ -203,39 +250,43 @@ def settings(
   )
 
 
-def quick(
-  problem: adversary.Problem,
-  kinds: tuple[str, ...],
-  config: ml_collections.ConfigDict,
-  seed: int,
-) -> dict[str, dict]:
-  """`leakage.measure` of the best of some kinds, for points of a curve."""
-  test = problem.rows(dataset.TEST)
-  out = {}
-  for attribute, found in run(problem, kinds, config, seed).items():
-    score, attack = max(found.by_kind.values(), key=lambda pair: pair[0])
-    figures = attack_accuracy.measure(
-      attack.test, problem.sensitive[attribute][test], problem.recording[test]
-    )
-    figures.pop('per_recording')
-    held = problem.sensitive[attribute][problem.rows(dataset.VALIDATION)]
-    out[attribute] = figures | {
-      'adversary': attack.adversary,
-      'validation': score,
-      'validation_chance': attack_accuracy.chance(held),
-    }
-  return out
-
-
-def _committee(who, members):
+def _committee(choice, members):
+  """Mean of the probabilities of several attacks."""
 
   def mean(fold):
     every = [jax.nn.softmax(getattr(m, fold), axis=-1) for m in members]
     return np.log(np.mean(every, axis=0) + 1e-6)
 
   return adversary.Attack(
-    f'committee of the {who}',
+    f'committee of the {choice}',
     members[0].attribute,
     mean('validation'),
     mean('test'),
   )
+
+
+def _by_windows(ranked, problem, attribute, group, counts):
+  """Test figures for each number of windows.
+
+  For each number, they are those of the attack that is best on validation at
+  that number. Where validation has too few windows for it, the largest number
+  that validation has decides.
+  """
+
+  def curve(attack, fold, counts):
+    rows = problem.rows(dataset.FOLDS.index(fold))
+    return attack_accuracy.by_windows(
+      getattr(attack, fold),
+      problem.sensitive[attribute][rows],
+      group[rows],
+      counts,
+    )
+
+  attacks = [attack for _, attack in ranked.best['recording']]
+  validation = [curve(attack, 'validation', counts) for attack in attacks]
+  out = {}
+  for count in counts:
+    *_, largest = (key for key in validation[0] if int(key) <= count)
+    scores = [figures[largest]['value'] for figures in validation]
+    out |= curve(attacks[int(np.argmax(scores))], 'test', [count])
+  return out

@@ -1,9 +1,9 @@
-"""What every measure is given, and how several are asked of one problem.
+"""Selects and runs the measures of one attack problem.
 
-A measure is one file beside this one with
-`measure(problem, config, seed) -> dict | None`: figures for JSON, or `None`
-where it does not suit the problem. `config` is the study's `attack`, in which
-`measures` has each measure's own settings under its name.
+A measure is one file in this folder with
+`measure(problem, config, seed) -> dict | None`. It returns figures for JSON, or
+`None` if it does not apply to the problem. `config` is the study's `attack`;
+its `measures` has the settings of each measure under the measure's name.
 """
 
 import ml_collections
@@ -11,24 +11,25 @@ import ml_collections
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 
-# Every audit has it: the best attacker for each sensitive label.
+# The accuracy of the best attacker: every audit has this measure.
 LEAKAGE = 'leakage'
-# The split point of a control, in place of one.
-NOWHERE = ''
+# Stands for the split point of a control, which has none.
+CONTROL = ''
 
 
-def asked(
+def names(
   config: ml_collections.ConfigDict, split_point: str | None = None
 ) -> tuple[str, ...]:
-  """The measures that a config asks for at a split point; `LEAKAGE` first.
+  """Returns the names of the configured measures, `LEAKAGE` first.
 
   Args:
-    config: `measures`, name to settings, which may hold `split_points`, where
-      alone it is wanted; all others are attacked without it.
-    split_point: `None` for released vectors of one's own.
+    config: `measures`, name to settings. Settings may hold `split_points`, the
+      only split points with this measure.
+    split_point: where the network is cut; `None` for released vectors without a
+      network, which get all measures.
   """
 
-  def suits(settings):
+  def applies(settings):
     only = settings.get('split_points')
     return split_point is None or only is None or split_point in only
 
@@ -37,36 +38,36 @@ def asked(
     *(
       name
       for name, settings in sorted(config.measures.items())
-      if name != LEAKAGE and suits(settings)
+      if name != LEAKAGE and applies(settings)
     ),
   )
 
 
-def at(
+def config_at(
   config: ml_collections.FrozenConfigDict, split_point: str
 ) -> ml_collections.FrozenConfigDict:
-  """`config` with the adversaries that attack a split point.
+  """Returns `config` with only the adversaries that attack a split point.
 
   Args:
-    config: `adversaries`, names, and `only_at`, name to the split points where
-      alone, and on the controls, it attacks.
-    split_point: `NOWHERE` for controls.
+    config: `adversaries`, names, and `only_at`, name to the only split points
+      that the adversary attacks, besides the controls.
+    split_point: where the network is cut, or `CONTROL`.
   """
-  own = ml_collections.ConfigDict(config)
-  own.adversaries = tuple(
+  selected = ml_collections.ConfigDict(config)
+  selected.adversaries = tuple(
     name
     for name in config.adversaries
-    if split_point == NOWHERE
+    if split_point == CONTROL
     or split_point in config.only_at.get(name, (split_point,))
   )
-  return ml_collections.FrozenConfigDict(own)
+  return ml_collections.FrozenConfigDict(selected)
 
 
-def take(
+def run(
   name: str,
   problem: adversary.Problem,
   config: ml_collections.ConfigDict,
   seed: int,
 ) -> dict | None:
-  """One measure of one problem."""
+  """Runs one measure on one problem; see its `measure`."""
   return plugins.load('measure', name).measure(problem, config, seed)

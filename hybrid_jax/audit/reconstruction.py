@@ -1,10 +1,12 @@
-"""How much of the device's input can be rebuilt from what it releases."""
+"""How well attackers rebuild the device's inputs from released vectors."""
+
+import dataclasses
 
 import ml_collections
 import numpy as np
 
-from hybrid_jax import plugins
-from hybrid_jax.attacks import adversary, inputs_problem
+from hybrid_jax import errors, plugins
+from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.metrics import similarity
 
@@ -26,63 +28,84 @@ CLASS_MEAN = 'class mean'
 def measure(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict | None:
-  """Every asked reconstruction, beside the mean of the input's class.
+  """Runs every configured reconstruction, and the class mean as a baseline.
 
   Args:
-    problem: what is attacked.
-    config: `measures.reconstruction`: `attacks`, their names; `pictures`, how
-      many originals are kept beside what became of them; each attack's own
-      settings under its name.
-    seed: of all attacks.
-
-  Inputs that are not in memory are read in part, see `sources.subsample_rows`.
+    problem: the attack problem.
+    config: `measures.reconstruction`: `attacks`, the names of reconstructions;
+      `pictures`, the number of originals that are kept beside their
+      reconstructions; the settings of each reconstruction under its name.
+    seed: for all reconstructions.
 
   Returns:
-    `examples`, how many inputs were used, of all folds; `attacks`, name to the
-    figures of `metrics.reconstruction.measure`, the baseline among them; and
-    `pictures`, `original` and each attack's, of the same test items. `None`
-    where the inputs are not known.
+    `examples`, the number of inputs of all folds that were used; `attacks`,
+    name to the figures of `similarity.measure`, the baseline among them; and
+    `pictures`, `original` and one entry for each attack, of the same test
+    items. `None` where the inputs or the edge are not known.
   """
   if problem.x is None or problem.edge is None:
     return None
   settings = config.measures.reconstruction
-  rows = sources.subsample_rows(problem.x, problem.fold, problem.recording)
-  given = inputs_problem.Problem(
-    x=sources.read_rows(problem.x, rows),
-    clean=problem.clean[rows],
-    noise_scale=problem.noise_scale,
-    fold=problem.fold[rows],
-    primary=problem.primary[rows],
-    edge=problem.edge,
+  problem = load_inputs(problem)
+  test = problem.rows(dataset.TEST)
+  original, recording = problem.inputs[test], problem.recording[test]
+  class_mean = similarity.class_mean(
+    problem.inputs, problem.primary, problem.fold
   )
-  test = given.rows(dataset.TEST)
-  original, recording = given.x[test], problem.recording[rows][test]
-  every = np.arange(len(original))
-  rebuilt = {
-    CLASS_MEAN: (
-      every,
-      similarity.class_mean(given.x, given.primary, given.fold),
-    )
-  }
+  results = {CLASS_MEAN: (np.arange(len(original)), class_mean)}
   for name in settings.attacks:
-    rebuilt[name] = plugins.load('reconstruction', name).reconstruct(
-      given, settings, seed
+    results[name] = plugins.load('reconstruction', name).reconstruct(
+      problem, settings, seed
     )
-  shown = rebuilt[min(rebuilt, key=lambda name: len(rebuilt[name][0]))][0]
+  # The pictures show items that every attack has rebuilt.
+  shown = min((items for items, _ in results.values()), key=len)
   shown = shown[:: max(1, len(shown) // settings.pictures)][: settings.pictures]
   return {
-    'examples': len(rows),
+    'examples': len(problem.inputs),
     'attacks': {
-      name: similarity.measure(original[items], found, recording[items])
-      for name, (items, found) in rebuilt.items()
+      name: similarity.measure(original[items], rebuilt, recording[items])
+      for name, (items, rebuilt) in results.items()
     },
-    'pictures': {'original': _listed(original[shown])}
+    'pictures': {'original': _to_list(original[shown])}
     | {
-      name: _listed(found[np.searchsorted(items, shown)])
-      for name, (items, found) in rebuilt.items()
+      name: _to_list(rebuilt[np.searchsorted(items, shown)])
+      for name, (items, rebuilt) in results.items()
     },
   }
 
 
-def _listed(x):
+def load_inputs(problem: adversary.Problem) -> adversary.Problem:
+  """Returns the problem with its inputs in memory.
+
+  Inputs that are not in memory are read in part, see `sources.subsample_rows`.
+  The problem then has only the examples that were read.
+
+  Raises:
+    UserError: an input is not finite, or a fold has no examples.
+  """
+  x = problem.x
+  if x is None:
+    raise ValueError('the inputs of this problem are unknown.')
+  rows = sources.subsample_rows(x, problem.fold, problem.recording)
+  problem = dataclasses.replace(
+    problem,
+    x=sources.read_rows(x, rows),
+    clean=problem.clean[rows],
+    primary=problem.primary[rows],
+    sensitive={name: y[rows] for name, y in problem.sensitive.items()},
+    recording=problem.recording[rows],
+    fold=problem.fold[rows],
+    # These hold the uncensored vectors and device releases of all examples.
+    uncensored=None,
+    device_releases={},
+  )
+  if not np.isfinite(problem.inputs).all():
+    raise errors.UserError('the inputs hold NaN or infinity.')
+  for fold, name in enumerate(dataset.FOLDS):
+    if not problem.rows(fold).any():
+      raise errors.UserError(f'the {name} fold is empty.')
+  return problem
+
+
+def _to_list(x):
   return np.round(x.astype(np.float64), 3).tolist()

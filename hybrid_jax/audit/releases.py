@@ -1,4 +1,4 @@
-"""One input released several times: what averaging the noise away reveals."""
+"""Leakage of several releases of one input, whose noise averages out."""
 
 import dataclasses
 
@@ -35,21 +35,23 @@ OPTIONS = {
 def measure(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict] | None:
-  """Leakage against k, where an attacker averages k releases of one input.
+  """Measures leakage against k, the number of releases of one input.
 
-  The mean of k releases has all that they tell together, and noise of a kth of
-  the variance.
+  The attacker averages the k releases. Their mean holds all information of
+  them, and its noise has a kth of the variance.
 
   Args:
-    problem: what is attacked.
-    config: `measures.releases`: `counts`, the numbers k; `adversaries`, who
-      attacks; `limit`, the advantage over chance that should not be passed.
-    seed: of all attackers.
+    problem: the attack problem.
+    config: `measures.releases`: `counts`, the numbers k; `adversaries`, the
+      names of the adversaries; `limit`, the largest acceptable advantage over
+      chance.
+    seed: for all attackers.
 
   Returns:
-    For each sensitive label `by_count`, k to its figures, and `budget`, the
-    most releases that stay within the limit: 0 if one passes it, `None` if none
-    does. `None` for a release without noise, where one tells all.
+    For each sensitive label `by_count`, k to its figures; `limit`; and
+    `budget`, the largest number of releases within the limit: 0 if one release
+    exceeds it, `None` if no number does. `None` for a release without noise,
+    of which one is as good as many.
   """
   if problem.noise_scale is None:
     return None
@@ -59,9 +61,9 @@ def measure(
     averaged = dataclasses.replace(
       problem, noise_scale=problem.noise_scale / np.float32(np.sqrt(count))
     )
-    found = leakage.quick(averaged, settings.adversaries, config, seed)
-    for attribute, figures in found.items():
-      curves[attribute][str(count)] = figures
+    figures = leakage.measure_best(averaged, settings.adversaries, config, seed)
+    for attribute, point in figures.items():
+      curves[attribute][str(count)] = point
   return {
     attribute: {
       'by_count': curve,
@@ -73,7 +75,10 @@ def measure(
 
 
 def budget(curve: dict[str, dict], limit: float) -> int | None:
-  """The most releases before the advantage first passes `limit`."""
+  """Returns the last count of the curve before the advantage exceeds `limit`.
+
+  It is 0 if the first count exceeds the limit, and `None` if no count does.
+  """
   within = 0
   for count, figures in curve.items():
     if figures['advantage'] > limit:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from hybrid_jax.defences import penalties
+from hybrid_jax.models import perceptron
 
 TITLE = 'maximum entropy'
 COLOUR = '#009E73'
@@ -33,9 +34,7 @@ def make(config: ml_collections.ConfigDict) -> penalties.Defence:
     )
     for name in batch.sensitive:
       frozen = jax.lax.stop_gradient(params[name])
-      log_probs = jax.nn.log_softmax(
-        penalties.adversary_logits(frozen, batch.noisy)
-      )
+      log_probs = jax.nn.log_softmax(perceptron.apply(frozen, batch.noisy))
       entropy = -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1).mean()
       total += weight * (jnp.log(log_probs.shape[-1]) - entropy)
     return total

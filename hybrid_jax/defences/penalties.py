@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from hybrid_jax import plugins
+from hybrid_jax.models import perceptron
 
 _WIDTHS = (64, 64)
 
@@ -86,26 +87,14 @@ class Defence:
 
 def init_adversary(
   key: jax.Array, dim: int, classes: Mapping[str, int]
-) -> dict[str, Any]:
+) -> dict[str, perceptron.Params]:
   """A multilayer perceptron for each sensitive label, on `[..., dim]`."""
   out = {}
   for i, (name, count) in enumerate(sorted(classes.items())):
-    sizes = (dim, *_WIDTHS, count)
-    keys = jax.random.split(jax.random.fold_in(key, i), len(sizes) - 1)
-    out[name] = [
-      (jax.random.normal(k, (a, b)) * jnp.sqrt(2 / a), jnp.zeros(b))
-      for k, a, b in zip(keys, sizes[:-1], sizes[1:], strict=True)
-    ]
+    out[name] = perceptron.init(
+      jax.random.fold_in(key, i), (dim, *_WIDTHS, count)
+    )
   return out
-
-
-def adversary_logits(layers: Any, released: jax.Array) -> jax.Array:
-  """One label's logits `[..., k]` from `released [..., d]`."""
-  for layer, (weight, bias) in enumerate(layers):
-    if layer:
-      released = jax.nn.relu(released)
-    released = released @ weight + bias
-  return released
 
 
 def adversary_loss(
@@ -120,7 +109,7 @@ def adversary_loss(
   """
   total = jnp.zeros(())
   for name, labels in sensitive.items():
-    logits = adversary_logits(params[name], released)
+    logits = perceptron.apply(params[name], released)
     total += optax.softmax_cross_entropy_with_integer_labels(
       logits, jnp.broadcast_to(labels, logits.shape[:-1])
     ).mean()

@@ -71,13 +71,13 @@ def run(study: context.Study, folder: pathlib.Path) -> dict[str, Any]:
     'utility': _utility(problem, cloud, dataset.TEST),
     'validation_utility': _utility(problem, cloud, dataset.VALIDATION)['value'],
   }
-  config = measurement.at(study.config.attack, split_point)
+  config = measurement.config_at(study.config.attack, split_point)
   measures = [
-    m for m in measurement.asked(config, split_point) if m in _MEASURES
+    m for m in measurement.names(config, split_point) if m in _MEASURES
   ]
   with progress.Progress('deployed', len(measures), unit='measure') as bar:
     for measure in measures:
-      row[measure] = measurement.take(
+      row[measure] = measurement.run(
         measure, problem, config, study.config.seed
       )
       bar.advance(1, last=measure)
@@ -108,7 +108,7 @@ def _release(study, edge, trained, name) -> adversary.Problem:
     )
     for fold in range(len(dataset.FOLDS))
   }
-  return dataclasses.replace(problem, drawn=drawn)
+  return dataclasses.replace(problem, device_releases=drawn)
 
 
 def _run_edge(study, edge, indices, draws, noisy=True) -> np.ndarray:
@@ -139,7 +139,7 @@ def _utility(problem, cloud, fold) -> dict[str, float]:
   logits = np.stack(
     [
       np.concatenate([cloud(released=vector[None]) for vector in draw])
-      for draw in problem.scored[fold]
+      for draw in problem.evaluation_draws[fold]
     ]
   )
   in_fold = problem.rows(fold)

@@ -10,6 +10,8 @@ import numpy as np
 from hybrid_jax import errors, files, plugins, progress
 from hybrid_jax.attacks import released_vectors
 from hybrid_jax.audit import measurement
+from hybrid_jax.datasets import dataset
+from hybrid_jax.metrics import noise_level
 from hybrid_jax.report import page, rows
 from hybrid_jax.study import validate
 
@@ -39,7 +41,7 @@ def run(
   random = rng.standard_normal(problem.clean.shape).astype(np.float32)
   noise = dataclasses.replace(problem, clean=random, noise_scale=None)
   asked = {
-    'released': (problem, measurement.asked(config.attack)),
+    'released': (problem, measurement.names(config.attack)),
     'noise': (noise, (measurement.LEAKAGE,)),
   }
   found = {name: {} for name in asked}
@@ -49,7 +51,7 @@ def run(
       for measure in measures:
         result = out / 'results' / measure / f'{target}.json'
         if not result.exists():
-          figures = measurement.take(measure, given, config.attack, config.seed)
+          figures = measurement.run(measure, given, config.attack, config.seed)
           files.write_json(result, figures)
         figures = files.read_json(result)
         if figures is not None:
@@ -72,20 +74,14 @@ def run(
 
 
 def _row(path, problem):
-  train = problem.clean[problem.rows(0)].astype(np.float64)
-  rms = float(np.sqrt(np.mean(np.square(train - train.mean(axis=0)))))
-  sigma = 0.0
-  if problem.noise_scale is not None:
-    sigma = float(
-      np.sqrt(np.square(problem.noise_scale).sum() / len(problem.noise_scale))
-    )
+  scale = problem.noise_scale
   return {
     'split_point': 'released',
     'embedding': path.stem,
-    'dim': problem.clean.shape[1],
-    'rms': rms,
-    'sigma': sigma,
-    'relative_noise': sigma / rms if rms else 0.0,
+    **noise_level.measure(
+      problem.clean[problem.rows(dataset.TRAIN)],
+      None if scale is None else scale @ scale.T,
+    ),
     'utility': None,
     'validation_utility': None,
   }

@@ -107,7 +107,7 @@ def _candidates(seed: int) -> Iterator[tuple[str, list[Any]]]:
 
 def _score(problem: adversary.Problem, pipeline, fold, labels, grid):
   """Returns a fold's log-probabilities `[draws, n, k]` and labels `[n]`."""
-  released = _round(problem.scored[fold], grid)
+  released = _round(problem.evaluation_draws[fold], grid)
   flat = released.reshape(-1, released.shape[-1])
   log_probs = np.log(np.maximum(pipeline.predict_proba(flat), 1e-12))
   return log_probs.reshape(*released.shape[:2], -1), labels[problem.rows(fold)]

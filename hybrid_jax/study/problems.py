@@ -62,7 +62,7 @@ def of_release(
     path,
     study.config.attack.draws,
     uncensored=uncensored,
-    behind=functools.partial(_behind, study, params, made, split_point),
+    cloud=functools.partial(_cloud_half, study, params, made, split_point),
     x=study.x,
     edge=jax.tree_util.Partial(edge, params, made),
   )
@@ -71,10 +71,10 @@ def of_release(
 def control(study: context.Study, name: str) -> adversary.Problem:
   """One of `CONTROLS`, in the form of a released file."""
   data = study.data
-  behind = None
+  cloud = None
   rows = np.arange(len(study.x))
   if name == 'raw':
-    behind = functools.partial(_whole, study)
+    cloud = functools.partial(_whole, study)
     rows = _readable(study)
     features = sources.read_rows(study.x, rows).reshape(len(rows), -1)
   elif name == 'noise':
@@ -99,7 +99,7 @@ def control(study: context.Study, name: str) -> adversary.Problem:
     recording=data.recording[rows],
     fold=data.fold[rows],
     draws=study.config.attack.draws,
-    behind=behind,
+    cloud=cloud,
   )
 
 
@@ -124,8 +124,8 @@ def _edge(model, split_point):
   return run
 
 
-def _behind(study, params, made, split_point, outputs):
-  """The cloud's half with that many outputs, on what is released."""
+def _cloud_half(study, params, made, split_point, outputs):
+  """Returns the cloud half with `outputs` outputs, on released vectors."""
   model = split_model.make(study.config.model, outputs)
   shape = study.feature_shape(split_point)
 
@@ -137,17 +137,19 @@ def _behind(study, params, made, split_point, outputs):
     _, cloud = split_model.split_params(model, params, split_point)
     return cloud | {'head': fresh(key)['head']}
 
-  def apply(cloud, released):
+  def apply(params, released):
     features = made.inverse(released).reshape(len(released), *shape)
-    return model.apply({'params': cloud}, features, split_point, method='cloud')
+    return model.apply(
+      {'params': params}, features, split_point, method='cloud'
+    )
 
-  starts = {'fresh weights': fresh, "the cloud's weights": trained}
-  return adversary.Behind(starts, apply)
+  initialisers = {'fresh weights': fresh, "the cloud's weights": trained}
+  return adversary.CloudHalf(initialisers, apply)
 
 
 def _whole(study, outputs):
   model = split_model.make(study.config.model, outputs)
-  return adversary.Behind(
+  return adversary.CloudHalf(
     {'fresh weights': lambda key: model.init(key, study.example)['params']},
     lambda params, x: model.apply(
       {'params': params}, x.reshape(-1, *study.x.shape[1:])

@@ -34,7 +34,7 @@ def gather(study: context.Study) -> list[rows.Row]:
 def controls(study: context.Study, names: tuple[str, ...]) -> dict[str, Any]:
   """The named controls' measures, by control and measure."""
   return {
-    name: _measures(study, f'control-{name}', measurement.NOWHERE)
+    name: _measures(study, f'control-{name}', measurement.CONTROL)
     for name in names
   }
 
@@ -42,7 +42,7 @@ def controls(study: context.Study, names: tuple[str, ...]) -> dict[str, Any]:
 def _measures(study, target, split_point):
   found = {
     measure: study.read(measure, target, stage='attack')
-    for measure in measurement.asked(study.config.attack, split_point)
+    for measure in measurement.names(study.config.attack, split_point)
   }
   return {name: value for name, value in found.items() if value is not None}
 

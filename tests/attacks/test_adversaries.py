@@ -286,17 +286,19 @@ def test_copies_have_the_law_of_the_noise():
 def test_scored_draws_are_fixed():
   features = _features(leak=1)
   one, other = (_problem(features, np.eye(_DIM), draws=3) for _ in range(2))
-  assert sorted(one.scored) == [dataset.VALIDATION, dataset.TEST]
+  assert sorted(one.evaluation_draws) == [dataset.VALIDATION, dataset.TEST]
   for fold, count in ((1, _HELD), (2, _TEST)):
-    assert one.scored[fold].shape == (3, count, _DIM)
-    np.testing.assert_array_equal(one.scored[fold], other.scored[fold])
-    gaps = np.diff(one.scored[fold], axis=0)
+    assert one.evaluation_draws[fold].shape == (3, count, _DIM)
+    np.testing.assert_array_equal(
+      one.evaluation_draws[fold], other.evaluation_draws[fold]
+    )
+    gaps = np.diff(one.evaluation_draws[fold], axis=0)
     assert np.abs(gaps).min() > 0
 
 
 def test_without_noise_there_is_one_copy():
   problem = _problem(_features(leak=1))
-  for copies in (problem.copies(1, 7, seed=0), problem.scored[1]):
+  for copies in (problem.copies(1, 7, seed=0), problem.evaluation_draws[1]):
     np.testing.assert_array_equal(copies, problem.clean[problem.rows(1)][None])
 
 
@@ -388,8 +390,8 @@ def test_vectors_that_are_not_finite_are_refused(value):
     _problem(features)
 
 
-def _behind(classes):
-  """As the attack stage builds it: a network behind `[n, 1, 8, 2]`."""
+def _cloud_half(classes):
+  """As the attack stage builds it: a network on `[n, 1, 8, 2]`."""
   model = nn.Sequential(
     [
       nn.Conv(4, (1, 3)),
@@ -398,7 +400,7 @@ def _behind(classes):
       nn.Dense(classes),
     ]
   )
-  return adversary.Behind(
+  return adversary.CloudHalf(
     {
       'fresh weights': lambda key: jax.jit(model.init)(
         key, jnp.zeros((1, 1, 8, 2))
@@ -418,7 +420,7 @@ def test_the_transfer_attack(leak):
     x[:, 0, :, 0] += (who - 1)[:, None] * ramp
   problem = _problem(
     x.reshape(len(x), -1),
-    behind=_behind,
+    cloud=_cloud_half,
     sensitive={'who': who},
   )
   (attack,) = transfer.attack(problem, _config(), 0)
@@ -437,8 +439,8 @@ def test_nothing_to_transfer_to():
 def test_every_attack_leaves_the_vectors_alone():
   problem = _problem(_features(leak=1), np.eye(_DIM))
   before = problem.clean.copy()
-  scored = jax.tree.map(np.copy, problem.scored)
+  scored = jax.tree.map(np.copy, problem.evaluation_draws)
   for name in ON_VECTORS:
     _found(name, problem)
   np.testing.assert_array_equal(problem.clean, before)
-  jax.tree.map(np.testing.assert_array_equal, problem.scored, scored)
+  jax.tree.map(np.testing.assert_array_equal, problem.evaluation_draws, scored)

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.attacks import decoder, inputs_problem, inversion
+from hybrid_jax.attacks import adversary, decoder, inversion
+from hybrid_jax.audit import reconstruction
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import similarity
 from hybrid_jax.models import cnn1d
@@ -63,12 +65,14 @@ def _first_channel(x):
 
 def _problem(edge=_flat, noise_scale=None, x=None, **more):
   x = _inputs() if x is None else x
-  return inputs_problem.Problem(
+  return adversary.Problem(
     x=x,
     clean=more.pop('clean', None) if 'clean' in more else np.asarray(edge(x)),
     noise_scale=noise_scale,
     fold=_FOLD,
     primary=np.arange(len(x)) % 2,
+    sensitive={},
+    recording=np.arange(len(x)),
     edge=edge,
     **more,
   )
@@ -229,7 +233,7 @@ def test_the_objective_by_hand():
   problem = _problem(
     edge, np.array([[1, 0], [1, 2]], np.float32), clean=np.zeros((1200, 2))
   )
-  whiten = inversion.whitening(problem)
+  whiten = inversion.noise_whitening(problem)
   np.testing.assert_allclose(whiten, [[1, 0], [-0.5, 0.5]])
   x, objective = inversion.descend(
     edge, released, start, whiten, (1, 0.0, 0.1, 0.01)
@@ -240,13 +244,13 @@ def test_the_objective_by_hand():
 
 
 def test_whitening_without_more_than_a_diagonal():
-  whiten = inversion.whitening(
+  whiten = inversion.noise_whitening(
     _problem(clean=np.zeros((1200, 2)), noise_scale=np.diag([2.0, 4.0]))
   )
   np.testing.assert_allclose(whiten, [0.5, 0.25])
   problem = _problem(clean=_flat(_inputs()) * 10)
   np.testing.assert_allclose(
-    inversion.whitening(problem),
+    inversion.noise_whitening(problem),
     1 / problem.clean[_FOLD == 0].std(axis=0),
     rtol=1e-5,
   )
@@ -279,7 +283,7 @@ def test_the_least_objective_is_kept():
   found = np.arange(6.0).reshape(3, 2, 1)
   objective = np.array([[0.5, np.nan], [0.2, 3], [0.9, np.inf]])
   np.testing.assert_array_equal(
-    inversion.keep_least(found, objective), [[2], [3]]
+    inversion.select_lowest(found, objective), [[2], [3]]
   )
 
 
@@ -309,7 +313,7 @@ def test_the_nearest_by_hand_goes_by_the_noise():
   # At distance 3 and 2; the noise of the first axis is ten times the other's.
   for scale, want in ((np.eye(2), (0, 2)), (np.diag([10.0, 1]), (3, 0))):
     problem = _problem(x=x, noise_scale=scale.astype(np.float32))
-    whiten = inversion.whitening(problem)
+    whiten = inversion.noise_whitening(problem)
     np.testing.assert_array_equal(
       inversion.nearest(problem, released, whiten), [want]
     )
@@ -318,9 +322,9 @@ def test_the_nearest_by_hand_goes_by_the_noise():
 @pytest.mark.parametrize(
   ('most', 'want'), [(4, [0, 3, 6, 9]), (0, range(10)), (None, range(10))]
 )
-def test_items_are_spread_evenly(most, want):
-  np.testing.assert_array_equal(inversion.spread(10, most), want)
-  np.testing.assert_array_equal(inversion.spread(3, 8), range(3))
+def test_items_are_evenly_spaced(most, want):
+  np.testing.assert_array_equal(adversary.evenly_spaced(10, most), want)
+  np.testing.assert_array_equal(adversary.evenly_spaced(3, 8), range(3))
 
 
 def test_items_say_what_was_rebuilt():
@@ -331,52 +335,61 @@ def test_items_say_what_was_rebuilt():
   np.testing.assert_allclose(rebuilt, problem.x[_TEST][items], atol=0.1)
 
 
-def test_spread_and_center_by_hand():
+def test_mean_and_std_by_hand():
   clean = np.zeros((len(_FOLD), 3))
   clean[_FOLD == 0] = np.tile([[0, 5, 1], [2, 5, 1]], (450, 1))
   problem = _problem(clean=clean)
-  np.testing.assert_allclose(problem.center, [1, 5, 1])
-  np.testing.assert_allclose(problem.spread, [1, 1e-3, 1e-3])
+  np.testing.assert_allclose(problem.mean, [1, 5, 1])
+  np.testing.assert_allclose(problem.std, [1, 1e-3, 1e-3])
   scale = np.array([[1, 0, 0], [2, 3, 0], [0, 0, 4]])
   noisy = _problem(clean=clean, noise_scale=scale)
-  np.testing.assert_allclose(noisy.spread, np.sqrt([2, 13, 16]))
+  np.testing.assert_allclose(noisy.std, np.sqrt([2, 13, 16]))
   still = _problem(clean=np.ones_like(clean))
-  np.testing.assert_allclose(still.spread, 1)
+  np.testing.assert_allclose(still.std, 1)
 
 
 def test_the_draw_is_fixed_and_has_the_law_of_the_noise():
   scale = np.tril(np.ones((16, 16), np.float32))
   one, other = (_problem(noise_scale=scale) for _ in range(2))
-  np.testing.assert_array_equal(one.released, other.released)
-  for seen, fold in ((one.released, 2), (one.held, 1)):
-    standard = np.linalg.solve(scale, (seen - one.clean[one.rows(fold)]).T)
+  np.testing.assert_array_equal(one.released(2), other.released(2))
+  for fold in (1, 2):
+    # One of the draws that the adversaries are evaluated on.
+    np.testing.assert_array_equal(
+      one.released(fold), one.evaluation_draws[fold][0]
+    )
+    added = one.released(fold) - one.clean[one.rows(fold)]
+    standard = np.linalg.solve(scale, added.T)
     # 1600 numbers or more.
     assert standard.mean() == pytest.approx(0, abs=0.1)
     assert standard.std() == pytest.approx(1, abs=0.07)
   noise, other_noise = (
-    (seen - one.clean[one.rows(fold)])[:100]
-    for seen, fold in ((one.released, 2), (one.held, 1))
+    (one.released(fold) - one.clean[one.rows(fold)])[:100] for fold in (2, 1)
   )
   assert np.abs(noise - other_noise).max() > 0.1
-  np.testing.assert_array_equal(_problem().released, one.clean[_TEST])
+  np.testing.assert_array_equal(_problem().released(2), one.clean[_TEST])
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 def test_what_is_not_finite_is_refused(value):
   x = _inputs().copy()
   x[4, 0, 2, 1] = value
+  problem = _problem(x=x, clean=_flat(_inputs()))
   with pytest.raises(errors.UserError, match='inputs hold NaN or infinity'):
-    _problem(x=x, clean=_flat(_inputs()))
+    reconstruction.load_inputs(problem)
   with pytest.raises(errors.UserError, match='released vectors hold NaN'):
     _problem(clean=_flat(x))
 
 
 def test_problems_that_do_not_fit_are_refused():
-  with pytest.raises(errors.UserError, match="'clean' has 7 entries"):
+  with pytest.raises(
+    errors.UserError, match="'primary' has 1200 entries, but there are 7"
+  ):
     _problem(clean=np.zeros((7, 2)))
-  x = np.zeros((3, 2))
+  with pytest.raises(errors.UserError, match="'x' has 3 entries"):
+    dataclasses.replace(_problem(), x=np.zeros((3, 2)))
+  problem = dataclasses.replace(_problem(), fold=np.where(_FOLD == 1, 0, _FOLD))
   with pytest.raises(errors.UserError, match='validation fold is empty'):
-    inputs_problem.Problem(x, x, None, np.array([0, 0, 2]), np.zeros(3))
+    reconstruction.load_inputs(problem)
 
 
 @pytest.mark.parametrize(
@@ -395,8 +408,6 @@ def test_settings_out_of_range_are_refused(module, name, value):
 
 
 def test_inversion_needs_an_edge():
-  problem = inputs_problem.Problem(
-    _inputs(), _flat(_inputs()), None, _FOLD, np.zeros(len(_FOLD))
-  )
+  problem = dataclasses.replace(_problem(), edge=None)
   with pytest.raises(errors.UserError, match='needs the edge'):
     inversion.reconstruct(problem, _config(), 0)

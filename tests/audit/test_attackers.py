@@ -11,7 +11,8 @@ import pytest
 from hybrid_jax.attacks import adversary, decensor, mlp, transfer
 from hybrid_jax.audit import attacker_data, leakage, measurement, reconstruction
 from hybrid_jax.metrics import attack_accuracy
-from hybrid_jax.training import head_loop, heads
+from hybrid_jax.models import perceptron
+from hybrid_jax.training import heads
 from tests.audit import problems
 
 
@@ -52,9 +53,9 @@ def test_measures_by_split_point():
     }
   )
   everywhere = ('leakage', 'ceiling')
-  assert measurement.asked(config, 'conv1') == everywhere
-  assert measurement.asked(config, 'dense1') == (*everywhere, 'releases')
-  assert measurement.asked(config) == (*everywhere, 'releases')
+  assert measurement.names(config, 'conv1') == everywhere
+  assert measurement.names(config, 'dense1') == (*everywhere, 'releases')
+  assert measurement.names(config) == (*everywhere, 'releases')
 
 
 def _best(problem, attacks):
@@ -89,18 +90,18 @@ def test_what_is_mapped_back_is_attacked():
     assert _best(problem, [a for a in attacks if which in a.adversary]) > 0.95
 
 
-def _behind(classes):
+def _cloud_half(classes):
   def apply(params, x):
     return x @ params['kernel']
 
   def fresh(key):
     return {'kernel': 0.1 * jax.random.normal(key, (4, classes))}
 
-  return adversary.Behind({'fresh': fresh}, apply)
+  return adversary.CloudHalf({'fresh': fresh}, apply)
 
 
 def test_the_network_behind_is_trained_for_the_secret():
-  problem = problems.problem(leak=4, noise=0.5, behind=_behind)
+  problem = problems.problem(leak=4, noise=0.5, cloud=_cloud_half)
   (attack,) = transfer.attack(
     problem, leakage.settings(problems.config(), 'transfer'), 0
   )
@@ -110,10 +111,10 @@ def test_the_network_behind_is_trained_for_the_secret():
   assert _best(problem, [attack]) > 0.95
 
 
-def _crowd(widths):
+def _settings(widths):
   count = len(widths)
   zeros = np.zeros(count, int)
-  return heads.Members(
+  return heads.HeadSettings(
     zeros,
     zeros,
     np.arange(count),
@@ -138,20 +139,20 @@ def _check_silence(params, members):
 def test_silenced_units_stay_silent():
   start = jax.jit(
     jax.vmap(
-      lambda width: head_loop.init(jax.random.key(0), (4, 16, 8, 10), width)
+      lambda width: perceptron.init(jax.random.key(0), (4, 16, 8, 10), width)
     )
   )(jnp.array([0.5, 1.0, 0.25]))
   list(_check_silence(start, 3))
   problem, config = problems.problem(leak=2), problems.config()
-  data, _ = mlp._arrays(problem, [problem.views['standardised']])
-  trained = heads.train(data, _crowd([0.5, 1.0]), (16, 8), config.heads)
+  data, _ = mlp.head_data(problem, [problem.views['standardised']])
+  trained = heads.train(data, _settings([0.5, 1.0]), (16, 8), config.heads)
   for active, bias in _check_silence(trained, 2):
     assert np.abs(bias[active]).min() > 0
 
 
 def test_weights_are_scaled_to_the_units_that_speak():
   half, whole = (
-    np.asarray(head_loop.init(jax.random.key(1), (4, 64, 64, 3), width)[1][0])
+    np.asarray(perceptron.init(jax.random.key(1), (4, 64, 64, 3), width)[1][0])
     for width in (0.5, 1.0)
   )
   assert half[:32, :32].std() == pytest.approx(np.sqrt(2 / 32), rel=0.1)
@@ -161,25 +162,25 @@ def test_weights_are_scaled_to_the_units_that_speak():
 def test_trials_draw_settings_and_the_first_has_the_configs():
   config = problems.config()
   config.heads.trials = 40
-  crowd = mlp.members(2, 3, config.heads, seed=5)
-  assert len(crowd.seed) == 2 * 3 * 40
-  assert set(zip(crowd.view, crowd.label, strict=True)) == {
+  settings = mlp.head_settings(2, 3, config.heads, seed=5)
+  assert len(settings.seed) == 2 * 3 * 40
+  assert set(zip(settings.view, settings.label, strict=True)) == {
     (v, k) for v in range(2) for k in range(3)
   }
-  first = crowd.seed == 5000
+  first = settings.seed == 5000
   assert first.sum() == 6
-  assert (crowd.rate[first] == config.heads.learning_rate).all()
-  assert (crowd.decay[first] == config.heads.weight_decay).all()
-  assert (crowd.width[first] == 1).all()
-  rate = crowd.rate[:40] / config.heads.learning_rate
-  decay = crowd.decay[:40] / config.heads.weight_decay
+  assert (settings.rate[first] == config.heads.learning_rate).all()
+  assert (settings.decay[first] == config.heads.weight_decay).all()
+  assert (settings.width[first] == 1).all()
+  rate = settings.rate[:40] / config.heads.learning_rate
+  decay = settings.decay[:40] / config.heads.weight_decay
   assert len(np.unique(rate)) == len(np.unique(decay)) == 40
   for factor, most in ((rate, 4), (decay, 30)):
     assert 1 / most <= factor.min() < most**-0.5
     assert most**0.5 < factor.max() <= most
-  assert set(crowd.width) == {0.25, 0.5, 1.0}
-  other = mlp.members(2, 3, config.heads, seed=6)
-  assert np.abs(other.rate[1:40] - crowd.rate[1:40]).min() > 0
+  assert set(settings.width) == {0.25, 0.5, 1.0}
+  other = mlp.head_settings(2, 3, config.heads, seed=6)
+  assert np.abs(other.rate[1:40] - settings.rate[1:40]).min() > 0
 
 
 def test_windows_by_hand():

@@ -87,23 +87,23 @@ def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
   # Right in three windows, but so sure of the fourth that a recording is lost.
   hasty = _attack('hasty', [[0.6, 0.4]] * 3 + [[0.1, 0.9]], [[0.5, 0.5]] * 4)
   patient = _attack('patient', [[0.9, 0.1], [0.4, 0.6]] * 2, [[0.5, 0.5]] * 4)
-  found = leakage.Found()
+  ranked = leakage.RankedAttacks()
   for attack in (hasty, patient):
-    found.consider('kind', attack, labels, recording)
-  assert found.by_kind['kind'] == (0.75, hasty)
-  assert found.best['recording'][0][1] is patient
-  assert found.tried == 2
+    ranked.add('kind', attack, labels, recording)
+  assert ranked.best_of_kind['window']['kind'] == (0.75, hasty)
+  assert ranked.best['recording'][0][1] is patient
+  assert ranked.tried == 2
 
 
 def test_committees_are_of_the_best_by_either_choice():
   labels, recording = np.zeros(4, int), np.array([0, 0, 1, 1])
   good = _attack('good', [[0.9, 0.1]] * 4, [[0.8, 0.2]] * 4)
   poor = _attack('poor', [[0.3, 0.7]] * 4, [[0.4, 0.6]] * 4)
-  found = leakage.Found()
-  found.consider('one', poor, labels, recording)
-  found.consider('two', good, labels, recording)
-  assert [a for _, a in found.best['window']] == [good, poor]
-  names = [committee.adversary for committee in found.committees()]
+  ranked = leakage.RankedAttacks()
+  ranked.add('one', poor, labels, recording)
+  ranked.add('two', good, labels, recording)
+  assert [a for _, a in ranked.best['window']] == [good, poor]
+  names = [committee.adversary for committee in ranked.committees()]
   assert names == [
     'committee of the best of each kind at one window',
     'committee of the best 2 at one window',
@@ -111,7 +111,7 @@ def test_committees_are_of_the_best_by_either_choice():
     'committee of the best 2 at one recording',
     'committee of the best of every choice',
   ]
-  for committee in found.committees():
+  for committee in ranked.committees():
     np.testing.assert_allclose(
       np.exp(committee.test), np.tile([0.6, 0.4], (1, 4, 1)), atol=1e-5
     )
@@ -165,7 +165,7 @@ def test_the_ceiling_of_a_planted_identity_is_one(planted, config):
 def test_no_attacker_passes_the_ceiling(noise, config):
   problem = problems.problem(leak=0.7, noise=noise)
   kinds = ('kde', 'trees')
-  right = leakage.quick(problem, kinds, config, 0)['who']
+  right = leakage.measure_best(problem, kinds, config, 0)['who']
   found = ceiling.measure(problem, config, 0)['who']
   assert found['value'] >= right['value']
   assert right['low'] <= found['value'] <= found['high']

@@ -17,9 +17,12 @@ def _config():
 
 def test_an_adversary_attacks_only_where_the_config_says():
   config = _config()
-  assert measurement.at(config, 'conv1').adversaries == ('linear',)
-  assert measurement.at(config, 'dense1').adversaries == ('linear', 'transfer')
-  assert measurement.at(config, measurement.NOWHERE).adversaries == (
+  assert measurement.config_at(config, 'conv1').adversaries == ('linear',)
+  assert measurement.config_at(config, 'dense1').adversaries == (
+    'linear',
+    'transfer',
+  )
+  assert measurement.config_at(config, measurement.CONTROL).adversaries == (
     'linear',
     'transfer',
   )
@@ -27,5 +30,5 @@ def test_an_adversary_attacks_only_where_the_config_says():
 
 def test_a_measure_is_asked_for_only_where_the_config_says():
   config = _config()
-  assert measurement.asked(config, 'conv1') == ('leakage', 'ranks')
-  assert measurement.asked(config, 'dense1') == ('leakage', 'ranks', 'releases')
+  assert measurement.names(config, 'conv1') == ('leakage', 'ranks')
+  assert measurement.names(config, 'dense1') == ('leakage', 'ranks', 'releases')

@@ -42,7 +42,7 @@ def problems(d, sigma):
 @pytest.mark.parametrize(('d', 'sigma'), [(5, 0.0), (5, 0.7), (80, 0.0)])
 def test_attackers_see_the_same(d, sigma):
   ours, theirs = problems(d, sigma)
-  for fold, expected in theirs.scored.items():
+  for fold, expected in theirs.evaluation_draws.items():
     np.testing.assert_allclose(ours.scored[fold], expected, rtol=1e-5)
   for name, view in theirs.views.items():
     np.testing.assert_allclose(

@@ -9,6 +9,7 @@ from configs import watch
 from hybrid_jax import plugins
 from hybrid_jax.defences import gradient_reversal, losses, penalties
 from hybrid_jax.metrics import bayes_ceiling
+from hybrid_jax.models import perceptron
 
 CONFIG = watch.get_config().defend
 _distance_jit = jax.jit(losses.distance_correlation)
@@ -154,7 +155,7 @@ def test_reversal_changes_only_the_gradient():
 def _cross_entropy(params, noisy, sensitive):
   total = 0.0
   for name, labels in sensitive.items():
-    logits = penalties.adversary_logits(params[name], noisy)
+    logits = perceptron.apply(params[name], noisy)
     log = jax.nn.log_softmax(logits)
     total -= jnp.take_along_axis(
       log, jnp.broadcast_to(labels[None, :, None], (2, 12, 1)), -1
@@ -211,7 +212,7 @@ def test_a_uniform_adversary_gives_the_edge_no_gradient():
   assert np.abs(_edge_gradient('max_entropy', params, batch, 1)).max() > 1e-3
   for layers in params.values():
     # Its logits are 0 just here, and not where the edge might move.
-    layers[-1] = (layers[-1][0], -penalties.adversary_logits(layers, point))
+    layers[-1] = (layers[-1][0], -perceptron.apply(layers, point))
   flat = _edge_gradient('max_entropy', params, batch, 1)
   np.testing.assert_allclose(flat, 0, atol=1e-5)
   # What it answers is then no more than its own cross-entropy: log 3 + log 2.

@@ -35,9 +35,9 @@ def test_a_device_s_own_releases_are_what_attackers_get():
   fold = np.array([0, 0, 1, 1, 2, 2])
   drawn = {f: np.full((3, 2, 2), 10.0 + f, np.float32) for f in range(3)}
   problem = adversary.Problem(
-    clean, np.eye(2), fold, {'who': fold}, fold, fold, draws=3, drawn=drawn
+    clean, np.eye(2), fold, {'who': fold}, fold, fold, 3, device_releases=drawn
   )
-  np.testing.assert_array_equal(problem.scored[2], drawn[2])
+  np.testing.assert_array_equal(problem.evaluation_draws[2], drawn[2])
   np.testing.assert_array_equal(problem.copies(0, 2, seed=5), drawn[0][:2])
 
 

@@ -136,9 +136,9 @@ def test_raw_inputs_are_attacked_in_part_and_the_result_says_so(streamed):
     assert figures['examples'] == count
   for figures in _read(streamed, 'leakage', 'dense1-simple').values():
     assert 'examples' not in figures
-  assert raw.behind is not None
-  start = raw.behind(3).starts['fresh weights'](jax.random.key(0))
-  assert raw.behind(3).apply(start, raw.clean[:2]).shape == (2, 3)
+  assert raw.cloud is not None
+  start = raw.cloud(3).initialisers['fresh weights'](jax.random.key(0))
+  assert raw.cloud(3).apply(start, raw.clean[:2]).shape == (2, 3)
   # They are the study's own, of every recording, and each class trains.
   assert raw.clean.shape == (count, 128 * 6)
   assert set(raw.recording) == set(streamed.data.recording)

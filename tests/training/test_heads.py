@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from hybrid_jax.training import head_loop, heads
+from hybrid_jax.training import heads
 
 _N, _HELD, _TEST = 600, 400, 3000
 
@@ -44,9 +44,9 @@ def _data(leak, noise=None, pad=heads.pad, dim=5):
     train=jnp.asarray(pad(x[None])),
     noise=noise,
     train_label=jnp.asarray(labels),
-    held=jnp.asarray(pad(held[None])),
-    held_label=jnp.asarray(held_labels),
-    valid=jnp.array([[True, True, True], [True, True, False]]),
+    validation=jnp.asarray(pad(held[None])),
+    validation_label=jnp.asarray(held_labels),
+    class_mask=jnp.array([[True, True, True], [True, True, False]]),
   )
 
 
@@ -56,14 +56,14 @@ def _accuracies(params, data, members, leak):
     params,
     jnp.asarray(heads.pad(x[None])),
     jnp.asarray(members.view),
-    data.valid[members.label],
+    data.class_mask[members.label],
   )
   return (np.asarray(found).argmax(-1) == labels[members.label]).mean(axis=1)
 
 
 def _members(labels, seeds):
   count = len(seeds)
-  return heads.Members(
+  return heads.HeadSettings(
     view=np.zeros(count, int),
     label=np.array(labels),
     seed=np.array(seeds),
@@ -107,7 +107,10 @@ def test_classes_that_a_label_lacks_are_never_predicted():
   x = 100 * np.random.default_rng(3).standard_normal((1, 500, 8))
   found = np.asarray(
     heads.log_probs(
-      params, jnp.asarray(x), jnp.asarray(BOTH.view), data.valid[BOTH.label]
+      params,
+      jnp.asarray(x),
+      jnp.asarray(BOTH.view),
+      data.class_mask[BOTH.label],
     )
   )
   assert found.shape == (4, 500, 3)
@@ -136,7 +139,10 @@ def test_padding_changes_no_shape_of_an_output():
     data = _data(leak=True, pad=pad)
     params = heads.train(data, BOTH, (16,), _config())
     found = heads.log_probs(
-      params, data.held, jnp.asarray(BOTH.view), data.valid[BOTH.label]
+      params,
+      data.validation,
+      jnp.asarray(BOTH.view),
+      data.class_mask[BOTH.label],
     )
     assert params[0][0].shape == (4, width, 16)
     assert found.shape == (4, _HELD, 3)
@@ -169,8 +175,8 @@ def test_groups_of_heads_are_all_at_once():
     heads.train(data, _members([0] * n, range(n)), (), config, device)
     for n in (37, 13)
   )
-  assert head_loop.groups_on('cpu', 37) == 3
-  assert head_loop.groups_on('cpu', 13) == head_loop.groups_on('gpu', 37) == 1
+  assert heads.groups_on('cpu', 37) == 3
+  assert heads.groups_on('cpu', 13) == heads.groups_on('gpu', 37) == 1
   for a, b in zip(jax.tree.leaves(many), jax.tree.leaves(few), strict=True):
     assert len(a) == 37
     np.testing.assert_allclose(a[:13], b, rtol=0, atol=1e-5)
@@ -181,10 +187,13 @@ def _validation_scores(data, members, chunks):
   params = heads.train(data, members, (), _config(max_chunks=chunks))
   logits = np.asarray(
     heads.log_probs(
-      params, data.held, jnp.asarray(members.view), data.valid[members.label]
+      params,
+      data.validation,
+      jnp.asarray(members.view),
+      data.class_mask[members.label],
     )
   )
-  truth = np.asarray(data.held_label[0])
+  truth = np.asarray(data.validation_label[0])
   loss = -logits[:, np.arange(_HELD), truth].mean(axis=1)
   return (logits.argmax(-1) == truth).mean(axis=1) - 1e-3 * loss
 
@@ -194,7 +203,10 @@ def test_each_keeps_what_did_best_on_validation():
   good = _data(leak=True)
   # The more it learns from these, the worse it is on validation.
   bad = dataclasses.replace(
-    good, held_label=good.held_label.at[0].set((good.held_label[0] + 1) % 3)
+    good,
+    validation_label=good.validation_label.at[0].set(
+      (good.validation_label[0] + 1) % 3
+    ),
   )
   few, many = (_validation_scores(bad, members, n) for n in (1, 6))
   np.testing.assert_allclose(many, few, atol=1e-6)

@@ -19,7 +19,7 @@ def run(study: context.Study) -> None:
   rather than by those that are left, which they would see at other times.
   """
   asked = {
-    target: measurement.asked(study.config.attack, split_point)
+    target: measurement.names(study.config.attack, split_point)
     for target, split_point in _targets(study)
   }
   shared = distributed.local_share(sorted(asked, key=lambda t: -len(asked[t])))
@@ -61,7 +61,7 @@ def run(study: context.Study) -> None:
 def _targets(study):
   """Each target's name and split point; controls at none of them."""
   controls = [
-    (f'control-{name}', measurement.NOWHERE) for name in problems.CONTROLS
+    (f'control-{name}', measurement.CONTROL) for name in problems.CONTROLS
   ]
   return controls + [(f'{p}-{name}', p) for p, name in study.targets]
 
@@ -73,12 +73,12 @@ def _attack(study, target, measures, bar):
     if split_point == 'control'
     else problems.of_row(study, split_point, name)
   )
-  config = measurement.at(
+  config = measurement.config_at(
     study.config.attack,
-    measurement.NOWHERE if split_point == 'control' else split_point,
+    measurement.CONTROL if split_point == 'control' else split_point,
   )
   for measure in measures:
-    found = measurement.take(measure, problem, config, study.config.seed)
+    found = measurement.run(measure, problem, config, study.config.seed)
     if measure == measurement.LEAKAGE and len(problem.fold) < len(
       study.data.fold
     ):

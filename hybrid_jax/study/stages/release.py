@@ -9,7 +9,7 @@ import numpy as np
 
 from hybrid_jax import files, progress
 from hybrid_jax.datasets import dataset
-from hybrid_jax.metrics import utility
+from hybrid_jax.metrics import noise_level, utility
 from hybrid_jax.models import split_model
 from hybrid_jax.release import embeddings, mechanisms
 from hybrid_jax.study import context
@@ -68,12 +68,8 @@ def _release(study, split_point, name, features):
     'recording': study.data.recording,
     'fold': study.data.fold,
   }
-  train = clean[study.rows(dataset.TRAIN)].astype(np.float64)
-  rms = float(np.sqrt(np.mean(np.square(train - train.mean(axis=0)))))
-  sigma = 0.0
   if scale is not None:
     arrays['noise_cov'] = np.asarray(scale @ scale.T)
-    sigma = float(np.sqrt(np.trace(arrays['noise_cov']) / clean.shape[1]))
   files.write_npz(study.released_path(split_point, name), arrays)
   weights = study.config.release.embeddings[name].weights
   files.write_json(
@@ -81,10 +77,9 @@ def _release(study, split_point, name, features):
     {
       'split_point': split_point,
       'embedding': name,
-      'dim': clean.shape[1],
-      'rms': rms,
-      'sigma': sigma,
-      'relative_noise': sigma / rms if rms else 0.0,
+      **noise_level.measure(
+        clean[study.rows(dataset.TRAIN)], arrays.get('noise_cov')
+      ),
       **{
         fold: utility_of(
           study,

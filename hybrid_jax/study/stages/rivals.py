@@ -101,7 +101,7 @@ def _audit(study, method, seed):
           for fold, name in enumerate(dataset.FOLDS)
           if fold != dataset.TRAIN
         },
-        'leakage': leakage.quick(
+        'leakage': leakage.measure_best(
           problem, config.adversaries, study.config.attack, seed
         ),
         'bits': bayes_ceiling.gaussian_bits(

@@ -37,7 +37,7 @@ def measure(
   released = study.read(
     'release', f'{split_point}-{point.embedding}', stage='release'
   )
-  found = leakage.quick(
+  found = leakage.measure_best(
     released_vectors.read(
       study.released_path(split_point, point.embedding),
       study.config.attack.draws,
