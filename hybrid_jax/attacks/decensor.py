@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
-from flax import linen as nn
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary, mlp
 from hybrid_jax.datasets import dataset
+from hybrid_jax.models import perceptron
 from hybrid_jax.training import fit_best, heads
 
 OPTIONS = {
@@ -36,19 +36,6 @@ OPTIONS = {
 }
 
 _VIEWS = ('trained on uncensored', 'trained on mapped')
-
-
-class _Map(nn.Module):
-  """`[b, d]` to `[b, size]`."""
-
-  widths: tuple[int, ...]
-  size: int
-
-  @nn.compact
-  def __call__(self, x):
-    for width in self.widths:
-      x = nn.relu(nn.Dense(width)(x))
-    return nn.Dense(self.size)(x)
 
 
 def attack(
@@ -130,44 +117,43 @@ def _fit_map(problem, uncensored, config, seed):
   noise = None
   if problem.noise_scale is not None:
     noise = jnp.asarray(view.matrix.T @ problem.noise_scale, jnp.float32)
-  module = _Map(tuple(config.widths), uncensored.shape[1])
   params = _train(
-    module,
     {'x': view(problem.clean[train]), 'y': uncensored[train]},
     noise,
     config.learning_rate,
     jax.random.fold_in(jax.random.key(4), seed),
+    tuple(config.widths),
     config.steps,
     config.batch_size,
   )
 
   def decensor(released):
-    mapped = np.asarray(_apply(module, params, view(released)))
+    mapped = np.asarray(_apply(params, view(released)))
     return mapped.reshape(-1, mapped.shape[-1])
 
   return decensor
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _apply(module, params, x):
-  return module.apply(params, x)
+_apply = jax.jit(perceptron.apply)
 
 
-@functools.partial(jax.jit, static_argnames=('module', 'steps', 'batch_size'))
-def _train(module, data, noise, learning_rate, key, steps, batch_size):
+@functools.partial(jax.jit, static_argnames=('widths', 'steps', 'batch_size'))
+def _train(data, noise, learning_rate, key, widths, steps, batch_size):
+  init_key, fit_key = jax.random.split(key)
+  sizes = (data['x'].shape[1], *widths, data['y'].shape[1])
 
   def loss(params, batch, key):
     x = batch['x']
     if noise is not None:
       x += jax.random.normal(key, (len(x), noise.shape[1])) @ noise.T
-    return jnp.square(module.apply(params, x) - batch['y']).mean()
+    return jnp.square(perceptron.apply(params, x) - batch['y']).mean()
 
   return fit_best.fit_best(
     loss,
-    module.init(key, data['x'][:1]),
+    perceptron.init(init_key, sizes),
     optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
     data,
-    key,
+    fit_key,
     steps=steps,
     batch_size=batch_size,
   )

@@ -6,6 +6,9 @@ a multilayer perceptron, images by a dense layer and up-convolutions.
 """
 
 import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +20,7 @@ from flax import linen as nn
 from hybrid_jax import errors, plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
+from hybrid_jax.models import perceptron
 from hybrid_jax.models.ops import convolution
 from hybrid_jax.training import fit_best
 
@@ -47,21 +51,8 @@ _SMALLEST = 7  # pixels, the longest side of the first map at most
 _NARROWEST = 16  # features of the last map
 
 
-class Perceptron(nn.Module):
-  """`[b, d]` to `[b, size]`: ReLU layers of `widths`, linear at the end."""
-
-  widths: tuple[int, ...]
-  size: int
-
-  @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    for width in self.widths:
-      x = nn.relu(nn.Dense(width, kernel_init=nn.initializers.he_normal())(x))
-    return nn.Dense(self.size, kernel_init=nn.initializers.zeros)(x)
-
-
 class UpConvolution(nn.Module):
-  """`[b, d]` to `[b, height * width * channels]`.
+  """Decoder of images: `[b, d]` to `[b, height * width * channels]`.
 
   A dense layer makes a small map. The map is doubled until it is large enough,
   and cut to size. Each doubling repeats the pixels and convolves them, since a
@@ -133,14 +124,10 @@ def reconstruct(
     return {'z': standardised(released), 'x': x}
 
   noise = problem.noise_scale
-  module = (
-    UpConvolution(*shape[1:])
-    if dataset.is_image(shape)
-    else Perceptron(tuple(c.widths), flat.shape[1])
-  )
+  decoder = _decoder(shape[1:], tuple(c.widths))
   every = min(c.every, c.steps)
   params = _train(
-    module,
+    decoder,
     examples(dataset.TRAIN, problem.clean[train]),
     examples(dataset.VALIDATION, problem.released(dataset.VALIDATION)),
     None if noise is None else noise / problem.std[:, None],
@@ -150,11 +137,33 @@ def reconstruct(
     every=every,
     batch_size=min(c.batch_size, int(train.sum())),
   )
-  deviation = _apply(
-    module, params, standardised(problem.released(dataset.TEST))
-  )
+  test = standardised(problem.released(dataset.TEST))
+  deviation = _apply(decoder.apply, params, test)
   rebuilt = mean + deviation
   return np.arange(len(rebuilt)), np.asarray(rebuilt).reshape(-1, *shape[1:])
+
+
+class _Decoder(NamedTuple):
+  """Functions `init(key, z) -> params` and `apply(params, z) -> [b, size]`."""
+
+  init: Callable[[jax.Array, jax.Array], Any]
+  apply: Callable[[Any, jax.Array], jax.Array]
+
+
+# Cached, since equal functions share a compilation.
+@functools.lru_cache
+def _decoder(shape, widths):
+  """The decoder of inputs of a shape; untrained, its outputs are zero."""
+  if dataset.is_image((1, *shape)):
+    module = UpConvolution(*shape)
+    return _Decoder(module.init, module.apply)
+
+  def init(key, z):
+    params = perceptron.init(key, (z.shape[1], *widths, math.prod(shape)))
+    weight, bias = params[-1]
+    return [*params[:-1], (jnp.zeros_like(weight), bias)]
+
+  return _Decoder(init, perceptron.apply)
 
 
 def _double(x):
@@ -174,21 +183,29 @@ def _conv(features, kernel_init):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _apply(module, params, z):
+def _apply(apply, params, z):
   # A feature that hardly varied in training may be far out in another fold.
-  return module.apply(params, jnp.clip(z, -_CLIP, _CLIP))
+  return apply(params, jnp.clip(z, -_CLIP, _CLIP))
 
 
 @functools.partial(
-  jax.jit, static_argnames=('module', 'steps', 'every', 'batch_size')
+  jax.jit, static_argnames=('decoder', 'steps', 'every', 'batch_size')
 )
 def _train(
-  module, train, validation, noise, learning_rate, key, steps, every, batch_size
+  decoder,
+  train,
+  validation,
+  noise,
+  learning_rate,
+  key,
+  steps,
+  every,
+  batch_size,
 ):
   init_key, fit_key = jax.random.split(key)
 
   def error(params, z, x):
-    return jnp.square(_apply(module, params, z) - x).mean()
+    return jnp.square(_apply(decoder.apply, params, z) - x).mean()
 
   def loss(params, batch, key):
     z = batch['z']
@@ -198,7 +215,7 @@ def _train(
 
   return fit_best.fit_best(
     loss,
-    module.init(init_key, validation['z'][:1]),
+    decoder.init(init_key, validation['z'][:1]),
     optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
     train,
     fit_key,
