@@ -100,15 +100,15 @@ def fit_best(
       stale=jnp.where(better.any(), 0, loop.stale + 1),
     )
 
-  scores = score(params)
+  shape = jax.eval_shape(score, params).shape
   start = _Loop(
     chunk=jnp.zeros((), jnp.int32),
     params=params,
     opt_state=tx.init(params),
     best=jax.tree.map(
-      lambda p: jnp.broadcast_to(p, scores.shape + jnp.shape(p)), params
+      lambda p: jnp.broadcast_to(p, shape + jnp.shape(p)), params
     ),
-    best_score=scores if include_start else jnp.full_like(scores, -jnp.inf),
+    best_score=score(params) if include_start else jnp.full(shape, -jnp.inf),
     stale=jnp.zeros((), jnp.int32),
   )
   return jax.lax.while_loop(is_active, train_chunk, start).best
