@@ -25,13 +25,15 @@ OPTIONS = {
   'widths': plugins.Option(
     (128, 128), 'Hidden layers of the map.', unit='units', low=1
   ),
-  'steps': plugins.Option(500, 'Steps of the map.', unit='steps', low=1),
-  'batch_size': plugins.Option(256, 'Examples of a step.', low=1),
+  'steps': plugins.Option(
+    500, 'Training steps of the map.', unit='steps', low=1
+  ),
+  'batch_size': plugins.Option(256, 'Examples in a batch.', low=1),
   'learning_rate': plugins.Option(
-    3e-3, 'First learning rate; a cosine to zero.', above=0
+    3e-3, 'Initial learning rate, with a cosine decay to zero.', above=0
   ),
   'head': plugins.Option(
-    (64,), 'Hidden layers of the adversary on mapped vectors.', low=1
+    (64,), 'Hidden layers of the head on mapped vectors.', low=1
   ),
 }
 

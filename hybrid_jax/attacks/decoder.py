@@ -27,22 +27,22 @@ from hybrid_jax.training import fit_best
 OPTIONS = {
   'widths': plugins.Option(
     (256, 512),
-    'Hidden layers of the perceptron that rebuilds signals.',
+    'Hidden layers of the perceptron for signals.',
     unit='units',
     low=1,
   ),
   'steps': plugins.Option(
     400,
-    'Steps, rounded up to a multiple of every.',
+    'Training steps, rounded up to a multiple of every.',
     unit='steps',
     low=1,
   ),
   'every': plugins.Option(
     100, 'Steps between validations.', unit='steps', low=1
   ),
-  'batch_size': plugins.Option(128, 'Examples of a step.', low=1),
+  'batch_size': plugins.Option(128, 'Examples in a batch.', low=1),
   'learning_rate': plugins.Option(
-    1e-3, 'First learning rate; a cosine to zero.', above=0
+    1e-3, 'Initial learning rate, with a cosine decay to zero.', above=0
   ),
 }
 

@@ -20,18 +20,18 @@ from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 
 OPTIONS = {
-  'steps': plugins.Option(100, 'Steps of the descent.', unit='steps', low=1),
+  'steps': plugins.Option(100, 'Optimisation steps.', unit='steps', low=1),
   'learning_rate': plugins.Option(
-    0.1, 'First learning rate; a cosine to zero.', above=0
+    0.1, 'Initial learning rate, with a cosine decay to zero.', above=0
   ),
   'restarts': plugins.Option(
-    2, 'Random starts, beside the nearest training input.', low=0
+    2, 'Random starts, in addition to the nearest training input.', low=0
   ),
   'prior': plugins.Option(1e-5, 'Weight of the squared norm.', low=0),
   'smooth': plugins.Option(1e-3, 'Weight of the total variation.', low=0),
   'max_items': plugins.Option(
     128,
-    'Examples of the test fold, spread evenly, at most; 0 for all.',
+    'Largest number of test examples, evenly spaced; 0 for all.',
     unit='examples',
     low=0,
     optional=True,

@@ -21,15 +21,17 @@ from hybrid_jax.datasets import dataset
 from hybrid_jax.training import fit_best, train_state
 
 OPTIONS = {
-  'steps': plugins.Option(300, 'Steps at most.', unit='steps', low=1),
-  'batch_size': plugins.Option(128, 'Examples of a step.', low=1),
+  'steps': plugins.Option(
+    300, 'Largest number of training steps.', unit='steps', low=1
+  ),
+  'batch_size': plugins.Option(128, 'Examples in a batch.', low=1),
   'every': plugins.Option(
     100, 'Steps between validations.', unit='steps', low=1
   ),
   'patience': plugins.Option(
-    2, 'Validations without a gain, after which training ends.', low=1
+    2, 'Validations without improvement until training stops.', low=1
   ),
-  'learning_rate': plugins.Option(2e-3, 'Largest learning rate.', above=0),
+  'learning_rate': plugins.Option(2e-3, 'Peak learning rate.', above=0),
   'warmup': plugins.Option(
     0.05,
     'Share of the steps in which the learning rate rises.',

@@ -11,10 +11,10 @@ from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 
 OPTIONS = {
-  'count': plugins.Option(80, 'Trees of a forest.', low=1),
+  'count': plugins.Option(80, 'Trees in a forest.', low=1),
   'leaves': plugins.Option(
     (1, 2),
-    'Least sizes of a leaf to try.',
+    'Smallest leaf sizes to try.',
     unit='examples',
     low=1,
     filled=True,

@@ -20,7 +20,7 @@ OPTIONS = {
   ),
   'adversaries': plugins.Option(
     ('kde', 'trees'),
-    'Adversaries that attack.',
+    'Names of the adversaries.',
     plugin='adversary',
     filled=True,
   ),

@@ -15,7 +15,7 @@ OPTIONS = {
     (1, 4, 16, 64), 'Numbers of releases of one input.', low=1
   ),
   'resamples': plugins.Option(
-    400, "Resamples of the bootstrap behind the ceiling's interval.", low=1
+    400, "Bootstrap resamples for the ceiling's interval.", low=1
   ),
 }
 

@@ -10,7 +10,7 @@ from hybrid_jax.metrics import ranking
 
 OPTIONS = {
   'items': plugins.Option(
-    2000, 'Examples of the test fold, spread evenly, at most.', low=1
+    2000, 'Largest number of test examples, evenly spaced.', low=1
   ),
 }
 

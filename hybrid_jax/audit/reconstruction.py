@@ -13,12 +13,12 @@ from hybrid_jax.metrics import similarity
 OPTIONS = {
   'attacks': plugins.Option(
     ('decoder', 'inversion'),
-    'Reconstructions that attack.',
+    'Names of the reconstructions.',
     plugin='reconstruction',
     filled=True,
   ),
   'pictures': plugins.Option(
-    6, 'Test inputs that the report shows beside what became of them.', low=1
+    6, 'Test inputs shown in the report beside their reconstructions.', low=1
   ),
 }
 

@@ -18,13 +18,13 @@ OPTIONS = {
   ),
   'adversaries': plugins.Option(
     ('kde', 'trees'),
-    'Adversaries that attack.',
+    'Names of the adversaries.',
     plugin='adversary',
     filled=True,
   ),
   'limit': plugins.Option(
     0.1,
-    'Advantage over chance that should not be passed.',
+    'Largest acceptable advantage over chance.',
     unit='share',
     low=0,
     high=1,

@@ -50,18 +50,18 @@ def _data(leak, noise=None, pad=heads.pad, dim=5):
   )
 
 
-def _accuracies(params, data, members, leak):
+def _accuracies(params, data, settings, leak):
   x, labels = _draw(_TEST, 2, leak)
   found = heads.log_probs(
     params,
     jnp.asarray(heads.pad(x[None])),
-    jnp.asarray(members.view),
-    data.class_mask[members.label],
+    jnp.asarray(settings.view),
+    data.class_mask[settings.label],
   )
-  return (np.asarray(found).argmax(-1) == labels[members.label]).mean(axis=1)
+  return (np.asarray(found).argmax(-1) == labels[settings.label]).mean(axis=1)
 
 
-def _members(labels, seeds):
+def _settings(labels, seeds):
   count = len(seeds)
   return heads.HeadSettings(
     view=np.zeros(count, int),
@@ -73,7 +73,7 @@ def _members(labels, seeds):
   )
 
 
-BOTH = _members([0, 0, 1, 1], [0, 1, 0, 1])
+BOTH = _settings([0, 0, 1, 1], [0, 1, 0, 1])
 
 
 @pytest.mark.parametrize('widths', [(), (16,)], ids=['linear', 'hidden'])
@@ -92,7 +92,7 @@ def test_noise_is_at_chance_and_a_leak_is_found(widths):
 
 def test_equal_seeds_are_identical_and_others_are_not():
   params = heads.train(
-    _data(False), _members([0] * 4, [7, 7, 8, 7]), (), _config()
+    _data(False), _settings([0] * 4, [7, 7, 8, 7]), (), _config()
   )
   assert len(params) == 1
   for leaf in params[0]:
@@ -151,11 +151,11 @@ def test_padding_changes_no_shape_of_an_output():
 def test_eight_devices_are_one():
   # Eleven heads, which eight devices cannot share evenly; without a leak some
   # seem not to get better, and yet do, while others on other devices go on.
-  members = _members([0] * 6 + [1] * 5, range(11))
+  settings = _settings([0] * 6 + [1] * 5, range(11))
   one, eight = (
     heads.train(
       _data(leak=False),
-      members,
+      settings,
       (),
       _config(patience=1),
       jax.local_devices()[:count],
@@ -172,7 +172,7 @@ def test_groups_of_heads_are_all_at_once():
   data, config = _data(leak=False), _config(max_chunks=1)
   device = jax.local_devices()[:1]
   many, few = (
-    heads.train(data, _members([0] * n, range(n)), (), config, device)
+    heads.train(data, _settings([0] * n, range(n)), (), config, device)
     for n in (37, 13)
   )
   assert heads.groups_on('cpu', 37) == 3
@@ -182,15 +182,15 @@ def test_groups_of_heads_are_all_at_once():
     np.testing.assert_allclose(a[:13], b, rtol=0, atol=1e-5)
 
 
-def _validation_scores(data, members, chunks):
+def _validation_scores(data, settings, chunks):
   """What training selects by: accuracy, less a little of the loss."""
-  params = heads.train(data, members, (), _config(max_chunks=chunks))
+  params = heads.train(data, settings, (), _config(max_chunks=chunks))
   logits = np.asarray(
     heads.log_probs(
       params,
       data.validation,
-      jnp.asarray(members.view),
-      data.class_mask[members.label],
+      jnp.asarray(settings.view),
+      data.class_mask[settings.label],
     )
   )
   truth = np.asarray(data.validation_label[0])
@@ -199,7 +199,7 @@ def _validation_scores(data, members, chunks):
 
 
 def test_each_keeps_what_did_best_on_validation():
-  members = _members([0] * 4, [0, 1, 2, 3])
+  settings = _settings([0] * 4, [0, 1, 2, 3])
   good = _data(leak=True)
   # The more it learns from these, the worse it is on validation.
   bad = dataclasses.replace(
@@ -208,9 +208,9 @@ def test_each_keeps_what_did_best_on_validation():
       (good.validation_label[0] + 1) % 3
     ),
   )
-  few, many = (_validation_scores(bad, members, n) for n in (1, 6))
+  few, many = (_validation_scores(bad, settings, n) for n in (1, 6))
   np.testing.assert_allclose(many, few, atol=1e-6)
-  few, many = (_validation_scores(good, members, n) for n in (1, 6))
+  few, many = (_validation_scores(good, settings, n) for n in (1, 6))
   assert (many - few).min() > 1e-3
 
 
