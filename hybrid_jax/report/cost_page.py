@@ -71,7 +71,7 @@ def render(cost: dict[str, Any], title: str) -> str:
     title=title,
     plotly=plotly.offline.get_plotlyjs(),
     figure=style.html(figure(cost), 'cost'),
-    found=cost,
+    cost=cost,
     names=style.NAMES,
     device=[(row, _device(row)) for row in cost['rows']],
     answer=[(row, _answer(row)) for row in cost['rows']],
