@@ -177,7 +177,7 @@ def test_every_cut_has_its_cost(exported):
 
 def test_a_work_directory_has_its_config(exported, tmp_path):
   _, study = exported
-  assert study.config.attack.adversaries == ('majority', 'linear')
+  assert study.config.attack.adversaries == ('majority', 'linear', 'kde')
   assert study.config.model.options.widths == (32, 64, 64)
   assert study.split_points == ('dense1',)
   with pytest.raises(errors.UserError, match='no work directory'):
