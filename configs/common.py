@@ -12,11 +12,11 @@ import ml_collections
 from hybrid_jax import plugins
 from hybrid_jax.models.pretrained import weights
 
-VARIANTS = ('', 'fast', 'small', 'tune', 'sweep')
+VARIANTS = ('', 'fast', 'small', 'tune', 'grid')
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """Training, release, attack and rivals, without data and model."""
+  """Training, release, attack and grid, without data and model."""
   c = ml_collections.ConfigDict()
   c.seed = 0
   c.distributed = False  # over several processes; see docs/scaling.md
@@ -182,11 +182,11 @@ def get_config() -> ml_collections.ConfigDict:
     }
   )
 
-  # Every defence, trained and attacked alike. A method has the weights to try,
-  # or none for its own in `defend.METHOD`.
-  c.rivals = ml_collections.ConfigDict()
-  c.rivals.seeds = 3
-  c.rivals.methods = ml_collections.ConfigDict(
+  # Trainings that are attacked in the same way. A method is 'siamese' or a
+  # defence, with the weights to try, or none for its weight in this config.
+  c.grid = ml_collections.ConfigDict()
+  c.grid.seeds = 3  # of the fine-tuning; all start from one simple network
+  c.grid.methods = ml_collections.ConfigDict(
     {
       'bounded': (0.3, 1.0),
       'contrastive': (1.0, 3.0),
@@ -197,9 +197,12 @@ def get_config() -> ml_collections.ConfigDict:
       'noise_alone': (),
     }
   )
-  c.rivals.noise = (0.7, 1.0, 1.5)  # multiples of the noise in training
-  c.rivals.adversaries = ('kde', 'trees')
-  c.rivals.least_utility = 0.8  # corner of the hypervolume; advantage 1
+  c.grid.margins = ()  # of the Siamese loss; none for the one in this config
+  # A multiple of the noise in a defence's training; for the Siamese network a
+  # share of the root mean square of what is released.
+  c.grid.noise = (0.7, 1.0, 1.5)
+  c.grid.adversaries = ('kde', 'trees')
+  c.grid.least_utility = 0.8  # corner of the hypervolume; advantage 1
 
   # The least leakage whose utility is within this of the whole network's.
   c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
@@ -228,7 +231,7 @@ def cut(c: ml_collections.ConfigDict, dims: Mapping[str, int]) -> None:
       embedding.split_points = last
   for name in ('releases', 'attacker_data', 'reconstruction'):
     c.attack.measures[name].split_points = last
-  c.rivals.split_point = last[0]
+  c.grid.split_point = last[0]
 
 
 def check_variant(arg: str, path: str) -> None:
@@ -245,10 +248,10 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
   Args:
     c: changed in place.
     arg: nothing for the study itself; `'fast'` without what takes long: the
-      slow attackers, the curves and the rivals; `'small'` for one split point
+      slow attackers, the curves and the grid; `'small'` for one split point
       and few steps, which shows that all works and finds nothing out; `'tune'`
-      for every defence with a range of weights, one seed; `'sweep'` for a grid
-      of Siamese trainings at the last split point; see `launch/sweep.py`.
+      for every defence with a range of weights, one seed; `'grid'` for a grid
+      of Siamese trainings at the last split point; see `launch/grid.py`.
   """
   if arg == 'fast':
     c.attack.adversaries = tuple(
@@ -258,7 +261,7 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
     )
     for name in ('releases', 'attacker_data', 'reconstruction'):
       del c.attack.measures[name]
-    del c.rivals
+    del c.grid
   if arg == 'small':
     c.model.split_points = c.model.split_points[-1:]
     c.training.steps = c.siamese.steps = 40
@@ -280,16 +283,16 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
     measures.reconstruction.decoder.steps = 100
     measures.reconstruction.inversion.steps = 5
     measures.reconstruction.inversion.max_items = 16
-    c.rivals.seeds = 2
-    c.rivals.noise = (1.0,)
-    c.rivals.adversaries = ('kde',)
-    c.rivals.methods = ml_collections.ConfigDict(
+    c.grid.seeds = 2
+    c.grid.noise = (1.0,)
+    c.grid.adversaries = ('kde',)
+    c.grid.methods = ml_collections.ConfigDict(
       {'bounded': (), 'noise_alone': ()}
     )
   if arg == 'tune':
-    c.rivals.seeds = 1
-    c.rivals.noise = (1.0,)
-    c.rivals.methods = ml_collections.ConfigDict(
+    c.grid.seeds = 1
+    c.grid.noise = (1.0,)
+    c.grid.methods = ml_collections.ConfigDict(
       {
         'bounded': (0.1, 0.3, 1.0, 3.0),
         'contrastive': (0.1, 0.3, 1.0, 3.0, 10.0),
@@ -300,21 +303,9 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
         'noise_alone': (0.0,),
       }
     )
-  if arg == 'sweep':
-    c.sweep = _sweep(c.model.split_points[-1])
-
-
-def _sweep(split_point):
-  """A grid of Siamese trainings, each released with several noises."""
-  return ml_collections.ConfigDict(
-    {
-      'split_point': split_point,
-      'seeds': 2,  # of the simple and the Siamese training, from `seed` on
-      'weight': (0.03, 0.1, 0.3),  # lambda
-      'margin': (5.0, 10.0),
-      'noise': (0.3, 0.6),
-      'mapping': 'auto',  # see `hybrid_jax.training.vmapped_training.fit`
-      'adversaries': ('kde', 'trees'),
-      'least_utility': 0.8,  # corner of the hypervolume; advantage 1
-    }
-  )
+  if arg == 'grid':
+    c.model.split_points = c.model.split_points[-1:]
+    c.grid.seeds = 2
+    c.grid.methods = ml_collections.ConfigDict({'siamese': (0.03, 0.1, 0.3)})
+    c.grid.margins = (5.0, 10.0)
+    c.grid.noise = (0.3, 0.6)

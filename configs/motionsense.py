@@ -49,6 +49,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.siamese.steps = 900
   c.release.prototypes = 6
   common.shrink(c, arg)
-  if arg != 'tune' and 'rivals' in c:
-    del c.rivals  # Compared on the watch's recordings; `:tune` does it here.
+  if arg not in ('tune', 'grid') and 'grid' in c:
+    del c.grid  # Compared on the watch's recordings; `:tune` does it here.
   return c

@@ -66,6 +66,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.attack.measures.reconstruction.attacks = ('decoder',)
   c.attack.measures.reconstruction.split_points = ('conv5_1', 'fc6')
   common.shrink(c, variant)
-  if variant != 'tune' and 'rivals' in c:
-    del c.rivals  # Nine trainings a seed; `,tune` does them.
+  if variant not in ('tune', 'grid') and 'grid' in c:
+    del c.grid  # Nine trainings a seed; `,tune` does them.
   return c

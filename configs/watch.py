@@ -3,14 +3,14 @@
     python -m launch.study --config=configs/watch.py --workdir=runs/watch
 
 Two cores, no GPU, busy with other work too: the attacks took 442 s with a cold
-compilation cache; `:fast` leaves out the slow ones, and the rivals. At the
+compilation cache; `:fast` leaves out the slow ones, and the grid. At the
 dense split, on the test fold (chance: exercise 17 %, person 13 %, side 53 %):
 simple features: utility 97 %, person found 79 %, side 99 %; noisy reduced
 Siamese, six numbers: 96 %, 20 %, 54 %, and a ceiling of 58 % for the person;
 bounded, four numbers: 97 %, 14 %, 52 %, ceiling 26 %; snapped, four numbers: 98
 %, 12 %, 53 %, ceiling 18 %. The README has the intervals. `:small` shows in two
 minutes that all works, and finds nothing out; `:tune` trains every defence with
-a range of weights; `:sweep` is a grid for `launch.sweep`.
+a range of weights; `:grid` is a grid for `launch.grid`.
 """
 
 import ml_collections

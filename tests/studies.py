@@ -7,7 +7,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parent.parent
 # All but the export, which needs TensorFlow and has a test of its own.
-QUICK = 'data,train,siamese,defend,release,attack,rivals,report'
+QUICK = 'data,train,siamese,defend,release,attack,grid,report'
 
 
 def command(workdir: pathlib.Path, *arguments: str) -> list[str]:

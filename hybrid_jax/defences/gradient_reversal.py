@@ -5,8 +5,6 @@ edge, which so maximises that loss. Ganin and Lempitsky, "Unsupervised domain
 adaptation by backpropagation" (ICML 2015).
 """
 
-import functools
-
 import jax
 import ml_collections
 
@@ -21,16 +19,21 @@ OPTIONS = {
 }
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def reverse(x: jax.Array, weight: float) -> jax.Array:
-  """Returns `x`; its gradient is multiplied by `-weight`."""
+@jax.custom_vjp
+def reverse(x: jax.Array, weight: float | jax.Array) -> jax.Array:
+  """Returns `x`; its gradient is `-weight` times the incoming one.
+
+  Args:
+    x: `[...]`.
+    weight: a scalar, which itself has no gradient.
+  """
   del weight
   return x
 
 
 reverse.defvjp(
-  lambda x, weight: (x, None),
-  lambda weight, _, g: (jax.tree.map(lambda a: -weight * a, g),),
+  lambda x, weight: (x, weight),
+  lambda weight, g: (-weight * g, None),
 )
 
 

@@ -9,7 +9,7 @@ import plotly.offline
 
 from hybrid_jax.report import (
   curves,
-  front_plot,
+  grid_plot,
   plots,
   reconstructions,
   rows,
@@ -29,7 +29,7 @@ def render(
   controls: dict[str, Any],
   failed: list[str],
   point: dict[str, str],
-  rivals: dict[str, Any],
+  grid: dict[str, Any],
   deployed: list[dict[str, Any]],
 ) -> str:
   """Returns a study's page as HTML, which works offline.
@@ -42,7 +42,7 @@ def render(
     controls: see `results.controls`.
     failed: the sentences of `rows.failed_controls`.
     point: see `rows.recommend`.
-    rivals: see `results.read_rivals`; may be empty.
+    grid: see `grid.summarise`; may be empty.
     deployed: see `results.read_deployed`; may be empty.
   """
   context = _context(table, controls, failed, _channels(data))
@@ -51,8 +51,8 @@ def render(
       plots.trade_off(table, controls, point, attribute),
       f'trade_off-{attribute}',
     )
-  if rivals:
-    context['figures']['front'] = style.html(front_plot.front(rivals), 'front')
+  if grid:
+    context['figures']['front'] = style.html(grid_plot.front(grid), 'front')
   return template('report.html').render(
     context,
     title=title,
@@ -60,8 +60,8 @@ def render(
     point=point,
     chosen=rows.find(table, point),
     cost=cost,
-    rivals=rivals,
-    methods=front_plot.listed(rivals) if rivals else [],
+    grid=grid,
+    methods=grid_plot.methods(grid) if grid else [],
     chance=table[0]['leakage'],
     deployed=[(rows.find(table, row), row) for row in deployed],
   )

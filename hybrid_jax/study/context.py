@@ -17,7 +17,7 @@ from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import sources
 from hybrid_jax.models import split_model
 from hybrid_jax.release import bottleneck, embeddings, mechanisms
-from hybrid_jax.study import examples, validate, workdir
+from hybrid_jax.study import examples, trainings, validate, workdir
 from hybrid_jax.training import checkpoint, distributed, precision, train_state
 
 
@@ -91,67 +91,66 @@ class Study(workdir.Workdir, examples.Examples):
     )
 
   def run_folder(
-    self, weights: str, split_point: str = '', seed: int = 0
+    self, weights: trainings.Training | str, split_point: str = ''
   ) -> pathlib.Path:
-    """Where the training of these weights lies."""
-    parts = [weights]
-    if weights != embeddings.SIMPLE:
-      parts.append(split_point)
-    if weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
-      parts.append(f'seed{seed}')
-    return self.workdir / 'training' / '-'.join(parts)
+    """Returns the folder of a training's checkpoints and curve."""
+    return self.workdir / 'training' / trainings.of(weights).folder(split_point)
 
   def params(
-    self, weights: str, split_point: str = '', seed: int = 0
+    self, weights: trainings.Training | str, split_point: str = ''
   ) -> dict[str, Any]:
-    """The trained parameters of the network, read once.
+    """Returns the trained parameters of the network; reads them once.
+
+    Args:
+      weights: a training, or the name of a method for its training with the
+        config's settings and seed 0.
+      split_point: where the network is cut; the simple network has none.
 
     Raises:
-      UserError: that training is not done; it names the stage to run.
+      UserError: that training is not finished; the message names its stage.
     """
-    if weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
-      return self.defended(weights, split_point, seed)['network']
-    if weights == embeddings.SIMPLE:
-      split_point = ''  # The same network, wherever it is cut.
-    stage = 'train' if weights == embeddings.SIMPLE else weights
-    asked = self.config.training if stage == 'train' else self.config[stage]
-    like = train_state.create(self.initial_params(), self.optimizer(asked))
+    training = trainings.of(weights)
+    if training.method not in (embeddings.SIMPLE, embeddings.SIAMESE):
+      return self.defence_params(training, split_point)['network']
+    stage = 'train' if training.method == embeddings.SIMPLE else 'siamese'
+    config = self.config.training if stage == 'train' else self.config.siamese
+    like = train_state.create(self.initial_params(), self.optimizer(config))
     return self._restored(
-      self.run_folder(weights, split_point), like, asked.steps, stage
+      self.run_folder(training, split_point), like, config.steps, stage
     )
 
-  def defended(
-    self, defence: str, split_point: str, seed: int = 0
+  def defence_params(
+    self, weights: trainings.Training | str, split_point: str
   ) -> dict[str, Any]:
-    """The trained `network` and `bottleneck` of `NAME` or `NAME@WEIGHT`."""
+    """Returns a defence's trained `network`, `bottleneck` and `defence`."""
     config = self.config.defend
+    settings = trainings.defence_settings(
+      self.config, trainings.of(weights).method
+    )
     like = train_state.create(
-      self.undefended(defence, split_point),
+      self.initial_defence_params(weights, split_point),
       train_state.defence_optimizer(
-        config, self.defence_settings(defence).get('adversary_factor', 1.0)
+        config, settings.get('adversary_factor', 1.0)
       ),
     )
     return self._restored(
-      self.run_folder(defence, split_point, seed), like, config.steps, 'defend'
+      self.run_folder(weights, split_point), like, config.steps, 'defend'
     )
 
-  def defence_settings(self, defence: str) -> ml_collections.ConfigDict:
-    """Returns the options of a defence, from `config.defend`."""
-    name = defence_name(defence)
-    asked = self.config.defend.get(plugins.key(name), {})
-    return ml_collections.ConfigDict(
-      {**plugins.defaults('defence', name), **asked}
-    )
+  def initial_defence_params(
+    self, weights: trainings.Training | str, split_point: str
+  ) -> dict[str, Any]:
+    """Returns fresh parameters of a defence's training.
 
-  def undefended(self, defence: str, split_point: str) -> dict[str, Any]:
-    """Parameters of a defence's training in their shapes, yet to be filled."""
-    shape = self.feature_shape(split_point)
-    size = math.prod(shape)
-    dim = mechanisms.at_split_point(
-      self.config.release.bottleneck_dim, split_point
-    )
-    made = plugins.load('defence', defence_name(defence)).make(
-      self.defence_settings(defence)
+    The bottleneck is all zeros: it has the shapes, and is filled by
+    `bottleneck.fit` or from a checkpoint.
+    """
+    training = trainings.of(weights)
+    size = math.prod(self.feature_shape(split_point))
+    release = self.config.release
+    dim = mechanisms.at_split_point(release.bottleneck_dim, split_point)
+    defence = plugins.load('defence', training.method).make(
+      trainings.defence_settings(self.config, training.method)
     )
     classes = {k: len(v) for k, v in self.data.sensitive_names.items()}
     return {
@@ -161,11 +160,11 @@ class Study(workdir.Workdir, examples.Examples):
         shift=jnp.zeros(dim),
         decode=jnp.zeros((dim, size)),
         mean=jnp.zeros(size),
-        limit=float(
-          mechanisms.at_split_point(self.config.release.limit, split_point)
-        ),
+        limit=float(mechanisms.at_split_point(release.limit, split_point)),
       ),
-      'defence': made.init(self.key('defence', defence), dim, classes),
+      'defence': defence.init(
+        self.key('defence', training.label), dim, classes
+      ),
     }
 
   def _restored(self, folder, like, steps, stage):
@@ -190,25 +189,32 @@ class Study(workdir.Workdir, examples.Examples):
     return features.shape[1:]
 
   def features(
-    self, weights: str, split_point: str, seed: int = 0
+    self, weights: trainings.Training | str, split_point: str
   ) -> np.ndarray:
-    """What the edge gives for every example: `[n, ...]`, kept for a while.
+    """Returns the edge's output for every example `[n, ...]`.
+
+    The newest ones are kept in memory, up to `input.memory_limit`.
+
+    Args:
+      weights: see `params`.
+      split_point: where the network is cut.
 
     Raises:
-      UserError: this is more than fits in memory; see `check_memory`.
+      UserError: the features do not fit in memory; see `check_memory`.
     """
     self.check_memory(split_point)
     apply = functools.partial(self.model.apply, method='edge')
     edge = jax.jit(lambda params, x: apply({'params': params}, x, split_point))
-    asked = (weights, split_point, seed)
+    key = (trainings.of(weights), split_point)
     with self._lock:
-      if asked not in self._features:
-        found = split_model.in_blocks(edge, self.params(*asked), self.x)
-        room = self.config.input.memory_limit * 2**30 / 4 - found.nbytes
+      if key not in self._features:
+        params = self.params(*key)
+        features = split_model.in_blocks(edge, params, self.x)
+        room = self.config.input.memory_limit * 2**30 / 4 - features.nbytes
         while sum(a.nbytes for a in self._features.values()) > max(room, 0):
           self._features.pop(next(iter(self._features)))  # The oldest.
-        self._features[asked] = found
-      return self._features[asked]
+        self._features[key] = features
+      return self._features[key]
 
   def check_memory(self, split_point: str) -> None:
     """Checks that the features at a split point fit in memory.
@@ -227,8 +233,3 @@ class Study(workdir.Workdir, examples.Examples):
         f' limit is {limit:g} GiB: cut later (model.split_points), take'
         ' fewer examples, or raise input.memory_limit.'
       )
-
-
-def defence_name(defence: str) -> str:
-  """The name in `NAME` or `NAME@WEIGHT`."""
-  return defence.partition('@')[0]

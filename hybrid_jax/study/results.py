@@ -59,7 +59,7 @@ def read_deployed(study: context.Study) -> list[rows.Row]:
   return [files.read_json(path) for path in sorted(folder.glob('*.json'))]
 
 
-def read_rivals(study: context.Study) -> dict[str, Any]:
-  """The comparison with other defences; empty where there was none."""
-  path = study.result('rivals')
+def read_grid(study: context.Study) -> dict[str, Any]:
+  """Returns the summary of the study's grid; empty if it has none."""
+  path = study.result('grid')
   return files.read_json(path) if path.exists() else {}

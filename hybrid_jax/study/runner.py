@@ -21,12 +21,12 @@ STAGES = (
   'defend',
   'release',
   'attack',
-  'rivals',
+  'grid',
   'export',
   'report',
 )
 # The stages in which all processes of a distributed run take part.
-_DISTRIBUTED = ('train', 'siamese', 'defend', 'attack', 'rivals')
+_DISTRIBUTED = ('train', 'siamese', 'defend', 'attack', 'grid')
 
 
 def run(

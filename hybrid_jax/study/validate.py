@@ -10,6 +10,7 @@ from hybrid_jax import errors, files, plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.models.pretrained import weights
 from hybrid_jax.release import mechanisms
+from hybrid_jax.study import trainings
 from hybrid_jax.training import augmentation, precision
 
 # What an embedding may set for itself, in place of `config.release`.
@@ -83,13 +84,8 @@ def check(
   weights.check(
     config.model.pretrained, config.model.name, config.model.options
   )
-  rivals = config.get('rivals')
-  if rivals:
-    errors.check_known(
-      'split point of the rivals', rivals.split_point, split_points
-    )
-    for name in rivals.methods:
-      errors.check_known('defence', name, plugins.known('defence'))
+  if config.get('grid'):
+    trainings.check_grid(config, split_points)
   for name, value in config.input.items():
     if value < 0:
       raise errors.UserError(

@@ -79,14 +79,15 @@ def fit(
       devices, the loss is not finite, or an example cannot be used.
   """
   mesh = mesh or data_mesh()
-  _check_data(data, batch_size, mesh)
+  check_data(data, batch_size)
+  check_divides(batch_size, mesh.size)
   checkpoints = folder / 'checkpoints'
   state, position = _restore(checkpoints, state, mesh)
   done = int(state.step)
   if done >= total:
     return distributed.to_local(state)
   runner = _make_runner(step, data, batch_size, key, mesh, workers)
-  curve = _Curve(folder, done) if distributed.is_first() else None
+  recorder = Recorder(folder, label, evaluate, done)
   with (
     contextlib.closing(runner),
     progress.Progress(label, total, initial=done) as bar,
@@ -96,19 +97,7 @@ def fit(
       size = min(every, total - done)
       state, means = runner.run(state, size)
       done += size
-      # One transfer for all metrics.
-      metrics = {k: float(v) for k, v in jax.device_get(means).items()}
-      if not math.isfinite(metrics['loss']):
-        raise errors.UserError(
-          f'the loss of {label!r} is {metrics["loss"]} at step {done}; lower'
-          ' the learning rate.'
-        )
-      if curve is not None:
-        metrics |= evaluate(distributed.to_local(state.params))
-        curve.add(done, metrics)
-      checkpoint.save(
-        checkpoints, done, jax.device_get(state), runner.position()
-      )
+      metrics = recorder.add(state, means, runner.position())
       bar.advance(size, **metrics)
   return distributed.to_local(state)
 
@@ -121,7 +110,13 @@ def check_divides(size: int, devices: int, name: str = 'batch_size') -> None:
     )
 
 
-def _check_data(data, batch_size, mesh):
+def check_data(data: runners.Data, batch_size: int) -> None:
+  """Raises `UserError` if lengths differ or the batch is larger than the data.
+
+  Args:
+    data: arrays by name.
+    batch_size: examples in a step.
+  """
   lengths = {name: len(x) for name, x in data.items()}
   examples = next(iter(lengths.values()))
   if set(lengths.values()) != {examples}:
@@ -134,7 +129,6 @@ def _check_data(data, batch_size, mesh):
     raise errors.UserError(
       f'batch_size is {batch_size}; the training fold allows 1 to {examples}.'
     )
-  check_divides(batch_size, mesh.size)
 
 
 def _restore(checkpoints, state, mesh):
@@ -157,6 +151,49 @@ def _make_runner(step, data, batch_size, key, mesh, workers):
   if any(sources.is_lazy(x) for x in data.values()):
     return runners.StreamRunner(step, data, batch_size, key, mesh, workers)
   return runners.ScanRunner(step, data, batch_size, key, mesh)
+
+
+class Recorder:
+  """Validates and saves a training after each chunk of its steps."""
+
+  def __init__(
+    self, folder: pathlib.Path, label: str, evaluate: Evaluate, done: int
+  ):
+    """Continues after step `done`; the other arguments are those of `fit`."""
+    self._folder, self._label, self._evaluate = folder, label, evaluate
+    self._curve = _Curve(folder, done) if distributed.is_first() else None
+
+  def add(
+    self, state: TrainState, means: runners.Metrics, position: Any = None
+  ) -> dict[str, float]:
+    """Writes a checkpoint and a line of the curve.
+
+    Args:
+      state: the state after the chunk.
+      means: the mean of each metric over the chunk.
+      position: see `checkpoint.save`.
+
+    Returns:
+      The metrics and, in the first process, the validation metrics.
+
+    Raises:
+      UserError: the loss is not finite, or the checkpoint cannot be written.
+    """
+    done = int(state.step)
+    # One transfer for all metrics.
+    metrics = {k: float(v) for k, v in jax.device_get(means).items()}
+    if not math.isfinite(metrics['loss']):
+      raise errors.UserError(
+        f'the loss of {self._label!r} is {metrics["loss"]} at step {done};'
+        ' lower the learning rate.'
+      )
+    if self._curve is not None:
+      metrics |= self._evaluate(distributed.to_local(state.params))
+      self._curve.add(done, metrics)
+    checkpoint.save(
+      self._folder / 'checkpoints', done, jax.device_get(state), position
+    )
+    return metrics
 
 
 class _Curve:

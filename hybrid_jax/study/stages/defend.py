@@ -1,6 +1,7 @@
-"""Trains defences of their own: a bottleneck, noise, and a penalty."""
+"""Trains defences: a bottleneck, noise, and a penalty on what is released."""
 
-import math
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import ml_collections
@@ -9,97 +10,174 @@ import numpy as np
 from hybrid_jax import plugins
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.models import split_model
-from hybrid_jax.release import bottleneck, embeddings, mechanisms
-from hybrid_jax.study import context
+from hybrid_jax.release import bottleneck, embeddings
+from hybrid_jax.study import context, trainings
 from hybrid_jax.training import (
   augmentation,
   checkpoint,
   distributed,
+  joint_training,
   loop,
   steps,
   train_state,
 )
 
-WARM = 'warm'
+_NO_PENALTY = 'noise_alone'
+_WARM_START = 'warm'  # the label of the training that all defences start from
 
 
 def run(study: context.Study) -> None:
-  """Trains those defences whose weights an embedding asks for."""
+  """Trains the defences that the study's embeddings use."""
   for split_point, name in study.targets:
     weights = study.config.release.embeddings[name].weights
     if weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
-      defend(study, weights, split_point, seed=0)
+      train(study, [trainings.Training(weights)], split_point)
 
 
-def defend(
-  study: context.Study, defence: str, split_point: str, seed: int
+def train(
+  study: context.Study, group: Sequence[trainings.Training], split_point: str
 ) -> None:
-  """Trains one defence, or goes on from its newest checkpoint.
+  """Trains defences of one method, each from its newest checkpoint on.
 
-  All start from the same network of that seed, which has learnt to live with
-  the noise: the trained network with its principal components for a bottleneck,
-  trained for `warm_steps` without a penalty.
+  All defences of a seed start from the same network: the simple one with its
+  principal components as the bottleneck, trained for `warm_steps` with noise
+  and without a penalty.
+
+  Args:
+    study: after stage `train`.
+    group: trainings of one method, which share one program.
+    split_point: where the bottleneck ends the edge.
   """
   config = study.config.defend
-  folder = study.run_folder(defence, split_point, seed)
-  done = checkpoint.path(folder / 'checkpoints', config.steps)
-  if distributed.broadcast_bool(done.exists()):
+  if distributed.broadcast_bool(
+    all(_is_finished(study, training, split_point) for training in group)
+  ):
     return
-  start = study.undefended(defence, split_point)
-  warm = _warm(study, split_point, seed)
-  _fit(study, defence, split_point, seed, start | warm, config)
+  seeds = list(dict.fromkeys(training.seed for training in group))
+  warm = dict(zip(seeds, _warm_starts(study, seeds, split_point), strict=True))
+  _fit(
+    study,
+    group,
+    [
+      study.initial_defence_params(training, split_point) | warm[training.seed]
+      for training in group
+    ],
+    split_point,
+    config,
+  )
 
 
-def _warm(study, split_point, seed):
+def _is_finished(study, training, split_point):
+  folder = study.run_folder(training, split_point) / 'checkpoints'
+  return checkpoint.path(folder, study.config.defend.steps).exists()
+
+
+def _warm_starts(study, seeds, split_point):
+  """Returns the network and bottleneck that each seed's defences start from."""
   config = ml_collections.ConfigDict(study.config.defend)
   config.steps = config.every = config.warm_steps
-  start = study.undefended('noise_alone', split_point)
   features = study.features(embeddings.SIMPLE, split_point)
-  train_rows = study.rows(dataset.TRAIN)
-  flat = features[train_rows].reshape(
-    -1, math.prod(study.feature_shape(split_point))
+  train_features = features[study.rows(dataset.TRAIN)]
+  start = study.initial_defence_params(_NO_PENALTY, split_point) | {
+    'network': study.params(embeddings.SIMPLE),
+    'bottleneck': bottleneck.fit(
+      train_features.reshape(len(train_features), -1),
+      study.config.release,
+      split_point,
+    ),
+  }
+  states = _fit(
+    study,
+    [trainings.Training(_NO_PENALTY, seed=seed) for seed in seeds],
+    [start] * len(seeds),
+    split_point,
+    config,
+    [trainings.Training(_WARM_START, seed=seed) for seed in seeds],
   )
-  start['network'] = study.params(embeddings.SIMPLE)
-  start['bottleneck'] = bottleneck.fit(flat, study.config.release, split_point)
-  trained = _fit(
-    study, 'noise_alone', split_point, seed, start, config, label=WARM
-  )
-  return {name: trained.params[name] for name in ('network', 'bottleneck')}
+  return [
+    {name: state.params[name] for name in ('network', 'bottleneck')}
+    for state in states
+  ]
 
 
-def _fit(study, defence, split_point, seed, params, config, label=None):
-  """Runs the one loop, validating on fresh noise."""
-  data, rows = study.data, study.rows(dataset.TRAIN)
-  held = study.rows(dataset.VALIDATION)
-  settings = study.defence_settings(defence)
+def _fit(
+  study: context.Study,
+  group: Sequence[trainings.Training],
+  starts: Sequence[Any],
+  split_point: str,
+  config: ml_collections.ConfigDict,
+  names: Sequence[trainings.Training] | None = None,
+) -> list[train_state.TrainState]:
+  """Trains a group from `starts`; `names` stand for it in folders and logs."""
+  method = group[0].method
+  settings = trainings.defence_settings(study.config, method)
   tx = train_state.defence_optimizer(
     config, settings.get('adversary_factor', 1.0)
   )
-  name, _, weight = defence.partition('@')
-  made = plugins.load('defence', name).make(settings)
-  weight = float(
-    weight or mechanisms.at_split_point(settings.weight, split_point)
-  )
-  step = steps.make_defence_step(
-    study.trainable,
-    tx,
-    split_point,
-    made,
-    weight,
-    config,
-    augmentation.make(study.config.augment),
+  augment = augmentation.make(study.config.augment)
+  defence = plugins.load('defence', method).make(settings)
+
+  def make_step(settings):
+    return steps.make_defence_step(
+      study.trainable,
+      tx,
+      split_point,
+      defence,
+      settings['weight'],
+      config,
+      augment,
+    )
+
+  return joint_training.fit(
+    make_step,
+    [
+      joint_training.Run(
+        state=train_state.create(start, tx),
+        key=study.key('defend', split_point, str(name.seed)),
+        settings={
+          'weight': trainings.setting(
+            study.config, training, 'weight', split_point
+          )
+        },
+        folder=study.run_folder(name, split_point),
+        label=f'{name.label} {split_point}, seed {name.seed}',
+      )
+      for training, start, name in zip(
+        group, starts, names or group, strict=True
+      )
+    ],
+    _data(study),
+    total=config.steps,
+    batch_size=config.batch_size,
+    every=config.every,
+    evaluate=_make_evaluate(study, split_point),
+    workers=study.config.input.workers,
   )
 
+
+def _data(study: context.Study) -> dict[str, Any]:
+  """Returns the training fold with all its labels."""
+  data, rows = study.data, study.rows(dataset.TRAIN)
+  return {
+    'x': sources.select_rows(study.x, rows),
+    'primary': data.primary[rows],
+    **{f'sensitive_{k}': v[rows] for k, v in data.sensitive.items()},
+  }
+
+
+def _make_evaluate(study: context.Study, split_point: str) -> loop.Evaluate:
+  """Returns a function that validates parameters on fresh noise."""
+  held = study.rows(dataset.VALIDATION)
   shape = study.feature_shape(split_point)
 
   @jax.jit
-  def sent(params, x):
+  def release(params, x):
     variables = {'params': params['network']}
     z = study.model.apply(variables, x, split_point, method='edge')
     return params['bottleneck'].transform(z.reshape(len(z), -1))
 
   @jax.jit
-  def answers(params, noisy):
+  def predict(params, noisy):
     variables = {'params': params['network']}
     rebuilt = params['bottleneck'].inverse(noisy).reshape(-1, *shape)
     return study.model.apply(
@@ -109,27 +187,11 @@ def _fit(study, defence, split_point, seed, params, config, label=None):
   def evaluate(params):
     key = study.key('defend', 'validation')
     clean = split_model.in_blocks(
-      sent, params, sources.select_rows(study.x, held)
+      release, params, sources.select_rows(study.x, held)
     )
     noisy = clean + np.asarray(jax.random.normal(key, clean.shape))
-    found = split_model.in_blocks(answers, params, noisy)
-    return {'validation_accuracy': float((found == data.primary[held]).mean())}
+    predictions = split_model.in_blocks(predict, params, noisy)
+    accuracy = (predictions == study.data.primary[held]).mean()
+    return {'validation_accuracy': float(accuracy)}
 
-  batch = {
-    'x': sources.select_rows(study.x, rows),
-    'primary': data.primary[rows],
-    **{f'sensitive_{k}': v[rows] for k, v in data.sensitive.items()},
-  }
-  return loop.fit(
-    step,
-    train_state.create(params, tx),
-    batch,
-    total=config.steps,
-    batch_size=config.batch_size,
-    every=config.every,
-    evaluate=evaluate,
-    key=study.key('defend', split_point, str(seed)),
-    folder=study.run_folder(label or defence, split_point, seed),
-    label=f'{label or defence} {split_point}, seed {seed}',
-    workers=study.config.input.workers,
-  )
+  return evaluate

@@ -41,13 +41,10 @@ def fitted(
   for name in asked:
     if name in own:
       own[name] = asked[name]
-  trained = (
-    {}
-    if asked.weights in (embeddings.SIMPLE, embeddings.SIAMESE)
-    else {
-      'bottleneck': study.defended(asked.weights, split_point)['bottleneck']
-    }
-  )
+  trained = {}
+  if asked.weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
+    params = study.defence_params(asked.weights, split_point)
+    trained = {'bottleneck': params['bottleneck']}
   return mechanisms.fit_release(
     asked.mechanisms,
     features[study.rows(dataset.TRAIN)],

@@ -2,7 +2,7 @@
 
 from hybrid_jax import files, progress
 from hybrid_jax.report import page, rows, tables
-from hybrid_jax.study import context, problems, results
+from hybrid_jax.study import context, grid, problems, results
 
 
 def run(study: context.Study) -> None:
@@ -10,7 +10,7 @@ def run(study: context.Study) -> None:
   table = results.gather(study)
   controls = results.controls(study, problems.CONTROLS)
   failed = rows.failed_controls(controls, table)
-  rivals = results.read_rivals(study)
+  comparison = results.read_grid(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
   deployed = results.read_deployed(study)
   files.write_json(
@@ -21,7 +21,7 @@ def run(study: context.Study) -> None:
       'failed_controls': failed,
       'recommended': point,
       'deployed': [rows.public(row) for row in deployed],
-      'rivals': rivals and {k: v for k, v in rivals.items() if k != 'points'},
+      'rivals': grid.public(comparison),
     },
   )
   files.write_bytes(
@@ -34,7 +34,7 @@ def run(study: context.Study) -> None:
       controls,
       failed,
       point,
-      rivals,
+      comparison,
       deployed,
     ).encode(),
   )

@@ -1,36 +1,73 @@
 """Fine-tunes the network with the Siamese loss, once for every split point."""
 
+from collections.abc import Sequence
+
 import ml_collections
 
 from hybrid_jax.release import embeddings, mechanisms
-from hybrid_jax.study import context
-from hybrid_jax.study.stages import train
-from hybrid_jax.training import augmentation, steps, train_state
+from hybrid_jax.study import context, trainings
+from hybrid_jax.study.stages import train as simple
+from hybrid_jax.training import (
+  augmentation,
+  joint_training,
+  steps,
+  train_state,
+)
 
 
 def run(study: context.Study) -> None:
-  """Starts each from the trained network, or from its newest checkpoint."""
-  config = study.config.siamese
-  params = study.params(embeddings.SIMPLE)
+  """Trains at each split point, with the settings of the config."""
   for split_point in study.split_points:
-    tx = study.optimizer(config)
+    train(study, [trainings.Training(embeddings.SIAMESE)], split_point)
+
+
+def train(
+  study: context.Study, group: Sequence[trainings.Training], split_point: str
+) -> None:
+  """Fine-tunes the simple network, from the newest checkpoints on.
+
+  Args:
+    study: after stage `train`.
+    group: Siamese trainings, which share one program.
+    split_point: where the contrastive loss holds.
+  """
+  config = study.config.siamese
+  tx = study.optimizer(config)
+  augment = augmentation.make(study.config.augment)
+  balance_pairs = mechanisms.at_split_point(config.balance_pairs, split_point)
+
+  def make_step(settings):
     loss = ml_collections.ConfigDict(
-      {
-        name: mechanisms.at_split_point(config[name], split_point)
-        for name in ('weight', 'margin', 'balance_pairs')
-      }
+      {**settings, 'balance_pairs': balance_pairs}
     )
-    train.fit(
-      study,
-      config,
-      steps.make_siamese_step(
-        study.trainable,
-        tx,
-        split_point,
-        loss,
-        augmentation.make(study.config.augment),
-      ),
-      train_state.create(params, tx),
-      'siamese',
-      split_point,
+    return steps.make_siamese_step(
+      study.trainable, tx, split_point, loss, augment
     )
+
+  joint_training.fit(
+    make_step,
+    [
+      joint_training.Run(
+        state=train_state.create(study.params(embeddings.SIMPLE), tx),
+        key=_key(study, training.seed, split_point),
+        settings={
+          name: trainings.setting(study.config, training, name, split_point)
+          for name in ('weight', 'margin')
+        },
+        folder=study.run_folder(training, split_point),
+        label=f'{training.label} {split_point}',
+      )
+      for training in group
+    ],
+    simple.data(study),
+    total=config.steps,
+    batch_size=config.batch_size,
+    every=config.every,
+    evaluate=simple.make_evaluate(study),
+    workers=study.config.input.workers,
+  )
+
+
+def _key(study, seed, split_point):
+  names = (embeddings.SIAMESE, split_point, *([str(seed)] if seed else []))
+  return study.key(*names)

@@ -14,22 +14,28 @@ from hybrid_jax.training import augmentation, loop, steps, train_state
 
 
 def run(study: context.Study) -> None:
-  """Trains, or goes on from the newest checkpoint; nothing once it is done."""
+  """Trains from the newest checkpoint on."""
   tx = study.optimizer(study.config.training)
-  params = first_params(study)
-  fit(
-    study,
-    study.config.training,
+  config = study.config.training
+  loop.fit(
     steps.make_task_step(
       study.trainable, tx, augmentation.make(study.config.augment)
     ),
-    train_state.create(params, tx),
-    embeddings.SIMPLE,
+    train_state.create(first_params(study), tx),
+    data(study),
+    total=config.steps,
+    batch_size=config.batch_size,
+    every=config.every,
+    key=study.key(embeddings.SIMPLE, ''),
+    folder=study.run_folder(embeddings.SIMPLE),
+    evaluate=make_evaluate(study),
+    label=embeddings.SIMPLE,
+    workers=study.config.input.workers,
   )
 
 
 def first_params(study: context.Study) -> dict[str, Any]:
-  """What training starts from: fresh parameters, or weights from a file."""
+  """Returns the parameters before training: fresh, or read from a file."""
   params, summary = weights.from_config(
     study.config.model.pretrained,
     study.initial_params(),
@@ -41,35 +47,25 @@ def first_params(study: context.Study) -> dict[str, Any]:
 
 
 def data(study: context.Study) -> dict[str, Any]:
-  """The training fold, as the loop takes it."""
-  train = study.rows(dataset.TRAIN)
+  """Returns the inputs and primary labels of the training fold."""
+  rows = study.rows(dataset.TRAIN)
   return {
-    'x': sources.select_rows(study.x, train),
-    'primary': study.data.primary[train],
+    'x': sources.select_rows(study.x, rows),
+    'primary': study.data.primary[rows],
   }
 
 
-def fit(study, settings, step, state, weights: str, split_point: str = ''):
-  """Runs the one loop on the training fold, validating after each chunk."""
+def make_evaluate(study: context.Study) -> loop.Evaluate:
+  """Returns a function that validates the whole network's parameters."""
   held = study.rows(dataset.VALIDATION)
   held_x, held_y = sources.select_rows(study.x, held), study.data.primary[held]
-  whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x).argmax(-1))
+
+  @jax.jit
+  def predict(params, x):
+    return study.model.apply({'params': params}, x).argmax(-1)
 
   def evaluate(params):
-    answers = split_model.in_blocks(whole, params, held_x)
-    return {'validation_accuracy': float((answers == held_y).mean())}
+    predictions = split_model.in_blocks(predict, params, held_x)
+    return {'validation_accuracy': float((predictions == held_y).mean())}
 
-  label = f'{weights} {split_point}'.strip()
-  loop.fit(
-    step,
-    state,
-    data(study),
-    total=settings.steps,
-    batch_size=settings.batch_size,
-    every=settings.every,
-    key=study.key(weights, split_point),
-    folder=study.run_folder(weights, split_point),
-    evaluate=evaluate,
-    label=label,
-    workers=study.config.input.workers,
-  )
+  return evaluate

@@ -21,5 +21,5 @@ def get_config() -> ml_collections.ConfigDict:
   for name in set(c.attack.measures) - {'ranks'}:
     del c.attack.measures[name]
   c.attack.measures.ranks.items = 50
-  del c.rivals
+  del c.grid
   return c

@@ -1,1 +1,0 @@
-"""Many trainings of one study as one program, and the front over them all."""
