@@ -55,7 +55,7 @@ def train(
           for name in ('weight', 'margin')
         },
         folder=study.run_folder(training, split_point),
-        label=f'{training.label} {split_point}',
+        label=f'{training.label} {split_point}, seed {training.seed}',
       )
       for training in group
     ],
