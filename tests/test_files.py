@@ -153,11 +153,11 @@ ARRAYS = {
 def test_npz_round_trip(tmp_path):
   path = tmp_path / 'arrays.npz'
   files.write_npz(path, ARRAYS)
-  found = files.read_npz(path)
-  assert found.keys() == ARRAYS.keys()
+  restored = files.read_npz(path)
+  assert restored.keys() == ARRAYS.keys()
   for name, array in ARRAYS.items():
-    assert found[name].dtype == array.dtype
-    np.testing.assert_array_equal(found[name], array)
+    assert restored[name].dtype == array.dtype
+    np.testing.assert_array_equal(restored[name], array)
 
 
 def test_npz_writes_no_objects(tmp_path):

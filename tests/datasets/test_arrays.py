@@ -75,9 +75,9 @@ def test_single_examples_are_split_with_every_class_in_its_share(load, capfd):
   for fold, count in enumerate((6, 2, 2)):
     assert np.bincount(cell[data.fold == fold]).tolist() == [count] * 6
   np.testing.assert_array_equal(data.recording, np.arange(N))
-  said = capfd.readouterr().err
-  assert 'intervals take the examples as independent' in said
-  assert 'series of 8 samples of 2 channels' in said
+  output = capfd.readouterr().err
+  assert 'intervals take the examples as independent' in output
+  assert 'series of 8 samples of 2 channels' in output
 
 
 def test_equal_examples_are_in_one_fold(load):
@@ -104,8 +104,8 @@ def test_stored_folds_are_kept(load):
 def test_folds_may_be_names(load):
   fold = np.repeat([2, 0, 0, 1], 15)
   names = np.array(['train', 'validation', 'test'])[fold]
-  for given in (names, names.astype('S'), fold.astype(str)):
-    data = load(_stored(fold=given))
+  for stored_fold in (names, names.astype('S'), fold.astype(str)):
+    data = load(_stored(fold=stored_fold))
     np.testing.assert_array_equal(data.fold, fold)
     assert data.fold.dtype == np.int8
 
@@ -162,10 +162,10 @@ def test_names_of_classes(load):
 )
 def test_layouts(shape, layout, expected):
   x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-  found, _ = arrays.arrange(x, layout)
-  assert found.shape == expected
+  arranged, _ = arrays.arrange(x, layout)
+  assert arranged.shape == expected
   # Only axes of length 1 are added.
-  np.testing.assert_array_equal(found.ravel(), x.ravel())
+  np.testing.assert_array_equal(arranged.ravel(), x.ravel())
 
 
 @pytest.mark.parametrize(
@@ -184,9 +184,9 @@ def test_layouts_that_do_not_fit_the_axes(shape, layout, part):
 
 def test_bytes_of_images_become_shares():
   x = np.array([[[0, 51], [255, 102]]], np.uint8)
-  image, said = arrays.arrange(x, 'image')
+  image, remark = arrays.arrange(x, 'image')
   np.testing.assert_allclose(image[0, :, :, 0], [[0, 0.2], [1, 0.4]])
-  assert 'divided by 255' in said
+  assert 'divided by 255' in remark
   # Bytes of a series may be anything.
   np.testing.assert_array_equal(arrays.arrange(x, 'series')[0][:, 0], x)
   np.testing.assert_array_equal(

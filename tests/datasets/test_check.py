@@ -249,9 +249,11 @@ def test_quartiles_of_a_sample(monkeypatch):
 def test_the_order_of_axes(shape, part):
   x = np.random.default_rng(0).random(shape, np.float32)
   remarks = check.examine(_data(x=x, channels=())).remarks
-  told = [r for r in remarks if 'channels-first' in r or 'series are [n' in r]
-  assert len(told) == bool(part)
-  assert not part or told[0].startswith(part)
+  axis_remarks = [
+    r for r in remarks if 'channels-first' in r or 'series are [n' in r
+  ]
+  assert len(axis_remarks) == bool(part)
+  assert not part or axis_remarks[0].startswith(part)
   # Names of the channels say which axis they are.
   names = [str(i) for i in range(shape[-1])]
   remarks = check.examine(_data(x=x, channels=names)).remarks

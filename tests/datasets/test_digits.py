@@ -38,9 +38,9 @@ def stored():
 
 
 def test_the_speakers_are_those_that_were_matched():
-  found = ''.join(map(str, digits.speakers()))
-  assert found.startswith('35205550314231333121031115')
-  assert hashlib.sha256(found.encode()).hexdigest() == (
+  speakers = ''.join(map(str, digits.speakers()))
+  assert speakers.startswith('35205550314231333121031115')
+  assert hashlib.sha256(speakers.encode()).hexdigest() == (
     '60b9308ca22f1dba3991ef6a247ef46bc2c48865f1653e2e28a2c0dbddb8a118'
   )
 
@@ -62,8 +62,8 @@ def test_utterances_are_padded_with_the_mean(data, stored):
   ends = np.cumsum(stored['lengths'])
   for row in (0, 17, 2999):
     length = stored['lengths'][row]
-    own = stored['X'][ends[row] - length : ends[row]]
-    np.testing.assert_array_equal(data.x[row, 0, :length], own)
+    utterance = stored['X'][ends[row] - length : ends[row]]
+    np.testing.assert_array_equal(data.x[row, 0, :length], utterance)
     assert np.ptp(data.x[row, 0, length:], axis=0).max() == 0
   # Normalization turns the padding into zeros.
   normalizer = normalization.fit_normalizer(data.x[data.fold == dataset.TRAIN])

@@ -38,13 +38,13 @@ def _pixels(person, image):
 
 
 def test_the_glasses_labels():
-  found = faces.glasses()
+  labels = faces.glasses()
   # Digest of the 400 labels that were made by eye.
-  assert hashlib.sha256(found.astype(np.uint8).tobytes()).hexdigest() == (
+  assert hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest() == (
     '7a5c005e46268140822ab9a49021ed3efa9d25b2ae315bcaaed6016f9efb0f54'
   )
-  table = found.reshape(40, 10)
-  assert found.sum() == 119
+  table = labels.reshape(40, 10)
+  assert labels.sum() == 119
   np.testing.assert_array_equal(table[3], [1, 1, 1, 0, 0, 0, 0, 1, 1, 0])
   np.testing.assert_array_equal(table[35], [0] * 8 + [1] * 2)
 

@@ -15,9 +15,9 @@ from hybrid_jax.datasets import label_encoding
   ],
 )
 def test_every_distinct_value_is_a_class(values, codes, names):
-  encoded, found = label_encoding.encode(values, 'label')
+  encoded, classes = label_encoding.encode(values, 'label')
   assert encoded.dtype == np.int32
-  assert (encoded.tolist(), found) == (codes, names)
+  assert (encoded.tolist(), classes) == (codes, names)
 
 
 def test_names_number_the_classes():
@@ -26,8 +26,8 @@ def test_names_number_the_classes():
     np.array([2, 0, 2, 1]),
     np.array(['run', 'sit', 'run', 'walk']),
   ):
-    codes, found = label_encoding.encode(values, 'label', names)
-    assert (codes.tolist(), found) == ([2, 0, 2, 1], names)
+    codes, classes = label_encoding.encode(values, 'label', names)
+    assert (codes.tolist(), classes) == ([2, 0, 2, 1], names)
 
 
 def test_names_without_an_example():

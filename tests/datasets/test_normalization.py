@@ -18,6 +18,6 @@ def test_the_normalizer_by_hand():
 def test_the_normalizer_of_a_large_offset():
   x = np.random.default_rng(0).standard_normal((500, 1, 40, 2)) + 1e4
   normalizer = normalization.fit_normalizer(x.astype(np.float32))
-  seen = normalizer(x)
-  np.testing.assert_allclose(seen.mean(axis=(0, 1, 2)), 0, atol=1e-2)
-  np.testing.assert_allclose(seen.std(axis=(0, 1, 2)), 1, atol=1e-2)
+  normalized = normalizer(x)
+  np.testing.assert_allclose(normalized.mean(axis=(0, 1, 2)), 0, atol=1e-2)
+  np.testing.assert_allclose(normalized.std(axis=(0, 1, 2)), 1, atol=1e-2)

@@ -40,9 +40,9 @@ def test_shape_type_and_size():
 
 
 def test_rows_are_in_the_order_of_the_indices():
-  got = _source().read_rows(np.array([7, 0, 7]))
-  assert got.dtype == np.float32
-  np.testing.assert_array_equal(got, [[[14, 15]], [[0, 1]], [[14, 15]]])
+  rows_read = _source().read_rows(np.array([7, 0, 7]))
+  assert rows_read.dtype == np.float32
+  np.testing.assert_array_equal(rows_read, [[[14, 15]], [[0, 1]], [[14, 15]]])
   assert _source().read_rows([]).shape == (0, 1, 2)
 
 
@@ -65,15 +65,17 @@ def test_only_the_requested_rows_are_read():
   ids=['numbers', 'a fold', 'none'],
 )
 def test_selected_rows_are_those_of_an_array(rows):
-  want = sources.select_rows(_all(), rows)
-  np.testing.assert_array_equal(want, _all()[rows])
-  got = sources.select_rows(_source(), rows)
-  assert isinstance(got, sources.Source)
-  assert got.shape == want.shape
-  assert got.nbytes == want.nbytes
-  np.testing.assert_array_equal(got.read_rows(range(len(got))), want)
-  for index in range(len(want)):
-    np.testing.assert_array_equal(got[index], want[index])
+  expected = sources.select_rows(_all(), rows)
+  np.testing.assert_array_equal(expected, _all()[rows])
+  selected = sources.select_rows(_source(), rows)
+  assert isinstance(selected, sources.Source)
+  assert selected.shape == expected.shape
+  assert selected.nbytes == expected.nbytes
+  np.testing.assert_array_equal(
+    selected.read_rows(range(len(selected))), expected
+  )
+  for index in range(len(expected)):
+    np.testing.assert_array_equal(selected[index], expected[index])
 
 
 def test_a_subset_of_a_subset():
@@ -84,9 +86,9 @@ def test_a_subset_of_a_subset():
 
 @pytest.mark.parametrize('x', [_all(), _source()], ids=['array', 'source'])
 def test_blocks(x):
-  found = list(sources.iter_blocks(x, 4))
-  assert [len(block) for block in found] == [4, 4, 2]
-  np.testing.assert_array_equal(np.concatenate(found), _all())
+  blocks = list(sources.iter_blocks(x, 4))
+  assert [len(block) for block in blocks] == [4, 4, 2]
+  np.testing.assert_array_equal(np.concatenate(blocks), _all())
 
 
 def test_is_lazy():
@@ -154,8 +156,8 @@ def test_a_data_set_is_validated_without_reading_it():
     primary_names=['a', 'b'],
     sensitive_names={},
   )
-  found = dataset.validate(data)
-  assert isinstance(found.x, sources.FiniteCheckedSource)
-  assert dataclasses.replace(found, x=data.x) == data
+  validated = dataset.validate(data)
+  assert isinstance(validated.x, sources.FiniteCheckedSource)
+  assert dataclasses.replace(validated, x=data.x) == data
   with pytest.raises(errors.UserError, match=r'has 3 entries.* 6 examples'):
     dataset.validate(dataclasses.replace(data, primary=data.primary[:3]))

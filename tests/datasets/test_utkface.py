@@ -66,8 +66,8 @@ def test_every_class_has_its_share_in_every_fold(tmp_path):
   for labels in data.labels().values():
     counts = np.bincount(labels)
     for fold, share in enumerate((0.7, 0.1, 0.2)):
-      found = np.bincount(labels[data.fold == fold])
-      assert np.abs(found - share * counts).max() <= 1.5
+      counts_in_fold = np.bincount(labels[data.fold == fold])
+      assert np.abs(counts_in_fold - share * counts).max() <= 1.5
 
 
 def test_images_of_the_same_pixels_are_in_one_fold(tmp_path):
@@ -110,9 +110,9 @@ def test_many_labels_at_once_keep_their_shares():
   for label in labels:
     counts = np.bincount(label)
     for f, share in enumerate((0.5, 0.25, 0.25)):
-      found = np.bincount(label[fold == f], minlength=len(counts))
+      counts_in_fold = np.bincount(label[fold == f], minlength=len(counts))
       # A purely random split would be within about 10.
-      assert np.abs(found - share * counts).max() <= 4
+      assert np.abs(counts_in_fold - share * counts).max() <= 4
 
 
 def _bytes(color, size=(16, 16)):
@@ -159,8 +159,8 @@ def test_grey_is_the_luminance(folder):
 def test_images_without_a_label_are_left_out(folder, capfd):
   (folder / '39_1_20170116174525125.jpg.chip.jpg').write_bytes(_bytes('red'))
   assert len(_load(folder).x) == 60
-  assert 'no label: 1: ' in (said := capfd.readouterr().err)
-  assert '39_1_20170116174525125.jpg.chip.jpg' in said
+  assert 'no label: 1: ' in (output := capfd.readouterr().err)
+  assert '39_1_20170116174525125.jpg.chip.jpg' in output
 
 
 def test_an_image_that_cannot_be_read_is_named(folder):
