@@ -1,7 +1,7 @@
 """Names of the embeddings, in the order in which tables show them."""
 
 SIMPLE, SIAMESE = 'simple', 'siamese'
-# The paper's five in its order, then ours; a config's others come after them.
+# The paper's five in its order, then ours. A config's own names follow.
 EMBEDDINGS = (
   'simple',
   'reduced',

@@ -112,7 +112,7 @@ KNOWN = {
 _PICTURES = ('mirror', 'shift')  # A mirrored series would run backwards.
 
 
-def nothing(key: jax.Array, x: jax.Array) -> jax.Array:
+def identity(key: jax.Array, x: jax.Array) -> jax.Array:
   """Returns the examples unchanged."""
   del key
   return x

@@ -51,7 +51,7 @@ def make_step(loss: Loss, tx: optax.GradientTransformation) -> Step:
 def make_task_step(
   model: split_model.SplitModel | precision.Mixed,
   tx: optax.GradientTransformation,
-  augment: augmentation.Augment = augmentation.nothing,
+  augment: augmentation.Augment = augmentation.identity,
 ) -> Step:
   """Returns a step for the primary task: cross-entropy on augmented examples.
 
@@ -75,7 +75,7 @@ def make_siamese_step(
   tx: optax.GradientTransformation,
   split_point: str,
   config: ml_collections.ConfigDict,
-  augment: augmentation.Augment = augmentation.nothing,
+  augment: augmentation.Augment = augmentation.identity,
 ) -> Step:
   """Returns a step for Siamese fine-tuning.
 
@@ -118,7 +118,7 @@ def make_defence_step(
   defence: penalties.Defence,
   weight: float,
   config: ml_collections.ConfigDict,
-  augment: augmentation.Augment = augmentation.nothing,
+  augment: augmentation.Augment = augmentation.identity,
 ) -> Step:
   """Returns a step that trains network, bottleneck and defence together.
 

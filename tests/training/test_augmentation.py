@@ -16,7 +16,7 @@ def _signals(count=4000, time=9):
 def test_an_empty_config_leaves_the_examples():
   x = _signals(3)
   np.testing.assert_array_equal(augmentation.make({})(_KEY, x), x)
-  np.testing.assert_array_equal(augmentation.nothing(_KEY, x), x)
+  np.testing.assert_array_equal(augmentation.identity(_KEY, x), x)
 
 
 def test_each_channel_has_its_gain():

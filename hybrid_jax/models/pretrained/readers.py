@@ -78,8 +78,8 @@ def check(path: pathlib.Path) -> None:
     valid = first.startswith(_MAGIC[ending])
   if not valid:
     raise errors.UserError(
-      f'{path} is damaged, or is not what its ending says: it has {size} bytes'
-      f' and begins with {first!r}. Fetch or save it again.'
+      f'{path} is damaged or does not match its ending: it has {size} bytes and'
+      f' begins with {first!r}. Download or save it again.'
     )
 
 
@@ -185,6 +185,6 @@ def _damage(path: pathlib.Path) -> Iterator[None]:
   except Exception as e:  # Each package raises its own types.
     reason = (str(e).splitlines() or [type(e).__name__])[0].rstrip('. ')
     raise errors.UserError(
-      f'{path} is damaged, or is not what its ending says: {reason}. Fetch or'
+      f'{path} is damaged or does not match its ending: {reason}. Download or'
       ' save it again.'
     ) from e

@@ -370,7 +370,7 @@ def test_check_finds_wrong_first_bytes(name, content, tmp_path, monkeypatch):
   (tmp_path / name).write_bytes(content)
   # PyTorch need not be installed for it.
   monkeypatch.setitem(sys.modules, 'torch', types.SimpleNamespace())
-  with pytest.raises(errors.UserError, match='not what its ending says') as e:
+  with pytest.raises(errors.UserError, match='does not match its ending') as e:
     weights.check({'path': str(tmp_path / name)}, 'vgg16')
   assert str(tmp_path / name) in str(e.value)
   assert f'{len(content)} bytes' in str(e.value)
