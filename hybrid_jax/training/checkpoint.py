@@ -135,6 +135,9 @@ def _load_context():
   return context
 
 
+# Not `ocp.training.Checkpointer`, which also lists and removes checkpoints: it
+# prints the content of damaged ones, counts them among those to keep, and in
+# Orbax 0.12.4 has no public function to delete them.
 def _checkpoints(folder):
   """Returns the paths of the checkpoints in order, oldest first."""
   if not folder.is_dir():
