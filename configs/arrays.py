@@ -19,7 +19,7 @@ import pathlib
 import ml_collections
 
 from configs import common
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import arrays, dataset, recordings
 
 _PATH = 'configs/arrays.py'
@@ -39,17 +39,17 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     UserError: the file or folder cannot be studied.
   """
   path, layout, variant = _parse(arg)
-  c = common.get_config()
   if pathlib.Path(path).is_dir():
-    c.data = common.data('recordings', folder=path)
-    labels = recordings.read_labels(c.data)
-    shape, classes, train = (1, c.data.window, 0), labels.names['primary'], None
+    settings = _settings('recordings', folder=path)
+    labels = recordings.read_labels(settings)
+    shape = (1, settings.window, 0)
+    classes, train = labels.names['primary'], None
   else:
-    c.data = common.data('arrays', path=path, layout=layout)
-    data, _ = arrays.read(c.data)
+    settings = _settings('arrays', path=path, layout=layout)
+    data, _ = arrays.read(settings)
     shape, classes = data.x.shape[1:], data.primary_names
     train = int((data.fold == dataset.TRAIN).sum())
-  _choose(c, shape)
+  c = common.get_config(settings.to_dict(), *_network(shape))
   c.release.prototypes = len(classes)
   # No batch is larger than what there is to train on.
   most = math.inf if train is None else train
@@ -61,24 +61,21 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   return c
 
 
-def _choose(c, shape):
-  """The network, and where it is cut."""
-  if shape[0] == 1:
-    if shape[1] < _POOLED:
-      raise errors.UserError(
-        f'a series has {shape[1]} samples; cnn1d needs {_POOLED} or more.'
-      )
-    c.model.name = 'cnn1d'
-    c.model.options = ml_collections.ConfigDict(
-      {'widths': (32, 64, 64), 'kernel': 5, 'dense': _DENSE}
+def _settings(name, **more):
+  defaults = plugins.defaults('data set', name)
+  return ml_collections.ConfigDict({'name': name, **defaults, **more})
+
+
+def _network(shape):
+  """The model that suits examples of a shape, and where it is cut."""
+  if shape[0] > 1:
+    options = {'width': 0.25, 'norm': True, 'dense': _DENSE}
+    return {'name': 'vgg16', 'options': options}, {'fc7': 6}
+  if shape[1] < _POOLED:
+    raise errors.UserError(
+      f'a series has {shape[1]} samples; cnn1d needs {_POOLED} or more.'
     )
-    common.cut(c, {'dense1': 6})
-  else:
-    c.model.name = 'vgg16'
-    c.model.options = ml_collections.ConfigDict(
-      {'width': 0.25, 'norm': True, 'dense': _DENSE}
-    )
-    common.cut(c, {'fc7': 6})
+  return {'name': 'cnn1d', 'options': {'dense': _DENSE}}, {'dense1': 6}
 
 
 def _parse(arg):

@@ -1,7 +1,8 @@
-"""What the studies have in common; the config of each says what differs.
+"""Shared parts of the studies' configs; each config says what differs.
 
-A study's config is `get_config`, `c.data` and `c.model`, and then `cut`, which
-says where it cuts and how many numbers it sends. `shrink` makes its variants.
+`get_config` sets the embeddings, measures and trainings that all studies
+compare; every other setting has the default of `hybrid_jax.study.schema`.
+`shrink` makes a config's variants.
 """
 
 from collections.abc import Mapping
@@ -9,229 +10,89 @@ from typing import Any
 
 import ml_collections
 
-from hybrid_jax import plugins
-from hybrid_jax.models.pretrained import weights
+from hybrid_jax.study import schema
 
 VARIANTS = ('', 'fast', 'small', 'tune', 'grid')
 
-
-def get_config() -> ml_collections.ConfigDict:
-  """Training, release, attack and grid, without data and model."""
-  c = ml_collections.ConfigDict()
-  c.seed = 0
-  c.distributed = False  # over several processes; see docs/scaling.md
-
-  c.model = ml_collections.ConfigDict()
-  # What trainings compute in; 'bfloat16' is for GPU and TPU.
-  c.model.dtype = 'float32'
-  # Weights to start from; see `hybrid_jax.models.pretrained.weights.load`.
-  c.model.pretrained = ml_collections.ConfigDict(weights.DEFAULTS)
-  # Name to strength; see `hybrid_jax.training.augmentation`.
-  c.augment = ml_collections.ConfigDict(
-    {
-      'gain': 0.0,
-      'time_scale': 0.0,
-      'mirror': 0.0,
-      'shift': 0,
-      'contrast': 0.0,
-    }
-  )
-
-  c.input = ml_collections.ConfigDict(
-    {
-      'memory_limit': 4.0,  # GiB; larger data are read in batches, by Grain
-      'workers': 0,  # processes that read
-    }
-  )
-
-  c.training = ml_collections.ConfigDict()
-  c.training.steps = 800
-  c.training.batch_size = 128
-  c.training.learning_rate = 2e-3
-  c.training.warmup = 0.05  # share of the steps
-  c.training.weight_decay = 1e-4
-  c.training.every = 200  # steps between validations and checkpoints
-  c.training.trainable_from = ''  # a split point; earlier blocks stay
-  c.training.head_factor = 1.0  # of the learning rate
-
-  c.siamese = ml_collections.ConfigDict()
-  c.siamese.steps = 600
-  c.siamese.batch_size = 128
-  c.siamese.learning_rate = 2e-3
-  c.siamese.warmup = 0.05
-  c.siamese.weight_decay = 1e-4
-  c.siamese.every = 300
-  c.siamese.trainable_from = ''
-  c.siamese.head_factor = 1.0
-  c.siamese.balance_pairs = True
-  # Each of these is one value, or a dict with one for each split point.
-  c.siamese.weight = 0.1  # the paper's lambda
-  c.siamese.margin = 10.0
-
-  c.release = ml_collections.ConfigDict()
-  c.release.noise = 0.3  # of the root mean square of what is released
-  c.release.embeddings = ml_collections.ConfigDict(
-    {
-      'simple': {'weights': 'simple', 'mechanisms': ()},
-      'reduced': {'weights': 'simple', 'mechanisms': ('pca',)},
-      'siamese': {'weights': 'siamese', 'mechanisms': ()},
-      'reduced_siamese': {'weights': 'siamese', 'mechanisms': ('pca',)},
-      'noisy_reduced_siamese': {
-        'weights': 'siamese',
-        'mechanisms': ('pca', 'noise'),
-      },
-      'bounded': {
-        'weights': 'bounded',
-        'mechanisms': ('bottleneck', 'unit_noise'),
-      },
-      'snapped': {
-        'weights': 'bounded',
-        'mechanisms': ('bottleneck', 'snap', 'unit_noise'),
-      },
-    }
-  )
-  # Of embeddings whose weights are a defence's, in units of the noise.
-  c.release.bottleneck_dim = 4
-  c.release.limit = 7.0  # the length of what is sent
-  c.release.prototypes = 7
-  c.release.sharpness = 0.2
-
-  c.defend = ml_collections.ConfigDict()
-  c.defend.warm_steps = 300  # with noise, before any penalty
-  c.defend.steps = 800
-  c.defend.batch_size = 128
-  c.defend.learning_rate = 4e-3
-  c.defend.warmup = 0.05
-  c.defend.weight_decay = 1e-4
-  c.defend.every = 400
-  c.defend.noise_draws = 4
-  c.defend.gain = 0.1  # deviation of a random gain of each channel
-  for name in plugins.known('defence'):
-    c.defend[name] = ml_collections.ConfigDict(
-      plugins.defaults('defence', name)
-    )
-
-  c.attack = ml_collections.ConfigDict()
-  c.attack.adversaries = (
-    'majority',
-    'linear',
-    'mlp',
-    'knn',
-    'kde',
-    'trees',
-    'transfer',
-    'decensor',
-  )
-  # Adversary to the split points where it attacks, if not at all of them.
-  c.attack.only_at = ml_collections.ConfigDict()
-  c.attack.workers = 4  # targets attacked at once
-  c.attack.windows = (1, 2, 4, 8, 16, 32, 64)  # added up
-  c.attack.draws = 4  # fresh draws of the noise that score every attacker
-  c.attack.noise_copies = 4  # of each training vector, where it is not redrawn
-  # Linear probes and perceptrons, trained at once.
-  c.attack.heads = ml_collections.ConfigDict(
-    {
-      'trials': 3,  # settings tried of every network
-      'views': ('standardised', 'whitened'),
-      'batch_size': 128,
-      'learning_rate': 5e-3,
-      'weight_decay': 1e-3,
-      'chunk': 100,  # steps between two looks at validation
-      'max_chunks': 7,
-      'patience': 2,  # chunks without a gain
-    }
-  )
-  for name in plugins.known('adversary'):
-    c.attack[name] = ml_collections.ConfigDict(
-      plugins.defaults('adversary', name)
-    )
-
-  # What is measured besides leakage; at all split points, or at some.
-  c.attack.measures = ml_collections.ConfigDict(
-    {
-      'ceiling': {'releases': (1, 4, 16, 64), 'resamples': 400},
-      'ranks': {'items': 2000},  # of the test fold, at most
-      'releases': {
-        'counts': (1, 2, 4, 8, 16, 32, 64),
-        'adversaries': ('kde', 'trees'),
-        'limit': 0.1,  # of accuracy above chance
-      },
-      'attacker_data': {
-        'shares': (0.05, 0.1, 0.25, 0.5, 1.0),
-        'adversaries': ('kde', 'trees'),
-      },
-      'reconstruction': {
-        'attacks': ('decoder', 'inversion'),
-        'pictures': 6,
-        'decoder': {
-          'widths': (256, 512),
-          'steps': 400,
-          'every': 100,
-          'batch_size': 128,
-          'learning_rate': 1e-3,
-        },
-        'inversion': {
-          'steps': 100,
-          'learning_rate': 0.1,
-          'restarts': 2,
-          'prior': 1e-5,
-          'smooth': 1e-3,
-          'max_items': 128,
-        },
-      },
-    }
-  )
-
-  # Trainings that are attacked in the same way. A method is 'siamese' or a
-  # defence, with the weights to try, or none for its weight in this config.
-  c.grid = ml_collections.ConfigDict()
-  c.grid.seeds = 3  # of the fine-tuning; all start from one simple network
-  c.grid.methods = ml_collections.ConfigDict(
-    {
-      'bounded': (0.3, 1.0),
-      'contrastive': (1.0, 3.0),
-      'dpfe': (),
-      'gradient_reversal': (),
-      'max_entropy': (),
-      'distance_correlation': (),
-      'noise_alone': (),
-    }
-  )
-  c.grid.margins = ()  # of the Siamese loss; none for the one in this config
-  # A multiple of the noise in a defence's training; for the Siamese network a
-  # share of the root mean square of what is released.
-  c.grid.noise = (0.7, 1.0, 1.5)
-  c.grid.adversaries = ('kde', 'trees')
-  c.grid.least_utility = 0.8  # corner of the hypervolume; advantage 1
-
-  # The least leakage whose utility is within this of the whole network's.
-  c.recommend = ml_collections.ConfigDict({'utility_loss': 0.015})
-  return c
+_EMBEDDINGS: dict[str, dict[str, Any]] = {
+  'simple': {'weights': 'simple'},
+  'reduced': {
+    'weights': 'simple',
+    'mechanisms': ('pca',),
+    'title': 'reduced simple',
+  },
+  'siamese': {'weights': 'siamese', 'title': 'Siamese'},
+  'reduced_siamese': {
+    'weights': 'siamese',
+    'mechanisms': ('pca',),
+    'title': 'reduced Siamese',
+  },
+  'noisy_reduced_siamese': {
+    'weights': 'siamese',
+    'mechanisms': ('pca', 'noise'),
+    'title': 'noisy reduced Siamese',
+  },
+  'bounded': {
+    'weights': 'bounded',
+    'mechanisms': ('bottleneck', 'unit_noise'),
+  },
+  'snapped': {
+    'weights': 'bounded',
+    'mechanisms': ('bottleneck', 'snap', 'unit_noise'),
+  },
+}
 
 
-def data(name: str, **settings: Any) -> ml_collections.ConfigDict:
-  """Returns `c.data` for a data set, with its defaults but for `settings`."""
-  defaults = plugins.defaults('data set', name)
-  return ml_collections.ConfigDict({'name': name, **defaults, **settings})
-
-
-def cut(c: ml_collections.ConfigDict, dims: Mapping[str, int]) -> None:
-  """Cuts at the split points of `dims`, in the model's order.
+def get_config(
+  data: Mapping[str, Any], model: Mapping[str, Any], cuts: Mapping[str, int]
+) -> ml_collections.ConfigDict:
+  """Returns the study of a data set by a model.
 
   Args:
-    c: changed in place; its `model` is set.
-    dims: split point to how many numbers a reduced embedding sends. What takes
-      long, and the embeddings of defences, are at the last of them only.
+    data: the data set's `name`, and its settings that are not the defaults.
+    model: the same of the model; its own settings are in `options`.
+    cuts: split point to how many numbers a reduced embedding sends, in the
+      model's order. What takes long, and the embeddings of defences, are at the
+      last of them only.
   """
-  last = tuple(dims)[-1:]
-  c.model.split_points = tuple(dims)
-  c.release.reduced_dim = ml_collections.ConfigDict(dict(dims))
-  for embedding in c.release.embeddings.values():
-    if embedding.weights not in ('simple', 'siamese'):
-      embedding.split_points = last
-  for name in ('releases', 'attacker_data', 'reconstruction'):
-    c.attack.measures[name].split_points = last
-  c.grid.split_point = last[0]
+  last = tuple(cuts)[-1:]
+  embeddings = {name: dict(entry) for name, entry in _EMBEDDINGS.items()}
+  for name in ('bounded', 'snapped'):
+    embeddings[name]['split_points'] = last
+  return schema.complete(
+    {
+      'data': data,
+      'model': {'split_points': tuple(cuts), **model},
+      'release': {
+        'reduced_dim': dict(cuts),
+        'order': tuple(embeddings),
+        'embeddings': embeddings,
+      },
+      'attack': {
+        'measures': {
+          'ceiling': {},
+          'ranks': {},
+          'releases': {'split_points': last},
+          'attacker_data': {'split_points': last},
+          'reconstruction': {'split_points': last},
+        }
+      },
+      # Trainings that are attacked alike. A method has the weights to try, or
+      # none for its weight in this config.
+      'grid': {
+        'split_point': last[0],
+        'methods': {
+          'bounded': (0.3, 1.0),
+          'contrastive': (1.0, 3.0),
+          'dpfe': (),
+          'gradient_reversal': (),
+          'max_entropy': (),
+          'distance_correlation': (),
+          'noise_alone': (),
+        },
+      },
+    }
+  )
 
 
 def check_variant(arg: str, path: str) -> None:

@@ -23,13 +23,9 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
   """
   common.check_variant(arg, 'configs/digits.py')
-  c = common.get_config()
-  c.data = common.data('digits')
-  c.model.name = 'cnn1d'
-  c.model.options = ml_collections.ConfigDict(
-    {'widths': (32, 64, 64), 'kernel': 5, 'dense': 64}
+  c = common.get_config(
+    {'name': 'digits'}, {'name': 'cnn1d'}, {'conv3': 8, 'dense1': 6}
   )
-  common.cut(c, {'conv3': 8, 'dense1': 6})
   c.release.prototypes = 10  # as many as there are classes
   common.shrink(c, arg or 'fast')
   return c

@@ -24,13 +24,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
   """
   common.check_variant(arg, 'configs/faces.py')
-  c = common.get_config()
-  c.data = common.data('faces')
-  c.model.name = 'vgg16'
-  c.model.options = ml_collections.ConfigDict(
-    {'width': 0.125, 'dense': 64, 'norm': True}
+  options = {'width': 0.125, 'dense': 64, 'norm': True}
+  c = common.get_config(
+    {'name': 'faces'},
+    {'name': 'vgg16', 'options': options},
+    {'pool4': 8, 'fc7': 6},
   )
-  common.cut(c, {'pool4': 8, 'fc7': 6})
   c.release.prototypes = 2  # as many as there are classes
   # Learnt from 240 images, these fall to the majority guess.
   del c.release.embeddings['bounded'], c.release.embeddings['snapped']

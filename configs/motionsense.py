@@ -30,14 +30,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
   """
   common.check_variant(arg, 'configs/motionsense.py')
-  c = common.get_config()
-  c.data = common.data('motionsense', hop=64)
-  c.augment.gain = c.augment.time_scale = 0.1
-  c.model.name = 'cnn1d_deep'
-  c.model.options = ml_collections.ConfigDict(
-    {'widths': (32, 64, 64, 64), 'kernel': 5, 'dense': 64}
+  c = common.get_config(
+    {'name': 'motionsense', 'hop': 64},
+    {'name': 'cnn1d_deep'},
+    {'conv1': 8, 'conv2': 8, 'conv3': 8, 'conv4': 8, 'dense1': 6},
   )
-  common.cut(c, {'conv1': 8, 'conv2': 8, 'conv3': 8, 'conv4': 8, 'dense1': 6})
+  c.augment.gain = c.augment.time_scale = 0.1
   # From early cuts on, these train a large network again for every attack.
   c.attack.only_at.transfer = c.attack.only_at.decensor = ('dense1',)
   c.attack.measures.releases.counts = (1, 8, 64)

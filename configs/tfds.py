@@ -14,6 +14,7 @@ training, of a class), `data_dir=`, and `fast`, `small` or `tune`. See
 import ml_collections
 
 from configs import common
+from hybrid_jax import plugins
 from hybrid_jax.datasets import tfds
 
 _PATH = 'configs/tfds.py'
@@ -37,20 +38,14 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
       feature; one line that names the part.
   """
   data, variant = _parse(arg)
-  c = common.get_config()
-  c.data = common.data('tfds', **data)
-  if tfds.input_kind(c.data) == 'image':
-    c.data.size = c.data.size or (_SIZE, _SIZE)
-    c.model.name = 'vgg16'
-    c.model.options = ml_collections.ConfigDict({'width': 0.25, 'norm': True})
-    common.cut(c, {'pool5': 8, 'fc7': 6})
+  settings = {'name': 'tfds', **plugins.values(tfds.OPTIONS), **data}
+  if tfds.input_kind(ml_collections.ConfigDict(settings)) == 'image':
+    model = {'name': 'vgg16', 'options': {'width': 0.25, 'norm': True}}
+    settings['size'] = settings['size'] or (_SIZE, _SIZE)
+    c = common.get_config(settings, model, {'pool5': 8, 'fc7': 6})
   else:
-    c.model.name = 'cnn1d'
-    c.model.options = ml_collections.ConfigDict(
-      {'widths': (32, 64, 64), 'kernel': 5, 'dense': 64}
-    )
-    # What earlier layers give of a sound is too long to be attacked.
-    common.cut(c, {'dense1': 6})
+    # The features of earlier layers of a sound are too long to be attacked.
+    c = common.get_config(settings, {'name': 'cnn1d'}, {'dense1': 6})
   common.shrink(c, variant)
   return c
 

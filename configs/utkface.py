@@ -36,14 +36,12 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   if path in common.VARIANTS:
     path, variant = variant, path
   common.check_variant(variant, 'configs/utkface.py:PATH')
-  c = common.get_config()
-  c.data = common.data('utkface')
-  c.data.path = path
-  c.model.name = 'vgg16'
-  c.model.options = ml_collections.ConfigDict(
-    {'width': 0.25, 'dense': 64, 'norm': True}
+  options = {'width': 0.25, 'dense': 64, 'norm': True}
+  c = common.get_config(
+    {'name': 'utkface', 'path': path},
+    {'name': 'vgg16', 'options': options},
+    {'conv5_1': 8, 'conv5_2': 6, 'conv5_3': 4, 'fc6': 4},
   )
-  common.cut(c, {'conv5_1': 8, 'conv5_2': 6, 'conv5_3': 4, 'fc6': 4})
   c.release.prototypes = 2  # as many as there are classes
   for noise in NOISE:
     c.release.embeddings[f'noise_{100 * noise:03.0f}_percent'] = {

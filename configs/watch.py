@@ -25,12 +25,10 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
   """
   common.check_variant(arg, 'configs/watch.py')
-  c = common.get_config()
-  c.data = common.data('watch')
-  c.model.name = 'cnn1d'
-  c.model.options = ml_collections.ConfigDict(
-    {'widths': (32, 64, 64), 'kernel': 3, 'dense': 64}
+  c = common.get_config(
+    {'name': 'watch'},
+    {'name': 'cnn1d', 'options': {'kernel': 3}},
+    {'conv1': 8, 'conv2': 8, 'conv3': 8, 'dense1': 6},
   )
-  common.cut(c, {'conv1': 8, 'conv2': 8, 'conv3': 8, 'dense1': 6})
   common.shrink(c, arg)
   return c

@@ -10,6 +10,7 @@ name to `Option`), `TITLE`, its name in reports, and `COLOUR`.
 """
 
 import dataclasses
+import functools
 import importlib
 import importlib.util
 import math
@@ -66,6 +67,7 @@ class Option:
       `tuple[int, ...]`; by default that of `default`.
     lengths: the valid lengths of a tuple; any length where it is empty.
     filled: whether a tuple needs at least one item.
+    distinct: whether the items of a tuple must differ.
     per_split_point: whether a dict with a value for each split point is valid.
     optional: whether `None` is valid.
   """
@@ -83,6 +85,7 @@ class Option:
   type: Any = None
   lengths: tuple[int, ...] = ()
   filled: bool = False
+  distinct: bool = False
   per_split_point: bool = False
   optional: bool = False
 
@@ -97,9 +100,8 @@ class Option:
 
   def known(self) -> list[Any]:
     """Returns the valid values, if they can be listed."""
-    if self.plugin:
-      return known(self.plugin)
-    return list(self.choices() if callable(self.choices) else self.choices)
+    choices = self.choices() if callable(self.choices) else self.choices
+    return [*choices, *(known(self.plugin) if self.plugin else ())]
 
   def check(self, key: str, value: Any) -> None:
     """Raises `UserError` unless `value` is valid.
@@ -114,6 +116,7 @@ class Option:
     if fits and self.is_tuple:
       fits = not (self.lengths and len(value) not in self.lengths)
       fits = fits and not (self.filled and not value)
+      fits = fits and not (self.distinct and len(set(value)) < len(value))
     leaves = list(_leaves(value))
     if not fits or not all(self._is_within(leaf) for leaf in leaves):
       raise errors.UserError(f'{key} is {value!r}; it must be {self.valid()}.')
@@ -132,6 +135,7 @@ class Option:
     if self.is_tuple:
       nested = typing.get_origin(typing.get_args(self.type)[0]) is tuple
       several = f'tuples of {several}' if nested else several
+      several = f'different {several}' if self.distinct else several
       count = ' or '.join(map(str, self.lengths))
       count = count or ('one or more' if self.filled else '')
       text = f'a tuple of {count} {several}'.replace('  ', ' ')
@@ -139,11 +143,12 @@ class Option:
     else:
       text = one + (f', {each}' if each else '')
     if self.plugin or self.choices:
-      names = ', '.join(map(str, self.known()))
+      names = ', '.join(str(name) or "''" for name in self.known())
       text = f'a tuple of some of {names}' if self.is_tuple else names
       if self.filled and self.is_tuple:
         text = text.replace('of some', 'of one or more')
     text += f' ({self.unit})' if self.unit else ''
+    text += ', or one for each split point' if self.per_split_point else ''
     text += ', or None' if self.optional else ''
     return text
 
@@ -156,7 +161,7 @@ class Option:
       else ''
     )
     if self.low is not None and self.high is not None:
-      return f'{self.low:g} to {self.high:g}'
+      return f'from {self.low:g} to {self.high:g}'
     high = (
       f'{self.high:g} at most'
       if self.high is not None
@@ -187,6 +192,11 @@ def known(kind: str) -> list[str]:
   Args:
     kind: a key of `KINDS`.
   """
+  return list(_known(kind))
+
+
+@functools.cache
+def _known(kind):
   folder, entry = KINDS[kind]
   defines = re.compile(rf'^(def|class) {entry}\b', re.MULTILINE)
   return sorted(
@@ -287,10 +297,9 @@ def _load_outside(kind, name):
 
 def _fields(model):
   """The options of a model: its dataclass fields, and the docstring's lines."""
-  lines = re.findall(
-    r'^ {4}(\w+): (.+(?:\n {6}.+)*)', model.__doc__ or '', re.MULTILINE
-  )
-  helps = {name: ' '.join(text.split()) for name, text in lines}
+  docs = '\n'.join(each.__doc__ or '' for each in reversed(model.__mro__))
+  lines = re.findall(r'^ {4}(\w+): (.+(?:\n {6}.+)*)', docs, re.MULTILINE)
+  helps = {name: _sentence(text) for name, text in lines}
   kinds = typing.get_type_hints(model)
   return {
     field.name: Option(
@@ -302,6 +311,11 @@ def _fields(model):
     for field in dataclasses.fields(model)
     if field.name not in ('classes', 'parent', 'name')
   }
+
+
+def _sentence(text):
+  text = ' '.join(text.split())
+  return text[:1].upper() + text[1:]
 
 
 def _type_of(value):

@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from hybrid_jax import errors, plugins
 from hybrid_jax.cli import command
 from hybrid_jax.datasets import check
+from hybrid_jax.study import validate
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The config of the study.'
@@ -24,9 +25,8 @@ def main(argv: list[str]) -> int:
   config = command.read(_CONFIG, 'data')
   if config is None:
     raise errors.UserError('--config is needed; see --help.')
+  config = validate.prepare(config)
   module = plugins.load('data set', config.data.name)
-  for name in config.data:
-    errors.check_known('data setting', name, ['name', *module.OPTIONS])
   report = check.examine(module.load(config.data))
   print(check.format_report(report), end='')
   return 1 if report.faults else 0

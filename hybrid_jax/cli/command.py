@@ -71,8 +71,7 @@ def read(
     needed: the groups of settings that the command reads, as `'data'`.
 
   Raises:
-    UserError: the file could not be read, or its config lacks a group or has a
-      negative seed.
+    UserError: the file could not be read, or its config lacks a group.
   """
   try:
     config = holder.value
@@ -84,11 +83,6 @@ def read(
     raise errors.UserError(
       f'the config has {", ".join(found)}, and no {missing[0]!r}: it is not'
       f' that of a study. {_known_files()}'
-    )
-  # Stages that draw by NumPy would refuse it after minutes of training.
-  if config is not None and 'seed' in found and config['seed'] < 0:
-    raise errors.UserError(
-      f'config.seed is {config["seed"]}; it must be 0 or more.'
     )
   return config
 

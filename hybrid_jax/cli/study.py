@@ -11,8 +11,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.cli import command, process_group
-from hybrid_jax.study import runner
+from hybrid_jax.cli import command, config_help, process_group
+from hybrid_jax.study import runner, validate
 
 _CONFIG = config_flags.DEFINE_config_file('config', None, 'What to study.')
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where all results go.')
@@ -20,10 +20,13 @@ _STAGES = flags.DEFINE_list(
   'stages', list(runner.STAGES), 'Which stages to run, in their order.'
 )
 _LIST = flags.DEFINE_bool('list', False, 'List the known plug-ins and leave.')
+_HELP = flags.DEFINE_bool(
+  'help_config', False, 'List all settings of --config and leave.'
+)
 
 
 def main(argv: list[str]) -> None:
-  """Runs the stages, or lists the plug-ins."""
+  """Runs the stages, or lists the plug-ins or the settings."""
   command.no_more(argv)
   if _LIST.value:
     for kind in plugins.KINDS:
@@ -32,6 +35,11 @@ def main(argv: list[str]) -> None:
         print(f'  {name:20s} {plugins.describe(kind, name)}')
     return
   config = command.read(_CONFIG, 'data', 'model')
+  if _HELP.value:
+    if config is None:
+      raise errors.UserError('--help_config needs --config.')
+    config_help.show(validate.prepare(config))
+    return
   workdir = _WORKDIR.value
   if config is None or workdir is None:
     raise errors.UserError('--config and --workdir are needed; see --help.')

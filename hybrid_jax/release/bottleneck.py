@@ -11,7 +11,21 @@ import jax.numpy as jnp
 import ml_collections
 from flax import struct
 
+from hybrid_jax import plugins
 from hybrid_jax.release import mechanisms, pca
+
+OPTIONS = {
+  'bottleneck_dim': plugins.Option(
+    4, 'Numbers that a bottleneck releases.', low=1, per_split_point=True
+  ),
+  'limit': plugins.Option(
+    7.0,
+    "Bound of a bottleneck's length, in units of the noise.",
+    above=0,
+    per_split_point=True,
+  ),
+}
+
 
 # Root mean square of the released values before training, in noise units.
 _START_RMS = 3.3

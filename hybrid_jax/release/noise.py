@@ -9,8 +9,17 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.release import mechanisms
+
+OPTIONS = {
+  'noise': plugins.Option(
+    0.3,
+    'Standard deviation of the noise, as a share of the rms of the release.',
+    above=0,
+    per_split_point=True,
+  ),
+}
 
 
 class Noise(mechanisms.Mechanism):

@@ -11,8 +11,14 @@ import ml_collections
 import numpy as np
 import sklearn.decomposition
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.release import mechanisms
+
+OPTIONS = {
+  'reduced_dim': plugins.Option(
+    8, 'Principal components that are released.', low=1, per_split_point=True
+  ),
+}
 
 
 class Pca(mechanisms.Mechanism):

@@ -13,8 +13,20 @@ import ml_collections
 import numpy as np
 import sklearn.cluster
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.release import mechanisms
+
+OPTIONS = {
+  'prototypes': plugins.Option(
+    7, 'Points towards which a release is drawn.', low=2, per_split_point=True
+  ),
+  'sharpness': plugins.Option(
+    0.2,
+    'How sharply one prototype is chosen, in units of the noise.',
+    above=0,
+    per_split_point=True,
+  ),
+}
 
 
 class Snap(mechanisms.Mechanism):

@@ -34,7 +34,7 @@ def run(
   Raises:
     UserError: the file cannot be audited, or `out` belongs to another one.
   """
-  validate.check_attack(config.attack)
+  config = validate.prepare_audit(config)
   problem = released_vectors.read(path, config.attack.draws)
   _claim(out, path, config)
   rng = np.random.default_rng(config.seed)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import jax
 import ml_collections
 
-from hybrid_jax import errors, files, plugins, progress
+from hybrid_jax import errors, files, progress
 from hybrid_jax.models import split_model
 from hybrid_jax.study import compile_timer, context, validate
 from hybrid_jax.training import distributed, loop
@@ -50,8 +50,7 @@ def run(
   """
   for stage in stages:
     errors.check_known('stage', stage, STAGES)
-  model = plugins.load('model', config.model.name).Model
-  validate.check(config, model.SPLIT_POINTS)
+  config = validate.prepare(config)
   split_model.make(config.model, 2)
   study = context.Study(ml_collections.FrozenConfigDict(config), workdir)
   check_batches(config)
@@ -109,13 +108,9 @@ def open_study(workdir: pathlib.Path) -> context.Study:
     raise errors.UserError(
       f'{workdir} is no work directory of a study: it has no config.json.'
     )
-  config = ml_collections.ConfigDict(_with_tuples(files.read_json(path)))
-  try:
-    validate.check(
-      config, plugins.load('model', config.model.name).Model.SPLIT_POINTS
-    )
-  except (AttributeError, KeyError) as e:
-    raise errors.UserError(f'{path} is no config of a study: {e}') from e
+  values = _with_tuples(files.read_json(path))
+  validate.check_version(path, values)
+  config = validate.prepare(ml_collections.ConfigDict(values))
   return context.Study(ml_collections.FrozenConfigDict(config), workdir)
 
 

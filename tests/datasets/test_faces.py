@@ -12,7 +12,6 @@ import pytest
 from configs import faces as config_file
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import faces
-from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
 
 pytest.importorskip('PIL')
@@ -172,6 +171,6 @@ def test_the_config_builds(arg):
   c = config_file.get_config(arg)
   assert c.data.name == 'faces'
   assert c.release.prototypes == 2
-  validate.check(c, split_model.make(c.model, 2).SPLIT_POINTS)
+  validate.prepare(c)
   with pytest.raises(ValueError, match="'smal'"):
     config_file.get_config('smal')

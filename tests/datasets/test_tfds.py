@@ -15,7 +15,6 @@ from configs import tfds as configs
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, sources, tfds
 from hybrid_jax.datasets._tfds import tfds_builder
-from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
 
 library = pytest.importorskip('tensorflow_datasets')
@@ -584,7 +583,7 @@ def test_the_config_chooses_the_model(prepared):
   assert c.data.size == (64, 64)
   assert c.model.name == 'vgg16'
   assert (c.model.options.width, c.model.options.norm) == (0.25, True)
-  validate.check(c, split_model.make(c.model, 2).SPLIT_POINTS)
+  validate.prepare(c)
   c = configs.get_config(
     f'{faces},size=8x12,grey=1,max_examples=7,group=identity,small'
   )
@@ -609,7 +608,7 @@ def test_sound_sets_by_name(sounds):
     f'tiny_sounds,data_dir={sounds},primary=label,sensitive=speaker'
   )
   assert c.model.name == 'cnn1d'
-  validate.check(c, split_model.make(c.model, 2).SPLIT_POINTS)
+  validate.prepare(c)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 from configs import utkface as config_file
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import folds, utkface
-from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
 
 image = pytest.importorskip('PIL.Image')
@@ -237,7 +236,7 @@ def test_images_are_resized(tmp_path):
 def test_the_config_builds(arg, path, steps):
   c = config_file.get_config(arg)
   assert c.data.path == path
-  validate.check(c, split_model.make(c.model, 2).SPLIT_POINTS)
+  validate.prepare(c)
   assert steps in (None, c.training.steps)
   with pytest.raises(ValueError, match="'smal'"):
     config_file.get_config('where,smal')

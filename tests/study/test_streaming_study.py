@@ -13,7 +13,7 @@ from hybrid_jax import errors
 from hybrid_jax.audit import reconstruction
 from hybrid_jax.datasets import dataset, normalization, sources
 from hybrid_jax.datasets import watch as watch_data
-from hybrid_jax.models import cnn1d, split_model
+from hybrid_jax.models import split_model
 from hybrid_jax.study import context, problems, runner, validate
 from hybrid_jax.training import grain_pipeline, loop
 
@@ -259,7 +259,7 @@ def test_features_that_are_too_large_are_refused(
 )
 def test_limits_are_not_negative(given, message):
   with pytest.raises(errors.UserError, match=message):
-    validate.check(_config(**given), cnn1d.Model.SPLIT_POINTS)
+    validate.prepare(_config(**given))
 
 
 def test_an_array_in_memory_is_read_by_threads_alone():

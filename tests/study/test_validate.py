@@ -14,7 +14,7 @@ _CUTS = cnn1d.Model.SPLIT_POINTS
 
 
 def _check(config):
-  validate.check(config, _CUTS)
+  return validate.prepare(config)
 
 
 def _set(config, key, value):
@@ -44,7 +44,7 @@ REFUSED = {
   'data setting': (
     'data.windw',
     64,
-    ['data setting', 'windw', "'window'", 'hop', 'fractions'],
+    ['setting of data', 'windw', "'window'", 'hop', 'fractions'],
   ),
   'split point': (
     'model.split_points',
@@ -56,13 +56,21 @@ REFUSED = {
     'dense',
     ["split point 'dense'", "'dense1'"],
   ),
-  'no split point': ('model.split_points', (), ['empty', *_CUTS]),
+  'no split point': (
+    'model.split_points',
+    (),
+    ['split_points is ()', 'one or more', *_CUTS],
+  ),
   'adversary': (
     'attack.adversaries',
     ('majority', 'treees'),
     ['adversary', 'treees', "'trees'", 'knn'],
   ),
-  'no adversary': ('attack.adversaries', (), ['empty', 'trees', 'knn']),
+  'no adversary': (
+    'attack.adversaries',
+    (),
+    ['adversaries is ()', 'trees', 'knn'],
+  ),
   'view': (
     'attack.heads.views',
     ('whitend',),
@@ -86,12 +94,12 @@ REFUSED = {
   'nowhere for an adversary': (
     'attack.only_at.trees',
     ('conv9',),
-    ['split point of an adversary', 'conv9', *_CUTS],
+    ['split point', 'conv9', 'attack.only_at.trees', *_CUTS],
   ),
   'setting of an embedding': (
-    'release.embeddings.reduced.nois',
+    'release.embeddings.noisy_reduced_siamese.nois',
     0.1,
-    ['setting of an embedding', 'nois', "'noise'", 'mechanisms'],
+    ['setting of release.embeddings', 'nois', "'noise'", 'mechanisms'],
   ),
   'memory limit': ('input.memory_limit', -1.0, ['input.memory_limit is -1']),
   'steps': ('training.steps', 0, ['training.steps is 0']),
@@ -100,12 +108,12 @@ REFUSED = {
   'a cut without its dimension': (
     'release.reduced_dim',
     ml_collections.ConfigDict({'conv1': 8, 'conv2': 8, 'dense1': 6}),
-    ['setting', 'conv3', 'conv1, conv2, dense1'],
+    ['release.reduced_dim', 'conv3', 'conv1, conv2, dense1'],
   ),
   'a cut without its weight': (
     'siamese.weight',
     ml_collections.ConfigDict({'conv1': 0.1}),
-    ['setting', 'conv2'],
+    ['siamese.weight', 'conv2'],
   ),
 }
 

@@ -97,7 +97,7 @@ REFUSED = {
     'augment.time_scale is inf',
     'from 0 to 1',
   ),
-  'text': ({'gain': '0.1'}, 'augment.gain is 0.1', 'from 0 to 1'),
+  'text': ({'gain': '0.1'}, "augment.gain is '0.1'", 'from 0 to 1'),
 }
 
 

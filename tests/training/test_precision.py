@@ -90,4 +90,4 @@ def test_validation_rejects_another_dtype():
   config = watch.get_config()
   config.model.dtype = 'float16'
   with pytest.raises(errors.UserError, match=r"'float16'.*bfloat16"):
-    validate.check(config, cnn1d.Model.SPLIT_POINTS)
+    validate.prepare(config)

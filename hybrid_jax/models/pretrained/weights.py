@@ -16,21 +16,28 @@ from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
-import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.models.pretrained import layers, layout, names, readers
 
 MODELS = ('vgg16',)
-DEFAULTS: dict[str, Any] = {
-  'path': '',
-  'head': 'skip',
-  'dense': 'must',
-  'grey': False,
-  'channel_order': 'rgb',
-  'scale': 1.0,
-}
 _LAYER_CHOICES = ('match', 'skip', 'must')
+OPTIONS = {
+  'path': plugins.Option('', 'File of published weights; empty for none.'),
+  'head': plugins.Option(
+    'skip', 'Loads the last layer?', choices=_LAYER_CHOICES
+  ),
+  'dense': plugins.Option(
+    'must', 'Loads the dense layers?', choices=_LAYER_CHOICES
+  ),
+  'grey': plugins.Option(False, 'The pictures are grey.'),
+  'channel_order': plugins.Option(
+    'rgb', 'Order of the channels for the weights.', choices=('rgb', 'bgr')
+  ),
+  'scale': plugins.Option(
+    1.0, 'Factor of the pictures for the weights.', above=0
+  ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +75,7 @@ def check(
   """Checks the settings and the start of the file, before any long work.
 
   Args:
-    config: some of `DEFAULTS`; without a `path` only the names are checked.
+    config: some of `OPTIONS`; without a `path` only the names are checked.
     model_name: the name of the network.
     options: the options of the network, if they are known.
 
@@ -77,8 +84,8 @@ def check(
       model with normalization, or a file that `readers.check` rejects.
   """
   for name in config:
-    errors.check_known('setting of model.pretrained', name, DEFAULTS)
-  settings = {**DEFAULTS, **config}
+    errors.check_known('setting of model.pretrained', name, OPTIONS)
+  settings = {**plugins.values(OPTIONS), **config}
   if not settings['path']:
     return
   errors.check_known('model with published weights', model_name, MODELS)
@@ -87,23 +94,8 @@ def check(
       f'model.options.norm is {options["norm"]}, and published weights have no'
       ' normalization; set it to False.'
     )
-  errors.check_known('model.pretrained.head', settings['head'], _LAYER_CHOICES)
-  errors.check_known(
-    'model.pretrained.dense', settings['dense'], _LAYER_CHOICES
-  )
-  errors.check_known(
-    'model.pretrained.channel_order', settings['channel_order'], ('rgb', 'bgr')
-  )
-  scale = settings['scale']
-  if not (isinstance(scale, int | float) and 0 < scale < np.inf):
-    raise errors.UserError(
-      f'model.pretrained.scale is {scale!r}; it must be a positive number.'
-    )
-  if not isinstance(settings['grey'], bool):
-    raise errors.UserError(
-      f'model.pretrained.grey is {settings["grey"]!r}; it must be True or'
-      ' False.'
-    )
+  for name, option in OPTIONS.items():
+    option.check(f'model.pretrained.{name}', settings[name])
   readers.check(pathlib.Path(settings['path']).expanduser())
 
 
@@ -115,7 +107,7 @@ def from_config(
   """Calls `load` with the settings of `config.model.pretrained`.
 
   Args:
-    config: some of `DEFAULTS`; without a `path`, `params` are returned.
+    config: some of `OPTIONS`; without a `path`, `params` are returned.
     params: the network's initial parameters.
     model_name: the name of the network.
 
