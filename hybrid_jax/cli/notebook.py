@@ -37,7 +37,7 @@ def of_study(table: list[rows.Row], controls: Mapping[str, Any]) -> Table:
     ['released', 'numbers', 'utility', *names],
     *(
       [
-        style.name_of(row['embedding']),
+        style.title_of(row),
         row['dim'],
         tables.percent(row['utility']),
         *_leaks(row),

@@ -72,7 +72,7 @@ def render(cost: dict[str, Any], title: str) -> str:
     plotly=plotly.offline.get_plotlyjs(),
     figure=style.html(figure(cost), 'cost'),
     cost=cost,
-    names=style.NAMES,
+    names={row['embedding']: style.title_of(row) for row in cost['rows']},
     device=[(row, _device(row)) for row in cost['rows']],
     answer=[(row, _answer(row)) for row in cost['rows']],
   )
@@ -105,7 +105,7 @@ def figure(cost: dict[str, Any]) -> go.Figure:
         },
         text=[
           f'<b>{row["cut"]}, {row["variant"]}</b><br>'
-          f'{style.name_of(row["embedding"])}<br>'
+          f'{style.title_of(row)}<br>'
           f'{row["one"]["p50_ms"]:.3f} ms, {row["edge_bytes"]:,} bytes<br>'
           f'utility {100 * row["utility"]["value"]:.1f} %'
           for row in variants
@@ -148,7 +148,7 @@ def _device(row):
   one, many = row['one'], row['all']
   return (
     row['cut'],
-    style.name_of(row['embedding']) if row['embedding'] else '',
+    style.title_of(row) if row['embedding'] else '',
     row['variant'] if one else '',
     f'{row["edge_bytes"] / 1024:,.1f}' if one else '',
     f'{row["edge_parameters"]:,}',

@@ -59,7 +59,7 @@ def windows(table: list[rows.Row], attribute: str, of: str) -> go.Figure:
     curve = sort_keys(row['leakage'][attribute]['by_windows'][of])
     curve = {k: f for k, f in curve.items() if f['groups'] >= FEW} or curve
     chance |= {k: f['chance'] for k, f in curve.items()}
-    name = style.name_of(row['embedding'])
+    name = style.title_of(row)
     _curve(figure, curve, name, colours[row['embedding']], i, len(last))
   counts = sorted(chance)
   figure.add_trace(

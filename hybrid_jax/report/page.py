@@ -127,7 +127,7 @@ def _context(table, controls, failed, channels):
     'attributes': attributes,
     'controls': controls,
     'failed': failed,
-    'names': style.NAMES,
+    'names': {row['embedding']: style.title_of(row) for row in table},
     'has': has,
     'figures': figures,
     'kinds': _adversary_kinds([*table, *controls.values()], attributes),

@@ -65,7 +65,7 @@ def _symbol(cuts, cut):
 def _points(figure, table, attribute, colour, cuts):
   leakage = [row['leakage'][attribute] for row in table]
   utility = [row['utility'] for row in table]
-  name = style.name_of(table[0]['embedding'])
+  name = style.title_of(table[0])
   symbols = [_symbol(cuts, row['split_point']) for row in table]
   figure.add_trace(
     go.Scatter(
@@ -85,7 +85,7 @@ def _points(figure, table, attribute, colour, cuts):
 def _hover(row, attribute):
   leakage = row['leakage'][attribute]
   text = (
-    f'<b>{row["split_point"]}, {style.name_of(row["embedding"])}</b><br>'
+    f'<b>{row["split_point"]}, {style.title_of(row)}</b><br>'
     f'utility {100 * row["utility"]["value"]:.1f} %<br>{attribute} found'
     f' {100 * leakage["value"]:.1f} %<br>by {leakage["adversary"]}'
   )

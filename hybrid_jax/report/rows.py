@@ -20,6 +20,9 @@ RELEASE_FIELDS = (
   'relative_noise',
 )
 
+# Fields for pages, which `metrics.json` does not have.
+_SHOWN = ('title', 'place')
+
 
 def public(row: Row) -> Row:
   """Returns the part of a row or control that `metrics.json` holds.
@@ -27,7 +30,7 @@ def public(row: Row) -> Row:
   Args:
     row: all figures, as the page shows them.
   """
-  out = {k: v for k, v in row.items() if k not in measure_names()}
+  out = {k: v for k, v in row.items() if k not in (*measure_names(), *_SHOWN)}
   out |= {name: row[name] for name in ('ceiling', 'ranks') if name in row}
   out['leakage'] = {
     attribute: {

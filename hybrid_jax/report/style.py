@@ -1,20 +1,11 @@
 """Names, colours, error bars and layout that all plots share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import plotly.graph_objects as go
 import plotly.io
 
-NAMES = {
-  'simple': 'simple',
-  'reduced': 'reduced simple',
-  'siamese': 'Siamese',
-  'reduced_siamese': 'reduced Siamese',
-  'noisy_reduced_siamese': 'noisy reduced Siamese',
-  'bounded': 'bounded',
-  'snapped': 'snapped',
-}
 # The palette of Okabe and Ito, which colour-blind readers can distinguish.
 COLOURS = (
   '#000000',
@@ -30,18 +21,21 @@ INK, GREY = '#1d1d1f', '#777'
 _SHIFT = 0.05  # of a curve, as a share of the distance between two ticks
 
 
-def name_of(embedding: str) -> str:
-  """Returns the title of an embedding; an unknown one keeps its name."""
-  return NAMES.get(embedding, embedding)
+def title_of(row: Mapping[str, Any]) -> str:
+  """Returns the title of a row's embedding; by default its name in words."""
+  return row.get('title') or (row['embedding'] or '').replace('_', ' ')
 
 
 def colours(table: list[dict[str, Any]]) -> dict[str, str]:
   """Returns a colour for each embedding, the same in all plots of a page."""
-  embeddings = list(dict.fromkeys(row['embedding'] for row in table))
-  fixed = dict(zip(NAMES, COLOURS, strict=True))
-  out = {name: fixed[name] for name in embeddings if name in fixed}
+  places = {row['embedding']: row.get('place') for row in table}
+  out = {
+    name: COLOURS[place]
+    for name, place in places.items()
+    if place is not None and place < len(COLOURS)
+  }
   free = [c for c in COLOURS if c not in out.values()] or list(COLOURS)
-  others = [name for name in embeddings if name not in fixed]
+  others = [name for name in places if name not in out]
   return out | {name: free[i % len(free)] for i, name in enumerate(others)}
 
 
@@ -49,7 +43,7 @@ def titles(table: list[dict[str, Any]]) -> list[str]:
   """Returns a title for each row; with the split point if there are several."""
   several = len({row['split_point'] for row in table}) > 1
   return [
-    (f'{row["split_point"]}, ' if several else '') + name_of(row['embedding'])
+    (f'{row["split_point"]}, ' if several else '') + title_of(row)
     for row in table
   ]
 

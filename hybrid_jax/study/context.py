@@ -52,10 +52,21 @@ class Study(workdir.Workdir, examples.Examples):
 
   @property
   def embeddings(self) -> tuple[str, ...]:
-    """The names of the study's embeddings, the paper's in its order."""
+    """The names of the study's embeddings, in the order of `release.order`."""
     asked = tuple(self.config.release.embeddings)
-    own = tuple(name for name in asked if name not in embeddings.EMBEDDINGS)
-    return tuple(name for name in embeddings.EMBEDDINGS if name in asked) + own
+    order = self.config.release.get('order', ())
+    others = tuple(name for name in asked if name not in order)
+    return tuple(name for name in order if name in asked) + others
+
+  def title(self, embedding: str) -> str:
+    """Returns the name of an embedding in reports."""
+    title = self.config.release.embeddings[embedding].get('title')
+    return title or embedding.replace('_', ' ')
+
+  def place(self, embedding: str) -> int | None:
+    """Returns an embedding's place in `release.order`; it gives the colour."""
+    order = self.config.release.get('order', ())
+    return order.index(embedding) if embedding in order else None
 
   def optimizer(
     self, config: ml_collections.ConfigDict

@@ -155,6 +155,7 @@ def _measure(study, table, point, cut, variant, seconds):
     'sha256': files.sha256(edge) if edge.exists() else None,
     'cut': cut,
     'embedding': None if is_extreme else embedding,
+    'title': '' if is_extreme else study.title(embedding),
     'variant': variant,
     'one': one_thread,
     'all': all_cores,

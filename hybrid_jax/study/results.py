@@ -23,6 +23,8 @@ def gather(study: context.Study) -> list[rows.Row]:
     table.append(
       row
       | {
+        'title': study.title(name),
+        'place': study.place(name),
         'utility': released['test'],
         'validation_utility': released['validation']['value'],
       }
