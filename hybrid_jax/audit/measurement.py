@@ -58,7 +58,7 @@ def config_at(
     name
     for name in config.adversaries
     if split_point == CONTROL
-    or split_point in config.only_at.get(name, (split_point,))
+    or split_point in config.only_at.get(plugins.key(name), (split_point,))
   )
   return ml_collections.FrozenConfigDict(selected)
 
@@ -69,5 +69,15 @@ def run(
   config: ml_collections.ConfigDict,
   seed: int,
 ) -> dict | None:
-  """Runs one measure on one problem; see its `measure`."""
-  return plugins.load('measure', name).measure(problem, config, seed)
+  """Runs one measure on one problem.
+
+  Args:
+    name: of the measure, as `names` returns it.
+    problem: what is attacked.
+    config: the study's `attack`. A measure that is not the package's has the
+      dotted path of its module in `measures.NAME.module`.
+    seed: of all attackers.
+  """
+  settings = config.measures.get(name) or {}
+  module = plugins.load('measure', settings.get('module') or name)
+  return module.measure(problem, config, seed)

@@ -1,5 +1,7 @@
 import json
+import pathlib
 import re
+import shutil
 
 import ml_collections
 import pytest
@@ -8,7 +10,7 @@ from configs import watch
 from hybrid_jax import errors
 from hybrid_jax.models import cnn1d
 from hybrid_jax.release import mechanisms
-from hybrid_jax.study import validate
+from hybrid_jax.study import runner, validate
 
 _CUTS = cnn1d.Model.SPLIT_POINTS
 
@@ -203,3 +205,31 @@ def test_claim_a_damaged_workdir(tmp_path):
   (tmp_path / 'config.json').write_text('{"seed": ')
   with pytest.raises(errors.UserError, match='is damaged'):
     validate.claim(tmp_path, watch.get_config())
+
+
+@pytest.fixture
+def old_workdir(tmp_path):
+  """As the version before the schema left it."""
+  stored = pathlib.Path(__file__).with_name('config_of_an_earlier_version.json')
+  shutil.copy(stored, tmp_path / 'config.json')
+  return tmp_path
+
+
+def test_a_workdir_of_an_earlier_version_is_refused(old_workdir):
+  for use in (
+    lambda: runner.open_study(old_workdir),
+    lambda: validate.claim(old_workdir, watch.get_config('small')),
+  ):
+    with pytest.raises(errors.UserError) as caught:
+      use()
+    message = str(caught.value)
+    assert 'made by an earlier version' in message
+    assert 'no setting attack.bandwidths' in message
+    assert 'or another --workdir' in message
+    assert '\n' not in message
+
+
+def test_what_is_no_config_of_a_study(tmp_path):
+  (tmp_path / 'config.json').write_text('{"seed": 0}')
+  with pytest.raises(errors.UserError, match=r'no config of a study.*name'):
+    runner.open_study(tmp_path)
