@@ -144,9 +144,9 @@ class Option:
       text = one + (f', {each}' if each else '')
     if self.plugin or self.choices:
       names = ', '.join(str(name) or "''" for name in self.known())
-      text = f'a tuple of some of {names}' if self.is_tuple else names
-      if self.filled and self.is_tuple:
-        text = text.replace('of some', 'of one or more')
+      count = 'one or more' if self.filled else 'some'
+      count += ' different' if self.distinct else ''
+      text = f'a tuple of {count} of {names}' if self.is_tuple else names
     text += f' ({self.unit})' if self.unit else ''
     text += ', or one for each split point' if self.per_split_point else ''
     text += ', or None' if self.optional else ''

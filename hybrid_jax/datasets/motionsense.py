@@ -39,6 +39,7 @@ OPTIONS = {
     choices=tuple(published_files.CHANNELS),
     noun='channel',
     filled=True,
+    distinct=True,
   ),
   **windows.OPTIONS,
   'split': plugins.Option(
@@ -139,33 +140,13 @@ def _check_settings(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
   """Checks the settings, and returns the sensitive labels and the channels."""
   sensitive = dataset.as_tuple(config.sensitive)
   channels = dataset.as_tuple(config.channels)
-  errors.check_known('split', config.split, ('trials', 'people'))
-  for label in (config.primary, *sensitive):
-    errors.check_known('label', label, recording_labels.LABELS)
-  for channel in channels:
-    errors.check_known('channel', channel, published_files.CHANNELS)
-  if not channels or len(set(channels)) < len(channels):
-    raise errors.UserError(
-      f'data.channels is {channels}; name one or more of'
-      f' {", ".join(published_files.CHANNELS)}, each once.'
-    )
-  if not sensitive or config.primary in sensitive:
+  if config.primary in sensitive:
     others = [
       name for name in recording_labels.LABELS if name != config.primary
     ]
     raise errors.UserError(
       f'data.sensitive is {sensitive}; name one or more of'
       f' {", ".join(others)}, and not the primary label, {config.primary}.'
-    )
-  for name, smallest in (('window', 1), ('hop', 1), ('gap', 0)):
-    if config[name] < smallest:
-      raise errors.UserError(
-        f'data.{name} is {config[name]}; it must be at least {smallest}.'
-      )
-  if not 0 < config.validation < 1:
-    raise errors.UserError(
-      f'data.validation is {config.validation}; it must be a share between 0'
-      ' and 1.'
     )
   if config.split == 'people' and 'person' in (config.primary, *sensitive):
     raise errors.UserError(

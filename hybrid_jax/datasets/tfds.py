@@ -197,7 +197,6 @@ def _select_features(config, tfds, builder) -> _Selected:
   group = None
   if config.group:
     group = features.find_feature('group', config.group, candidates)
-  _check_numbers(config)
   return _Selected(known, input_feature, _name_labels(labels), group)
 
 
@@ -210,19 +209,6 @@ def _name_labels(labels) -> dict[str, features.Feature]:
     name = feature.key if is_ambiguous else end
     named[name.replace('/', '_')] = feature
   return named
-
-
-def _check_numbers(config):
-  if len(config.size) not in (0, 2) or min(config.size, default=1) < 1:
-    raise errors.UserError(
-      f'data.size is {tuple(config.size)}; it must be (height, width), or'
-      ' empty.'
-    )
-  for name in ('length', 'max_examples', 'min_examples'):
-    if config[name] < 0:
-      raise errors.UserError(
-        f'data.{name} is {config[name]}; it must be 0 or more.'
-      )
 
 
 def _read_labels(config, tfds, builder, selected) -> _Rows:

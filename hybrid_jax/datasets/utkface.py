@@ -61,8 +61,6 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     UserError: the path does not exist or has no image, a label is out of range,
       or an image cannot be read.
   """
-  if config.size < 1:
-    raise errors.UserError(f'data.size is {config.size}; it must be 1 or more.')
   path = pathlib.Path(config.path).expanduser()
   if not config.path or not path.exists():
     raise errors.UserError(

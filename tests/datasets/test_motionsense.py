@@ -10,6 +10,7 @@ import pytest
 
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import motionsense
+from tests.datasets import loading
 
 pytest.importorskip('tensorflow_datasets')
 pytest.importorskip('array_record')
@@ -266,7 +267,7 @@ def test_prepares_and_loads_without_tensorflow(places, tmp_path):
     ({'sensitive': ('activity',)}, ['data.sensitive', 'primary label']),
     ({'channels': ('gravity.w',)}, ["'gravity.w'", 'gravity.x, gravity.y']),
     ({'channels': ()}, ['data.channels', 'gravity.x']),
-    ({'channels': ('gravity.x', 'gravity.x')}, ['data.channels', 'once']),
+    ({'channels': ('gravity.x', 'gravity.x')}, ['data.channels', 'different']),
     ({'window': 0}, ['data.window is 0']),
     ({'hop': 0}, ['data.hop is 0']),
     ({'gap': -1}, ['data.gap is -1']),
@@ -320,7 +321,7 @@ def test_prepares_and_loads_without_tensorflow(places, tmp_path):
 )
 def test_settings_are_refused(places, data, change, parts):
   with pytest.raises(errors.UserError) as caught:
-    motionsense.load(_config(places, **change))
+    loading.load(motionsense, _config(places, **change))
   for part in parts:
     assert part in str(caught.value)
 

@@ -16,6 +16,7 @@ from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import dataset, sources, tfds
 from hybrid_jax.datasets._tfds import tfds_builder
 from hybrid_jax.study import validate
+from tests.datasets import loading
 
 library = pytest.importorskip('tensorflow_datasets')
 image = pytest.importorskip('PIL.Image')
@@ -209,7 +210,7 @@ def _faces(data_dir, **change):
 
 def _load(config):
   """Loads a data set and reads its examples."""
-  data = tfds.load(config)
+  data = loading.load(tfds, config)
   assert sources.is_lazy(data.x)
   return dataclasses.replace(data, x=sources.read_all(data.x))
 

@@ -8,13 +8,15 @@ from configs import utkface as config_file
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import folds, utkface
 from hybrid_jax.study import validate
+from tests.datasets import loading
 
 image = pytest.importorskip('PIL.Image')
 N = 200
 
 
 def _load(path, **change):
-  return utkface.load(
+  return loading.load(
+    utkface,
     ml_collections.ConfigDict(
       {
         **plugins.values(utkface.OPTIONS),
@@ -22,7 +24,7 @@ def _load(path, **change):
         'size': 8,
         **change,
       }
-    )
+    ),
   )
 
 
