@@ -11,7 +11,7 @@ import rich.markup
 import rich.table
 
 from hybrid_jax import plugins
-from hybrid_jax.study import schema
+from hybrid_jax.study import config_tree, schema
 
 _PLAIN_WIDTH = 150  # columns of a log; a terminal has its own
 _MISSING = '–'
@@ -54,7 +54,7 @@ def _rows(values: Any, tree: Any, path: str) -> Iterator[tuple]:
   for name, node in tree.items():
     key = f'{path}.{name}' if path else name
     value = values.get(name)
-    if isinstance(node, schema.Table):
+    if isinstance(node, config_tree.Table):
       entries = value or {}
       inner = {n: node.of(n, entries[n]) for n in entries}
       yield from _rows(entries, inner, key)

@@ -5,7 +5,7 @@ plug-in are declared here. `of` joins both into one tree for a config.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -13,33 +13,11 @@ import ml_collections
 from hybrid_jax import errors, plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.models.pretrained import weights
+from hybrid_jax.study import config_tree
 from hybrid_jax.training import augmentation, precision
 
 Option = plugins.Option
 
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-  """A group whose keys the user chooses; every key has the same settings.
-
-  Attributes:
-    entry: the settings of a key, or a function of the key and its value that
-      returns them.
-    keys: the valid keys; any where it is `None`.
-    noun: what a key is called in a message: `'measure'`.
-  """
-
-  entry: Any
-  keys: Sequence[str] | None = None
-  noun: str = ''
-
-  def of(self, key: str, value: Any) -> Any:
-    """Returns the option, or the group of options, of a key."""
-    return self.entry(key, value) if callable(self.entry) else self.entry
-
-
-# A key's name to its option, a group within, or a table.
-Tree = dict[str, Any]
 
 _SEED = Option(0, 'Seed of all randomness.', low=0)
 _INPUT = {
@@ -114,7 +92,7 @@ _ATTACK = {
 }
 
 
-def _training(steps: int, learning_rate: float, every: int) -> Tree:
+def _training(steps: int, learning_rate: float, every: int) -> config_tree.Tree:
   return {
     'steps': Option(steps, 'Steps of training.', unit='steps', low=1),
     'batch_size': Option(
@@ -138,7 +116,7 @@ def _training(steps: int, learning_rate: float, every: int) -> Tree:
   }
 
 
-def _fine_tuning(cuts: Sequence[str]) -> Tree:
+def _fine_tuning(cuts: Sequence[str]) -> config_tree.Tree:
   return {
     'trainable_from': Option(
       '',
@@ -152,7 +130,7 @@ def _fine_tuning(cuts: Sequence[str]) -> Tree:
   }
 
 
-def _siamese(cuts: Sequence[str]) -> Tree:
+def _siamese(cuts: Sequence[str]) -> config_tree.Tree:
   return {
     **_training(600, 2e-3, 300),
     **_fine_tuning(cuts),
@@ -185,7 +163,7 @@ def _split_points(default: Any, text: str, cuts: Sequence[str]) -> Option:
   )
 
 
-def of(config: Mapping[str, Any]) -> Tree:
+def of(config: Mapping[str, Any]) -> config_tree.Tree:
   """Returns the tree of a study's config.
 
   Args:
@@ -205,7 +183,7 @@ def of(config: Mapping[str, Any]) -> Tree:
         f' {", ".join(plugins.known(kind))}.'
       )
   cuts = plugins.load('model', model['name']).Model.SPLIT_POINTS
-  tree: Tree = {
+  tree: config_tree.Tree = {
     'seed': _SEED,
     'distributed': Option(
       False, 'Run over several processes; see docs/scaling.md.'
@@ -265,7 +243,7 @@ def of(config: Mapping[str, Any]) -> Tree:
   return tree
 
 
-def of_audit(config: Mapping[str, Any]) -> Tree:
+def of_audit(config: Mapping[str, Any]) -> config_tree.Tree:
   """Returns the tree of the config of `launch.audit`: `seed` and `attack`."""
   return {'seed': _SEED, 'attack': _attack(_plain(config), ())}
 
@@ -274,7 +252,9 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
   return ml_collections.ConfigDict(config).to_dict()
 
 
-def _release(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
+def _release(
+  config: Mapping[str, Any], cuts: Sequence[str]
+) -> config_tree.Tree:
   embeddings = _within(config, 'release', 'embeddings')
   named = _names(
     'release mechanism',
@@ -286,12 +266,12 @@ def _release(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
     for name, option in plugins.options('release mechanism', path).items()
   }
 
-  def entry(key: str, value: Mapping[str, Any]) -> Tree:
+  def entry(key: str, value: Mapping[str, Any]) -> config_tree.Tree:
     del key
     # A bottleneck is trained with the network, so that embeddings share it.
     own = {
       name: dataclasses.replace(option, default=None, optional=True)
-      for path in _listed(value.get('mechanisms'))
+      for path in config_tree.names(value.get('mechanisms'))
       if path != 'bottleneck'
       for name, option in plugins.options('release mechanism', path).items()
       if isinstance(option, Option)
@@ -330,11 +310,11 @@ def _release(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
       'Embeddings in the order of reports; others follow by name.',
       type=tuple[str, ...],
     ),
-    'embeddings': Table(entry),
+    'embeddings': config_tree.Table(entry),
   }
 
 
-def _defend(config: Mapping[str, Any]) -> Tree:
+def _defend(config: Mapping[str, Any]) -> config_tree.Tree:
   embeddings = _within(config, 'release', 'embeddings')
   named = _names('defence', *(e.get('weights') for e in _groups_in(embeddings)))
   return {
@@ -353,7 +333,7 @@ def _defend(config: Mapping[str, Any]) -> Tree:
   }
 
 
-def _attack(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
+def _attack(config: Mapping[str, Any], cuts: Sequence[str]) -> config_tree.Tree:
   attack = config.get('attack') or {}
   measures = attack.get('measures') or {}
   named = _names(
@@ -362,15 +342,15 @@ def _attack(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
     *(m.get('adversaries') for m in _groups_in(measures)),
     _within(config, 'grid').get('adversaries'),
   )
-  tree: Tree = {
+  tree: config_tree.Tree = {
     **_ATTACK,
-    'only_at': Table(
+    'only_at': config_tree.Table(
       _split_points((), 'Split points where it attacks.', cuts),
       keys=tuple(named),
       noun='adversary',
     ),
     'heads': _HEADS,
-    'measures': Table(
+    'measures': config_tree.Table(
       lambda key, value: _measure(key, value, cuts), noun='measure'
     ),
   }
@@ -383,7 +363,9 @@ def _attack(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
   return tree | _groups('adversary', named)
 
 
-def _measure(key: str, value: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
+def _measure(
+  key: str, value: Mapping[str, Any], cuts: Sequence[str]
+) -> config_tree.Tree:
   path = value.get('module') or key
   tree = {
     'module': Option(
@@ -403,7 +385,7 @@ def _measure(key: str, value: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
   return tree
 
 
-def _grid(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
+def _grid(config: Mapping[str, Any], cuts: Sequence[str]) -> config_tree.Tree:
   embeddings = _within(config, 'release', 'embeddings')
   named = _names('defence', *(e.get('weights') for e in _groups_in(embeddings)))
   return {
@@ -415,7 +397,7 @@ def _grid(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
       noun='split point',
     ),
     'seeds': Option(3, 'Trainings of each kind.', low=1),
-    'methods': Table(
+    'methods': config_tree.Table(
       Option(
         (),
         'Weights to try; none for the weight in this config.',
@@ -456,7 +438,7 @@ def _grid(config: Mapping[str, Any], cuts: Sequence[str]) -> Tree:
   }
 
 
-def _groups(kind: str, named: Mapping[str, str]) -> Tree:
+def _groups(kind: str, named: Mapping[str, str]) -> config_tree.Tree:
   """Each plug-in's options under its key; none for one without options."""
   found = {key: plugins.options(kind, name) for key, name in named.items()}
   return {key: dict(options) for key, options in found.items() if options}
@@ -465,7 +447,7 @@ def _groups(kind: str, named: Mapping[str, str]) -> Tree:
 def _names(kind: str, *values: Any) -> dict[str, str]:
   """Key to name of a kind's plug-ins: the package's, and others named here."""
   out = {name: name for name in plugins.known(kind)}
-  for name in (n for value in values for n in _listed(value)):
+  for name in (n for value in values for n in config_tree.names(value)):
     if not plugins.is_outside(name):
       continue
     key = plugins.key(name)
@@ -487,157 +469,13 @@ def _groups_in(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
   return [v for v in config.values() if isinstance(v, Mapping)]
 
 
-def _listed(value: Any) -> list[Any]:
-  """The items of a tuple, or of text with commas, as a flag gives it."""
-  if isinstance(value, str):
-    return [part.strip() for part in value.split(',') if part.strip()]
-  items = list(value) if isinstance(value, tuple | list) else []
-  if len(items) == 1 and isinstance(items[0], str):
-    return _listed(items[0])
-  return items
-
-
 def complete(
-  config: Mapping[str, Any], tree: Callable[[Mapping[str, Any]], Tree] = of
+  config: Mapping[str, Any],
 ) -> ml_collections.ConfigDict:
-  """Returns a copy of a config in which every missing setting has its default.
-
-  Names that a flag gave as one text with commas become a tuple.
-
-  Args:
-    config: stays as it is.
-    tree: `of`, or `of_audit`.
-  """
-  values = _plain(config)
-  return ml_collections.ConfigDict(_completed(values, tree(values)))
-
-
-def _completed(values: dict[str, Any], tree: Tree) -> dict[str, Any]:
-  out = dict(values)
-  for name, node in tree.items():
-    if isinstance(node, Option):
-      if name not in out and node.default is not None:
-        out[name] = node.default
-      elif name in out:
-        out[name] = _as_tuple(out[name], node)
-    elif isinstance(node, Table):
-      out[name] = _completed_table(out.get(name) or {}, node)
-    elif isinstance(out.get(name, {}), dict):
-      out[name] = _completed(out.get(name) or {}, node)
-  return out
-
-
-def _completed_table(values, table):
-  if not isinstance(values, dict):
-    return values
-  out = {}
-  for key, value in values.items():
-    if callable(table.entry) and not isinstance(value, dict):
-      out[key] = value  # `check` refuses it.
-      continue
-    node = table.of(key, value)
-    if isinstance(node, Option):
-      out[key] = _as_tuple(value, node)
-    else:
-      out[key] = _completed(value, node)
-  return out
-
-
-def _as_tuple(value: Any, option: Option) -> Any:
-  """Makes a text or a list a tuple; splits names as in `('a,b',)`."""
-  if not option.is_tuple:
-    return value
-  if isinstance(value, list):
-    value = tuple(value)
-  if isinstance(value, str) and option.type == tuple[str, ...]:
-    value = (value,)
-  if not (option.plugin or option.choices) or not isinstance(value, tuple):
-    return value
-  if not all(isinstance(text, str) for text in value):
-    return value
-  return tuple(_listed(','.join(value)))
-
-
-def check(values: Mapping[str, Any], tree: Tree, path: str = '') -> None:
-  """Checks a completed config against its tree.
-
-  Args:
-    values: the config, or a group of it.
-    tree: of the same group.
-    path: the group's key.
+  """Returns a study's config with the default of every setting that it lacks.
 
   Raises:
-    UserError: a key is unknown or missing, or a value has a wrong type, is out
-      of range or is not one of the choices. The message names the key, the
-      value and the valid ones.
+    UserError: see `of`.
   """
-  cuts = _listed(_within(values, 'model').get('split_points'))
-  _check_group(values, tree, path, cuts)
-
-
-def unknown_keys(values: Any, tree: Any, path: str = '') -> list[str]:
-  """Returns the keys of a config that its tree does not have."""
-  if isinstance(tree, Option) or not isinstance(values, Mapping):
-    return []
-  out = []
-  for name, value in values.items():
-    key = f'{path}.{name}' if path else name
-    node = tree.of(name, value) if isinstance(tree, Table) else tree.get(name)
-    out += [key] if node is None else unknown_keys(value, node, key)
-  return out
-
-
-def _check_group(values, tree, path, cuts):
-  _check_is_group(values, path)
-  for name in values:
-    where = f'setting of {path}' if path else 'setting of the config'
-    errors.check_known(where, name, tree)
-  for name, node in tree.items():
-    key = f'{path}.{name}' if path else name
-    if name in values:
-      _check_node(values[name], node, key, cuts)
-    elif _is_required(node):
-      raise errors.UserError(
-        f'the config has no {key}; it must be {node.valid()}.'
-      )
-
-
-def _check_node(value, node, key, cuts):
-  if isinstance(node, Table):
-    _check_is_group(value, key)
-    for name, entry in value.items():
-      if node.keys is not None:
-        errors.check_known(node.noun, name, node.keys, key)
-      if callable(node.entry):
-        _check_is_group(entry, f'{key}.{name}')
-      _check_node(entry, node.of(name, entry), f'{key}.{name}', cuts)
-  elif not isinstance(node, Option):
-    _check_group(value, node, key, cuts)
-  elif isinstance(value, Mapping | ml_collections.ConfigDict):
-    if not node.per_split_point:
-      raise errors.UserError(
-        f'{key} is a group of settings; it must be {node.valid()}.'
-      )
-    for cut in cuts:
-      if cut not in value:
-        raise errors.UserError(
-          f'{key} has no value for the split point {cut!r}; it has'
-          f' {", ".join(value) or "none"}.'
-        )
-    for cut, each in value.items():
-      node.check(f'{key}.{cut}', each)
-  else:
-    node.check(key, value)
-
-
-def _is_required(node):
-  if not isinstance(node, Option):
-    return False
-  return node.default is None and not node.optional
-
-
-def _check_is_group(value, key):
-  if not isinstance(value, Mapping | ml_collections.ConfigDict):
-    raise errors.UserError(
-      f'{key} is {value!r}; it must be a group of settings.'
-    )
+  values = _plain(config)
+  return ml_collections.ConfigDict(config_tree.complete(values, of(values)))

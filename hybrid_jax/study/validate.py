@@ -9,7 +9,7 @@ import ml_collections
 
 from hybrid_jax import errors, files
 from hybrid_jax.models.pretrained import weights
-from hybrid_jax.study import schema
+from hybrid_jax.study import config_tree, schema
 
 
 def asked_split_points(config: ml_collections.ConfigDict) -> tuple[str, ...]:
@@ -26,10 +26,11 @@ def prepare(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
   Raises:
     UserError: a setting is unknown, has a wrong type, is out of range, or names
-      what is not known; see `schema.check`.
+      what is not known; see `config_tree.check`.
   """
   out = schema.complete(config)
-  schema.check(out, schema.of(out))
+  cuts = config_tree.names(out.model.get('split_points'))
+  config_tree.check(out, schema.of(out), split_points=cuts)
   weights.check(out.model.pretrained, out.model.name, out.model.options)
   return out
 
@@ -38,9 +39,11 @@ def prepare_audit(
   config: ml_collections.ConfigDict,
 ) -> ml_collections.ConfigDict:
   """Does the same for a config of `launch.audit`: `seed` and `attack`."""
-  out = schema.complete(config, schema.of_audit)
-  schema.check(out, schema.of_audit(out))
-  return out
+  values = config.to_dict()
+  tree = schema.of_audit(values)
+  values = config_tree.complete(values, tree)
+  config_tree.check(values, tree)
+  return ml_collections.ConfigDict(values)
 
 
 def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
@@ -86,7 +89,7 @@ def check_version(path: pathlib.Path, config: Mapping[str, Any]) -> None:
     UserError: there is such a setting, or it is no config of a study.
   """
   try:
-    unknown = schema.unknown_keys(config, schema.of(config))
+    unknown = config_tree.unknown_keys(config, schema.of(config))
   except errors.UserError as e:
     raise errors.UserError(f'{path} is no config of a study: {e}') from e
   if unknown:

@@ -11,7 +11,7 @@ import pytest
 from configs import audit, watch
 from hybrid_jax import errors, plugins
 from hybrid_jax.cli import config_help
-from hybrid_jax.study import schema, validate
+from hybrid_jax.study import config_tree, schema, validate
 
 _MINE = '''"""Guesses by chance."""
 
@@ -267,7 +267,7 @@ def test_unknown_keys_are_those_that_no_group_has():
   config['attack']['neighbours'] = (1,)
   config['release']['embeddings']['simple']['old'] = 1
   config['rival'] = {}
-  assert sorted(schema.unknown_keys(config, schema.of(config))) == [
+  assert sorted(config_tree.unknown_keys(config, schema.of(config))) == [
     'attack.neighbours',
     'release.embeddings.simple.old',
     'rival',
