@@ -25,17 +25,21 @@ _LAYER_CHOICES = ('match', 'skip', 'must')
 OPTIONS = {
   'path': plugins.Option('', 'File of published weights; empty for none.'),
   'head': plugins.Option(
-    'skip', 'Loads the last layer?', choices=_LAYER_CHOICES
+    'skip',
+    'Whether the last layer is loaded; match: if its shape fits.',
+    choices=_LAYER_CHOICES,
   ),
   'dense': plugins.Option(
-    'must', 'Loads the dense layers?', choices=_LAYER_CHOICES
+    'must', 'The same for the dense layers.', choices=_LAYER_CHOICES
   ),
-  'grey': plugins.Option(False, 'The pictures are grey.'),
+  'grey': plugins.Option(False, 'Sums the first kernel for grey pictures.'),
   'channel_order': plugins.Option(
-    'rgb', 'Order of the channels for the weights.', choices=('rgb', 'bgr')
+    'rgb',
+    "Order of the channels in the file's pictures.",
+    choices=('rgb', 'bgr'),
   ),
   'scale': plugins.Option(
-    1.0, 'Factor of the pictures for the weights.', above=0
+    1.0, "Factor from this program's pixel values to the file's.", above=0
   ),
 }
 
