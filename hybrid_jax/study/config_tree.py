@@ -89,14 +89,11 @@ def check(
       )
 
 
-def names(value: Any) -> list[Any]:
-  """Returns the items of a tuple, or of a text with commas, as of a flag."""
-  if isinstance(value, str):
-    return [part.strip() for part in value.split(',') if part.strip()]
-  items = list(value) if isinstance(value, tuple | list) else []
-  if len(items) == 1 and isinstance(items[0], str):
-    return names(items[0])
-  return items
+def names(value: Any) -> list[str]:
+  """Returns the texts of a tuple, split at commas, as a flag may give them."""
+  texts = value if isinstance(value, tuple | list) else [value]
+  parts = ','.join(text for text in texts if isinstance(text, str)).split(',')
+  return [part.strip() for part in parts if part.strip()]
 
 
 def _complete_table(values, table):
@@ -127,7 +124,7 @@ def _as_tuple(value: Any, option: Option) -> Any:
     return value
   if not all(isinstance(text, str) for text in value):
     return value
-  return tuple(names(','.join(value)))
+  return tuple(names(value))
 
 
 def unknown_keys(values: Any, tree: Any, path: str = '') -> list[str]:
