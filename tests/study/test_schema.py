@@ -60,7 +60,7 @@ def _refused(key, value):
 # Of each kind of option, a key; and values of another type.
 WRONG_TYPES = {
   'whole number': ('training.steps', (1.5, '3', True, None, (3,))),
-  'number': ('training.learning_rate', ('x', True, math.nan, math.inf, None)),
+  'number': ('training.learning_rate', ('x', math.nan, math.inf, None)),
   'yes or no': ('siamese.balance_pairs', (1, 'True', None)),
   'text': ('model.pretrained.path', (1, None, ('a',))),
   'whole numbers': ('attack.windows', (4, (1.5,), ('1',), (True,))),
@@ -76,6 +76,14 @@ def test_a_wrong_type_is_refused(case):
   for value in values:
     message = _refused(key, value)
     assert message.startswith(f'{key} is {value!r}; it must be ')
+
+
+def test_true_is_no_number():
+  # A `ConfigDict` would make it 1.0.
+  for default in (1, 1.0):
+    option = plugins.Option(default, 'Some number.')
+    with pytest.raises(errors.UserError, match='key is True; it must be a'):
+      option.check('key', True)
 
 
 # A key, a value out of range, and what is valid.
