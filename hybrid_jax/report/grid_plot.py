@@ -8,13 +8,15 @@ import plotly.graph_objects as go
 from hybrid_jax import plugins
 from hybrid_jax.report import style
 
-_SIAMESE = 'siamese'
+# The Siamese loss is no plug-in; its title and colour are its embedding's.
+_SIAMESE, _SIAMESE_TITLE = 'siamese', 'Siamese'
+_SIAMESE_COLOUR = style.COLOURS[2]
 
 
 def method_title(method: str) -> str:
   """Returns the name of a method for people."""
   if method == _SIAMESE:
-    return style.name_of(method)
+    return _SIAMESE_TITLE
   return plugins.title('defence', method)
 
 
@@ -110,7 +112,7 @@ def find(table: list[dict[str, Any]], point: dict[str, Any]) -> dict[str, Any]:
 
 def _colour(method, i):
   if method == _SIAMESE:
-    return style.COLOURS[list(style.NAMES).index(_SIAMESE)]
+    return _SIAMESE_COLOUR
   default = style.COLOURS[i % len(style.COLOURS)]
   return plugins.colour('defence', method) or default
 

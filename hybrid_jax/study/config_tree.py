@@ -20,11 +20,13 @@ class Table:
       returns them.
     keys: the valid keys; any where it is `None`.
     noun: what a key is called in a message: `'measure'`.
+    filled: whether at least one key is needed.
   """
 
   entry: Any
   keys: Sequence[str] | None = None
   noun: str = ''
+  filled: bool = False
 
   def of(self, key: str, value: Any) -> Any:
     """Returns the option, or the group of options, of a key."""
@@ -142,6 +144,8 @@ def unknown_keys(values: Any, tree: Any, path: str = '') -> list[str]:
 def _check_node(value, node, key, cuts):
   if isinstance(node, Table):
     _check_is_group(value, key)
+    if node.filled and not value:
+      raise errors.UserError(f'{key} is empty; name at least one {node.noun}.')
     for name, entry in value.items():
       if node.keys is not None:
         errors.check_known(node.noun, name, node.keys, key)

@@ -220,26 +220,8 @@ def of(config: Mapping[str, Any]) -> config_tree.Tree:
     'attack': _attack(config, cuts),
     'recommend': _RECOMMEND,
   }
-  grid = _grid(config, cuts)
-  margins = grid.pop('margins')
-  if config.get('rivals') is not None:
-    tree['rivals'] = grid
-  if config.get('sweep') is not None:
-    tree['sweep'] = {
-      **{k: v for k, v in grid.items() if k != 'methods'},
-      'weight': dataclasses.replace(
-        margins, default=(0.03, 0.1, 0.3), help='Weights of the Siamese loss.'
-      ),
-      'margin': dataclasses.replace(
-        margins, default=(5.0, 10.0), help='Margins of the Siamese loss.'
-      ),
-      'mapping': Option(
-        'auto',
-        'How one program trains all networks.',
-        choices=('auto', 'map', 'vmap'),
-        noun='mapping of a sweep',
-      ),
-    }
+  if config.get('grid') is not None:
+    tree['grid'] = _grid(config, cuts)
   return tree
 
 
@@ -407,6 +389,7 @@ def _grid(config: Mapping[str, Any], cuts: Sequence[str]) -> config_tree.Tree:
       ),
       keys=('siamese', *named),
       noun='method',
+      filled=True,
     ),
     'margins': Option(
       (),

@@ -2,11 +2,10 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 
 import ml_collections
 
-from hybrid_jax import errors, plugins
+from hybrid_jax import plugins
 from hybrid_jax.release import embeddings, mechanisms
 
 
@@ -111,59 +110,6 @@ def of_grid(config: ml_collections.ConfigDict) -> tuple[Training, ...]:
       for each in itertools.product(weights, margins, range(grid.seeds))
     ]
   return tuple(out)
-
-
-def check_grid(
-  config: ml_collections.ConfigDict, split_points: Sequence[str]
-) -> None:
-  """Validates a study's grid before any work.
-
-  Args:
-    config: of the study, with a `grid`.
-    split_points: of the model.
-
-  Raises:
-    UserError: a name is unknown, or an axis of the grid is empty or has a value
-      that is out of range or there twice.
-  """
-  grid = config.grid
-  errors.check_known('split point of the grid', grid.split_point, split_points)
-  if grid.seeds < 1:
-    raise errors.UserError(
-      f'grid.seeds is {grid.seeds}; it must be at least 1.'
-    )
-  if not grid.methods:
-    raise errors.UserError('grid.methods is empty; name at least one method.')
-  for method, weights in grid.methods.items():
-    errors.check_known(
-      'method of the grid',
-      method,
-      [embeddings.SIAMESE, *plugins.known('defence')],
-    )
-    _check_axis(f'methods.{method}', weights, least=0.0)
-  _check_axis('margins', grid.margins)
-  _check_axis('noise', grid.noise, may_be_empty=False)
-  if not grid.adversaries:
-    raise errors.UserError(
-      'grid.adversaries is empty; name some of'
-      f' {", ".join(plugins.known("adversary"))}.'
-    )
-  for name in grid.adversaries:
-    errors.check_known('adversary', name, plugins.known('adversary'))
-
-
-def _check_axis(name, values, least=None, may_be_empty=True):
-  too_small = [
-    v for v in values if not (v > 0 if least is None else v >= least)
-  ]
-  if (
-    too_small or len(set(values)) < len(values) or not (values or may_be_empty)
-  ):
-    allowed = 'positive' if least is None else 'non-negative'
-    raise errors.UserError(
-      f'grid.{name} is {tuple(values)}; it must be a tuple of different'
-      f' {allowed} numbers.'
-    )
 
 
 def _axis(values, default):

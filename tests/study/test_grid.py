@@ -14,7 +14,14 @@ from configs import arrays, watch
 from hybrid_jax import errors
 from hybrid_jax.cli import grid as command
 from hybrid_jax.report import grid_page, grid_plot
-from hybrid_jax.study import context, grid, results, runner, trainings
+from hybrid_jax.study import (
+  context,
+  grid,
+  results,
+  runner,
+  trainings,
+  validate,
+)
 from hybrid_jax.study.stages import siamese, train
 from hybrid_jax.training import (
   checkpoint,
@@ -93,7 +100,7 @@ def test_the_shipped_grids():
   ]
   assert len(trainings.of_grid(c)) == 27
   c = watch.get_config('grid')
-  trainings.check_grid(c, ('dense1',))
+  validate.prepare(c)
   # 0.1 and 10 are the config's.
   assert set(_labels(c)) == {
     'siamese@0.03-margin5',
@@ -142,10 +149,10 @@ def test_the_members_of_a_grid(config):
     ('methods', ml_collections.ConfigDict(), 'grid.methods is empty'),
     ('noise', (), r'grid.noise is \(\)'),
     ('noise', (0.3, 0.3), r'grid.noise is \(0.3, 0.3\)'),
-    ('margins', (-1.0,), 'positive'),
+    ('margins', (-1.0,), 'above 0'),
     ('split_point', 'dense2', "Did you mean 'dense1'"),
     ('adversaries', ('tree',), "Did you mean 'trees'"),
-    ('adversaries', (), 'grid.adversaries is empty'),
+    ('adversaries', (), r'grid.adversaries is \(\)'),
   ],
 )
 def test_an_impossible_grid_is_refused(config, tmp_path, name, value, message):
