@@ -95,7 +95,7 @@ def _release(study, edge, trained, name) -> adversary.Problem:
   clean = _run_edge(study, edge, all_examples, 1, noisy=False)[0]
   path = study.workdir / 'deployed' / f'{name}.npz'
   files.write_npz(path, as_trained | {'clean': clean})
-  problem = problems.of_row(study, split_point, embedding, path)
+  problem = problems.of_embedding(study, split_point, embedding, path)
   has_noise = 'noise_cov' in as_trained
   draws = study.config.attack.draws if has_noise else 1
   copies = study.config.attack.noise_copies if has_noise else 1

@@ -1,4 +1,4 @@
-"""Audits a file of released vectors, whatever made them."""
+"""Audits a file of released vectors from any source."""
 
 import dataclasses
 import json
@@ -19,20 +19,21 @@ from hybrid_jax.study import validate
 def run(
   path: pathlib.Path, out: pathlib.Path, config: ml_collections.ConfigDict
 ) -> rows.Row:
-  """Writes `metrics.json` and `report.html`; what is done already is kept.
+  """Writes `metrics.json` and `report.html`; keeps existing results.
 
   Args:
     path: an `.npz` in the layout of a study's `released/*.npz`: `clean`,
       `primary`, `sensitive_NAME`, `recording`, `fold`, and `noise_cov` where
       noise is added.
-    out: where the results go.
+    out: the folder of all results.
     config: `seed` and `attack`, see `configs/audit.py`.
 
   Returns:
-    The file's row, as a study has one for each embedding; `utility` is `None`.
+    A row as in a study, with `None` as its `utility`, and `failed_controls`.
 
   Raises:
-    UserError: the file cannot be audited, or `out` belongs to another one.
+    UserError: the file is invalid, or `out` has results of another file or
+      config.
   """
   config = validate.prepare_audit(config)
   problem = released_vectors.read(path, config.attack.draws)
@@ -40,37 +41,41 @@ def run(
   rng = np.random.default_rng(config.seed)
   random = rng.standard_normal(problem.clean.shape).astype(np.float32)
   noise = dataclasses.replace(problem, clean=random, noise_scale=None)
-  asked = {
-    'released': (problem, measurement.names(config.attack)),
-    'noise': (noise, (measurement.LEAKAGE,)),
-  }
-  found = {name: {} for name in asked}
-  total = sum(len(measures) for _, measures in asked.values())
+  names = measurement.names(config.attack)
+  total = len(names) + 1
   with progress.Progress('audit', total, unit='measure') as bar:
-    for target, (given, measures) in asked.items():
-      for measure in measures:
-        result = out / 'results' / measure / f'{target}.json'
-        if not result.exists():
-          figures = measurement.run(measure, given, config.attack, config.seed)
-          files.write_json(result, figures)
-        figures = files.read_json(result)
-        if figures is not None:
-          found[target][measure] = figures
-        bar.advance(1, last=f'{measure} of {target}')
-  row = _row(path, problem) | found['released']
-  failed = rows.failed_controls({'noise': found['noise']}, [row])
+    row = _row(path, problem) | _measure(
+      'released', problem, names, out, config, bar
+    )
+    control = _measure('noise', noise, (measurement.LEAKAGE,), out, config, bar)
+  failed = rows.failed_controls({'noise': control}, [row])
   files.write_json(
     out / 'metrics.json',
     {
       'rows': [rows.public(row)],
-      'controls': {'noise': rows.public(found['noise'])},
+      'controls': {'noise': rows.public(control)},
       'failed_controls': failed,
       'recommended': None,
     },
   )
-  html = page.render_audit(path.name, row, {'noise': found['noise']}, failed)
+  html = page.render_audit(path.name, row, {'noise': control}, failed)
   files.write_bytes(out / 'report.html', html.encode())
   return row | {'failed_controls': failed}
+
+
+def _measure(target, problem, names, out, config, bar):
+  """Returns a target's results by measure; takes the missing measures."""
+  results = {}
+  for name in names:
+    path = out / 'results' / name / f'{target}.json'
+    if not path.exists():
+      figures = measurement.run(name, problem, config.attack, config.seed)
+      files.write_json(path, figures)
+    figures = files.read_json(path)
+    if figures is not None:
+      results[name] = figures
+    bar.advance(1, last=f'{name} of {target}')
+  return results
 
 
 def _row(path, problem):
@@ -88,17 +93,17 @@ def _row(path, problem):
 
 
 def _claim(out, path, config):
-  """Makes `out` this file's and config's own, or finds that it is."""
-  wanted = {
+  """Stores the file's hash and the config in `out`, or compares them."""
+  identity = {
     'released_sha256': files.sha256(path),
     'config': json.loads(config.to_json_best_effort()),
     'measures': plugins.known('measure'),
   }
   stored = out / 'audit.json'
   if not stored.exists():
-    files.write_json(stored, wanted)
-  elif files.read_json(stored) != wanted:
+    files.write_json(stored, identity)
+  elif files.read_json(stored) != identity:
     raise errors.UserError(
       f'{out} belongs to another file or config. Choose another --out, or'
-      ' remove this one.'
+      ' remove this folder.'
     )

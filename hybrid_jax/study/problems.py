@@ -1,4 +1,4 @@
-"""What attackers are given: released files, controls, and what they know."""
+"""The attack problems of a study: its released vectors, and the controls."""
 
 import functools
 import pathlib
@@ -11,26 +11,26 @@ from hybrid_jax import files
 from hybrid_jax.attacks import adversary, released_vectors
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.models import split_model
-from hybrid_jax.release import embeddings
+from hybrid_jax.release import embeddings, mechanisms
 from hybrid_jax.study import context
 from hybrid_jax.study.stages import release
 
 CONTROLS = ('raw', 'noise', 'decision')
 
 
-def of_row(
+def of_embedding(
   study: context.Study,
   split_point: str,
   embedding: str,
   path: pathlib.Path | None = None,
 ) -> adversary.Problem:
-  """A row's released file, and all that an attacker may know besides.
+  """Returns the problem of one embedding, with all that an attacker may know.
 
   Args:
-    study: with the row's trainings.
-    split_point: where it is cut.
-    embedding: what is released there.
-    path: of another file with what is released, if not the study's own.
+    study: the study after its release stage.
+    split_point: the split point of the release.
+    embedding: the name of the embedding.
+    path: a file of released vectors; by default the study's.
   """
   if path is None:
     path = study.require(study.released_path(split_point, embedding), 'release')
@@ -51,31 +51,47 @@ def of_release(
   study: context.Study,
   path: pathlib.Path,
   params: Any,
-  made: Any,
+  mechanism: mechanisms.Release,
   split_point: str,
   uncensored: np.ndarray | None,
 ) -> adversary.Problem:
-  """A released file, with the network and the release that made it."""
-  # One function for all problems of a split point: they share a compilation.
+  """Returns the problem of a file of released vectors.
+
+  Args:
+    study: the study that made the file.
+    path: the file.
+    params: the parameters of the network.
+    mechanism: the release mechanism.
+    split_point: the split point of the release.
+    uncensored: the features of the network without a defence, `[n, e]`; `None`
+      if the attacker does not know them.
+  """
+  # All problems of a split point share this function, and its compilation.
   edge = _edge(study.model, split_point)  # pyrefly: ignore[bad-argument-type]
   return released_vectors.read(
     path,
     study.config.attack.draws,
     uncensored=uncensored,
-    cloud=functools.partial(_cloud_half, study, params, made, split_point),
+    cloud=functools.partial(_cloud_half, study, params, mechanism, split_point),
     x=study.x,
-    edge=jax.tree_util.Partial(edge, params, made),
+    edge=jax.tree_util.Partial(edge, params, mechanism),
   )
 
 
 def control(study: context.Study, name: str) -> adversary.Problem:
-  """One of `CONTROLS`, in the form of a released file."""
+  """Returns the problem of a control.
+
+  Args:
+    study: the study after its release stage.
+    name: one of `CONTROLS`: the raw inputs, pure noise, or the predicted
+      primary class.
+  """
   data = study.data
   cloud = None
   rows = np.arange(len(study.x))
   if name == 'raw':
-    cloud = functools.partial(_whole, study)
-    rows = _readable(study)
+    cloud = functools.partial(_whole_network, study)
+    rows = _rows_in_memory(study)
     features = sources.read_rows(study.x, rows).reshape(len(rows), -1)
   elif name == 'noise':
     dim = min(
@@ -85,9 +101,9 @@ def control(study: context.Study, name: str) -> adversary.Problem:
     rng = np.random.default_rng(study.config.seed)
     features = rng.standard_normal((len(study.x), dim)).astype(np.float32)
   else:
-    whole = jax.jit(lambda p, x: study.model.apply({'params': p}, x))
+    predict = jax.jit(lambda p, x: study.model.apply({'params': p}, x))
     logits = split_model.in_blocks(
-      whole, study.params(embeddings.SIMPLE), study.x
+      predict, study.params(embeddings.SIMPLE), study.x
     )
     classes = len(data.primary_names)
     features = np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
@@ -103,8 +119,8 @@ def control(study: context.Study, name: str) -> adversary.Problem:
   )
 
 
-def _readable(study):
-  """The rows whose inputs are attacked at once, of each class one to train."""
+def _rows_in_memory(study):
+  """Returns rows that fit in memory, with each class in the training fold."""
   data = study.data
   rows = sources.subsample_rows(study.x, data.fold, data.recording)
   train = np.flatnonzero(study.rows(dataset.TRAIN))
@@ -117,14 +133,14 @@ def _readable(study):
 
 @functools.lru_cache
 def _edge(model, split_point):
-  def run(params, made, x):
+  def run(params, mechanism, x):
     features = model.apply({'params': params}, x, split_point, method='edge')
-    return made.transform(features)
+    return mechanism.transform(features)
 
   return run
 
 
-def _cloud_half(study, params, made, split_point, outputs):
+def _cloud_half(study, params, mechanism, split_point, outputs):
   """Returns the cloud half with `outputs` outputs, on released vectors."""
   model = split_model.make(study.config.model, outputs)
   shape = study.feature_shape(split_point)
@@ -138,7 +154,7 @@ def _cloud_half(study, params, made, split_point, outputs):
     return cloud | {'head': fresh(key)['head']}
 
   def apply(params, released):
-    features = made.inverse(released).reshape(len(released), *shape)
+    features = mechanism.inverse(released).reshape(len(released), *shape)
     return model.apply(
       {'params': params}, features, split_point, method='cloud'
     )
@@ -147,7 +163,7 @@ def _cloud_half(study, params, made, split_point, outputs):
   return adversary.CloudHalf(initialisers, apply)
 
 
-def _whole(study, outputs):
+def _whole_network(study, outputs):
   model = split_model.make(study.config.model, outputs)
   return adversary.CloudHalf(
     {'fresh weights': lambda key: model.init(key, study.example)['params']},

@@ -1,4 +1,4 @@
-"""Gathers a study's figures from its work directory."""
+"""Reads the results of a study from its work directory."""
 
 from typing import Any
 
@@ -9,11 +9,10 @@ from hybrid_jax.study import context
 
 
 def gather(study: context.Study) -> list[rows.Row]:
-  """One row for each split point and embedding, in the study's order.
+  """Returns a row for each split point and embedding, in the study's order.
 
-  A row has the release's figures, `utility`, `validation_utility`, and every
-  measure that was taken under its name: `leakage` always, and what else
-  `config.attack.measures` asked for there.
+  A row has the figures of the release, `utility`, `validation_utility`,
+  `leakage`, and the other measures of `config.attack.measures`, by their names.
   """
   table = []
   for split_point, name in study.targets:
@@ -34,7 +33,7 @@ def gather(study: context.Study) -> list[rows.Row]:
 
 
 def controls(study: context.Study, names: tuple[str, ...]) -> dict[str, Any]:
-  """The named controls' measures, by control and measure."""
+  """Returns the measures of controls, by control and measure."""
   return {
     name: _measures(study, f'control-{name}', measurement.CONTROL)
     for name in names
@@ -42,15 +41,15 @@ def controls(study: context.Study, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _measures(study, target, split_point):
-  found = {
+  results = {
     measure: study.read(measure, target, stage='attack')
     for measure in measurement.names(study.config.attack, split_point)
   }
-  return {name: value for name, value in found.items() if value is not None}
+  return {name: value for name, value in results.items() if value is not None}
 
 
 def read_cost(study: context.Study) -> dict[str, Any]:
-  """What each cut costs; empty before the export."""
+  """Returns the cost of each cut; empty before the export."""
   path = study.result('export')
   return files.read_json(path) if path.exists() else {}
 

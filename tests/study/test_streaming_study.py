@@ -170,7 +170,7 @@ def test_inputs_in_memory_are_all_rebuilt(streamed):
   config = ml_collections.ConfigDict(streamed.config.attack.to_dict())
   config.measures.reconstruction.attacks = ()
   whole = _study(_config(memory_limit=4.0), streamed.workdir)
-  problem = problems.of_row(whole, 'dense1', 'simple')
+  problem = problems.of_embedding(whole, 'dense1', 'simple')
   found = reconstruction.measure(problem, config, 0)
   assert found is not None
   assert found['examples'] == len(streamed.x)

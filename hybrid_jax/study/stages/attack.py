@@ -1,4 +1,4 @@
-"""Attacks every released file and the controls, and measures what they tell."""
+"""Stage `attack`: attacks all embeddings and controls with all measures."""
 
 import collections
 from concurrent import futures
@@ -13,40 +13,41 @@ from hybrid_jax.training import distributed
 
 
 def run(study: context.Study) -> None:
-  """Writes `results/MEASURE/TARGET.json`; those that are done are kept.
+  """Writes `results/MEASURE/TARGET.json`; keeps existing results.
 
-  The processes of a distributed run share out the targets, by all of them
-  rather than by those that are left, which they would see at other times.
+  The processes of a distributed run share the list of all targets. They cannot
+  share the list of missing results, since each may see another one.
   """
-  asked = {
+  measures = {
     target: measurement.names(study.config.attack, split_point)
     for target, split_point in _targets(study)
   }
-  shared = distributed.local_share(sorted(asked, key=lambda t: -len(asked[t])))
-  tasks = [(m, t) for t in asked if t in shared for m in asked[t]]
-  left = [t for t in tasks if not study.result(*t).exists()]
-  if not left:
+  by_length = sorted(measures, key=lambda target: -len(measures[target]))
+  share = distributed.local_share(by_length)
+  tasks = [(m, t) for t in measures if t in share for m in measures[t]]
+  missing = [task for task in tasks if not study.result(*task).exists()]
+  if not missing:
     return
-  # Found before the threads start, since they would each find it anew.
+  # Fill the caches once, before the threads start.
   study.data, study.x, study.model, study.params(embeddings.SIMPLE)
-  # Those with most to measure first, so that none of them is alone in the end;
-  # of equals the later, which have noise and take longer.
-  count = collections.Counter(target for _, target in left)
+  # The longest first, so that no long target runs alone at the end. Of equals
+  # the later: these have noise and take longer.
+  count = collections.Counter(target for _, target in missing)
   targets = list(count)[::-1]
   targets.sort(key=lambda target: -count[target])
   with (
     progress.Progress(
-      'attack', len(tasks), len(tasks) - len(left), 'measure'
+      'attack', len(tasks), len(tasks) - len(missing), 'measure'
     ) as bar,
-    # BLAS cuts its work by the threads that it finds free, which would show in
-    # the last bits, and these in what attackers learn.
+    # With several threads BLAS would round differently from run to run, and the
+    # attackers would learn other weights.
     threadpoolctl.threadpool_limits(1, 'blas'),
-    # Networks and trees take turns at the cores, which neither fills alone.
+    # Networks and trees alone do not fill the cores; together they do.
     futures.ThreadPoolExecutor(study.config.attack.workers) as pool,
   ):
     waiting = [
       pool.submit(
-        _attack, study, target, [m for m, t in left if t == target], bar
+        _attack, study, target, [m for m, t in missing if t == target], bar
       )
       for target in targets
     ]
@@ -59,7 +60,7 @@ def run(study: context.Study) -> None:
 
 
 def _targets(study):
-  """Each target's name and split point; controls at none of them."""
+  """Returns the name and the split point of each target."""
   controls = [
     (f'control-{name}', measurement.CONTROL) for name in problems.CONTROLS
   ]
@@ -71,26 +72,26 @@ def _attack(study, target, measures, bar):
   problem = (
     problems.control(study, name)
     if split_point == 'control'
-    else problems.of_row(study, split_point, name)
+    else problems.of_embedding(study, split_point, name)
   )
   config = measurement.config_at(
     study.config.attack,
     measurement.CONTROL if split_point == 'control' else split_point,
   )
   for measure in measures:
-    found = measurement.run(measure, problem, config, study.config.seed)
+    result = measurement.run(measure, problem, config, study.config.seed)
     if measure == measurement.LEAKAGE and len(problem.fold) < len(
       study.data.fold
     ):
-      # Inputs that are not in memory are attacked in part.
-      found = {
-        k: figures | {'examples': len(problem.fold)}
-        for k, figures in found.items()
+      # Only the inputs that fit in memory were attacked.
+      result = {
+        attribute: figures | {'examples': len(problem.fold)}
+        for attribute, figures in result.items()
       }
-    files.write_json(study.result(measure, target), found)
-    shown = found if measure == measurement.LEAKAGE else {}
+    files.write_json(study.result(measure, target), result)
+    leakage = result if measure == measurement.LEAKAGE else {}
     bar.advance(
       1,
       last=f'{measure} of {target}',
-      **{attribute: figures['value'] for attribute, figures in shown.items()},
+      **{attribute: figures['value'] for attribute, figures in leakage.items()},
     )
