@@ -9,7 +9,7 @@ from hybrid_jax import progress
 
 @pytest.fixture
 def clock(monkeypatch):
-  """A clock that stands until it is set."""
+  """A clock that a test sets."""
   clock = types.SimpleNamespace(now=5000.0)
   monkeypatch.setattr(
     progress, 'time', types.SimpleNamespace(monotonic=lambda: clock.now)
@@ -17,7 +17,7 @@ def clock(monkeypatch):
   return clock
 
 
-def test_lines_with_the_rate_and_what_is_left(clock):
+def test_lines_have_rate_and_remaining_time(clock):
   stream = io.StringIO()
   with progress.Progress('a run', 100, stream=stream) as bar:
     clock.now += 20
@@ -31,7 +31,7 @@ def test_lines_with_the_rate_and_what_is_left(clock):
   ]
 
 
-def test_what_was_done_before_does_not_count_towards_the_rate(clock):
+def test_earlier_units_do_not_count_towards_the_rate(clock):
   stream = io.StringIO()
   with progress.Progress('a run', 90, 70, 'target', stream) as bar:
     clock.now += 4
@@ -41,7 +41,7 @@ def test_what_was_done_before_does_not_count_towards_the_rate(clock):
   )
 
 
-def test_a_line_each_ten_seconds_and_the_last(clock):
+def test_a_line_every_ten_seconds_and_at_the_end(clock):
   stream = io.StringIO()
   with progress.Progress('a run', 40, stream=stream) as bar:
     for _ in range(40):
@@ -51,7 +51,7 @@ def test_a_line_each_ten_seconds_and_the_last(clock):
   assert done == ['1/40', '11/40', '21/40', '31/40', '40/40']
 
 
-def test_no_time_at_all_divides_by_nothing(clock):
+def test_no_division_by_zero_elapsed_time(clock):
   stream = io.StringIO()
   with progress.Progress('a run', 2, stream=stream) as bar:
     bar.advance(0)

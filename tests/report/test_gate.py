@@ -81,7 +81,7 @@ def test_exactly_on_the_bound_passes():
   assert _passed(checks) == dict.fromkeys(names, True)
 
 
-def test_the_last_bit_of_a_float_decides_nothing():
+def test_rounding_errors_do_not_decide():
   metrics = _metrics()
   figures = metrics['rows'][1]['leakage']['person']
   figures['high'] = 0.1 + 0.2  # 0.30000000000000004
@@ -118,7 +118,7 @@ def test_failed_controls_fail():
   assert checks[-1].message == 'controls: Pure noise is not at chance.'
 
 
-def test_the_recommended_row_the_named_one_and_the_only_one():
+def test_which_row_is_checked():
   metrics = _metrics()
   assert gate.pick(metrics, None, None) is metrics['rows'][1]
   assert gate.pick(metrics, 'dense1', 'simple') is metrics['rows'][0]
@@ -138,7 +138,7 @@ def test_both_spellings_and_repeated_flags_count(tmp_path):
   assert 'FAIL' not in done.stdout
 
 
-def test_a_failure_is_exit_code_1_and_parses_back(tmp_path):
+def test_a_failure_has_exit_code_1_and_a_junit_report(tmp_path):
   report = tmp_path / 'reports' / 'gate.xml'
   done = _run(
     tmp_path,
@@ -176,7 +176,7 @@ def test_a_failure_is_exit_code_1_and_parses_back(tmp_path):
     (['--max-leakage'], 'max_leakage'),
   ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, expected):
+def test_a_mistake_is_one_line_with_exit_code_2(tmp_path, arguments, expected):
   _is_mistake(_run(tmp_path, *arguments, metrics=_metrics()), expected)
 
 
@@ -191,7 +191,7 @@ def test_a_missing_file_is_one_line(tmp_path):
   _is_mistake(done, f'could not read {tmp_path / "metrics.json"}')
 
 
-def test_another_layout_is_told(tmp_path):
+def test_metrics_of_another_layout_are_an_error(tmp_path):
   for metrics in (
     [],
     {'rows': [{'leakage': {}}]},
@@ -211,7 +211,7 @@ def test_another_layout_is_told(tmp_path):
     *((t, 'share from 0 to 1.') for t in ('-0.1', '101', 'nan', 'much', '')),
   ],
 )
-def test_what_is_no_share_is_refused(text, hint):
+def test_values_that_are_no_share_are_an_error(text, hint):
   for bounds in ((text, [], []), (None, [f'person={text}'], [])):
     with pytest.raises(errors.UserError) as caught:
       gate.parse_bounds(*bounds)
@@ -229,13 +229,13 @@ def test_what_is_no_share_is_refused(text, hint):
     ({'ceiling': ['person=0.5']}, 'with ceilings on'),
   ],
 )
-def test_a_mistake_in_a_bound_is_told(bounds, expected):
+def test_mistakes_in_bounds_are_errors(bounds, expected):
   with pytest.raises(errors.UserError) as caught:
     _check(_metrics(), **bounds)
   assert expected in str(caught.value)
 
 
-def test_an_audit_has_no_utility():
+def test_a_utility_bound_on_an_audit_is_an_error():
   with pytest.raises(errors.UserError, match='has no utility'):
     _check(_audit(), '0.9')
 
@@ -248,14 +248,14 @@ def test_a_stored_figure_must_be_a_share(high):
     _check(metrics, leakage=['person=0.9'])
 
 
-def test_an_unknown_row_names_the_known():
+def test_an_unknown_row_lists_the_known_ones():
   with pytest.raises(errors.UserError, match='Known: dense1'):
     gate.pick(_metrics(), 'dense2', 'noisy')
   with pytest.raises(errors.UserError, match='Known: simple, noisy'):
     gate.pick(_metrics(), 'dense1', 'nosy')
 
 
-def test_a_label_that_looks_like_markup_is_shown_as_it_is():
+def test_a_label_that_looks_like_markup_is_printed_unchanged():
   metrics = _metrics()
   metrics['rows'][1]['leakage']['[red]'] = _figures(0.1, 0.2, 0.3)
   checks = _check(metrics, leakage=['[red]=0.3'])
@@ -263,6 +263,6 @@ def test_a_label_that_looks_like_markup_is_shown_as_it_is():
   assert 'leakage of [red]' in shown
 
 
-def test_it_starts_without_jax():
+def test_the_gate_does_not_import_jax():
   script = "import sys, launch.gate\nassert 'jax' not in sys.modules\n"
   subprocess.run([sys.executable, '-c', script], cwd=studies.ROOT, check=True)

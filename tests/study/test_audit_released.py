@@ -87,7 +87,7 @@ def test_a_leak_is_found_and_random_features_are_at_chance(audited):
   assert (out / 'report.html').stat().st_size > 1_000_000
 
 
-def test_the_gate_closes_on_a_leak(audited):
+def test_the_gate_fails_on_a_leak(audited):
   leak, out, _ = audited
   done = subprocess.run(
     [
@@ -106,7 +106,7 @@ def test_the_gate_closes_on_a_leak(audited):
   assert done.returncode == (1 if leak else 0), done.stdout + done.stderr
 
 
-def test_another_file_is_refused_in_the_same_place(audited, tmp_path):
+def test_another_file_in_the_same_folder_is_an_error(audited, tmp_path):
   leak, out, _ = audited
   done = _command(_write(tmp_path, _arrays(not leak)), out)
   assert done.returncode == 1
@@ -141,9 +141,7 @@ def test_another_file_is_refused_in_the_same_place(audited, tmp_path):
     ({'sensitive_person': np.arange(_N) % 2 * 2}, 'class 1 .* is empty'),
   ],
 )
-def test_a_file_that_cannot_be_audited_is_one_clear_error(
-  tmp_path, change, message
-):
+def test_an_invalid_file_is_one_clear_error(tmp_path, change, message):
   path = _write(tmp_path, _arrays(**change))
   with pytest.raises(errors.UserError, match=message):
     released_vectors.read(path, draws=2)

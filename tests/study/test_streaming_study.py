@@ -1,4 +1,4 @@
-"""A study whose examples are not in memory, and what it has to give up."""
+"""A study whose examples are not in memory."""
 
 import dataclasses
 import json
@@ -21,9 +21,9 @@ _STAGES = ('data', 'train', 'siamese', 'defend', 'release', 'attack')
 _BUDGET = 8 * 2**20  # bytes; a quarter holds 682 of the windows of 3,072 bytes
 
 
-def _config(**given):
+def _config(**settings):
   c = watch.get_config('small')
-  c.input.update({'memory_limit': 0.0, **given})
+  c.input.update({'memory_limit': 0.0, **settings})
   for stage in (c.training, c.siamese, c.defend):
     stage.steps = stage.every = 4
   c.defend.warm_steps = 4
@@ -37,9 +37,9 @@ def _config(**given):
   c.attack.knn.neighbours = (1,)
   for name in set(c.attack.measures) - {'reconstruction'}:
     del c.attack.measures[name]
-  found = c.attack.measures.reconstruction
-  found.attacks = ('decoder',)
-  found.decoder.update({'steps': 5, 'widths': (8,)})
+  reconstruct = c.attack.measures.reconstruction
+  reconstruct.attacks = ('decoder',)
+  reconstruct.decoder.update({'steps': 5, 'widths': (8,)})
   return c
 
 
@@ -48,7 +48,7 @@ def _study(config, folder):
 
 
 class _Windows(sources.Source):
-  """The windows of the watch, given one by one."""
+  """The windows of the watch, read one by one."""
 
   def __init__(self, x):
     self.shape, self.dtype, self._x = x.shape, x.dtype, x
@@ -80,7 +80,7 @@ def _read(made, *names):
   return json.loads(made.result(*names).read_text())
 
 
-def test_it_runs_to_the_end_and_reads_in_batches(streamed):
+def test_the_study_finishes_and_reads_in_batches(streamed):
   assert sources.is_lazy(streamed.data.x)
   assert sources.is_lazy(streamed.x)
   assert _read(streamed, 'data')['streamed'] is True
@@ -92,7 +92,7 @@ def test_it_runs_to_the_end_and_reads_in_batches(streamed):
     assert 'input_wait' in json.loads(curve.read_text().splitlines()[-1])
 
 
-def test_normalization_is_that_of_arrays(streamed, tmp_path):
+def test_normalization_equals_that_of_arrays(streamed, tmp_path):
   whole = _study(_config(memory_limit=4.0), tmp_path)
   assert isinstance(whole.data.x, np.ndarray)
   for got, want in (
@@ -116,7 +116,7 @@ def test_normalization_far_from_zero():
   assert got.std[2] == 1
 
 
-def test_features_are_those_of_arrays(streamed):
+def test_features_equal_those_of_arrays(streamed):
   whole = _study(_config(memory_limit=4.0), streamed.workdir)
   np.testing.assert_allclose(
     streamed.features('simple', 'dense1'),
@@ -126,7 +126,7 @@ def test_features_are_those_of_arrays(streamed):
   )
 
 
-def test_raw_inputs_are_attacked_in_part_and_the_result_says_so(streamed):
+def test_a_part_of_the_raw_inputs_is_attacked(streamed):
   raw = problems.control(streamed, 'raw')
   count = len(raw.fold)
   labels = streamed.data.labels()
@@ -148,7 +148,7 @@ def test_raw_inputs_are_attacked_in_part_and_the_result_says_so(streamed):
   assert 682 <= found['examples'] <= 682 + 3  # One for what is left of a fold.
 
 
-def test_what_is_spread_is_even(monkeypatch):
+def test_a_subsample_is_even(monkeypatch):
   x = sources.InMemorySource(np.zeros((100, 25), np.float32))  # 100 bytes each
   fold = np.repeat([0, 1, 2], [60, 20, 20])
   recording = np.arange(100) % 10
@@ -166,7 +166,7 @@ def test_what_is_spread_is_even(monkeypatch):
   )
 
 
-def test_inputs_in_memory_are_all_rebuilt(streamed):
+def test_all_inputs_in_memory_are_rebuilt(streamed):
   config = ml_collections.ConfigDict(streamed.config.attack.to_dict())
   config.measures.reconstruction.attacks = ()
   whole = _study(_config(memory_limit=4.0), streamed.workdir)
@@ -177,7 +177,7 @@ def test_inputs_in_memory_are_all_rebuilt(streamed):
   assert list(found['attacks']) == ['class mean']
 
 
-def test_processes_read_what_threads_do(streamed, tmp_path):
+def test_processes_and_threads_read_the_same(streamed, tmp_path):
   made = runner.run(_config(workers=1), tmp_path, ('train',))
   jax.tree.map(
     np.testing.assert_array_equal,
@@ -186,7 +186,7 @@ def test_processes_read_what_threads_do(streamed, tmp_path):
   )
 
 
-def test_what_is_not_finite_is_one_clear_error(streamed, tmp_path):
+def test_nan_in_lazy_examples_is_one_clear_error(streamed, tmp_path):
   data = streamed.data
   x = sources.read_all(data.x).copy()
   x[1234, 0, 5, 2] = np.nan
@@ -201,7 +201,7 @@ def test_what_is_not_finite_is_one_clear_error(streamed, tmp_path):
     sources.read_all(made.x)
 
 
-def test_how_much_is_held_in_memory():
+def test_small_sources_are_loaded_into_memory():
   lazy = sources.FunctionSource(
     10, (2,), 'float64', lambda i: np.array([i, i + 0.5])
   )
@@ -236,7 +236,7 @@ def test_large_examples_make_small_blocks():
   np.testing.assert_array_equal(found, np.full((5, 2), 3))
 
 
-def test_features_that_are_too_large_are_refused(
+def test_features_that_are_too_large_are_an_error(
   streamed, tmp_path, monkeypatch
 ):
   # Some 1,400 windows of 64 numbers of 4 bytes are 350 KiB.
@@ -251,15 +251,15 @@ def test_features_that_are_too_large_are_refused(
 
 
 @pytest.mark.parametrize(
-  ('given', 'message'),
+  ('settings', 'message'),
   [
     ({'memory_limit': -1.0}, r'input.memory_limit is -1.0; it must not'),
     ({'workers': -2}, r'input.workers is -2; it must not'),
   ],
 )
-def test_limits_are_not_negative(given, message):
+def test_negative_limits_are_an_error(settings, message):
   with pytest.raises(errors.UserError, match=message):
-    validate.prepare(_config(**given))
+    validate.prepare(_config(**settings))
 
 
 def test_an_array_in_memory_is_read_by_threads_alone():

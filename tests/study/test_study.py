@@ -1,4 +1,4 @@
-"""The whole study, small: what it leaves, and that it survives being killed."""
+"""A small study from start to end: its files, and a restart after a kill."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ def finished(tmp_path_factory):
   return workdir, done
 
 
-def test_leaves_what_it_promises(finished):
+def test_a_study_writes_its_metrics_report_and_curves(finished):
   workdir, done = finished
   metrics = json.loads((workdir / 'metrics.json').read_text())
   assert [row['embedding'] for row in metrics['rows']] == [
@@ -79,8 +79,10 @@ def test_no_ordinary_attacker_does_much_better(finished, embedding):
   workdir, _ = finished
   metrics = json.loads((workdir / 'metrics.json').read_text())
   row = next(r for r in metrics['rows'] if r['embedding'] == embedding)
-  found = outside.best(workdir / f'released/dense1-{embedding}.npz', 'person')
-  assert max(found.values()) <= row['leakage']['person']['value'] + 0.02, found
+  scores = outside.best(workdir / f'released/dense1-{embedding}.npz', 'person')
+  assert max(scores.values()) <= row['leakage']['person']['value'] + 0.02, (
+    scores
+  )
 
 
 def test_no_attacker_passes_the_ceiling(finished):
@@ -90,17 +92,17 @@ def test_no_attacker_passes_the_ceiling(finished):
   assert len(noisy) == 3
   for row in metrics['rows']:
     target = f'{row["split_point"]}-{row["embedding"]}.json'
-    found = json.loads((workdir / 'results/leakage' / target).read_text())
+    leakage = json.loads((workdir / 'results/leakage' / target).read_text())
     for attribute, ceiling in row['ceiling'].items():
       assert ceiling['value'] <= ceiling['high'] <= 1
       if not row['sigma']:
         assert ceiling['value'] == 1
-      for kind, figures in found[attribute]['by_kind'].items():
+      for kind, figures in leakage[attribute]['by_kind'].items():
         # The ceiling bounds the mean over all noise; these are a few draws.
         assert figures['value'] <= ceiling['value'] + 0.02, (target, kind)
 
 
-def test_the_answer_alone_has_the_lowest_ceiling(finished):
+def test_the_decision_alone_has_a_low_ceiling(finished):
   workdir, _ = finished
   metrics = json.loads((workdir / 'metrics.json').read_text())
   floor = metrics['controls']['decision']['ceiling']['person']
@@ -108,7 +110,7 @@ def test_the_answer_alone_has_the_lowest_ceiling(finished):
   assert floor['bits'] < 1
 
 
-def test_the_measures_are_in_the_report(finished):
+def test_metrics_have_all_measures(finished):
   workdir, _ = finished
   metrics = json.loads((workdir / 'metrics.json').read_text())
   by_name = {row['embedding']: row for row in metrics['rows']}
@@ -133,7 +135,7 @@ def test_the_measures_are_in_the_report(finished):
     assert 0 <= found['value'] <= 1
 
 
-def test_controls_are_where_they_must_be(finished):
+def test_controls_pass(finished):
   workdir, _ = finished
   metrics = json.loads((workdir / 'metrics.json').read_text())
   for figures in metrics['controls']['noise']['leakage'].values():
