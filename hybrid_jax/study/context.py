@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import math
 import pathlib
-import threading
 from typing import Any
 
 import jax
@@ -17,7 +16,13 @@ from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import sources
 from hybrid_jax.models import split_model
 from hybrid_jax.release import bottleneck, embeddings, mechanisms
-from hybrid_jax.study import examples, trainings, validate, workdir
+from hybrid_jax.study import (
+  array_cache,
+  examples,
+  trainings,
+  validate,
+  workdir,
+)
 from hybrid_jax.training import checkpoint, distributed, precision, train_state
 
 
@@ -31,8 +36,9 @@ class Study(workdir.Workdir, examples.Examples):
   """
 
   _params: dict = dataclasses.field(default_factory=dict, repr=False)
-  _features: dict = dataclasses.field(default_factory=dict, repr=False)
-  _lock: Any = dataclasses.field(default_factory=threading.Lock, repr=False)
+  _features: array_cache.ArrayCache = dataclasses.field(
+    default_factory=array_cache.ArrayCache, repr=False
+  )
 
   @functools.cached_property
   def model(self) -> split_model.SplitModel:
@@ -101,7 +107,7 @@ class Study(workdir.Workdir, examples.Examples):
       if split_point in self.split_points_of(name)
     )
 
-  def run_folder(
+  def training_folder(
     self, weights: trainings.Training | str, split_point: str = ''
   ) -> pathlib.Path:
     """Returns the folder of a training's checkpoints and curve."""
@@ -126,8 +132,8 @@ class Study(workdir.Workdir, examples.Examples):
     stage = 'train' if training.method == embeddings.SIMPLE else 'siamese'
     config = self.config.training if stage == 'train' else self.config.siamese
     like = train_state.create(self.initial_params(), self.optimizer(config))
-    return self._restored(
-      self.run_folder(training, split_point), like, config.steps, stage
+    return self._restore(
+      self.training_folder(training, split_point), like, config.steps, stage
     )
 
   def defence_params(
@@ -144,8 +150,8 @@ class Study(workdir.Workdir, examples.Examples):
         config, settings.get('adversary_factor', 1.0)
       ),
     )
-    return self._restored(
-      self.run_folder(weights, split_point), like, config.steps, 'defend'
+    return self._restore(
+      self.training_folder(weights, split_point), like, config.steps, 'defend'
     )
 
   def initial_defence_params(
@@ -178,24 +184,24 @@ class Study(workdir.Workdir, examples.Examples):
       ),
     }
 
-  def _restored(self, folder, like, steps, stage):
+  def _restore(self, folder, like, steps, stage):
     if folder not in self._params:
       checkpoints = folder / 'checkpoints'
       distributed.wait_for_file(checkpoint.path(checkpoints, steps))
-      found = checkpoint.restore(checkpoints, like)
-      if found is None or int(found.step) < steps:
+      state = checkpoint.restore(checkpoints, like)
+      if state is None or int(state.step) < steps:
         raise errors.UserError(
-          f'{folder} holds no finished training; run --stages={stage} first.'
+          f'{folder} has no finished training; run --stages={stage} first.'
         )
-      self._params[folder] = found.params
+      self._params[folder] = state.params
     return self._params[folder]
 
   def feature_shape(self, split_point: str) -> tuple[int, ...]:
     """Returns the shape of one example's features at a split point."""
-    made = functools.partial(self.model.init_with_output, method='edge')
+    edge = functools.partial(self.model.init_with_output, method='edge')
     key = jax.random.key(0)
     features, _ = jax.eval_shape(
-      lambda x: made(key, x, split_point), self.example
+      lambda x: edge(key, x, split_point), self.example
     )
     return features.shape[1:]
 
@@ -204,7 +210,8 @@ class Study(workdir.Workdir, examples.Examples):
   ) -> np.ndarray:
     """Returns the edge's output for every example `[n, ...]`.
 
-    The newest ones are kept in memory, up to `input.memory_limit`.
+    The newest features stay in memory, up to a quarter of
+    `input.memory_limit`.
 
     Args:
       weights: see `params`.
@@ -217,15 +224,11 @@ class Study(workdir.Workdir, examples.Examples):
     apply = functools.partial(self.model.apply, method='edge')
     edge = jax.jit(lambda params, x: apply({'params': params}, x, split_point))
     key = (trainings.of(weights), split_point)
-    with self._lock:
-      if key not in self._features:
-        params = self.params(*key)
-        features = split_model.in_blocks(edge, params, self.x)
-        room = self.config.input.memory_limit * 2**30 / 4 - features.nbytes
-        while sum(a.nbytes for a in self._features.values()) > max(room, 0):
-          self._features.pop(next(iter(self._features)))  # The oldest.
-        self._features[key] = features
-      return self._features[key]
+    return self._features.get(
+      key,
+      lambda: split_model.in_blocks(edge, self.params(*key), self.x),
+      limit=self.config.input.memory_limit * 2**30 / 4,
+    )
 
   def check_memory(self, split_point: str) -> None:
     """Checks that the features at a split point fit in memory.

@@ -68,7 +68,7 @@ def train(
 
 
 def _is_finished(study, training, split_point):
-  folder = study.run_folder(training, split_point) / 'checkpoints'
+  folder = study.training_folder(training, split_point) / 'checkpoints'
   return checkpoint.path(folder, study.config.defend.steps).exists()
 
 
@@ -139,7 +139,7 @@ def _fit(
             study.config, training, 'weight', split_point
           )
         },
-        folder=study.run_folder(name, split_point),
+        folder=study.training_folder(name, split_point),
         label=f'{name.label} {split_point}, seed {name.seed}',
       )
       for training, start, name in zip(

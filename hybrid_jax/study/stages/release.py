@@ -1,4 +1,4 @@
-"""What leaves the device: every embedding at every split point, as a file."""
+"""Stage `release`: writes the released vectors of all embeddings."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from hybrid_jax.study import context
 
 
 def run(study: context.Study) -> None:
-  """Writes `released/*.npz`, and each one's utility; what is there is kept."""
+  """Writes `released/*.npz` and their utility; keeps existing files."""
   with progress.Progress(
     'release', len(study.targets), unit='embedding'
   ) as bar:
@@ -32,32 +32,39 @@ def run(study: context.Study) -> None:
 def fitted(
   study: context.Study, split_point: str, embedding: str, features: np.ndarray
 ) -> mechanisms.Release:
-  """The embedding's release, fitted on the training fold's features.
+  """Fits the release mechanism of an embedding.
 
-  A setting of `config.release` that the embedding has too is the embedding's.
+  Settings of the embedding replace those of `config.release`.
+
+  Args:
+    study: the study after its trainings.
+    split_point: the split point of the release.
+    embedding: the name of the embedding.
+    features: the features of all examples, `[n, ...]`; the mechanism is fitted
+      on those of the training fold.
   """
-  asked = study.config.release.embeddings[embedding]
-  own = ml_collections.ConfigDict(study.config.release)
-  for name in asked:
-    if name in own:
-      own[name] = asked[name]
+  config = study.config.release.embeddings[embedding]
+  settings = ml_collections.ConfigDict(study.config.release)
+  for name in config:
+    if name in settings:
+      settings[name] = config[name]
   trained = {}
-  if asked.weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
-    params = study.defence_params(asked.weights, split_point)
+  if config.weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
+    params = study.defence_params(config.weights, split_point)
     trained = {'bottleneck': params['bottleneck']}
   return mechanisms.fit_release(
-    asked.mechanisms,
+    config.mechanisms,
     features[study.rows(dataset.TRAIN)],
-    own,
+    settings,
     split_point,
     trained,
   )
 
 
 def _release(study, split_point, name, features):
-  made = fitted(study, split_point, name, features)
-  clean = np.asarray(made.transform(features))
-  scale = made.noise_scale()
+  mechanism = fitted(study, split_point, name, features)
+  clean = np.asarray(mechanism.transform(features))
+  scale = mechanism.noise_scale()
   arrays = {
     'clean': clean,
     'primary': study.data.primary,
@@ -82,7 +89,7 @@ def _release(study, split_point, name, features):
           study,
           split_point,
           study.params(weights, split_point),
-          made,
+          mechanism,
           features,
           i,
         )
@@ -97,20 +104,30 @@ def utility_of(
   study: context.Study,
   split_point: str,
   params: Any,
-  made: mechanisms.Release,
+  mechanism: mechanisms.Release,
   features: np.ndarray,
   fold: int,
 ) -> dict[str, float]:
-  """The primary task's figures on fresh draws of what is released."""
+  """Measures the primary task on fresh draws of the released vectors.
+
+  Args:
+    study: the study.
+    split_point: the split point of the release.
+    params: the parameters of the network.
+    mechanism: the release mechanism.
+    features: the features of all examples, `[n, ...]`.
+    fold: the fold to measure on.
+  """
   rows = study.rows(fold)
   shape = features.shape[1:]
-  draws = 1 if made.noise_scale() is None else study.config.attack.draws
+  draws = 1 if mechanism.noise_scale() is None else study.config.attack.draws
   key = study.key('utility', split_point, dataset.FOLDS[fold])
-  clean = made.transform(jnp.asarray(features[rows]))
-  noisy = made.add_noise(jnp.broadcast_to(clean, (draws, *clean.shape)), key)
+  clean = mechanism.transform(jnp.asarray(features[rows]))
+  copies = jnp.broadcast_to(clean, (draws, *clean.shape))
+  noisy = mechanism.add_noise(copies, key)
 
   def cloud(params, released):
-    rebuilt = made.inverse(released).reshape(len(released), *shape)
+    rebuilt = mechanism.inverse(released).reshape(len(released), *shape)
     return study.model.apply(
       {'params': params}, rebuilt, split_point, method='cloud'
     )

@@ -1,4 +1,4 @@
-"""Gathers the figures: `metrics.json`, a table, and one page to read."""
+"""Stage `report`: writes the metrics and the page, and prints the table."""
 
 from hybrid_jax import files, progress
 from hybrid_jax.report import page, rows, tables

@@ -54,7 +54,7 @@ def train(
           name: trainings.setting(study.config, training, name, split_point)
           for name in ('weight', 'margin')
         },
-        folder=study.run_folder(training, split_point),
+        folder=study.training_folder(training, split_point),
         label=f'{training.label} {split_point}, seed {training.seed}',
       )
       for training in group

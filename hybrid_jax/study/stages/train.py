@@ -1,4 +1,4 @@
-"""Trains the whole network for the primary task."""
+"""Stage `train`: trains the whole network for the primary task."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def run(study: context.Study) -> None:
     batch_size=config.batch_size,
     every=config.every,
     key=study.key(embeddings.SIMPLE, ''),
-    folder=study.run_folder(embeddings.SIMPLE),
+    folder=study.training_folder(embeddings.SIMPLE),
     evaluate=make_evaluate(study),
     label=embeddings.SIMPLE,
     workers=study.config.input.workers,
