@@ -1,15 +1,15 @@
-"""A study of one's own data: an `.npz`, or a folder of CSV recordings.
+"""A study of your own data: an `.npz` file, or a folder of CSV recordings.
 
     python -m launch.study --config=configs/arrays.py:my.npz --workdir=runs/my
 
-What the file must hold, `hybrid_jax.datasets.arrays` says; of a folder,
-`hybrid_jax.datasets.recordings`. Look at the data first:
+`hybrid_jax.datasets.arrays` describes the file,
+`hybrid_jax.datasets.recordings` the folder. Check the data first:
 
     python -m launch.check_data --config=configs/arrays.py:my.npz
 
-After the path may stand `image` or `series`, which `x` of three axes is, and
-`fast`, `small` or `tune`: `:my.npz,image,small`. A file's own name may have
-commas.
+Words can follow the path, as in `:my.npz,image,small`: `image` or `series` says
+what `x` with three axes is, and `fast`, `small` or `tune` is a variant. The
+name of the file may contain commas.
 """
 
 import math
@@ -23,20 +23,20 @@ from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import arrays, dataset, recordings
 
 _PATH = 'configs/arrays.py'
-_POOLED = 8  # samples that three pools by two need
+_POOLED = 8  # samples that three pools by two need at least
 _DENSE = 64
-_SMALL_BATCH = 32  # of pictures: a step of 128 takes seconds on a CPU
+_SMALL_BATCH = 32  # of images: a step of 128 takes seconds on a CPU
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """The study of a file or folder, with the network that suits its shape.
+  """Returns the study of a file or folder, with a network for its shape.
 
   Args:
-    arg: the path, then words after commas.
+    arg: the path, and words after commas.
 
   Raises:
-    ValueError: there is no path, or a word is unknown.
-    UserError: the file or folder cannot be studied.
+    ValueError: the path is missing, or a word is unknown.
+    UserError: the file or folder is invalid.
   """
   path, layout, variant = _parse(arg)
   if pathlib.Path(path).is_dir():
@@ -51,7 +51,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     train = int((data.fold == dataset.TRAIN).sum())
   c = common.get_config(settings.to_dict(), *_network(shape))
   c.release.prototypes = len(classes)
-  # No batch is larger than what there is to train on.
+  # A batch cannot be larger than the training fold.
   most = math.inf if train is None else train
   if variant == 'small' and c.model.name == 'vgg16':
     most = min(most, _SMALL_BATCH)
@@ -67,7 +67,7 @@ def _settings(name, **more):
 
 
 def _network(shape):
-  """The model that suits examples of a shape, and where it is cut."""
+  """Returns a model for the shape of the examples, and its split points."""
   if shape[0] > 1:
     options = {'width': 0.25, 'norm': True, 'dense': _DENSE}
     return {'name': 'vgg16', 'options': options}, {'fc7': 6}
@@ -79,7 +79,7 @@ def _network(shape):
 
 
 def _parse(arg):
-  """The path, the layout, and the variant of the study."""
+  """Returns the path, the layout, and the variant of the study."""
   path, words = _path(arg.split(','))
   if not path:
     raise ValueError(
@@ -99,7 +99,7 @@ def _parse(arg):
 
 
 def _path(parts):
-  """The path, and the words after it; a file's name may have commas."""
+  """Returns the path, which may contain commas, and the words after it."""
   for i in range(len(parts), 0, -1):
     path = os.path.expanduser(','.join(parts[:i]))
     if path and os.path.exists(path):

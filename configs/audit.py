@@ -1,9 +1,9 @@
-"""How `launch.audit` attacks released vectors that were made elsewhere.
+"""The attacks of `launch.audit` on a file of released vectors.
 
     python -m launch.audit --released=my.npz --out=runs/my
 
-The attackers and measures are those of `configs/watch.py`; what needs the
-network itself, as the transfer attack and reconstructions do, is left out.
+The attackers and measures are those of `configs/watch.py`, without those that
+need the network: the transfer attack and the reconstructions.
 """
 
 import ml_collections
@@ -12,7 +12,7 @@ from configs import watch
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """`seed` and `attack`, see `configs/watch.py`."""
+  """Returns `seed` and `attack`, see `configs/watch.py`."""
   c = ml_collections.ConfigDict()
   c.seed = 0
   c.attack = watch.get_config().attack

@@ -1,11 +1,11 @@
-"""The smart-watch study in a notebook's minutes: one cut, few attackers.
+"""A short smart-watch study for notebooks: one cut, few attackers.
 
     python -m launch.study --config=configs/colab.py --workdir=runs/colab
 
-It is `configs/watch.py:fast` at the dense split alone, with shorter trainings
-and one trial of each attacker. The order of the embeddings shows; for figures
-to rely on run `configs/watch.py`. `:small` shows in less time that all works,
-and finds nothing out.
+It is `configs/watch.py:fast` at the dense split only, with shorter trainings
+and one trial of each attacker. The order of the embeddings is visible; for
+reliable figures run `configs/watch.py`. `:small` is a shorter test, whose
+figures mean nothing.
 """
 
 import ml_collections
@@ -14,7 +14,7 @@ from configs import watch
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """The study of the notebooks in `colabs`.
+  """Returns the study of the notebooks in `colabs`.
 
   Args:
     arg: nothing, or `'small'`.
@@ -47,7 +47,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.attack.windows = (1, 8)
     c.attack.measures.ceiling.resamples = 20
     c.attack.measures.ceiling.releases = (1, 4)
-    # Else it would be one without noise, after so few steps.
+    # After so few steps, the recommended embedding would have no noise.
     c.recommend.utility_loss = 1.0
     for name in ('reduced', 'siamese', 'reduced_siamese', 'snapped'):
       del c.release.embeddings[name]

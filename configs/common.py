@@ -1,4 +1,4 @@
-"""Shared parts of the studies' configs; each config says what differs.
+"""The parts that all studies' configs share.
 
 `get_config` sets the embeddings, measures and trainings that all studies
 compare; every other setting has the default of `hybrid_jax.study.schema`.
@@ -50,10 +50,11 @@ def get_config(
 
   Args:
     data: the data set's `name`, and its settings that are not the defaults.
-    model: the same of the model; its own settings are in `options`.
-    cuts: split point to how many numbers a reduced embedding sends, in the
-      model's order. What takes long, and the embeddings of defences, are at the
-      last of them only.
+    model: the model's `name`, and its settings that are not the defaults; the
+      fields of the model are in `options`.
+    cuts: split point to the length of a reduced embedding, in the model's
+      order. Slow measures, and the embeddings of defences, are at the last
+      split point only.
   """
   last = tuple(cuts)[-1:]
   embeddings = {name: dict(entry) for name, entry in _EMBEDDINGS.items()}
@@ -107,11 +108,11 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
   """Makes a variant of a study.
 
   Args:
-    c: changed in place.
-    arg: nothing for the study itself; `'fast'` without what takes long: the
-      slow attackers, the curves and the grid; `'small'` for one split point
-      and few steps, which shows that all works and finds nothing out; `'tune'`
-      for every defence with a range of weights, one seed; `'grid'` for a grid
+    c: the config, which is changed in place.
+    arg: nothing for the study itself; `'fast'` without the slow attackers, the
+      curves and the grid; `'small'` for one split point and few steps, a test
+      whose figures mean nothing; `'tune'` for every defence with a range of
+      weights and one seed; `'grid'` for a grid
       of Siamese trainings at the last split point; see `launch/grid.py`.
   """
   if arg == 'fast':

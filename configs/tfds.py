@@ -1,14 +1,14 @@
-r"""Any image, sound or feature set of TFDS: what its primary label gives away.
+r"""A study of any data set of TFDS with images, sounds or features.
 
     python -m launch.study --workdir=runs/celeb_a \
       --config=configs/tfds.py:celeb_a,primary=Male,sensitive=Young
 
-The argument is the data set's name, then `primary=` and `sensitive=`, keys of
-its features; several sensitive ones are joined by `+`. Further: `size=64` or
+The argument is the name of the data set, then `primary=` and `sensitive=` with
+keys of its features; `+` joins several sensitive ones. Optional: `size=64` or
 `size=48x64` (height, width), `grey=1`, `length=` (samples of a series),
-`group=`, `feature=`, `max_examples=` (of each fold), `min_examples=` (in
-training, of a class), `data_dir=`, and `fast`, `small` or `tune`. See
-`hybrid_jax.datasets.tfds`. `max_examples=4000` is a start without a GPU.
+`group=`, `feature=`, `max_examples=` (of each fold), `min_examples=` (of a
+class in the training fold), `data_dir=`, and `fast`, `small` or `tune`. See
+`hybrid_jax.datasets.tfds`. Without a GPU, start with `max_examples=4000`.
 """
 
 import ml_collections
@@ -21,21 +21,21 @@ _PATH = 'configs/tfds.py'
 _TEXT = ('primary', 'sensitive', 'group', 'feature', 'data_dir')
 _NUMBERS = ('length', 'max_examples', 'min_examples', 'grey')
 _KEYS = (*_TEXT, *_NUMBERS, 'size')
-_SIZE = 64  # pixels, of images whose size is not given
+_SIZE = 64  # pixels of an image by default
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """The study of a TFDS data set.
+  """Returns the study of a TFDS data set.
 
-  The data set is looked up, because its features choose the model: VGG-16 of a
-  quarter of its width for images, `cnn1d` for what is a series.
+  The features of the data set determine the model: VGG-16 with a quarter of its
+  width for images, `cnn1d` for series.
 
   Args:
-    arg: as `'celeb_a,primary=Male,sensitive=Young+Smiling,small'`.
+    arg: for example `'celeb_a,primary=Male,sensitive=Young+Smiling,small'`.
 
   Raises:
-    ValueError: the argument cannot be read, or TFDS has no such data set or
-      feature; one line that names the part.
+    ValueError: the argument is invalid, or TFDS has no such data set or
+      feature; the message names the part.
   """
   data, variant = _parse(arg)
   settings = {'name': 'tfds', **plugins.values(tfds.OPTIONS), **data}
@@ -44,14 +44,14 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     settings['size'] = settings['size'] or (_SIZE, _SIZE)
     c = common.get_config(settings, model, {'pool5': 8, 'fc7': 6})
   else:
-    # The features of earlier layers of a sound are too long to be attacked.
+    # At earlier layers, the features of a sound are too long for the attacks.
     c = common.get_config(settings, {'name': 'cnn1d'}, {'dense1': 6})
   common.shrink(c, variant)
   return c
 
 
 def _parse(arg):
-  """The settings of the data, and the variant of the study."""
+  """Returns the settings of the data, and the variant of the study."""
   name, *parts = arg.split(',')
   if not name or '=' in name:
     raise ValueError(

@@ -1,36 +1,41 @@
-"""Gender, but neither age group nor race: the faces of UTKFace.
+"""Which gender, but neither age group nor race: the faces of UTKFace.
 
     python -m launch.study --config=configs/utkface.py:PATH \
       --workdir=runs/utkface
 
 PATH is a folder of the published images, or an `.npz` of them; see
-`hybrid_jax.datasets.utkface`. For non-commercial research only. After PATH may
-stand a variant, as `:PATH,small`.
+`hybrid_jax.datasets.utkface`. For non-commercial research only. A variant can
+follow PATH, as in `:PATH,small`.
 
-Part 1 (9,778 faces), two cores that did other work too: 14 min of training, 7
-of Siamese fine-tuning at four split points, 4 for bounded, 3 for the releases;
-the attacks at `fc6` by `:PATH,fast`, 7 min; those of all split points were not
-run to the end. Utility on the test fold: simple features 83.0 % [81.3, 84.7];
-noisy reduced Siamese, 8, 6 and 4 numbers at conv5_1, conv5_2 and conv5_3: 83.3,
-83.1 and 82.7 %; at fc6, four numbers: 83.7 %, age group found 42.6 % (chance
-30.3 %), race 56.2 % (53.8 %). `docs/results.md` has the rest.
+With part 1 (9,778 faces), on two cores with other work beside it, the training
+took 14 min, the Siamese fine-tuning at four split points 7, bounded 4, and the
+releases 3. The attacks at `fc6` by `:PATH,fast` took 7 min; the attacks at all
+split points were not finished. Results on the test fold:
+
+- simple features: utility 83.0 % [81.3, 84.7];
+- noisy reduced Siamese, 8, 6 and 4 numbers at conv5_1, conv5_2 and conv5_3:
+  83.3, 83.1 and 82.7 %;
+- noisy reduced Siamese, four numbers at fc6: 83.7 %, age group found 42.6 %
+  (chance 30.3 %), race 56.2 % (53.8 %).
+
+`docs/results.md` has the rest.
 """
 
 import ml_collections
 
 from configs import common
 
-# Of the noisy reduced Siamese embedding at fc6, beside the 0.3 of all studies;
-# multiples of the root mean square of what is sent.
+# Noise of the noisy reduced Siamese embedding at fc6, besides the 0.3 of all
+# studies, in multiples of the root mean square of the released vector.
 NOISE = (0.01, 0.1, 0.6, 1.0, 2.0)
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """The study of `hybrid_jax.datasets.utkface`.
+  """Returns the study of `hybrid_jax.datasets.utkface`.
 
   Args:
-    arg: the path, then a comma and one of `common.VARIANTS`; without a path
-      `data.path` is still to be set.
+    arg: the path, then a comma and one of `common.VARIANTS`. Without a path,
+      `--config.data.path` must be set.
   """
   path, _, variant = arg.partition(',')
   if path in common.VARIANTS:
@@ -57,7 +62,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c[group].learning_rate = 1e-3
     c[group].weight_decay = 1e-2
   c.defend.warm_steps = 150
-  # From conv5_1 on, these train half a network again for every attack.
+  # At conv5_1, these attacks train half a network each time.
   c.attack.only_at.transfer = c.attack.only_at.decensor = ('fc6',)
   c.attack.measures.releases.counts = (1, 8, 64)
   c.attack.measures.attacker_data.shares = (0.1, 0.3, 1.0)
@@ -65,5 +70,5 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.attack.measures.reconstruction.split_points = ('conv5_1', 'fc6')
   common.shrink(c, variant)
   if variant not in ('tune', 'grid') and 'grid' in c:
-    del c.grid  # Nine trainings a seed; `,tune` does them.
+    del c.grid  # It has nine trainings for each seed; `,tune` has it.
   return c
