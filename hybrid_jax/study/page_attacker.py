@@ -42,13 +42,13 @@ def train(
     attribute: the sensitive label to infer.
     grid: the step to which the edge rounds; None for no rounding.
     seed: of the noise and of the training.
-    count: how many windows of one value are combined for `found_by_count`.
+    count: how many windows of one value are combined for `accuracy_by_count`.
 
   Returns:
     A dict for JSON: `kind`; `mean [d]`, `scale [d]` and `layers`, each with
-    `weights [in, out]` and `bias [out]`, and a ReLU between them; `found`, the
-    accuracy on the test fold for one window; and `found_by_count`, the accuracy
-    for 1 and for `count` windows.
+    `weights [in, out]` and `bias [out]`, and a ReLU between them; `accuracy` on
+    the test fold for one window; and `accuracy_by_count` for 1 and for `count`
+    windows.
   """
   problem = released_vectors.read(path, 4)
   labels = problem.sensitive[attribute]
@@ -77,8 +77,8 @@ def train(
   by_count = attack_accuracy.by_windows(scores, truth, truth, (1, count))
   return as_layers(best) | {
     'kind': best_kind,
-    'found': {k: per_window[k] for k in keys},
-    'found_by_count': {
+    'accuracy': {k: per_window[k] for k in keys},
+    'accuracy_by_count': {
       n: {k: figures[k] for k in keys} for n, figures in by_count.items()
     },
   }

@@ -10,6 +10,7 @@ from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.release import embeddings
 from hybrid_jax.study import context, deployment, page_attacker, runner
 
+_FORMAT = 2  # of `live.json`
 _BUNDLE = ('edge.tflite', 'cloud.tflite', 'device.py', 'manifest.json')
 
 
@@ -50,7 +51,8 @@ def prepare(
   page_path = folder / 'live.json'
   if page_path.exists():
     page = files.read_json(page_path)
-    if page['edge_sha256'] == manifest['edge']['sha256']:
+    same_edge = page.get('edge_sha256') == manifest['edge']['sha256']
+    if same_edge and page.get('format') == _FORMAT:
       return page
   study = runner.open_study(workdir)
   _check(study, manifest)
@@ -72,7 +74,7 @@ def prepare(
     return page_attacker.train(path, attribute, grid, seed, per_value)
 
   page = {
-    'format': 1,
+    'format': _FORMAT,
     'edge_sha256': manifest['edge']['sha256'],
     'split_point': split_point,
     'embedding': embedding,

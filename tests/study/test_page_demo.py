@@ -48,25 +48,25 @@ def _forward(attacker, x):
 @pytest.mark.parametrize('people', [2, 3])
 def test_the_attacker_finds_a_planted_leak(tmp_path, people):
   arrays = _released(tmp_path / 'r.npz', 1.0, people=people)
-  found = page_attacker.train(tmp_path / 'r.npz', 'person', None, 0, 10)
-  assert found['found']['value'] > 0.99
-  assert found['found']['chance'] == pytest.approx(1 / people, abs=0.01)
-  assert found['found']['low'] <= found['found']['value']
+  attacker = page_attacker.train(tmp_path / 'r.npz', 'person', None, 0, 10)
+  assert attacker['accuracy']['value'] > 0.99
+  assert attacker['accuracy']['chance'] == pytest.approx(1 / people, abs=0.01)
+  assert attacker['accuracy']['low'] <= attacker['accuracy']['value']
   # The lists alone find it too.
   test = arrays['fold'] == 2
-  logits = _forward(found, arrays['clean'][test])
+  logits = _forward(attacker, arrays['clean'][test])
   assert logits.shape == (200, people)
   right = logits.argmax(-1) == arrays['sensitive_person'][test]
-  assert right.mean() == pytest.approx(found['found']['value'], abs=1e-9)
+  assert right.mean() == pytest.approx(attacker['accuracy']['value'], abs=1e-9)
 
 
 def test_noise_hides_one_window_and_not_their_sum(tmp_path):
   _released(tmp_path / 'r.npz', 1.0, noise=4.0)
-  found = page_attacker.train(tmp_path / 'r.npz', 'person', 0.25, 0, 40)
+  attacker = page_attacker.train(tmp_path / 'r.npz', 'person', 0.25, 0, 40)
   # By Gaussians 1 apart with sigma 4, the best rule is right in 40 %.
-  assert 0.34 < found['found']['value'] < 0.5
+  assert 0.34 < attacker['accuracy']['value'] < 0.5
   # Of the sum of 40, sigma is 4 / sqrt(40) = 0.63: right in 71 %.
-  assert 0.5 < found['found_by_count']['40']['value'] < 0.9
+  assert 0.5 < attacker['accuracy_by_count']['40']['value'] < 0.9
 
 
 @pytest.mark.filterwarnings('ignore:.*onverge')
@@ -139,13 +139,13 @@ def finished(tmp_path_factory):
   config.attack.measures = ml_collections.ConfigDict()
   workdir = tmp_path_factory.mktemp('live') / 'run'
   study = runner.run(config, workdir, ('data', 'train', 'release'))
-  for name, found in (('simple', 0.9), ('noisy', 0.2)):
+  for name, accuracy in (('simple', 0.9), ('noisy', 0.2)):
     figures = {
-      'value': found,
-      'low': found,
-      'high': found,
+      'value': accuracy,
+      'low': accuracy,
+      'high': accuracy,
       'chance': 0.1,
-      'validation': found,
+      'validation': accuracy,
       'validation_chance': 0.1,
     }
     files.write_json(
@@ -157,23 +157,23 @@ def finished(tmp_path_factory):
 
 def test_a_finished_study_becomes_a_page(finished, tmp_path):
   folder = tmp_path / 'live'
-  found = page_demo.prepare(finished.workdir, folder, per_value=5)
-  assert found == files.read_json(folder / 'live.json')
-  assert found['embedding'] == 'noisy'
-  assert found['labels'] == list(finished.data.primary_names)
-  assert found['names'] == [str(i) for i in range(1, 11)]
-  assert found['rate'] == 50
+  page = page_demo.prepare(finished.workdir, folder, per_value=5)
+  assert page == files.read_json(folder / 'live.json')
+  assert page['embedding'] == 'noisy'
+  assert page['labels'] == list(finished.data.primary_names)
+  assert page['names'] == [str(i) for i in range(1, 11)]
+  assert page['rate'] == 50
   manifest = files.read_json(folder / 'bundle' / 'manifest.json')
-  assert found['strongest']['private']['value'] == 0.2
-  assert found['strongest']['open']['value'] == 0.9
-  assert found['utility'] == manifest['figures']['utility']
+  assert page['strongest']['private']['value'] == 0.2
+  assert page['strongest']['open']['value'] == 0.9
+  assert page['utility'] == manifest['figures']['utility']
   for name in ('edge.tflite', 'cloud.tflite', 'device.py'):
     copied = (folder / 'bundle' / name).read_bytes()
     assert copied == (finished.workdir / 'bundle' / name).read_bytes()
 
   windows = np.fromfile(folder / 'windows.f32', '<f4').reshape(-1, 1, 128, 6)
-  assert len(windows) == len(found['windows']) == 50
-  for window, entry in zip(windows[::7], found['windows'][::7], strict=True):
+  assert len(windows) == len(page['windows']) == 50
+  for window, entry in zip(windows[::7], page['windows'][::7], strict=True):
     same = (finished.data.x == window).all(axis=(1, 2, 3))
     (row,) = np.flatnonzero(same)
     assert finished.data.fold[row] == 2
@@ -188,12 +188,12 @@ def test_a_finished_study_becomes_a_page(finished, tmp_path):
   )
   opened = files.read_json(folder / 'open' / 'manifest.json')
   assert opened['grid'] is None
-  attackers = found['attackers']
+  attackers = page['attackers']
   assert len(attackers['private']['mean']) == 6
   assert len(attackers['open']['mean']) == 16
   for attacker in attackers.values():
     assert len(attacker['layers'][-1]['bias']) == 10
-    assert set(attacker['found_by_count']) == {'1', '5'}
+    assert set(attacker['accuracy_by_count']) == {'1', '5'}
   assert (
     tuple(n for n in page_files._PREPARED if (folder / n).is_file())
     == page_files._PREPARED
@@ -203,7 +203,7 @@ def test_a_finished_study_becomes_a_page(finished, tmp_path):
 def test_what_is_there_for_this_bundle_is_kept(finished, tmp_path):
   folder = tmp_path / 'live'
   edge = files.read_json(finished.workdir / 'bundle/manifest.json')['edge']
-  kept = {'edge_sha256': edge['sha256'], 'mine': 1}
+  kept = {'format': 2, 'edge_sha256': edge['sha256'], 'mine': 1}
   files.write_json(folder / 'live.json', kept)
   assert page_demo.prepare(finished.workdir, folder) == kept
   assert [p.name for p in folder.iterdir()] == ['live.json']

@@ -151,7 +151,7 @@ class Page {
       + ` (${percent(answers / windows)}). In the study: ${figure(utility)};`
       + ` chance: ${percent(utility.chance, 1)}.`;
     for (const side of SIDES) {
-      const { chance } = this.live.attackers[side].found;
+      const { chance } = this.live.attackers[side].accuracy;
       this.guesses[side].tally.textContent = 'Right after 1 window:'
         + ` ${this.tally[side]} of ${windows}`
         + ` (${percent(this.tally[side] / windows)}; chance:`
@@ -225,13 +225,13 @@ function describe(live, edges) {
       + ' here.',
   };
   for (const side of SIDES) {
-    const { found, found_by_count: byCount, kind } = live.attackers[side];
+    const { accuracy, accuracy_by_count: byCount, kind } = live.attackers[side];
     const most = Math.max(...Object.keys(byCount).map(Number));
     $(side).querySelector('.what').textContent = texts[side];
     $(side).querySelector('.figures').textContent =
-      `On test data this ${kind} is right in ${figure(found)} after 1 window`
+      `On test data this ${kind} is right in ${figure(accuracy)} after 1 window`
       + (most > 1 ? `, in ${figure(byCount[most])} after ${most}` : '')
-      + `; chance: ${percent(found.chance, 1)}`
+      + `; chance: ${percent(accuracy.chance, 1)}`
       + (most > 1 ? ` and ${percent(byCount[most].chance, 1)}.` : '.');
   }
   const { strongest } = live;

@@ -94,7 +94,7 @@ def make(folder: pathlib.Path) -> Site:
     ],
     'attackers': {
       side: page_attacker.as_layers(fitted)
-      | {'kind': 'attacker', 'found': figure, 'found_by_count': {}}
+      | {'kind': 'attacker', 'accuracy': figure, 'accuracy_by_count': {}}
       for side, fitted in attackers.items()
     },
   }
