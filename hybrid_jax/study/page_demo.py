@@ -59,21 +59,35 @@ def prepare(
   for name in _BUNDLE:
     data = (workdir / 'bundle' / name).read_bytes()
     files.write_bytes(folder / 'bundle' / name, data)
-  split_point, embedding = manifest['split_point'], manifest['embedding']
   open_manifest = deployment.write_bundle(
-    study, split_point, embeddings.SIMPLE, 'float32', folder / 'open'
+    study,
+    manifest['split_point'],
+    embeddings.SIMPLE,
+    'float32',
+    folder / 'open',
   )
   attribute = _attribute(study)
   indices, descriptions = choose_windows(study, attribute, per_value)
   windows = sources.read_rows(study.data.x, indices)
   files.write_bytes(folder / 'windows.f32', windows.astype('<f4').tobytes())
+  page = _describe(study, manifest, open_manifest, attribute, per_value)
+  page['windows'] = descriptions
+  files.write_json(page_path, page)
+  return page
+
+
+def _describe(study, manifest, open_manifest, attribute, per_value):
+  """Returns the content of `live.json` without its windows."""
+  split_point, embedding = manifest['split_point'], manifest['embedding']
+  values = len(study.data.sensitive_names[attribute])
+  data_set = plugins.load('data set', study.config.data.name)
 
   def train_attacker(embedding, grid):
     path = study.released_path(split_point, embedding)
     seed = study.config.seed
     return page_attacker.train(path, attribute, grid, seed, per_value)
 
-  page = {
+  return {
     'format': _FORMAT,
     'edge_sha256': manifest['edge']['sha256'],
     'split_point': split_point,
@@ -81,27 +95,20 @@ def prepare(
     'labels': list(study.data.primary_names),
     'attribute': attribute,
     # People are shown by numbers, not by names.
-    'names': [
-      str(i + 1) for i in range(len(study.data.sensitive_names[attribute]))
-    ],
+    'names': [str(i + 1) for i in range(values)],
     'channels': list(study.data.channels)
-    or [f'channel {i + 1}' for i in range(windows.shape[-1])],
-    'rate': getattr(
-      plugins.load('data set', study.config.data.name), 'HERTZ', None
-    ),
+    or [f'channel {i + 1}' for i in range(study.data.x.shape[-1])],
+    'rate': getattr(data_set, 'HERTZ', None),
     'utility': manifest['figures']['utility'],
     'strongest': {
       'private': _strongest_attack(manifest, attribute),
       'open': _strongest_attack(open_manifest, attribute),
     },
-    'windows': descriptions,
     'attackers': {
       'private': train_attacker(embedding, manifest['grid']),
       'open': train_attacker(embeddings.SIMPLE, None),
     },
   }
-  files.write_json(page_path, page)
-  return page
 
 
 def _check(study, manifest):
