@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-import os
+import random
 import threading
 from collections.abc import Callable
 
@@ -216,7 +216,7 @@ class Delivery:
       self._counts.failures += 1
       wait = self._retry.first * 2.0 ** min(self._failed_in_a_row, 30)
       # Random, so that devices that failed together do not return together.
-      factor = 0.5 + int.from_bytes(os.urandom(2)) / 2**17
+      factor = random.uniform(0.5, 1)
       wait = max(min(wait, self._retry.longest) * factor, e.wait)
       self._failed_in_a_row += 1
       self._next_attempt = self._clock() + min(wait, self._retry.longest)
