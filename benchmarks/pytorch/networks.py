@@ -82,11 +82,11 @@ def vgg16(
       layers.append(nn.MaxPool2d(2))
       height, wide = height // 2, wide // 2
       continue
-    made = max(1, round(size * width))
-    layers.append(nn.Conv2d(channels, made, 3, padding=1))
-    layers += [_norm(made)] if norm else []
+    out_channels = max(1, round(size * width))
+    layers.append(nn.Conv2d(channels, out_channels, 3, padding=1))
+    layers += [_norm(out_channels)] if norm else []
     layers.append(nn.ReLU(inplace=True))
-    channels = made
+    channels = out_channels
   return nn.Sequential(
     *layers,
     flatten,

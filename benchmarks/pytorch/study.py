@@ -81,15 +81,15 @@ def attack(
       fold=study.fold,
       draws=config['draws'],
     )
-    found = []
+    attacks = []
     for kind in config['adversaries']:
       with clock(seconds, kind):
         settings = {**config, **config['heads'], **config.get(kind, {})}
-        made = study_attackers.ALL[kind](problem, settings, jobs)
-        found += [(kind, each) for each in made]
+        results = study_attackers.ALL[kind](problem, settings, jobs)
+        attacks += [(kind, each) for each in results]
     with clock(seconds, 'choice'):
       out[name] = {
-        'leakage': study_leakage.measure(problem, found, config['windows'])
+        'leakage': study_leakage.measure(problem, attacks, config['windows'])
       }
     for measure, settings in config['measures'].items():
       with clock(seconds, measure):

@@ -27,11 +27,11 @@ def majority(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
       labels[problem.rows(TRAIN)], minlength=int(labels.max()) + 1
     )
     log = np.log(np.maximum(counts, 1e-6) / counts.sum())
-    found = (
+    log_probs = (
       np.broadcast_to(log, (*x.shape[:2], len(log)))
       for x in problem.scored.values()
     )
-    yield Attack('majority guess', attribute, *found)
+    yield Attack('majority guess', attribute, *log_probs)
 
 
 def linear(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
@@ -77,11 +77,11 @@ def _heads(problem, config, widths, name):
         adamw = rate[trial], decay[trial]
         _train(model, x, y, noise, scored[VALIDATION], held, config, adamw)
         with torch.inference_mode():
-          found = (
+          log_probs = (
             model(s).log_softmax(-1).reshape(*problem.scored[f].shape[:2], -1)
             for f, s in scored.items()
           )
-          arrays = [f.cpu().numpy() for f in found]
+          arrays = [f.cpu().numpy() for f in log_probs]
         yield Attack(f'{name}, {view}, trial {trial}', attribute, *arrays)
 
 
@@ -105,11 +105,11 @@ def _train(model, x, y, noise, held, held_y, config, adamw):
   best_score, best, stale = -np.inf, None, 0
   for _ in range(config['max_chunks']):
     for rows in torch.randint(len(x), (config['chunk'], size)):
-      seen = x[rows]
+      batch = x[rows]
       if noise is not None:
-        seen = seen + torch.randn(size, len(noise)) @ noise
+        batch = batch + torch.randn(size, len(noise)) @ noise
       optimizer.zero_grad()
-      functional.cross_entropy(model(seen), y[rows]).backward()
+      functional.cross_entropy(model(batch), y[rows]).backward()
       optimizer.step()
     with torch.inference_mode():
       logits = model(held)
@@ -175,7 +175,7 @@ def kde(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
   for name, view, bandwidths, absolute in views:
     gallery = torch.as_tensor(view(problem.clean[train]))
     unit = 1.0 if absolute else _spacing(gallery)
-    found = [
+    densities = [
       _densities(
         torch.as_tensor(view(x)).flatten(0, 1),
         gallery,
@@ -187,11 +187,11 @@ def kde(problem: Problem, config: dict, jobs: int) -> Iterator[Attack]:
     borders = np.cumsum([0, *(o.shape[1] for o in onehot.values())])
     for j, bandwidth in enumerate(bandwidths):
       for i, attribute in enumerate(onehot):
-        own = slice(borders[i], borders[i + 1])
+        columns = slice(borders[i], borders[i + 1])
         yield Attack(
           f'kernel density {bandwidth:g}, {name}',
           attribute,
-          *(f[j][..., own] for f in found),
+          *(f[j][..., columns] for f in densities),
         )
 
 

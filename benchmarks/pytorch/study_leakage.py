@@ -58,16 +58,18 @@ def _best(problem, attribute, attacks, counts):
       'validation': f['window'],
     }
 
-  found = [scored(*pair) for pair in attacks]
-  found += [scored('committee', c) for c in _committees(attribute, found)]
-  kinds = _of_kind(found, 'window')
+  candidates = [scored(*pair) for pair in attacks]
+  candidates += [
+    scored('committee', c) for c in _committees(attribute, candidates)
+  ]
+  kinds = _of_kind(candidates, 'window')
   best = max(kinds.values(), key=lambda f: f['window'])
-  patient = sorted(found, key=lambda f: -f['recording'])[:_BEST]
+  patient = sorted(candidates, key=lambda f: -f['recording'])[:_BEST]
   over_all = measured(patient[0], attack_accuracy.measure)
   return {
     **measured(best, attack_accuracy.measure),
     'per_recording': over_all['per_recording'],
-    'tried': len(found),
+    'tried': len(candidates),
     'by_kind': {kind: measured(f) for kind, f in kinds.items()},
     'by_windows': {
       name: _by_windows(problem, labels, patient, group, counts)
@@ -76,21 +78,21 @@ def _best(problem, attribute, attacks, counts):
   }
 
 
-def _of_kind(found, by):
+def _of_kind(candidates, by):
   """Returns the best attack of each kind, by kind; of equals the first."""
   out = {}
-  for f in found:
+  for f in candidates:
     if f['kind'] not in out or f[by] > out[f['kind']][by]:
       out[f['kind']] = f
   return out
 
 
-def _committees(attribute, found):
+def _committees(attribute, candidates):
   members = {}
   for by in ('window', 'recording'):
-    kinds = _of_kind(found, by)
+    kinds = _of_kind(candidates, by)
     members[f'best of each kind at one {by}'] = list(kinds.values())
-    ranked = sorted(found, key=lambda f: -f[by])
+    ranked = sorted(candidates, key=lambda f: -f[by])
     members[f'best {_BEST} at one {by}'] = ranked[:_BEST]
   members['best of every choice'] = list(itertools.chain(*members.values()))
 

@@ -87,19 +87,19 @@ def ranks(problem: Problem, settings: dict[str, Any]) -> Figures:
   # By differences: rounding in a Gram matrix can rank another vector first.
   exact = 'donot_use_mm_for_euclid_dist'
   distance = torch.cdist(x, candidates, compute_mode=exact)
-  found = _ranks(-distance, torch.arange(count))
-  out = {'linkage': _summary(found, count, recording), 'classes': {}}
-  seen, gallery = (
+  linkage = _ranks(-distance, torch.arange(count))
+  out = {'linkage': _summary(linkage, count, recording), 'classes': {}}
+  viewed, gallery = (
     torch.as_tensor(problem.see('standardised', a))
     for a in (probes, problem.clean[train])
   )
-  near = torch.cdist(seen, gallery).argmin(1).cpu().numpy()
+  near = torch.cdist(viewed, gallery).argmin(1).cpu().numpy()
   for attribute, labels in problem.sensitive.items():
     classes = int(labels.max()) + 1
     if problem.sigma:
       scores = _class_form(x, known, labels[train], classes, problem.sigma)
     else:
-      scores = _by_kernel(problem, labels, classes, seen, gallery)
+      scores = _by_kernel(problem, labels, classes, viewed, gallery)
     place = _ranks(scores, torch.as_tensor(labels[rows]).long())
     wrong = labels[train][near] != labels[rows]
     out['classes'][attribute] = _summary(place, classes, recording) | {
@@ -109,9 +109,9 @@ def ranks(problem: Problem, settings: dict[str, Any]) -> Figures:
 
 
 def _ranks(scores, truth):
-  own = scores.gather(1, truth[:, None])
-  tied = (scores == own).sum(1) - 1
-  return (1 + (scores > own).sum(1) + tied / 2).cpu().numpy()
+  true = scores.gather(1, truth[:, None])
+  tied = (scores == true).sum(1) - 1
+  return (1 + (scores > true).sum(1) + tied / 2).cpu().numpy()
 
 
 def _class_form(probes, gallery, labels, classes, scale):
@@ -126,14 +126,16 @@ def _class_form(probes, gallery, labels, classes, scale):
 
 def _by_kernel(problem, labels, classes, probes, gallery):
   """Returns `_class_form` with the kernel that is best on validation."""
-  own = labels[problem.rows(TRAIN)]
+  train_labels = labels[problem.rows(TRAIN)]
   held = np.flatnonzero(problem.rows(VALIDATION))[::2]
-  seen = torch.as_tensor(problem.see('standardised', problem.clean[held]))
+  viewed = torch.as_tensor(problem.see('standardised', problem.clean[held]))
   truth = torch.as_tensor(labels[held]).long()
   centred = study_problem.about_class_means(
-    gallery.cpu().numpy().astype(np.float64), own
+    gallery.cpu().numpy().astype(np.float64), train_labels
   )
-  within = study_problem.whitening(centred.T @ centred / len(own), 1e-4)
+  within = study_problem.whitening(
+    centred.T @ centred / len(train_labels), 1e-4
+  )
   best, least = None, np.inf
   for matrix in (torch.eye(gallery.shape[1]), torch.as_tensor(within).float()):
     known = gallery @ matrix
@@ -141,12 +143,14 @@ def _by_kernel(problem, labels, classes, probes, gallery):
     scott = float(known.var(0).mean().sqrt()) * m ** (-1 / (d + 4))
     for width in _WIDTHS:
       scale = width * max(scott, 1e-6)
-      scores = _class_form(seen @ matrix, known, own, classes, scale)
+      scores = _class_form(viewed @ matrix, known, train_labels, classes, scale)
       rank = _ranks(scores, truth).mean()
       if rank < least:
         best, least = (matrix, scale), rank
   matrix, scale = best
-  return _class_form(probes @ matrix, gallery @ matrix, own, classes, scale)
+  return _class_form(
+    probes @ matrix, gallery @ matrix, train_labels, classes, scale
+  )
 
 
 def _summary(rank, candidates, group):

@@ -53,7 +53,7 @@ def timed(
 
 
 def forget() -> None:
-  """Frees all functions that were made, and their compiled programs."""
+  """Frees all timed functions and their compiled programs."""
   _made.clear()
   torch.compiler.reset()
 
