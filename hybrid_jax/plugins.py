@@ -22,6 +22,8 @@ import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import ml_collections
+
 from hybrid_jax import errors
 
 _ROOT = pathlib.Path(__file__).parent
@@ -265,6 +267,20 @@ def values(group: Options) -> dict[str, Any]:
     name: option.default if isinstance(option, Option) else values(option)
     for name, option in group.items()
   }
+
+
+def settings(
+  kind: str, name: str, config: ml_collections.ConfigDict
+) -> ml_collections.ConfigDict:
+  """Returns a plug-in's settings: its defaults, and those of a config.
+
+  Args:
+    kind: a key of `KINDS`.
+    name: of a module of the package, or a dotted path.
+    config: a group that may have the plug-in's settings under its key.
+  """
+  group = config.get(key(name)) or ml_collections.ConfigDict()
+  return ml_collections.ConfigDict(defaults(kind, name) | group.to_dict())
 
 
 def title(kind: str, name: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from hybrid_jax import errors, plugins
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.models import perceptron
@@ -94,23 +94,12 @@ def reconstruct(
 
   Args:
     problem: the attack problem.
-    config: `decoder` with `widths` (of the perceptron), `steps`, `every` (steps
-      between validations; `steps` are rounded up to a multiple), `batch_size`
-      and `learning_rate` (the peak of a cosine decay to zero).
+    config: see `OPTIONS`.
     seed: for the weights, the batches and the noise.
 
   Returns:
     `items [n_test]`, all test items, and `rebuilt [n_test, ...]`.
-
-  Raises:
-    UserError: `steps`, `every` or `batch_size` is below 1.
   """
-  c = config.decoder
-  for name in ('steps', 'every', 'batch_size'):
-    if c[name] < 1:
-      raise errors.UserError(
-        f'decoder.{name} is {c[name]}; it must be at least 1.'
-      )
   shape = problem.inputs.shape
   flat = problem.inputs.reshape(shape[0], -1).astype(np.float32)
   train = problem.rows(dataset.TRAIN)
@@ -124,18 +113,18 @@ def reconstruct(
     return {'z': standardised(released), 'x': x}
 
   noise = problem.noise_scale
-  decoder = _decoder(shape[1:], tuple(c.widths))
-  every = min(c.every, c.steps)
+  decoder = _decoder(shape[1:], tuple(config.widths))
+  every = min(config.every, config.steps)
   params = _train(
     decoder,
     examples(dataset.TRAIN, problem.clean[train]),
     examples(dataset.VALIDATION, problem.released(dataset.VALIDATION)),
     None if noise is None else noise / problem.std[:, None],
-    c.learning_rate,
+    config.learning_rate,
     jax.random.key(seed),
-    steps=-(-c.steps // every) * every,
+    steps=-(-config.steps // every) * every,
     every=every,
-    batch_size=min(c.batch_size, int(train.sum())),
+    batch_size=min(config.batch_size, int(train.sum())),
   )
   test = standardised(problem.released(dataset.TEST))
   deviation = _apply(decoder.apply, params, test)

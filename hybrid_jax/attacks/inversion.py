@@ -56,30 +56,22 @@ def reconstruct(
 
   Args:
     problem: the attack problem, with an `edge`.
-    config: `inversion` with `steps`, `learning_rate` (the peak of a cosine
-      decay to zero), `restarts`, `prior`, `smooth`, and `max_items`, the
-      largest number of test items, evenly spaced; 0 or `None` for all.
+    config: see `OPTIONS`.
     seed: for the random starts.
 
   Returns:
     `items [m]` and `rebuilt [m, ...]`.
 
   Raises:
-    UserError: there is no edge, `steps` is below 1, or `restarts` below 0.
+    UserError: there is no edge.
   """
-  c = config.inversion
   if problem.edge is None:
     raise errors.UserError('inversion needs the edge, and there is none.')
-  for name, least in (('steps', 1), ('restarts', 0)):
-    if c[name] < least:
-      raise errors.UserError(
-        f'inversion.{name} is {c[name]}; it must be at least {least}.'
-      )
   released = problem.released(dataset.TEST)
-  items = adversary.evenly_spaced(len(released), c.max_items)
+  items = adversary.evenly_spaced(len(released), config.max_items)
   released = released[items]
   whiten = noise_whitening(problem)
-  shape = (c.restarts, len(items), *problem.inputs.shape[1:])
+  shape = (config.restarts, len(items), *problem.inputs.shape[1:])
   random = _START_STD * jax.random.normal(jax.random.key(seed), shape)
   starts = jnp.concatenate([random, nearest(problem, released, whiten)[None]])
   results, objective = descend(
@@ -87,7 +79,7 @@ def reconstruct(
     released,
     starts,
     whiten,
-    (c.steps, c.learning_rate, c.prior, c.smooth),
+    (config.steps, config.learning_rate, config.prior, config.smooth),
   )
   return items, select_lowest(np.asarray(results), np.asarray(objective))
 

@@ -244,8 +244,7 @@ def settings(
     {
       'heads': config.heads.to_dict(),
       'noise_copies': config.noise_copies,
-      **plugins.defaults('adversary', name),
-      **config.get(plugins.key(name), ml_collections.ConfigDict()).to_dict(),
+      **plugins.settings('adversary', name, config).to_dict(),
     }
   )
 

@@ -55,7 +55,8 @@ def measure(
   results = {CLASS_MEAN: (np.arange(len(original)), class_mean)}
   for name in settings.attacks:
     module = plugins.load('reconstruction', name)
-    results[plugins.key(name)] = module.reconstruct(problem, settings, seed)
+    options = plugins.settings('reconstruction', name, settings)
+    results[plugins.key(name)] = module.reconstruct(problem, options, seed)
   # The pictures show items that every attack has rebuilt.
   shown = min((items for items, _ in results.values()), key=len)
   shown = shown[:: max(1, len(shown) // settings.pictures)][: settings.pictures]

@@ -79,10 +79,7 @@ def defence_settings(
   config: ml_collections.ConfigDict, method: str
 ) -> ml_collections.ConfigDict:
   """Returns the options of a defence: its defaults, and those of the config."""
-  options = config.defend.get(plugins.key(method), {})
-  return ml_collections.ConfigDict(
-    {**plugins.defaults('defence', method), **options}
-  )
+  return plugins.settings('defence', method, config.defend)
 
 
 def of_grid(config: ml_collections.ConfigDict) -> tuple[Training, ...]:

@@ -13,6 +13,7 @@ from hybrid_jax.audit import reconstruction
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import similarity
 from hybrid_jax.models import cnn1d
+from hybrid_jax.study import config_tree
 
 _COUNTS = (900, 200, 100)
 _FOLD = np.repeat([0, 1, 2], _COUNTS)
@@ -20,33 +21,27 @@ _TEST = _FOLD == dataset.TEST
 _SHAPE = (1, 8, 2)
 
 
-def _config(**more):
-  c = ml_collections.ConfigDict()
-  c.decoder = ml_collections.ConfigDict(
-    {
-      'widths': (64,),
-      'steps': 500,
-      'every': 100,
-      'batch_size': 64,
-      'learning_rate': 5e-3,
-    }
-  )
-  c.inversion = ml_collections.ConfigDict(
-    {
-      'steps': 100,
-      'learning_rate': 0.1,
-      'restarts': 2,
-      'prior': 0.0,
-      'smooth': 0.0,
-      'max_items': 0,
-    }
-  )
-  c.update_from_flattened_dict(more)
-  return c
+_OPTIONS = {
+  decoder: {
+    'widths': (64,),
+    'steps': 500,
+    'every': 100,
+    'batch_size': 64,
+    'learning_rate': 5e-3,
+  },
+  inversion: {
+    'steps': 100,
+    'learning_rate': 0.1,
+    'restarts': 2,
+    'prior': 0.0,
+    'smooth': 0.0,
+    'max_items': 0,
+  },
+}
 
 
-def _set(**more):
-  return _config(**{k.replace('__', '.'): v for k, v in more.items()})
+def _config(module, **more):
+  return ml_collections.ConfigDict(_OPTIONS[module] | more)
 
 
 @functools.cache
@@ -97,7 +92,7 @@ def _overall(problem, found):
 def test_what_is_released_as_it_is_is_rebuilt(module):
   problem = _problem()
   correlation, error = _overall(
-    problem, module.reconstruct(problem, _config(), 0)
+    problem, module.reconstruct(problem, _config(module), 0)
   )
   assert correlation > 0.95
   assert error < 0.1
@@ -106,7 +101,7 @@ def test_what_is_released_as_it_is_is_rebuilt(module):
 @pytest.mark.parametrize('module', [decoder, inversion])
 def test_what_is_not_released_is_not_rebuilt(module):
   problem = _problem(_first_channel)
-  figures = _figures(problem, *module.reconstruct(problem, _config(), 0))
+  figures = _figures(problem, *module.reconstruct(problem, _config(module), 0))
   first, second = figures['correlation']['channels']
   assert first['value'] > 0.95
   assert abs(second['value']) < 0.2
@@ -117,7 +112,7 @@ def test_what_is_not_released_is_not_rebuilt(module):
 def test_random_and_constant_features_tell_a_decoder_nothing(constant):
   clean = np.random.default_rng(5).standard_normal((len(_FOLD), 6))
   problem = _problem(clean=np.ones_like(clean) if constant else clean)
-  found = decoder.reconstruct(problem, _config(), 0)
+  found = decoder.reconstruct(problem, _config(decoder), 0)
   correlation, error = _overall(problem, found)
   assert abs(correlation) < 0.1
   assert 0.98 < error < 1.1
@@ -129,7 +124,7 @@ def test_random_and_constant_features_tell_a_decoder_nothing(constant):
 def test_a_decoder_that_gets_worse_returns_to_the_training_mean():
   problem = _problem(x=_inputs() + 3)
   items, rebuilt = decoder.reconstruct(
-    problem, _set(decoder__learning_rate=30.0), 0
+    problem, _config(decoder, learning_rate=30.0), 0
   )
   np.testing.assert_array_equal(items, np.arange(_COUNTS[2]))
   mean = problem.x[_FOLD == 0].mean(axis=0)
@@ -141,7 +136,7 @@ def test_a_decoder_that_gets_worse_returns_to_the_training_mean():
 def test_a_decoder_is_as_good_as_the_noise_lets_it():
   problem = _problem(noise_scale=np.eye(16, dtype=np.float32))
   _, error = _overall(
-    problem, decoder.reconstruct(problem, _set(decoder__steps=1000), 0)
+    problem, decoder.reconstruct(problem, _config(decoder, steps=1000), 0)
   )
   # Of x + e, both of variance 1, the best guess is half, which leaves 1/2. Who
   # trains without noise takes all and leaves 1.
@@ -160,7 +155,7 @@ def _blobs():
 def test_images_are_decoded():
   problem = _problem(x=_blobs())
   _, rebuilt = decoder.reconstruct(
-    problem, _set(decoder__steps=100, decoder__every=50), 0
+    problem, _config(decoder, steps=100, every=50), 0
   )
   original = problem.x[_TEST]
   assert rebuilt.shape == original.shape
@@ -204,7 +199,8 @@ def test_a_network_is_attacked_and_left_alone(module):
   problem, params = _network()
   before = jax.tree.map(np.array, params)
   clean = problem.clean.copy()
-  config = _set(inversion__max_items=20, inversion__steps=200)
+  more = {'max_items': 20, 'steps': 200} if module is inversion else {}
+  config = _config(module, **more)
   _, error = _overall(problem, module.reconstruct(problem, config, 0))
   # Half of the places are lost to the pool, the rest is seen eight ways.
   assert error < 0.6
@@ -214,7 +210,7 @@ def test_a_network_is_attacked_and_left_alone(module):
 
 @pytest.mark.parametrize('module', [decoder, inversion])
 def test_equal_seeds_rebuild_alike(module):
-  problem, config = _problem(), _config()
+  problem, config = _problem(), _config(module)
   (_, one), (_, again), (_, other) = (
     module.reconstruct(problem, config, seed) for seed in (3, 3, 4)
   )
@@ -271,7 +267,7 @@ def test_smoothness_and_the_prior_pull():
   problem = _problem(_first_channel)
   size = {}
   for name in ('prior', 'smooth'):
-    config = _set(**{f'inversion__{name}': 1.0, 'inversion__steps': 300})
+    config = _config(inversion, **{name: 1.0, 'steps': 300})
     items, rebuilt = inversion.reconstruct(problem, config, 0)
     size[name] = np.abs(rebuilt).mean(), np.abs(np.diff(rebuilt, axis=2)).mean()
   original = np.abs(problem.x[_TEST][items])
@@ -293,14 +289,14 @@ def test_of_all_starts_the_least_is_kept(shift):
   x = np.full((len(_FOLD), *_SHAPE), 5.0, np.float32)
   x[_TEST] = shift
   problem = _problem(x=x)
-  config = _set(inversion__learning_rate=0.0, inversion__steps=1)
+  config = _config(inversion, learning_rate=0.0, steps=1)
   _, rebuilt = inversion.reconstruct(problem, config, 0)
   if shift:  # As the training inputs are.
     np.testing.assert_array_equal(rebuilt, 5.0)
   else:  # A random start, of standard deviation 0.1, the nearer of two.
     assert np.abs(rebuilt).max() < 0.6
     assert rebuilt.std() > 0.05
-    config = _set(inversion__learning_rate=0.0, inversion__restarts=0)
+    config = _config(inversion, learning_rate=0.0, restarts=0)
     _, alone = inversion.reconstruct(problem, config, 0)
     np.testing.assert_array_equal(alone, 5.0)
 
@@ -329,7 +325,7 @@ def test_items_are_evenly_spaced(most, want):
 
 def test_items_say_what_was_rebuilt():
   problem = _problem()
-  config = _set(inversion__max_items=4)
+  config = _config(inversion, max_items=4)
   items, rebuilt = inversion.reconstruct(problem, config, 0)
   np.testing.assert_array_equal(items, [0, 33, 66, 99])
   np.testing.assert_allclose(rebuilt, problem.x[_TEST][items], atol=0.1)
@@ -395,19 +391,20 @@ def test_problems_that_do_not_fit_are_refused():
 @pytest.mark.parametrize(
   ('module', 'name', 'value'),
   [
-    (decoder, 'decoder__steps', 0),
-    (decoder, 'decoder__every', 0),
-    (decoder, 'decoder__batch_size', 0),
-    (inversion, 'inversion__steps', 0),
-    (inversion, 'inversion__restarts', -1),
+    (decoder, 'steps', 0),
+    (decoder, 'every', 0),
+    (decoder, 'batch_size', 0),
+    (inversion, 'steps', 0),
+    (inversion, 'restarts', -1),
   ],
 )
 def test_settings_out_of_range_are_refused(module, name, value):
-  with pytest.raises(errors.UserError, match=name.replace('__', '.')):
-    module.reconstruct(_problem(), _set(**{name: value}), 0)
+  config = _config(module, **{name: value}).to_dict()
+  with pytest.raises(errors.UserError, match=f'{name} is {value}'):
+    config_tree.check(config, module.OPTIONS)
 
 
 def test_inversion_needs_an_edge():
   problem = dataclasses.replace(_problem(), edge=None)
   with pytest.raises(errors.UserError, match='needs the edge'):
-    inversion.reconstruct(problem, _config(), 0)
+    inversion.reconstruct(problem, _config(inversion), 0)
