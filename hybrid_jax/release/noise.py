@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from hybrid_jax import errors, plugins
+from hybrid_jax import plugins
 from hybrid_jax.release import mechanisms
 
 OPTIONS = {
@@ -45,10 +45,6 @@ def fit(
     UserError: `noise` is not positive.
   """
   relative = mechanisms.at_split_point(config.noise, split_point)
-  if not relative > 0:
-    raise errors.UserError(
-      f'noise is {relative}; it must be positive. Leave the mechanism out for'
-      ' none.'
-    )
+  OPTIONS['noise'].check('noise', relative)
   rms = jnp.sqrt(jnp.mean(jnp.square(features - features.mean(axis=0))))
   return Noise(scale=relative * rms * jnp.eye(features.shape[1]))
