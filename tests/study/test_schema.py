@@ -10,18 +10,28 @@ import pytest
 
 from configs import audit, watch
 from hybrid_jax import errors, plugins
+from hybrid_jax.audit import leakage
 from hybrid_jax.cli import config_help
 from hybrid_jax.study import config_tree, schema, validate
+from tests.audit import problems
 
 _MINE = '''"""Guesses by chance."""
 
+import numpy as np
+
 from hybrid_jax import plugins
+from hybrid_jax.attacks import adversary
 
 OPTIONS = {'strength': plugins.Option(2.0, 'How strong it is.', above=0)}
 
 
 def attack(problem, config, seed):
-  yield from ()
+  rng = np.random.default_rng(seed)
+  for label, classes in problem.sensitive.items():
+    draws = problem.evaluation_draws.values()
+    shapes = [(*x.shape[:2], classes.max() + 1) for x in draws]
+    scores = [rng.standard_normal(shape) for shape in shapes]
+    yield adversary.Attack(f'guess {config.strength:g}', label, *scores)
 '''
 
 
@@ -208,6 +218,20 @@ def test_an_adversary_by_its_dotted_path(folder, names):
     config.attack.guess = ml_collections.ConfigDict({'strength': -1.0})
   with pytest.raises(errors.UserError, match=r'attack\.guess\.strength is -1'):
     validate.prepare(config)
+
+
+def test_an_adversary_of_another_package_attacks(folder):
+  config = watch.get_config()
+  config.attack.adversaries = ('majority', 'my_plugins.guess')
+  results = leakage.run_adversaries(
+    problems.problem(leak=0.0),
+    config.attack.adversaries,
+    validate.prepare(config).attack,
+    seed=0,
+  )
+  by_kind = results['who'].best_of_kind['window']
+  assert {'majority', 'guess'} <= set(by_kind)
+  assert by_kind['guess'][1].adversary == 'guess 2'
 
 
 @pytest.mark.parametrize(
