@@ -59,10 +59,10 @@ class Study(workdir.Workdir, examples.Examples):
   @property
   def embeddings(self) -> tuple[str, ...]:
     """The names of the study's embeddings, in the order of `release.order`."""
-    asked = tuple(self.config.release.embeddings)
+    names = tuple(self.config.release.embeddings)
     order = self.config.release.get('order', ())
-    others = tuple(name for name in asked if name not in order)
-    return tuple(name for name in order if name in asked) + others
+    others = tuple(name for name in names if name not in order)
+    return tuple(name for name in order if name in names) + others
 
   def title(self, embedding: str) -> str:
     """Returns the name of an embedding in reports."""

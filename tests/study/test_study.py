@@ -130,9 +130,9 @@ def test_metrics_have_all_measures(finished):
     'noise_alone',
   }
   assert any(row['front'] for row in rivals['table'])
-  for found in rivals['hypervolume'].values():
-    assert found['seeds'] == 2
-    assert 0 <= found['value'] <= 1
+  for hypervolume in rivals['hypervolume'].values():
+    assert hypervolume['seeds'] == 2
+    assert 0 <= hypervolume['value'] <= 1
 
 
 def test_controls_pass(finished):
