@@ -1,54 +1,18 @@
 """The study, which every stage gets as its argument."""
 
 import dataclasses
-import functools
-import math
-import pathlib
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-import ml_collections
-import numpy as np
-import optax
-
-from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import sources
-from hybrid_jax.models import split_model
-from hybrid_jax.release import bottleneck, embeddings, mechanisms
-from hybrid_jax.study import (
-  array_cache,
-  examples,
-  trainings,
-  validate,
-  workdir,
-)
-from hybrid_jax.training import checkpoint, distributed, precision, train_state
+from hybrid_jax.study import networks, validate
 
 
 @dataclasses.dataclass(frozen=True)
-class Study(workdir.Workdir, examples.Examples):
-  """A study: its config, examples, networks and work directory.
+class Study(networks.Networks):
+  """A study: its data, networks, files, and the embeddings that it releases.
 
   Attributes:
     config: see `configs/watch.py`.
     workdir: the folder of all files that the study writes.
   """
-
-  _params: dict = dataclasses.field(default_factory=dict, repr=False)
-  _features: array_cache.ArrayCache = dataclasses.field(
-    default_factory=array_cache.ArrayCache, repr=False
-  )
-
-  @functools.cached_property
-  def model(self) -> split_model.SplitModel:
-    """The network without its parameters."""
-    return split_model.make(self.config.model, len(self.data.primary_names))
-
-  @property
-  def trainable(self) -> split_model.SplitModel | precision.Mixed:
-    """The network in the precision of its training."""
-    return precision.trainable(self.model, self.config.model)
 
   @property
   def split_points(self) -> tuple[str, ...]:
@@ -74,24 +38,6 @@ class Study(workdir.Workdir, examples.Examples):
     order = self.config.release.get('order', ())
     return order.index(embedding) if embedding in order else None
 
-  def optimizer(
-    self, config: ml_collections.ConfigDict
-  ) -> optax.GradientTransformation:
-    """Returns the optimizer of `config.training` or `config.siamese`."""
-    return train_state.optimizer(config, split_points=self.model.SPLIT_POINTS)
-
-  def key(self, *names: str) -> jax.Array:
-    """Returns a random key that depends on the seed and the names alone."""
-    key = jax.random.key(self.config.seed)
-    for name in names:
-      for byte in name.encode():
-        key = jax.random.fold_in(key, byte)
-    return key
-
-  def initial_params(self) -> dict:
-    """Returns fresh parameters of the whole network."""
-    return self.model.init(self.key('init'), self.example)['params']
-
   def split_points_of(self, embedding: str) -> tuple[str, ...]:
     """Returns the split points at which an embedding is released."""
     chosen = self.config.release.embeddings[embedding].get('split_points')
@@ -106,144 +52,3 @@ class Study(workdir.Workdir, examples.Examples):
       for name in self.embeddings
       if split_point in self.split_points_of(name)
     )
-
-  def training_folder(
-    self, weights: trainings.Training | str, split_point: str = ''
-  ) -> pathlib.Path:
-    """Returns the folder of a training's checkpoints and curve."""
-    return self.workdir / 'training' / trainings.of(weights).folder(split_point)
-
-  def params(
-    self, weights: trainings.Training | str, split_point: str = ''
-  ) -> dict[str, Any]:
-    """Returns the trained parameters of the network; reads them once.
-
-    Args:
-      weights: a training, or the name of a method for its training with the
-        config's settings and seed 0.
-      split_point: where the network is cut; the simple network has none.
-
-    Raises:
-      UserError: that training is not finished; the message names its stage.
-    """
-    training = trainings.of(weights)
-    if training.method not in (embeddings.SIMPLE, embeddings.SIAMESE):
-      return self.defence_params(training, split_point)['network']
-    stage = 'train' if training.method == embeddings.SIMPLE else 'siamese'
-    config = self.config.training if stage == 'train' else self.config.siamese
-    like = train_state.create(self.initial_params(), self.optimizer(config))
-    return self._restore(
-      self.training_folder(training, split_point), like, config.steps, stage
-    )
-
-  def defence_params(
-    self, weights: trainings.Training | str, split_point: str
-  ) -> dict[str, Any]:
-    """Returns a defence's trained `network`, `bottleneck` and `defence`."""
-    config = self.config.defend
-    settings = trainings.defence_settings(
-      self.config, trainings.of(weights).method
-    )
-    like = train_state.create(
-      self.initial_defence_params(weights, split_point),
-      train_state.defence_optimizer(
-        config, settings.get('adversary_factor', 1.0)
-      ),
-    )
-    return self._restore(
-      self.training_folder(weights, split_point), like, config.steps, 'defend'
-    )
-
-  def initial_defence_params(
-    self, weights: trainings.Training | str, split_point: str
-  ) -> dict[str, Any]:
-    """Returns fresh parameters of a defence's training.
-
-    The bottleneck is all zeros: it has the shapes, and is filled by
-    `bottleneck.fit` or from a checkpoint.
-    """
-    training = trainings.of(weights)
-    size = math.prod(self.feature_shape(split_point))
-    release = self.config.release
-    dim = mechanisms.at_split_point(release.bottleneck_dim, split_point)
-    defence = plugins.load('defence', training.method).make(
-      trainings.defence_settings(self.config, training.method)
-    )
-    classes = {k: len(v) for k, v in self.data.sensitive_names.items()}
-    return {
-      'network': self.initial_params(),
-      'bottleneck': bottleneck.Bottleneck(
-        encode=jnp.zeros((size, dim)),
-        shift=jnp.zeros(dim),
-        decode=jnp.zeros((dim, size)),
-        mean=jnp.zeros(size),
-        limit=float(mechanisms.at_split_point(release.limit, split_point)),
-      ),
-      'defence': defence.init(
-        self.key('defence', training.label), dim, classes
-      ),
-    }
-
-  def _restore(self, folder, like, steps, stage):
-    if folder not in self._params:
-      checkpoints = folder / 'checkpoints'
-      distributed.wait_for_file(checkpoint.path(checkpoints, steps))
-      state = checkpoint.restore(checkpoints, like)
-      if state is None or int(state.step) < steps:
-        raise errors.UserError(
-          f'{folder} has no finished training; run --stages={stage} first.'
-        )
-      self._params[folder] = state.params
-    return self._params[folder]
-
-  def feature_shape(self, split_point: str) -> tuple[int, ...]:
-    """Returns the shape of one example's features at a split point."""
-    edge = functools.partial(self.model.init_with_output, method='edge')
-    key = jax.random.key(0)
-    features, _ = jax.eval_shape(
-      lambda x: edge(key, x, split_point), self.example
-    )
-    return features.shape[1:]
-
-  def features(
-    self, weights: trainings.Training | str, split_point: str
-  ) -> np.ndarray:
-    """Returns the edge's output for every example `[n, ...]`.
-
-    The newest features stay in memory, up to a quarter of
-    `input.memory_limit`.
-
-    Args:
-      weights: see `params`.
-      split_point: where the network is cut.
-
-    Raises:
-      UserError: the features do not fit in memory; see `check_memory`.
-    """
-    self.check_memory(split_point)
-    apply = functools.partial(self.model.apply, method='edge')
-    edge = jax.jit(lambda params, x: apply({'params': params}, x, split_point))
-    key = (trainings.of(weights), split_point)
-    return self._features.get(
-      key,
-      lambda: split_model.in_blocks(edge, self.params(*key), self.x),
-      limit=self.config.input.memory_limit * 2**30 / 4,
-    )
-
-  def check_memory(self, split_point: str) -> None:
-    """Checks that the features at a split point fit in memory.
-
-    Raises:
-      UserError: they are larger than the limit.
-    """
-    size = 4 * len(self.x) * math.prod(self.feature_shape(split_point)) / 2**30
-    limit = max(
-      self.config.input.memory_limit, sources.Source.memory_budget / 2**30
-    )
-    if size > limit:
-      raise errors.UserError(
-        f'the features at {split_point!r} take {size:.2f} GiB for'
-        f' {len(self.x)} examples, but the attacks need them in memory, and the'
-        f' limit is {limit:g} GiB: cut later (model.split_points), take'
-        ' fewer examples, or raise input.memory_limit.'
-      )
