@@ -13,7 +13,7 @@ run_pytest() {
     --no-loadscope-reorder "$@"
 }
 
-# What depends on the versions of JAX, Flax, Optax, Orbax, Plotly and uvicorn, and
+# What depends on the versions of JAX, Flax, Optax, Orbax, Plotly and Hypercorn, and
 # what Colab's users run. The rest is tested on the newest versions alone.
 OLDEST=(tests/test_colabs.py::test_train_and_audit
   tests/training/distributed/test_distributed_study.py::test_what_is_attacked_is_the_same

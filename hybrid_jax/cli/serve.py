@@ -2,12 +2,12 @@
 
 python -m launch.serve --bundle=runs/watch/bundle
 
-Only loopback may be served without a token or client certificates:
+Other machines can connect only with a token or a client certificate:
 
 python -m launch.serve --bundle=runs/watch/bundle --host=0.0.0.0
   --token_file=token --tls_cert=cert.pem --tls_key=key.pem
 
-With --page, the same server has a page that runs the edge half in a browser;
+With --page, the server also has a page that runs the edge half in a browser;
 `launch/live.sh` prepares it.
 """
 
@@ -16,50 +16,56 @@ from absl import flags
 from hybrid_jax import errors
 from hybrid_jax.cli import command
 
-_BUNDLE = flags.DEFINE_string('bundle', None, 'The bundle: a folder.')
-_NAME = flags.DEFINE_string('name', 'cloud', "The model's name in addresses.")
-_HOST = flags.DEFINE_string('host', '127.0.0.1', 'Where to listen.')
-_PORT = flags.DEFINE_integer('port', 8000, 'The port; 0 for one that is free.')
+_BUNDLE = flags.DEFINE_string('bundle', None, 'Folder of the bundle.')
+_NAME = flags.DEFINE_string('name', 'cloud', "The model's name in the paths.")
+_HOST = flags.DEFINE_string(
+  'host', '127.0.0.1', 'Name or address to listen on.'
+)
+_PORT = flags.DEFINE_integer('port', 8000, 'Port; 0 for any free port.')
 _TOKEN_FILE = flags.DEFINE_string(
-  'token_file', None, 'A file with the bearer token that requests must have.'
+  'token_file', None, 'File with the bearer token that requests need.'
 )
 _TLS_CERT = flags.DEFINE_string(
-  'tls_cert', None, "A PEM file with the server's certificates."
+  'tls_cert', None, "PEM file with the server's certificates."
 )
-_TLS_KEY = flags.DEFINE_string('tls_key', None, 'A PEM file with its key.')
+_TLS_KEY = flags.DEFINE_string('tls_key', None, 'PEM file with its key.')
 _CLIENT_CA = flags.DEFINE_string(
-  'client_ca', None, 'A PEM file: clients need a certificate of these.'
+  'client_ca',
+  None,
+  'PEM file of the authorities that sign client certificates.',
 )
 _MAX_BODY = flags.DEFINE_integer(
-  'max_body', 1 << 20, 'The longest body of a request, in bytes.'
+  'max_body', 1 << 20, 'Upper bound of a request body, in bytes.'
 )
-_MAX_QUEUE = flags.DEFINE_integer('max_queue', 64, 'The most vectors waiting.')
+_MAX_QUEUE = flags.DEFINE_integer(
+  'max_queue', 64, 'Upper bound of waiting vectors.'
+)
 _MAX_CONCURRENCY = flags.DEFINE_integer(
-  'max_concurrency', 128, 'The most inference requests taken on at once.'
+  'max_concurrency', 128, 'Upper bound of the inference requests in progress.'
 )
 _MAX_CONNECTIONS = flags.DEFINE_integer(
-  'max_connections', 512, 'The most open connections.'
+  'max_connections', 512, 'Upper bound of the open connections.'
 )
 _MAX_BATCH = flags.DEFINE_integer(
-  'max_batch', 8, 'The most vectors run at once.'
+  'max_batch', 8, 'Upper bound of the vectors that run at once.'
 )
 _MAX_WAIT_MS = flags.DEFINE_float(
   'max_wait_ms',
   0.0,
-  'How long a vector waits for others to run with, once the cloud half is free;'
-  ' those that come while it runs are gathered in any case.',
+  'Milliseconds that a vector waits for others once the cloud half is free.'
+  ' Vectors that arrive while it runs form a batch in any case.',
 )
 _BODY_SECONDS = flags.DEFINE_float(
-  'body_seconds', 10.0, 'Within which headers, and then a body, must be there.'
+  'body_seconds', 10.0, 'Time limit for the headers, and for the body.'
 )
 _DRAIN_SECONDS = flags.DEFINE_float(
-  'drain_seconds', 30.0, 'Within which the last requests must be answered.'
+  'drain_seconds', 30.0, 'Time limit for the last requests after SIGTERM.'
 )
 _GRID_ONLY = flags.DEFINE_bool(
-  'grid_only', False, "Refuse vectors that the edge's rounding cannot give."
+  'grid_only', False, "Reject vectors off the grid of the edge's rounding."
 )
 _PAGE = flags.DEFINE_string(
-  'page', None, 'The folder that launch.live wrote: serves the page with it.'
+  'page', None, 'Folder that launch.live wrote; serves the page.'
 )
 
 
@@ -67,13 +73,13 @@ def main(argv: list[str]) -> None:
   """Serves until SIGTERM."""
   command.no_more(argv)
   if not _BUNDLE.value:
-    raise errors.UserError('--bundle is needed; see --help.')
+    raise errors.UserError('--bundle is missing; see --help.')
   _check_numbers()
-  try:
+  try:  # They need an extra.
     from hybrid_jax.deploy.server import (
       addresses,
       app,
-      http_server,  # Needs an extra.
+      http_server,
       loaded_half,
       page_files,
     )
@@ -81,7 +87,7 @@ def main(argv: list[str]) -> None:
     raise errors.UserError(
       f"serving needs {e.name}: pip install 'hybrid-jax[serve]'."
     ) from e
-  address = addresses.Address(
+  address = addresses.ServerAddress(
     host=_HOST.value,
     port=_PORT.value,
     token_file=_TOKEN_FILE.value,
@@ -113,7 +119,7 @@ def main(argv: list[str]) -> None:
 
 
 def _check_numbers():
-  for holder in (
+  for flag in (
     _MAX_BODY,
     _MAX_QUEUE,
     _MAX_CONCURRENCY,
@@ -121,12 +127,12 @@ def _check_numbers():
     _MAX_BATCH,
     _BODY_SECONDS,
   ):
-    if not holder.value > 0:
+    if not flag.value > 0:
       raise errors.UserError(
-        f'--{holder.name} is {holder.value}; it must be more than 0.'
+        f'--{flag.name} is {flag.value}; it must be more than 0.'
       )
-  for holder in (_MAX_WAIT_MS, _DRAIN_SECONDS):
-    if not holder.value >= 0:
+  for flag in (_MAX_WAIT_MS, _DRAIN_SECONDS):
+    if not flag.value >= 0:
       raise errors.UserError(
-        f'--{holder.name} is {holder.value}; it must be 0 or more.'
+        f'--{flag.name} is {flag.value}; it must be 0 or more.'
       )

@@ -1,4 +1,4 @@
-"""The manifests by their schemas, and by what the server really takes."""
+"""Checks the deployment files against their schemas and against the server."""
 
 import copy
 import json
@@ -14,8 +14,9 @@ import yaml
 
 ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / 'deploy'
+SERVER = ROOT / 'hybrid_jax' / 'deploy' / 'server'
 KUBERNETES = '1.34'
-# Of KServe's ComponentExtensionSpec, beside a pod's own fields.
+# Fields of KServe's ComponentExtensionSpec, beside those of a pod.
 KSERVE = {
   'minReplicas': int,
   'maxReplicas': int,
@@ -31,8 +32,8 @@ def _documents(name):
 
 
 def _kind(name, kind):
-  (found,) = [d for d in _documents(name) if d['kind'] == kind]
-  return found
+  (document,) = [d for d in _documents(name) if d['kind'] == kind]
+  return document
 
 
 def _pod(name):
@@ -75,7 +76,7 @@ def test_kserve_by_its_fields_and_a_pods_schema():
   (service,) = _documents('kserve.yaml')
   assert service['apiVersion'] == 'serving.kserve.io/v1beta1'
   assert service['kind'] == 'InferenceService'
-  # KServe takes names of DNS that start with a letter.
+  # KServe's names are DNS names that start with a letter.
   assert re.fullmatch(
     r'[a-z]([-a-z0-9]*[a-z0-9])?', service['metadata']['name']
   )
@@ -97,7 +98,7 @@ def test_kserve_by_its_fields_and_a_pods_schema():
     }
   )
   (container,) = pod['containers']
-  assert container['name'] == 'kserve-container'  # By which KServe knows it.
+  assert container['name'] == 'kserve-container'  # KServe needs this name.
   (storage,) = [e for e in container['env'] if e['name'] == 'STORAGE_URI']
   assert storage['value']
   assert '--bundle=/mnt/models' in container['args']
@@ -106,17 +107,17 @@ def test_kserve_by_its_fields_and_a_pods_schema():
 
 
 @pytest.mark.parametrize('name', ['kubernetes.yaml', 'kserve.yaml'])
-def test_the_container_is_what_the_server_takes(name):
+def test_the_container_has_valid_flags_and_paths(name):
   pod = _pod(name)
   (container,) = pod['containers']
   flags = dict(a.removeprefix('--').split('=', 1) for a in container['args'])
-  source = (ROOT / 'launch' / 'serve.py').read_text()
+  source = (ROOT / 'hybrid_jax' / 'cli' / 'serve.py').read_text()
   known = set(re.findall(r"DEFINE_\w+\(\s*'(\w+)'", source))
   assert 'max_concurrency' in known
   assert set(flags) <= known
   (port,) = container['ports']
   assert port['containerPort'] == int(flags['port'])
-  routes = (ROOT / 'hybrid_jax' / 'serving' / 'app.py').read_text()
+  routes = (SERVER / 'app.py').read_text()
   for probe, path in (
     ('readinessProbe', '/v2/health/ready'),
     ('livenessProbe', '/v2/health/live'),
@@ -128,7 +129,7 @@ def test_the_container_is_what_the_server_takes(name):
     assert get.get('scheme', 'HTTP') == (
       'HTTPS' if 'tls_key' in flags else 'HTTP'
     )
-  # Nothing may be written, and all that is read is mounted from a volume.
+  # The container writes nothing, and reads from mounted volumes.
   assert container['securityContext']['readOnlyRootFilesystem'] is True
   assert container['securityContext']['allowPrivilegeEscalation'] is False
   assert {'cpu', 'memory'} <= set(container['resources']['limits'])
@@ -140,25 +141,25 @@ def test_the_container_is_what_the_server_takes(name):
   for flag in ('token_file', 'tls_cert', 'tls_key'):
     if flag in flags:
       secret = mounts[str(pathlib.PurePath(flags[flag]).parent)]['secret']
-      # The comment on top says how to make it.
+      # The comment at the top shows how to create it.
       assert secret['secretName'] in (DEPLOY / name).read_text().split('---')[0]
   assert flags['token_file']
   if flags['bundle'] != '/mnt/models':
     assert flags['bundle'] in mounts
 
 
-def test_replicas_end_after_their_last_answer():
+def test_the_grace_period_is_longer_than_the_drain():
   pod = _pod('kubernetes.yaml')
   (container,) = pod['containers']
   (drain,) = [a for a in container['args'] if a.startswith('--drain_seconds=')]
-  before = container['lifecycle']['preStop']['sleep']['seconds']
-  server = (ROOT / 'hybrid_jax' / 'serving' / 'server.py').read_text()
+  pre_stop = container['lifecycle']['preStop']['sleep']['seconds']
+  server = (SERVER / 'http_server.py').read_text()
   send = int(re.search(r'_SEND_SECONDS = (\d+)', server)[1])
-  needed = before + int(drain.partition('=')[2]) + send
+  needed = pre_stop + int(drain.partition('=')[2]) + send
   assert pod['terminationGracePeriodSeconds'] > needed
 
 
-def test_selectors_and_targets_meet():
+def test_selectors_match_labels():
   deployment = _kind('kubernetes.yaml', 'Deployment')
   template = deployment['spec']['template']
   labels = template['metadata']['labels'].items()
@@ -175,13 +176,13 @@ def test_selectors_and_targets_meet():
   assert service['ports'][0]['targetPort'] == container['ports'][0]['name']
   scaler = _kind('kubernetes.yaml', 'HorizontalPodAutoscaler')['spec']
   assert scaler['scaleTargetRef']['name'] == deployment['metadata']['name']
-  assert 'replicas' not in deployment['spec']  # Or each apply would undo it.
+  assert 'replicas' not in deployment['spec']  # Or `apply` resets it.
   notes = template['metadata']['annotations']
   port = container['ports'][0]['containerPort']
   assert notes['prometheus.io/port'] == str(port)
 
 
-def test_the_image_holds_all_that_the_server_imports():
+def test_the_image_has_all_imports_of_the_server():
   text = (DEPLOY / 'Dockerfile').read_text().replace('\\\n', '')
   run = re.search(r'RUN (python -c ".*?") > needed.txt', text)[1]
   _, _, code = shlex.split(run)
@@ -193,19 +194,20 @@ def test_the_image_holds_all_that_the_server_imports():
     check=True,
   ).stdout.split()
   names = {re.split('[<>=]', n)[0].lower().replace('-', '_') for n in needed}
-  assert {'absl_py', 'ml_collections', 'numpy', 'uvicorn'} <= names
+  assert {'absl_py', 'ml_collections', 'numpy', 'hypercorn'} <= names
   assert not names & {'jax', 'flax', 'tensorflow'}
-  # Each distribution that the server's modules come from is asked for, or comes
-  # with one that is.
+  # Each distribution that the server imports is in the list, or is a dependency
+  # of one in the list.
   script = (
     'import importlib.metadata as m, json, re, sys\n'
     'import launch.serve\n'
     'from hybrid_jax.deploy.server import addresses, app\n'
     'from hybrid_jax.deploy.server import http_server, loaded_half\n'
     'from ai_edge_litert import interpreter\n'
-    'found = m.packages_distributions()\n'
+    'owners = m.packages_distributions()\n'
     'tops = {name.split(".")[0] for name in list(sys.modules)}\n'
-    'used = sorted({found[t][0] for t in tops if t in found and t[0] != "_"})\n'
+    'tops = {t for t in tops if t in owners and t[0] != "_"}\n'
+    'used = sorted({owners[t][0] for t in tops})\n'
     'needs = {d: [re.split("[^A-Za-z0-9_.-]", r)[0] for r in m.requires(d)'
     ' or [] if "extra" not in r] for d in used}\n'
     'print(json.dumps(needs))\n'
@@ -221,18 +223,20 @@ def test_the_image_holds_all_that_the_server_imports():
     _plain(name): {_plain(n) for n in names_}
     for name, names_ in json.loads(done.stdout).items()
   }
-  needs.pop('hybrid_jax', None)  # It is copied.
-  there = set(names)
-  while more := {n for d in there & set(needs) for n in needs[d]} - there:
-    there |= more
-  assert set(needs) <= there, set(needs) - there
+  needs.pop('hybrid_jax', None)  # The image copies it.
+  installed = set(names)
+  while (
+    more := {n for d in installed & set(needs) for n in needs[d]} - installed
+  ):
+    installed |= more
+  assert set(needs) <= installed, set(needs) - installed
 
 
 def _plain(name):
   return re.sub('[-.]', '_', name.lower())
 
 
-def test_the_image_runs_as_nobody_and_tells_its_health():
+def test_the_image_has_a_user_and_a_health_check():
   text = (DEPLOY / 'Dockerfile').read_text().replace('\\\n', '')
   user = re.search(r'^USER (\d+):\d+$', text, re.M)[1]
   for name in ('kubernetes.yaml', 'kserve.yaml'):

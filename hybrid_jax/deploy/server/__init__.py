@@ -1,1 +1,1 @@
-"""The cloud half as a server: the Open Inference Protocol v2 over HTTP."""
+"""HTTP server of the cloud half: the Open Inference Protocol v2."""

@@ -1,4 +1,4 @@
-"""Where the server may listen, and who may come."""
+"""Address, token and certificates of the server, and their checks."""
 
 import dataclasses
 import ipaddress
@@ -7,23 +7,24 @@ import socket
 
 from hybrid_jax import errors
 
-_LEAST_TOKEN = 16  # Characters.
+_MIN_TOKEN_LENGTH = 16  # Characters.
 
 
 @dataclasses.dataclass(frozen=True)
-class Address:
-  """Where to listen, and who may come.
+class ServerAddress:
+  """Where the server listens, who may connect, and for how long.
 
   Attributes:
-    host: a name or an IP address.
-    port: 0 for any that is free.
-    token_file: a file with the bearer token; None for no token.
-    tls_cert: a PEM file with the server's certificates; None for plain HTTP.
-    tls_key: a PEM file with its key.
-    client_ca: a PEM file; clients need a certificate of these authorities.
-    max_connections: the most that may be open.
-    header_seconds: within which a request's headers must be there.
-    drain_seconds: within which the last requests must be answered.
+    host: host name or IP address to listen on.
+    port: 0 for any free port.
+    token_file: file with the bearer token; None for no token.
+    tls_cert: PEM file with the server's certificates; None for plain HTTP.
+    tls_key: PEM file with the certificate's key.
+    client_ca: PEM file; clients need a certificate of these authorities.
+    max_connections: upper bound of the open connections; further ones wait
+      until the operating system can hand them over.
+    header_seconds: time for a request's headers, and for an idle connection.
+    drain_seconds: time to answer the last requests after SIGTERM.
   """
 
   host: str = '127.0.0.1'
@@ -38,11 +39,14 @@ class Address:
 
 
 def read_token(path: str | None) -> str | None:
-  """The token in the file, without white space around it.
+  """Returns the token in a file, without white space around it.
+
+  Args:
+    path: the file; None returns None.
 
   Raises:
-    UserError: the file cannot be read, or holds no token of 16 characters or
-      more in printable ASCII.
+    UserError: the file cannot be read, or does not hold one word of at least 16
+      printable ASCII characters.
   """
   if path is None:
     return None
@@ -50,43 +54,47 @@ def read_token(path: str | None) -> str | None:
     token = pathlib.Path(path).read_text(encoding='ascii').strip()
   except (OSError, UnicodeError) as e:
     raise errors.UserError(f'could not read a token from {path}: {e}') from e
-  if len(token) < _LEAST_TOKEN or not token.isprintable() or ' ' in token:
+  is_word = token.isprintable() and ' ' not in token
+  if len(token) < _MIN_TOKEN_LENGTH or not is_word:
     raise errors.UserError(
-      f'the token in {path} must be one word of {_LEAST_TOKEN} characters or'
-      ' more, as `openssl rand -hex 32` makes it.'
+      f'the token in {path} must be one word of at least {_MIN_TOKEN_LENGTH}'
+      ' characters, such as `openssl rand -hex 32` prints.'
     )
   return token
 
 
-def check(address: Address) -> None:
-  """Refuses to be open to other machines without a token or certificates.
+def check(address: ServerAddress) -> None:
+  """Checks that other machines need a token or certificate to connect.
 
   Raises:
-    UserError: that, or files for TLS that do not go together.
+    UserError: they do not, the host is unknown, the port is out of range, or
+      the TLS files are incomplete.
   """
   if bool(address.tls_cert) != bool(address.tls_key):
-    raise errors.UserError('--tls_cert and --tls_key are given together.')
+    raise errors.UserError('--tls_cert and --tls_key need each other.')
   if address.client_ca and not address.tls_cert:
     raise errors.UserError('--client_ca needs --tls_cert and --tls_key.')
   if not 0 <= address.port <= 65535:
-    raise errors.UserError(f'--port is {address.port}; it goes to 65535.')
-  guarded = address.token_file or address.client_ca
-  if not guarded and not _is_loopback(address.host):
     raise errors.UserError(
-      f'{address.host!r} can be reached from other machines: give --token_file'
-      ' or --client_ca, or --host=127.0.0.1.'
+      f'--port is {address.port}; it must be from 0 to 65535.'
+    )
+  is_protected = address.token_file or address.client_ca
+  if not is_protected and not _is_loopback(address.host):
+    raise errors.UserError(
+      f'other machines can reach {address.host!r}: add --token_file or'
+      ' --client_ca, or use --host=127.0.0.1.'
     )
 
 
-def is_token_in_clear(address: Address) -> bool:
+def is_token_in_clear(address: ServerAddress) -> bool:
   """Whether other machines send the token without TLS."""
   return not address.tls_cert and not _is_loopback(address.host)
 
 
-def _is_loopback(host: str) -> bool:
-  """Whether all that a host's name stands for is this machine alone."""
+def _is_loopback(host):
+  """Whether all addresses of a host are loopback addresses."""
   try:
-    found = socket.getaddrinfo(host or '0.0.0.0', None)
+    entries = socket.getaddrinfo(host or '0.0.0.0', None)
   except OSError as e:
-    raise errors.UserError(f'there is no host {host!r}: {e.strerror}.') from e
-  return all(ipaddress.ip_address(f[4][0]).is_loopback for f in found)
+    raise errors.UserError(f'unknown host {host!r}: {e.strerror}.') from e
+  return all(ipaddress.ip_address(e[4][0]).is_loopback for e in entries)

@@ -1,4 +1,4 @@
-"""The routes: health, metadata, inference and metrics of one cloud half."""
+"""ASGI application of one cloud half: health, metadata, inference, metrics."""
 
 import contextlib
 import dataclasses
@@ -12,31 +12,30 @@ from starlette import applications, exceptions, requests, responses, routing
 import hybrid_jax
 from hybrid_jax.deploy.formats import protocol
 from hybrid_jax.deploy.server import (
-  body,
-  guard,
-  http_error,
   loaded_half,
   micro_batches,
+  middleware,
   page_files,
+  request_body,
 )
 
 _VERSION = '1'
-_BUSY = {'Retry-After': '1'}
+_RETRY = {'Retry-After': '1'}
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-  """What the server takes on at most.
+  """Upper bounds of what the server accepts.
 
   Attributes:
-    max_body: bytes of a request's body.
+    max_body: bytes of a request body.
     max_queue: vectors that wait for the cloud half.
-    max_concurrency: inference requests that are being read, wait or run.
+    max_concurrency: inference requests that are read, wait or run.
     max_batch: vectors that run at once.
-    max_wait: seconds that a vector waits for others to run with, once the cloud
-      half is free; what comes while it runs is gathered in any case.
-    body_seconds: within which a body must be there.
-    grid_only: whether vectors that the edge's rounding cannot give are refused.
+    max_wait: seconds that a vector waits for others once the cloud half is
+      free. Vectors that arrive while it runs form a batch in any case.
+    body_seconds: seconds until the whole body has arrived.
+    grid_only: whether to reject vectors off the grid of the edge's rounding.
   """
 
   max_body: int = 1 << 20
@@ -49,12 +48,12 @@ class Limits:
 
 
 class Service:
-  """One cloud half under one name, from the first request to the last.
+  """Serves one cloud half under one model name.
 
   Attributes:
     app: the ASGI application.
-    in_flight: how many inference requests were taken on and not answered.
-    draining: whether new ones are refused, because the server is to end.
+    in_flight: inference requests that were accepted and not yet answered.
+    draining: whether new inference requests are refused before the server ends.
   """
 
   def __init__(
@@ -65,14 +64,14 @@ class Service:
     token: str | None = None,
     page: page_files.Page | None = None,
   ):
-    """Nothing runs before the application's start.
+    """Builds the application; nothing runs before its start.
 
     Args:
-      cloud: what answers.
-      name: the model's name in the addresses.
-      limits: what is taken on at most.
-      token: what a request must bear, but for health; None for no token.
-      page: what runs the edge half in a browser; None for no page.
+      cloud: maps released vectors to logits.
+      name: the model's name in the paths.
+      limits: None for the default limits.
+      token: bearer token of all requests but those of health; None for none.
+      page: the page that runs the edge half in a browser; None for no page.
     """
     self._cloud = cloud
     self._name = name
@@ -81,9 +80,10 @@ class Service:
     self.draining = False
     self._started = False
     self._registry = prometheus_client.CollectorRegistry()
+    prometheus_client.ProcessCollector(registry=self._registry)
     batch_size = prometheus_client.Histogram(
       'hybrid_jax_batch_size',
-      'Vectors that ran at once.',
+      'Vectors of one batch.',
       registry=self._registry,
       buckets=cloud.sizes,
     )
@@ -94,23 +94,30 @@ class Service:
       self._limits.max_wait,
       batch_size.observe,
     )
+    self._gauge('queue_length', 'Waiting vectors.', lambda: len(self._batches))
     self._gauge(
-      'queue_length', 'Vectors that wait.', lambda: len(self._batches)
+      'in_flight',
+      'Requests in progress.',
+      lambda: self.in_flight,
     )
-    self._gauge('in_flight', 'Requests taken on.', lambda: self.in_flight)
-    inner = applications.Starlette(
+    application = applications.Starlette(
       routes=[*self._routes(), *(page.routes() if page else ())],
       lifespan=self.lifespan,
-      exception_handlers={
-        http_error.Refused: guard.told,
-        protocol.ProtocolError: guard.told,
-        exceptions.HTTPException: guard.told,
-        Exception: guard.told,
-      },
+      exception_handlers=dict.fromkeys(
+        (
+          protocol.ProtocolError,
+          micro_batches.QueueFullError,
+          exceptions.HTTPException,
+          Exception,
+        ),
+        middleware.error_response,
+      ),
     )
-    inner.router.redirect_slashes = False
-    opened = page.open_paths() if page else frozenset()
-    self.app = guard.Guard(inner, self._registry, token, opened)
+    application.router.redirect_slashes = False
+    open_paths = page.open_paths() if page else frozenset()
+    self.app = middleware.Middleware(
+      application, self._registry, token, open_paths
+    )
 
   def _gauge(self, name, text, function):
     gauge = prometheus_client.Gauge(
@@ -138,7 +145,7 @@ class Service:
 
   @contextlib.asynccontextmanager
   async def lifespan(self, app: Any = None) -> AsyncIterator[None]:
-    """Within it, requests are answered."""
+    """Runs the cloud half's worker while the application is up."""
     self._batches.start()
     self._started = True
     try:
@@ -149,20 +156,20 @@ class Service:
 
   @property
   def ready(self) -> bool:
-    """Whether inference requests are taken on."""
+    """Whether inference requests are accepted."""
     return self._started and not self.draining
 
-  def _check(self, request):
-    """Refuses another model's name or version."""
+  def _check_model(self, request):
+    """Raises 404 for another model name or version."""
     model = request.path_params['model']
     version = request.path_params.get('version', _VERSION)
     if model != self._name:
-      raise http_error.Refused(
-        f'there is no such model; this server has {self._name!r}.', 404
+      raise exceptions.HTTPException(
+        404, f'unknown model; this server has {self._name!r}.'
       )
     if version != _VERSION:
-      raise http_error.Refused(
-        f'{self._name!r} has no such version; it has {_VERSION!r}.', 404
+      raise exceptions.HTTPException(
+        404, f'unknown version; {self._name!r} has {_VERSION!r}.'
       )
 
   async def _live(self, request: requests.Request) -> responses.Response:
@@ -174,7 +181,7 @@ class Service:
     )
 
   async def _model_ready(self, request: requests.Request) -> responses.Response:
-    self._check(request)
+    self._check_model(request)
     return responses.JSONResponse(
       {'name': self._name, 'ready': self.ready}, 200 if self.ready else 503
     )
@@ -189,13 +196,13 @@ class Service:
     )
 
   async def _index(self, request: requests.Request) -> responses.Response:
-    """The models there are; which of them are asked for is not looked at."""
+    """Lists the one model, whatever filter the request has."""
     state = 'READY' if self.ready else 'UNAVAILABLE'
     entry = {'name': self._name, 'version': _VERSION, 'state': state}
     return responses.JSONResponse([entry | {'reason': ''}])
 
   async def _model(self, request: requests.Request) -> responses.Response:
-    self._check(request)
+    self._check_model(request)
     return responses.JSONResponse(
       {
         'name': self._name,
@@ -214,39 +221,42 @@ class Service:
     )
 
   async def _infer(self, request: requests.Request) -> responses.Response:
-    self._check(request)
+    self._check_model(request)
     if not self.ready:
-      raise http_error.Refused('the server is ending.', 503, _BUSY)
+      raise exceptions.HTTPException(
+        503, 'the server is shutting down.', _RETRY
+      )
     if self.in_flight >= self._limits.max_concurrency:
-      raise http_error.Refused(
-        f'{self.in_flight} requests are being answered; try again later.',
+      raise exceptions.HTTPException(
         503,
-        _BUSY,
+        f'{self.in_flight} requests are in progress; try again later.',
+        _RETRY,
       )
     self.in_flight += 1
     try:
-      sent = await body.read(
+      body = await request_body.read(
         request, self._limits.max_body, self._limits.body_seconds
       )
-      asked = protocol.decode_request(
-        sent,
+      infer_request = protocol.decode_request(
+        body,
         request.headers.get(protocol.HEADER_LENGTH),
         self._cloud.given,
         self._cloud.wanted,
       )
-      if self._limits.grid_only and not self._cloud.on_grid(asked.array):
-        raise http_error.Refused(
-          f'{self._cloud.given.name!r} is not on the grid: the edge half of'
-          ' this bundle did not make it.'
+      vector = infer_request.array
+      if self._limits.grid_only and not self._cloud.on_grid(vector):
+        raise protocol.ProtocolError(
+          f'{self._cloud.given.name!r} is off the grid, so it is not from the'
+          ' edge half of this bundle.'
         )
-      logits = await self._batches.infer(asked.array)
+      logits = await self._batches.infer(vector)
     finally:
       self.in_flight -= 1
     if not np.isfinite(logits).all():
-      raise http_error.Refused(
+      raise protocol.ProtocolError(
         'the vector is so large that its logits overflow.'
       )
     message = protocol.encode_response(
-      self._name, _VERSION, asked, self._cloud.wanted, logits
+      self._name, _VERSION, infer_request, self._cloud.wanted, logits
     )
     return responses.Response(message.body, headers=message.headers)

@@ -10,21 +10,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hybrid_jax.deploy.server import http_error
+
+class QueueFullError(Exception):
+  """As many vectors wait as the queue can hold."""
 
 
 @dataclasses.dataclass
-class _Waiting:
+class _Entry:
   array: np.ndarray
-  since: float
+  arrival: float  # time.monotonic()
   result: asyncio.Future
 
 
 class Batches:
-  """Gathers what waits into batches and runs them one after another.
+  """Gathers waiting vectors into batches, and runs one batch after another.
 
-  A vector waits for company at most `max_wait` seconds, and not at all once
-  `max_batch` are there. What waits is in memory alone.
+  A vector waits for others at most `max_wait` seconds, and not at all once
+  `max_batch` are there.
   """
 
   def __init__(
@@ -38,11 +40,11 @@ class Batches:
     """Nothing runs before `start`.
 
     Args:
-      run: `[n, ...]` to `[n, ...]`, `n` at most `max_batch`; one call at a
-        time, in a thread of its own.
-      max_batch: the most vectors in one call.
-      max_queue: the most that wait; one more is refused.
-      max_wait: seconds that a vector waits for others.
+      run: maps `[n, ...]` to `[n, ...]`, with `n` at most `max_batch`. One call
+        runs at a time, in a separate thread.
+      max_batch: upper bound of the vectors in one call.
+      max_queue: upper bound of the waiting vectors.
+      max_wait: seconds that a vector waits for others at most.
       observe: called with the size of each batch.
     """
     self._run = run
@@ -50,43 +52,41 @@ class Batches:
     self._max_queue = max_queue
     self._max_wait = max_wait
     self._observe = observe
-    self._waiting: collections.deque[_Waiting] = collections.deque()
+    self._queue: collections.deque[_Entry] = collections.deque()
     self._arrived = asyncio.Event()
     self._thread = concurrent.futures.ThreadPoolExecutor(1, 'cloud')
     self._worker: asyncio.Task | None = None
 
   def __len__(self) -> int:
-    """How many vectors wait."""
-    return len(self._waiting)
+    """Returns the number of waiting vectors."""
+    return len(self._queue)
 
   def start(self) -> None:
     """Starts the worker in the running event loop."""
     self._worker = asyncio.get_running_loop().create_task(self._work())
 
   async def stop(self) -> None:
-    """Ends the worker. What still waits is cancelled."""
+    """Ends the worker and cancels the waiting vectors."""
     if self._worker is not None:
       self._worker.cancel()
       with contextlib.suppress(asyncio.CancelledError):
         await self._worker
-    for entry in self._waiting:
+    for entry in self._queue:
       entry.result.cancel()
     self._thread.shutdown(wait=True)
 
   async def infer(self, array: np.ndarray) -> np.ndarray:
-    """One vector `[1, ...]` to its row `[1, ...]`.
+    """Maps one vector `[1, ...]` to its row `[1, ...]`.
 
     Raises:
-      refused.Refused: with status 503, where the queue is full.
+      QueueFullError: the queue is full.
     """
-    if len(self._waiting) >= self._max_queue:
-      raise http_error.Refused(
-        f'{self._max_queue} vectors are waiting already; try again later.',
-        503,
-        {'Retry-After': '1'},
+    if len(self._queue) >= self._max_queue:
+      raise QueueFullError(
+        f'{self._max_queue} vectors are waiting already; try again later.'
       )
     result = asyncio.get_running_loop().create_future()
-    self._waiting.append(_Waiting(array, time.monotonic(), result))
+    self._queue.append(_Entry(array, time.monotonic(), result))
     self._arrived.set()
     return await result
 
@@ -95,33 +95,30 @@ class Batches:
     while True:
       batch = await self._gather()
       self._observe(len(batch))
+      arrays = np.concatenate([entry.array for entry in batch])
       try:
-        rows = await loop.run_in_executor(
-          self._thread,
-          self._run,
-          np.concatenate([entry.array for entry in batch]),
-        )
-      except Exception as e:  # Told to those who asked; the worker goes on.
+        rows = await loop.run_in_executor(self._thread, self._run, arrays)
+      except Exception as e:  # For the callers of `infer`; the worker goes on.
         for entry in batch:
           if not entry.result.done():
             entry.result.set_exception(e)
         continue
       for i, entry in enumerate(batch):
-        if not entry.result.done():  # Whoever asked may be gone.
+        if not entry.result.done():  # Cancelled if its client has left.
           entry.result.set_result(rows[i : i + 1])
 
   async def _gather(self):
-    while not self._waiting:
+    while not self._queue:
       self._arrived.clear()
       await self._arrived.wait()
-    deadline = self._waiting[0].since + self._max_wait
-    while len(self._waiting) < self._max_batch:
-      left = deadline - time.monotonic()
-      if left <= 0:
+    deadline = self._queue[0].arrival + self._max_wait
+    while len(self._queue) < self._max_batch:
+      remaining = deadline - time.monotonic()
+      if remaining <= 0:
         break
       self._arrived.clear()
       with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(left):
+        async with asyncio.timeout(remaining):
           await self._arrived.wait()
-    count = min(len(self._waiting), self._max_batch)
-    return [self._waiting.popleft() for _ in range(count)]
+    count = min(len(self._queue), self._max_batch)
+    return [self._queue.popleft() for _ in range(count)]

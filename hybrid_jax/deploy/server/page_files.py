@@ -1,4 +1,4 @@
-"""The page that runs the edge half in a browser: its files, and no others."""
+"""Serves the files of the page that runs the edge half in a browser."""
 
 import dataclasses
 import os
@@ -20,7 +20,7 @@ _TYPES = {
 }
 _BYTES = 'application/octet-stream'
 _HEADERS = {
-  # The page loads from this server alone, and sends to this server alone.
+  # The page loads from this server and sends to this server, and no other.
   'Content-Security-Policy': (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval';"
     " connect-src 'self'; object-src 'none'; base-uri 'none';"
@@ -30,7 +30,7 @@ _HEADERS = {
   'Referrer-Policy': 'no-referrer',
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Resource-Policy': 'same-origin',
-  'Cache-Control': 'no-cache',  # Kept, and asked for again by its ETag.
+  'Cache-Control': 'no-cache',  # Cached, but checked by its ETag.
 }
 _PREPARED = (
   'live.json',
@@ -50,62 +50,62 @@ _VENDORED = (
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-  """The page's addresses; whatever is asked for, no other file is read.
+  """The page's paths and files. No path reads any other file.
 
   Attributes:
-    model: what the server calls the cloud half.
-    paths: each address, and the file that answers it.
+    model: the model's name on this server.
+    paths: maps each path to its file.
   """
 
   model: str
   paths: dict[str, pathlib.Path]
 
   def routes(self) -> list[routing.Route]:
-    """A route for each address."""
+    """Returns a route for each path."""
     return [
-      routing.Route('/live/server.json', self._about, methods=['GET']),
+      routing.Route('/live/server.json', self._server_name, methods=['GET']),
       *(routing.Route(p, self._page, methods=['GET']) for p in self.paths),
     ]
 
   def open_paths(self) -> frozenset[str]:
-    """The addresses that need no token: a page is loaded without one."""
+    """Returns the paths that need no token: a browser loads a page without."""
     return frozenset({'/live/server.json', *self.paths})
 
-  async def _about(self, request: requests.Request) -> responses.Response:
+  async def _server_name(self, request: requests.Request) -> responses.Response:
     return responses.JSONResponse({'model': self.model}, headers=_HEADERS)
 
   async def _page(self, request: requests.Request) -> responses.Response:
     path = self.paths[request.scope['path']]
     headers = _HEADERS | {'Content-Type': _TYPES.get(path.suffix, _BYTES)}
-    packed = path.with_name(path.name + '.gz')
-    if packed.exists():
+    compressed = path.with_name(path.name + '.gz')
+    if compressed.exists():
       headers['Vary'] = 'Accept-Encoding'
       if 'gzip' in request.headers.get('accept-encoding', ''):
         headers['Content-Encoding'] = 'gzip'
-        path = packed
-    answer = responses.FileResponse(
+        path = compressed
+    response = responses.FileResponse(
       path, headers=headers, stat_result=os.stat(path)
     )
-    if request.headers.get('if-none-match') == answer.headers['etag']:
-      headers['ETag'] = answer.headers['etag']
+    if request.headers.get('if-none-match') == response.headers['etag']:
+      headers['ETag'] = response.headers['etag']
       del headers['Content-Type']
       return responses.Response(status_code=304, headers=headers)
-    return answer
+    return response
 
 
 def load(
   folder: str | os.PathLike, bundle: str | os.PathLike, model: str
 ) -> Page:
-  """The page of what `hybrid_jax.study.page_demo.prepare` wrote.
+  """Loads the page that `hybrid_jax.study.page_demo.prepare` wrote.
 
   Args:
-    folder: that it wrote.
-    bundle: whose cloud half is served; the browser runs its edge half.
-    model: what the server calls the cloud half.
+    folder: the folder that it wrote.
+    bundle: the served bundle; the browser runs its edge half.
+    model: the model's name on this server.
 
   Raises:
-    UserError: a file is not there, or the folder was prepared for another
-      bundle; it names the command that mends it.
+    UserError: a file is missing, or the folder belongs to another bundle. The
+      message has the command to run.
   """
   folder, bundle = pathlib.Path(folder), pathlib.Path(bundle)
   vendor = HERE / 'vendor'
@@ -121,19 +121,19 @@ def load(
         ' writes what the page needs into WORKDIR/live.'
       )
   prepared = files.read_json(folder / 'live.json').get('edge_sha256')
-  found = files.sha256(_edge_file(bundle))
-  if prepared != found:
+  sha256 = files.sha256(_edge_file(bundle))
+  if prepared != sha256:
     raise errors.UserError(
       f'{folder} was prepared for an edge half with sha256 {prepared}; that of'
-      f' {bundle} has {found}. Serve --bundle={folder / "bundle"}, or run'
+      f' {bundle} has {sha256}. Serve --bundle={folder / "bundle"}, or run'
       ' `python -m launch.live` again.'
     )
-  own = [p for p in HERE.iterdir() if p.suffix in ('.css', '.js', '.svg')]
+  assets = [p for p in HERE.iterdir() if p.suffix in ('.css', '.js', '.svg')]
   return Page(
     model,
     {
       '/': HERE / 'index.html',
-      **{f'/page/{p.name}': p for p in sorted(own)},
+      **{f'/page/{p.name}': p for p in sorted(assets)},
       **{f'/page/vendor/{name}': vendor / name for name in _VENDORED},
       '/bundle/manifest.json': bundle / 'manifest.json',
       '/bundle/edge.tflite': _edge_file(bundle),

@@ -1,4 +1,4 @@
-"""Runs the server as a user would: one process, a port of its own."""
+"""Runs the server in a process of its own, on a free port."""
 
 import contextlib
 import dataclasses
@@ -8,7 +8,8 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from tests import studies
 
@@ -17,18 +18,18 @@ INFER = '/v2/models/cloud/infer'
 
 @dataclasses.dataclass
 class Running:
-  """A server that listens at `port`."""
+  """A running server."""
 
   process: subprocess.Popen
   port: int
 
   def ask(self, method: str, path: str, body=None, headers=None):
-    """The status, the headers and the body of one answer."""
+    """Returns the status, the headers and the body of one response."""
     connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=20)
     with contextlib.closing(connection):
       connection.request(method, path, body, headers or {})
-      answer = connection.getresponse()
-      return answer.status, answer.headers, answer.read()
+      response = connection.getresponse()
+      return response.status, response.headers, response.read()
 
   def stop(self) -> int:
     self.process.terminate()
@@ -36,7 +37,7 @@ class Running:
 
 
 def request(vector, **changes) -> bytes:
-  """The JSON of a request for one vector."""
+  """Returns the JSON of a request, with changed fields of its input."""
   entry = {
     'name': 'released',
     'shape': [1, len(vector)],
@@ -61,7 +62,7 @@ def command(bundle: pathlib.Path, *arguments: str) -> list[str]:
 def run(
   bundle: pathlib.Path, log: pathlib.Path, *arguments: str
 ) -> Iterator[Running]:
-  """A server; its standard error goes to `log`."""
+  """Runs a server; its standard error goes to `log`."""
   with open(log, 'w') as errors:
     process = subprocess.Popen(
       command(bundle, *arguments),
@@ -73,10 +74,19 @@ def run(
     )
   try:
     line = process.stdout.readline()
-    found = re.search(r'Serving at https?://127\.0\.0\.1:(\d+)', line)
-    assert found, log.read_text()
-    yield Running(process, int(found[1]))
+    match = re.search(r'Serving at https?://127\.0\.0\.1:(\d+)', line)
+    assert match, log.read_text()
+    yield Running(process, int(match[1]))
   finally:
     process.kill()
     process.wait()
     process.stdout.close()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+  """Waits up to 4 s for a condition."""
+  for _ in range(200):
+    if condition():
+      return
+    time.sleep(0.02)
+  raise AssertionError('timed out')

@@ -1,4 +1,4 @@
-"""Beyond loopback only behind a token or certificates."""
+"""Other machines need a token or a certificate."""
 
 import pytest
 
@@ -7,21 +7,21 @@ from hybrid_jax.deploy.server import addresses
 
 
 @pytest.mark.parametrize(
-  ('address', 'told'),
+  ('address', 'message'),
   [
-    ({'host': '0.0.0.0'}, 'can be reached'),
-    ({'host': '::'}, 'can be reached'),
-    ({'host': ''}, 'can be reached'),
-    ({'host': '192.0.2.1'}, 'can be reached'),
-    ({'tls_cert': 'cert.pem'}, 'given together'),
+    ({'host': '0.0.0.0'}, 'other machines can reach'),
+    ({'host': '::'}, 'other machines can reach'),
+    ({'host': ''}, 'other machines can reach'),
+    ({'host': '192.0.2.1'}, 'other machines can reach'),
+    ({'tls_cert': 'cert.pem'}, 'need each other'),
     ({'client_ca': 'ca.pem'}, 'needs --tls_cert'),
     ({'host': '0.0.0.0', 'client_ca': 'ca.pem'}, 'needs --tls_cert'),
     ({'port': 70000}, '70000'),
   ],
 )
-def test_addresses_that_are_refused(address, told):
-  with pytest.raises(errors.UserError, match=told):
-    addresses.check(addresses.Address(**address))
+def test_bad_addresses(address, message):
+  with pytest.raises(errors.UserError, match=message):
+    addresses.check(addresses.ServerAddress(**address))
 
 
 @pytest.mark.parametrize(
@@ -39,19 +39,19 @@ def test_addresses_that_are_refused(address, told):
     },
   ],
 )
-def test_addresses_that_are_not(address):
-  addresses.check(addresses.Address(**address))
+def test_good_addresses(address):
+  addresses.check(addresses.ServerAddress(**address))
 
 
 @pytest.mark.parametrize('text', ['', 'short', 'two words of length', 'ä' * 20])
-def test_tokens_that_are_refused(tmp_path, text):
+def test_bad_tokens(tmp_path, text):
   (tmp_path / 'token').write_text(text, encoding='utf-8')
   with pytest.raises(errors.UserError, match='token'):
     addresses.read_token(str(tmp_path / 'token'))
 
 
 @pytest.mark.parametrize(
-  ('address', 'clear'),
+  ('address', 'in_clear'),
   [
     ({'token_file': 'token'}, False),
     ({'token_file': 'token', 'host': '0.0.0.0'}, True),
@@ -66,5 +66,7 @@ def test_tokens_that_are_refused(tmp_path, text):
     ),
   ],
 )
-def test_a_token_without_tls_is_warned_of(address, clear):
-  assert addresses.is_token_in_clear(addresses.Address(**address)) is clear
+def test_a_token_without_tls_is_in_clear(address, in_clear):
+  assert (
+    addresses.is_token_in_clear(addresses.ServerAddress(**address)) is in_clear
+  )

@@ -1,4 +1,4 @@
-"""Every answer of the application, with its status, in this process."""
+"""Responses of the application, in this process."""
 
 import asyncio
 import logging
@@ -15,16 +15,16 @@ TOKEN = 'a-token-of-some-length'
 GOOD = servers.request([0.0625, -1, 2, 0])
 
 
-class Held:
-  """A cloud half that waits until it is let."""
+class PausedCloud:
+  """A cloud half that waits for an event."""
 
-  def __init__(self, cloud, let):
-    self._cloud, self._let = cloud, let
+  def __init__(self, cloud, go):
+    self._cloud, self._go = cloud, go
     self.given, self.wanted = cloud.given, cloud.wanted
     self.facts, self.sizes = cloud.facts, [1]
 
   def __call__(self, vectors):
-    assert self._let.wait(10)
+    assert self._go.wait(10)
     return self._cloud(vectors)
 
   def on_grid(self, vector):
@@ -37,22 +37,22 @@ def cloud(bundle):
 
 
 def _run(service, use):
-  """Runs `use(client)` against the service, and gives what it gives."""
+  """Returns the result of `use(client)` against the service."""
 
   async def main():
     transport = httpx.ASGITransport(service.app)
     async with (
       service.lifespan(),
-      httpx.AsyncClient(transport=transport, base_url='http://here') as client,
+      httpx.AsyncClient(transport=transport, base_url='http://host') as client,
     ):
       return await use(client)
 
   return asyncio.run(main())
 
 
-def _ask(service, method, path, **more):
+def _request(service, method, path, **kwargs):
   async def use(client):
-    return await client.request(method, path, **more)
+    return await client.request(method, path, **kwargs)
 
   return _run(service, use)
 
@@ -79,14 +79,14 @@ def _ask(service, method, path, **more):
   ],
 )
 def test_addresses(cloud, method, path, status):
-  found = _ask(app.Service(cloud), method, path)
-  assert found.status_code == status
+  response = _request(app.Service(cloud), method, path)
+  assert response.status_code == status
   if status != 200:
-    assert list(found.json()) == ['error']
+    assert list(response.json()) == ['error']
 
 
 @pytest.mark.parametrize(
-  ('content', 'headers', 'status', 'told'),
+  ('content', 'headers', 'status', 'message'),
   [
     (b'{', {}, 400, 'not JSON'),
     (servers.request([1, 2, 3, 4], shape=[4]), {}, 400, 'shape [4]'),
@@ -100,25 +100,29 @@ def test_addresses(cloud, method, path, status):
     (GOOD, {'Content-Encoding': 'gzip'}, 415, 'compressed'),
     (GOOD, {'Inference-Header-Content-Length': 'x'}, 400, 'not a number'),
     (GOOD + b' ' * 1000, {}, 413, 'longer than 500 bytes'),
-    (servers.request([0.01, 0, 0, 0]), {}, 400, 'not on the grid'),
+    (servers.request([0.01, 0, 0, 0]), {}, 400, 'off the grid'),
     (GOOD, {'Content-Type': 'application/json; charset=utf-8'}, 200, None),
   ],
 )
-def test_bodies(cloud, content, headers, status, told):
+def test_bodies(cloud, content, headers, status, message):
   limits = app.Limits(max_body=500, grid_only=True)
   service = app.Service(cloud, limits=limits)
-  found = _ask(service, 'POST', servers.INFER, content=content, headers=headers)
-  assert found.status_code == status, found.text
-  if told:
-    assert told in found.json()['error']
+  response = _request(
+    service, 'POST', servers.INFER, content=content, headers=headers
+  )
+  assert response.status_code == status, response.text
+  if message:
+    assert message in response.json()['error']
   assert service.in_flight == 0
 
 
-def test_the_answer_is_the_files(cloud, bundle):
-  vector = np.array([[0.1, -1, 2, 0]], np.float32)  # Off the grid: let by.
+def test_the_response_is_bit_equal_to_the_file(cloud, bundle):
+  vector = np.array([[0.1, -1, 2, 0]], np.float32)  # Off the grid.
   content = servers.request(vector[0].tolist())
-  found = _ask(app.Service(cloud), 'POST', servers.INFER, content=content)
-  (output,) = found.json()['outputs']
+  response = _request(
+    app.Service(cloud), 'POST', servers.INFER, content=content
+  )
+  (output,) = response.json()['outputs']
   np.testing.assert_array_equal(
     np.float32(output['data']), bundle.in_file(vector)[0]
   )
@@ -140,31 +144,31 @@ def test_the_answer_is_the_files(cloud, bundle):
 def test_the_token(cloud, header, status, path):
   headers = {} if header is None else {'Authorization': header}
   service = app.Service(cloud, token=TOKEN)
-  found = _ask(service, 'GET', path, headers=headers)
-  assert found.status_code == status
+  response = _request(service, 'GET', path, headers=headers)
+  assert response.status_code == status
   if status == 401:
-    assert found.headers['WWW-Authenticate'] == 'Bearer'
-    assert found.json() == {'error': 'a bearer token is needed.'}
+    assert response.headers['WWW-Authenticate'] == 'Bearer'
+    assert response.json() == {'error': 'a bearer token is needed.'}
 
 
-def test_without_the_token_only_health_is_told(cloud):
+def test_health_needs_no_token(cloud):
   service = app.Service(cloud, token=TOKEN)
-  assert _ask(service, 'GET', '/v2/health/ready').status_code == 200
-  # Which addresses there are is not told.
-  assert _ask(service, 'GET', '/v2/models/edge').status_code == 401
-  assert _ask(service, 'POST', servers.INFER).status_code == 401
+  assert _request(service, 'GET', '/v2/health/ready').status_code == 200
+  # Without a token nobody learns which models exist.
+  assert _request(service, 'GET', '/v2/models/edge').status_code == 401
+  assert _request(service, 'POST', servers.INFER).status_code == 401
 
 
 @pytest.mark.parametrize(
-  ('limits', 'sent', 'told'),
+  ('limits', 'sent', 'message'),
   [
     (app.Limits(max_queue=2), 3, '2 vectors are waiting'),
-    (app.Limits(max_concurrency=2), 2, '2 requests are being answered'),
+    (app.Limits(max_concurrency=2), 2, '2 requests are in progress'),
   ],
 )
-def test_too_many_are_told_to_come_again(cloud, limits, sent, told):
-  let = threading.Event()
-  service = app.Service(Held(cloud, let), limits=limits)
+def test_too_many_requests_get_503(cloud, limits, sent, message):
+  go = threading.Event()
+  service = app.Service(PausedCloud(cloud, go), limits=limits)
 
   async def use(client):
     async def send():
@@ -173,18 +177,18 @@ def test_too_many_are_told_to_come_again(cloud, limits, sent, told):
     tasks = []
     for count in range(1, sent + 1):
       tasks.append(asyncio.create_task(send()))
-      # The first is running, and the others wait.
+      # The first one runs, and the others wait.
       while service.in_flight < count or len(service._batches) > count - 1:
         await asyncio.sleep(0.005)
     late = await send()
     metrics = (await client.get('/metrics')).text
-    let.set()
+    go.set()
     return late, metrics, await asyncio.gather(*tasks)
 
   late, metrics, others = _run(service, use)
   assert late.status_code == 503
   assert late.headers['Retry-After'] == '1'
-  assert told in late.json()['error']
+  assert message in late.json()['error']
   assert [o.status_code for o in others] == [200] * sent
   assert f'hybrid_jax_queue_length {sent - 1}.0' in metrics
   assert f'hybrid_jax_in_flight {sent}.0' in metrics
@@ -194,13 +198,13 @@ def test_too_many_are_told_to_come_again(cloud, limits, sent, told):
 def test_draining_refuses_and_is_not_ready(cloud):
   service = app.Service(cloud)
   service.draining = True
-  late = _ask(service, 'POST', servers.INFER, content=GOOD)
+  late = _request(service, 'POST', servers.INFER, content=GOOD)
   assert late.status_code == 503
   assert late.headers['Retry-After'] == '1'
-  assert _ask(service, 'GET', '/v2/health/ready').status_code == 503
-  assert _ask(service, 'GET', '/v2/models/cloud/ready').status_code == 503
-  assert _ask(service, 'GET', '/v2/health/live').status_code == 200
-  (entry,) = _ask(service, 'POST', '/v2/repository/index').json()
+  assert _request(service, 'GET', '/v2/health/ready').status_code == 503
+  assert _request(service, 'GET', '/v2/models/cloud/ready').status_code == 503
+  assert _request(service, 'GET', '/v2/health/live').status_code == 200
+  (entry,) = _request(service, 'POST', '/v2/repository/index').json()
   assert entry['state'] == 'UNAVAILABLE'
 
 
@@ -210,8 +214,8 @@ def test_metrics_count_requests_and_batches(cloud):
   async def use(client):
     for content in (GOOD, GOOD, b'{'):
       await client.post(servers.INFER, content=content)
-    await client.get('/nowhere/1')
-    await client.get('/nowhere/2')
+    await client.get('/unknown/1')
+    await client.get('/unknown/2')
     return (await client.get('/metrics')).text
 
   text = _run(service, use)
@@ -225,25 +229,25 @@ def test_metrics_count_requests_and_batches(cloud):
     'hybrid_jax_queue_length 0.0',
   ):
     assert line in text
-  assert 'nowhere' not in text
+  assert 'unknown' not in text
 
 
-def test_a_failure_tells_no_numbers(cloud, caplog):
-  class Broken(Held):
+def test_a_failure_shows_no_numbers(cloud, caplog):
+  class Broken(PausedCloud):
     def __call__(self, vectors):
       raise RuntimeError(f'failed on {vectors.tolist()}')
 
   service = app.Service(Broken(cloud, threading.Event()))
   with caplog.at_level(logging.INFO):
-    found = _ask(
+    response = _request(
       service,
       'POST',
       servers.INFER + '?x=0.8125',
       content=servers.request([0.8125, 0, 0, 0]),
     )
-  assert found.status_code == 500
-  assert found.json() == {'error': 'the server failed.'}
-  # Without what the client logs.
+  assert response.status_code == 500
+  assert response.json() == {'error': 'internal error.'}
+  # Without the log of the client.
   log = '\n'.join(
     r.getMessage()
     for r in caplog.records

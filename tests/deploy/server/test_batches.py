@@ -1,4 +1,4 @@
-"""Who runs with whom, and who is refused."""
+"""Batches of waiting vectors, and a full queue."""
 
 import asyncio
 import threading
@@ -7,19 +7,19 @@ import time
 import numpy as np
 import pytest
 
-from hybrid_jax.deploy.server import http_error, micro_batches
+from hybrid_jax.deploy.server import micro_batches
 
 
-class Slow:
-  """Doubles, once it is let; notes the size of each call."""
+class PausedDouble:
+  """Doubles its input after an event; keeps the size of each call."""
 
   def __init__(self):
     self.sizes = []
-    self.let = threading.Event()
+    self.go = threading.Event()
 
   def __call__(self, vectors):
     self.sizes.append(len(vectors))
-    assert self.let.wait(10)
+    assert self.go.wait(10)
     if (vectors < 0).any():
       raise RuntimeError('negative')
     return 2 * vectors
@@ -34,65 +34,63 @@ async def _until(condition):
     if condition():
       return
     await asyncio.sleep(0.005)
-  raise AssertionError('it never came')
+  raise AssertionError('timed out')
 
 
-async def _ask(queue, values):
+async def _infer(queue, values):
   tasks = [asyncio.create_task(queue.infer(_row(v))) for v in values]
   await asyncio.sleep(0)
   return tasks
 
 
-def test_what_waits_runs_together_and_each_gets_its_own():
+def test_waiting_vectors_run_together():
   async def main():
-    slow, seen = Slow(), []
-    queue = micro_batches.Batches(slow, 4, 100, 0, seen.append)
+    double, observed = PausedDouble(), []
+    queue = micro_batches.Batches(double, 4, 100, 0, observed.append)
     queue.start()
-    tasks = await _ask(queue, [0])
-    await _until(lambda: slow.sizes == [1])  # It runs; the others gather.
-    tasks += await _ask(queue, range(1, 7))
+    tasks = await _infer(queue, [0])
+    await _until(lambda: double.sizes == [1])  # It runs; the others wait.
+    tasks += await _infer(queue, range(1, 7))
     assert len(queue) == 6
-    slow.let.set()
+    double.go.set()
     rows = await asyncio.gather(*tasks)
     assert [float(r[0, 0]) for r in rows] == [0, 2, 4, 6, 8, 10, 12]
     assert all(r.shape == (1, 1) for r in rows)
-    assert slow.sizes == seen == [1, 4, 2]
+    assert double.sizes == observed == [1, 4, 2]
     await queue.stop()
 
   asyncio.run(main())
 
 
-def test_the_wait_is_bounded_and_ends_when_all_are_there():
+def test_the_wait_is_bounded_and_ends_with_a_full_batch():
   async def main():
-    slow = Slow()
-    slow.let.set()
-    queue = micro_batches.Batches(slow, 2, 100, 0.2)
+    double = PausedDouble()
+    double.go.set()
+    queue = micro_batches.Batches(double, 2, 100, 0.2)
     queue.start()
     started = time.monotonic()
     await queue.infer(_row(1))
     assert 0.19 < time.monotonic() - started < 2
-    queue._max_wait = 60.0  # None of which is spent: the batch is full.
-    await asyncio.gather(*await _ask(queue, [1, 2]))
-    assert slow.sizes == [1, 2]
+    queue._max_wait = 60.0  # Not needed: the batch is full.
+    await asyncio.gather(*await _infer(queue, [1, 2]))
+    assert double.sizes == [1, 2]
     assert time.monotonic() - started < 10
     await queue.stop()
 
   asyncio.run(main())
 
 
-def test_a_full_queue_refuses():
+def test_a_full_queue_raises():
   async def main():
-    slow = Slow()
-    queue = micro_batches.Batches(slow, 1, 2, 0)
+    double = PausedDouble()
+    queue = micro_batches.Batches(double, 1, 2, 0)
     queue.start()
-    tasks = await _ask(queue, [0])
-    await _until(lambda: slow.sizes == [1])
-    tasks += await _ask(queue, [1, 2])
-    with pytest.raises(http_error.Refused) as error:
+    tasks = await _infer(queue, [0])
+    await _until(lambda: double.sizes == [1])
+    tasks += await _infer(queue, [1, 2])
+    with pytest.raises(micro_batches.QueueFullError, match='2 vectors'):
       await queue.infer(_row(3))
-    assert error.value.status == 503
-    assert error.value.headers == {'Retry-After': '1'}
-    slow.let.set()
+    double.go.set()
     assert len(await asyncio.gather(*tasks)) == 3
     assert (await queue.infer(_row(3)))[0, 0] == 6
     await queue.stop()
@@ -100,15 +98,15 @@ def test_a_full_queue_refuses():
   asyncio.run(main())
 
 
-def test_an_error_or_a_leaver_does_not_end_the_worker():
+def test_an_error_or_a_cancelled_request_does_not_end_the_worker():
   async def main():
-    slow = Slow()
-    queue = micro_batches.Batches(slow, 1, 10, 0)
+    double = PausedDouble()
+    queue = micro_batches.Batches(double, 1, 10, 0)
     queue.start()
-    gone, bad, good = await _ask(queue, [0, -1, 1])
-    await _until(lambda: slow.sizes == [1])
-    gone.cancel()
-    slow.let.set()
+    cancelled, bad, good = await _infer(queue, [0, -1, 1])
+    await _until(lambda: double.sizes == [1])
+    cancelled.cancel()
+    double.go.set()
     with pytest.raises(RuntimeError, match='negative'):
       await bad
     assert (await good)[0, 0] == 2
@@ -117,11 +115,11 @@ def test_an_error_or_a_leaver_does_not_end_the_worker():
   asyncio.run(main())
 
 
-def test_stopping_cancels_what_waits():
+def test_stop_cancels_waiting_vectors():
   async def main():
-    slow = Slow()
-    queue = micro_batches.Batches(slow, 1, 10, 0)
-    (task,) = await _ask(queue, [0])  # The worker was never started.
+    double = PausedDouble()
+    queue = micro_batches.Batches(double, 1, 10, 0)
+    (task,) = await _infer(queue, [0])  # The worker was never started.
     await queue.stop()
     with pytest.raises(asyncio.CancelledError):
       await task

@@ -1,4 +1,4 @@
-"""The page's addresses, and what is said where a file is missing."""
+"""Paths of the page, and errors for missing files."""
 
 import asyncio
 import json
@@ -8,14 +8,14 @@ import pytest
 from starlette import applications
 
 from hybrid_jax import errors
-from hybrid_jax.deploy.server import guard, page_files
+from hybrid_jax.deploy.server import middleware, page_files
 
 _WASM = '/page/vendor/litert_wasm_internal.wasm'
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-  """The page's folder, with files of LiteRT.js that are none."""
+  """The page's folder, with placeholders for LiteRT.js."""
   folder = tmp_path / 'page'
   (folder / 'vendor').mkdir(parents=True)
   for path in page_files.HERE.iterdir():
@@ -23,15 +23,15 @@ def here(tmp_path, monkeypatch):
       (folder / path.name).write_bytes(path.read_bytes())
   for name in (*page_files._VENDORED, 'stamp'):
     (folder / 'vendor' / name).write_bytes(b'\0asm')
-  packed = folder / 'vendor' / 'litert_wasm_internal.wasm.gz'
-  packed.write_bytes(b'\x1f\x8b')
+  compressed = folder / 'vendor' / 'litert_wasm_internal.wasm.gz'
+  compressed.write_bytes(b'\x1f\x8b')
   monkeypatch.setattr(page_files, 'HERE', folder)
   return folder
 
 
 @pytest.fixture
 def prepared(tmp_path):
-  """What `live.prepare` writes, without any meaning."""
+  """Placeholders of the files that `live.prepare` writes."""
   folder = tmp_path / 'live'
   for name in ('bundle', 'open'):
     (folder / name).mkdir(parents=True)
@@ -45,9 +45,9 @@ def prepared(tmp_path):
 
 @pytest.fixture
 def site(here, prepared):
-  """The page's routes behind a guard that wants a token."""
+  """The page's routes on a server with a token."""
   page = page_files.load(prepared, prepared / 'bundle', 'mine')
-  return guard.Guard(
+  return middleware.Middleware(
     applications.Starlette(routes=page.routes()),
     prometheus_client.CollectorRegistry(),
     'a-token-of-some-length',
@@ -55,8 +55,8 @@ def site(here, prepared):
   )
 
 
-def _ask(site, path, method='GET', **headers):
-  """The status, the headers and the body; the path goes as it is."""
+def _request(site, path, method='GET', **headers):
+  """Returns status, headers and body; sends the path unchanged."""
   scope = {
     'type': 'http',
     'method': method,
@@ -69,7 +69,7 @@ def _ask(site, path, method='GET', **headers):
   }
   sent = []
 
-  async def receive():  # The client neither sends nor goes.
+  async def receive():  # The client sends nothing and stays.
     return await asyncio.get_running_loop().create_future()
 
   async def send(message):
@@ -82,7 +82,7 @@ def _ask(site, path, method='GET', **headers):
 
 
 def test_the_page_loads_from_this_server_alone(site, here):
-  status, headers, body = _ask(site, '/')
+  status, headers, body = _request(site, '/')
   assert status == 200
   assert body == (here / 'index.html').read_bytes()
   assert headers['content-type'] == 'text/html; charset=utf-8'
@@ -96,30 +96,31 @@ def test_the_page_loads_from_this_server_alone(site, here):
   for path in here.glob('*.*'):
     text = path.read_text()
     if path.name != 'package-lock.json':
-      assert 'https://' not in text, path  # Nothing of elsewhere.
+      assert 'https://' not in text, path  # Nothing from other servers.
       assert ' style=' not in text, path  # Which the policy forbids.
 
 
-def test_a_file_is_kept_by_its_etag_and_may_be_packed(site):
-  _, headers, _ = _ask(site, '/page/main.js')
+def test_a_file_has_an_etag_and_may_be_compressed(site):
+  _, headers, _ = _request(site, '/page/main.js')
   assert headers['content-type'] == 'text/javascript; charset=utf-8'
-  status, again, body = _ask(
+  status, again, body = _request(
     site, '/page/main.js', if_none_match=headers['etag']
   )
   assert (status, body) == (304, b'')
   assert again['etag'] == headers['etag']
-  _, plain, body = _ask(site, _WASM)
+  _, plain, body = _request(site, _WASM)
   assert body == b'\0asm'
   assert 'content-encoding' not in plain
-  _, packed, body = _ask(site, _WASM, accept_encoding='br, gzip')
+  _, compressed, body = _request(site, _WASM, accept_encoding='br, gzip')
   assert body == b'\x1f\x8b'
-  assert packed['content-encoding'] == 'gzip'
-  assert packed['content-type'] == plain['content-type'] == 'application/wasm'
-  assert packed['vary'] == plain['vary'] == 'Accept-Encoding'
+  assert compressed['content-encoding'] == 'gzip'
+  assert compressed['content-type'] == plain['content-type']
+  assert plain['content-type'] == 'application/wasm'
+  assert compressed['vary'] == plain['vary'] == 'Accept-Encoding'
 
 
-def test_the_models_name_is_told(site):
-  assert json.loads(_ask(site, '/live/server.json')[2]) == {'model': 'mine'}
+def test_the_models_name(site):
+  assert json.loads(_request(site, '/live/server.json')[2]) == {'model': 'mine'}
 
 
 @pytest.mark.parametrize(
@@ -142,20 +143,20 @@ def test_the_models_name_is_told(site):
   ],
 )
 def test_no_other_file_is_read(site, path):
-  assert _ask(site, path, authorization='Bearer a-token-of-some-length')[0] == (
-    404
-  )
+  assert _request(site, path, authorization='Bearer a-token-of-some-length')[
+    0
+  ] == (404)
 
 
-def test_a_token_is_wanted_for_all_but_the_page(site):
+def test_only_the_page_needs_no_token(site):
   for path in ('/page/vendor.sh', '/v2/models/cloud', '/metrics', '//'):
-    assert _ask(site, path)[0] == 401
+    assert _request(site, path)[0] == 401
   for path in ('/', '/bundle/edge.tflite', '/live/live.json'):
-    assert _ask(site, path)[0] == 200
-  assert _ask(site, '/', method='POST')[0] == 405
+    assert _request(site, path)[0] == 200
+  assert _request(site, '/', method='POST')[0] == 405
 
 
-def test_what_is_missing_is_named_with_its_remedy(here, prepared):
+def test_a_missing_file_is_an_error_with_the_command_to_run(here, prepared):
   bundle = prepared / 'bundle'
   (prepared / 'windows.f32').unlink()
   with pytest.raises(errors.UserError, match=r'windows.f32: .*launch.live'):
@@ -165,7 +166,7 @@ def test_what_is_missing_is_named_with_its_remedy(here, prepared):
     page_files.load(prepared, bundle, 'cloud')
 
 
-def test_another_bundle_is_refused(here, prepared):
+def test_another_bundle_is_an_error(here, prepared):
   bundle = prepared / 'bundle'
   (bundle / 'edge.tflite').write_bytes(b'another')
   with pytest.raises(errors.UserError, match='prepared for an edge half'):
