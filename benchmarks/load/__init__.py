@@ -1,1 +1,0 @@
-"""Clients that measure a server of the cloud half, and try it."""
