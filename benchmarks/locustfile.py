@@ -27,7 +27,7 @@ import locust.exception
 import numpy as np
 
 from hybrid_jax.deploy.formats import protocol
-from hybrid_jax.deploy.server import addresses, loaded_half
+from hybrid_jax.deploy.server import addresses, cloud_half
 
 _VECTORS = 256
 _MAX_STEPS = 64  # Largest distance from zero, in grid steps.
@@ -55,10 +55,10 @@ def add_arguments(parser):
 def prepare(environment, **kwargs):
   """Computes the expected logits, one vector at a time."""
   options = environment.parsed_options
-  cloud = loaded_half.CloudHalf(options.bundle)
+  cloud = cloud_half.CloudHalf(options.bundle)
   rng = np.random.default_rng(0)
-  steps = rng.integers(-_MAX_STEPS, _MAX_STEPS, (_VECTORS, *cloud.given.shape))
-  vectors = (steps * (cloud.given.grid or _NO_GRID)).astype(np.float32)
+  steps = rng.integers(-_MAX_STEPS, _MAX_STEPS, (_VECTORS, *cloud.input.shape))
+  vectors = (steps * (cloud.input.grid or _NO_GRID)).astype(np.float32)
   environment.cloud = cloud
   environment.pairs = [(vector, cloud(vector)) for vector in vectors]
   environment.token = addresses.read_token(options.token_file)
@@ -109,7 +109,7 @@ class Device(locust.FastHttpUser):
       sha256 = json.loads(response.text)['parameters']['sha256']
     except (KeyError, TypeError, ValueError):
       sha256 = None
-    if sha256 != self.environment.cloud.facts['sha256']:
+    if sha256 != self.environment.cloud.metadata['sha256']:
       self.environment.process_exit_code = 1
       print(f'FAIL: {self.host} does not serve the cloud half of the bundle')
       self.environment.runner.quit()
@@ -132,7 +132,7 @@ class Device(locust.FastHttpUser):
     cloud = self.environment.cloud
     vector, logits = random.choice(self.environment.pairs)
     request_id = f'{random.getrandbits(64):x}'
-    message = protocol.encode_request(cloud.given, vector, request_id, binary)
+    message = protocol.encode_request(cloud.input, vector, request_id, binary)
     with self.client.post(
       f'{self._path}/infer',
       data=message.body,
@@ -147,7 +147,7 @@ class Device(locust.FastHttpUser):
         decoded = protocol.decode_response(
           response.content,
           response.headers.get(protocol.HEADER_LENGTH),
-          cloud.wanted,
+          cloud.output,
         )
       except protocol.ProtocolError as e:
         response.failure(str(e))

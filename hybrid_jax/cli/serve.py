@@ -79,8 +79,8 @@ def main(argv: list[str]) -> None:
     from hybrid_jax.deploy.server import (
       addresses,
       app,
+      cloud_half,
       http_server,
-      loaded_half,
       page_files,
     )
   except ImportError as e:
@@ -108,7 +108,7 @@ def main(argv: list[str]) -> None:
     body_seconds=_BODY_SECONDS.value,
     grid_only=_GRID_ONLY.value,
   )
-  cloud = loaded_half.CloudHalf(_BUNDLE.value, limits.max_batch)
+  cloud = cloud_half.CloudHalf(_BUNDLE.value, limits.max_batch)
   token = addresses.read_token(address.token_file)
   page = (
     page_files.load(_PAGE.value, _BUNDLE.value, _NAME.value)

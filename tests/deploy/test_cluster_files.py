@@ -202,7 +202,7 @@ def test_the_image_has_all_imports_of_the_server():
     'import importlib.metadata as m, json, re, sys\n'
     'import launch.serve\n'
     'from hybrid_jax.deploy.server import addresses, app\n'
-    'from hybrid_jax.deploy.server import http_server, loaded_half\n'
+    'from hybrid_jax.deploy.server import http_server, cloud_half\n'
     'from ai_edge_litert import interpreter\n'
     'owners = m.packages_distributions()\n'
     'tops = {name.split(".")[0] for name in list(sys.modules)}\n'

@@ -12,7 +12,7 @@ from starlette import applications, exceptions, requests, responses, routing
 import hybrid_jax
 from hybrid_jax.deploy.formats import protocol
 from hybrid_jax.deploy.server import (
-  loaded_half,
+  cloud_half,
   micro_batches,
   middleware,
   page_files,
@@ -58,7 +58,7 @@ class Service:
 
   def __init__(
     self,
-    cloud: loaded_half.CloudHalf,
+    cloud: cloud_half.CloudHalf,
     name: str = 'cloud',
     limits: Limits | None = None,
     token: str | None = None,
@@ -208,9 +208,9 @@ class Service:
         'name': self._name,
         'versions': [_VERSION],
         'platform': 'tflite',
-        'inputs': [self._cloud.given.describe()],
-        'outputs': [self._cloud.wanted.describe()],
-        'parameters': self._cloud.facts,
+        'inputs': [self._cloud.input.describe()],
+        'outputs': [self._cloud.output.describe()],
+        'parameters': self._cloud.metadata,
       }
     )
 
@@ -240,13 +240,13 @@ class Service:
       infer_request = protocol.decode_request(
         body,
         request.headers.get(protocol.HEADER_LENGTH),
-        self._cloud.given,
-        self._cloud.wanted,
+        self._cloud.input,
+        self._cloud.output,
       )
       vector = infer_request.array
       if self._limits.grid_only and not self._cloud.on_grid(vector):
         raise protocol.ProtocolError(
-          f'{self._cloud.given.name!r} is off the grid, so it is not from the'
+          f'{self._cloud.input.name!r} is off the grid, so it is not from the'
           ' edge half of this bundle.'
         )
       logits = await self._batches.infer(vector)
@@ -257,6 +257,6 @@ class Service:
         'the vector is so large that its logits overflow.'
       )
     message = protocol.encode_response(
-      self._name, _VERSION, infer_request, self._cloud.wanted, logits
+      self._name, _VERSION, infer_request, self._cloud.output, logits
     )
     return responses.Response(message.body, headers=message.headers)

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from hybrid_jax.deploy.server import app, loaded_half
+from hybrid_jax.deploy.server import app, cloud_half
 from tests.deploy.server import servers
 
 TOKEN = 'a-token-of-some-length'
@@ -20,8 +20,8 @@ class PausedCloud:
 
   def __init__(self, cloud, go):
     self._cloud, self._go = cloud, go
-    self.given, self.wanted = cloud.given, cloud.wanted
-    self.facts, self.sizes = cloud.facts, [1]
+    self.input, self.output = cloud.input, cloud.output
+    self.metadata, self.sizes = cloud.metadata, [1]
 
   def __call__(self, vectors):
     assert self._go.wait(10)
@@ -33,7 +33,7 @@ class PausedCloud:
 
 @pytest.fixture(scope='module')
 def cloud(bundle):
-  return loaded_half.CloudHalf(bundle.folder, 4)
+  return cloud_half.CloudHalf(bundle.folder, 4)
 
 
 def _run(service, use):

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 
 from hybrid_jax.deploy.formats import protocol
-from hybrid_jax.deploy.server import loaded_half
+from hybrid_jax.deploy.server import cloud_half
 from tests import studies
 
 
@@ -50,20 +50,20 @@ def test_another_bundle_fails(server, early):
 
 
 def test_wrong_logits_fail(bundle):
-  cloud = loaded_half.CloudHalf(bundle.folder)
+  cloud = cloud_half.CloudHalf(bundle.folder)
 
   class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-      parameters = {'sha256': cloud.facts['sha256']}
+      parameters = {'sha256': cloud.metadata['sha256']}
       self._send(json.dumps({'parameters': parameters}).encode(), {})
 
     def do_POST(self):
       body = self.rfile.read(int(self.headers['Content-Length']))
       length = self.headers.get(protocol.HEADER_LENGTH)
-      request = protocol.decode_request(body, length, cloud.given, cloud.wanted)
+      request = protocol.decode_request(body, length, cloud.input, cloud.output)
       logits = np.nextafter(cloud(request.array), np.float32(np.inf))
       message = protocol.encode_response(
-        'cloud', '1', request, cloud.wanted, logits
+        'cloud', '1', request, cloud.output, logits
       )
       self._send(message.body, message.headers)
 

@@ -31,7 +31,7 @@ def here(tmp_path, monkeypatch):
 
 @pytest.fixture
 def prepared(tmp_path):
-  """Placeholders of the files that `live.prepare` writes."""
+  """Placeholders of the files that `page_demo.prepare` writes."""
   folder = tmp_path / 'live'
   for name in ('bundle', 'open'):
     (folder / name).mkdir(parents=True)

@@ -11,13 +11,13 @@ import pytest
 
 from hybrid_jax import errors
 from hybrid_jax.deploy.formats import device
-from hybrid_jax.deploy.server import loaded_half
+from hybrid_jax.deploy.server import cloud_half
 from tests import studies
 
 _BARE = """
 import sys
-from hybrid_jax.deploy.server import app, http_server, loaded_half
-cloud = loaded_half.CloudHalf(sys.argv[1], 4)
+from hybrid_jax.deploy.server import app, http_server, cloud_half
+cloud = cloud_half.CloudHalf(sys.argv[1], 4)
 app.Service(cloud)
 print(cloud(__import__('numpy').ones((1, 4), 'float32')).shape)
 found = {'jax', 'jaxlib', 'flax', 'tensorflow', 'scipy'} & set(sys.modules)
@@ -26,7 +26,7 @@ assert not found, found
 
 
 def test_dense_halves_run_together_and_exactly(bundle):
-  cloud = loaded_half.CloudHalf(bundle.folder, 8)
+  cloud = cloud_half.CloudHalf(bundle.folder, 8)
   assert cloud.sizes == [1, 2, 4, 8]
   vectors = bundle.vectors(7)
   together = cloud(vectors[:, 0])
@@ -37,7 +37,7 @@ def test_dense_halves_run_together_and_exactly(bundle):
 
 
 def test_other_halves_equal_the_file_one_by_one(early):
-  cloud = loaded_half.CloudHalf(early.folder, 8)
+  cloud = cloud_half.CloudHalf(early.folder, 8)
   assert cloud.sizes == [1]
   for vector in early.vectors(3):
     found = cloud(vector)
@@ -53,40 +53,40 @@ def test_a_batch_that_changes_a_bit_is_not_run(bundle, monkeypatch):
     return np.nextafter(out, np.inf) if len(out) == 4 else out
 
   monkeypatch.setattr(device.Model, '__call__', inexact)
-  assert loaded_half.CloudHalf(bundle.folder, 8).sizes == [1, 2]
+  assert cloud_half.CloudHalf(bundle.folder, 8).sizes == [1, 2]
 
 
 def test_facts_are_those_of_the_manifest(bundle):
-  cloud = loaded_half.CloudHalf(bundle.folder)
+  cloud = cloud_half.CloudHalf(bundle.folder)
   assert cloud.sizes == [1]
-  assert cloud.given.describe() == {
+  assert cloud.input.describe() == {
     'name': 'released',
     'datatype': 'FP32',
     'shape': [1, 4],
   }
-  assert cloud.facts['labels'] == ['sit', 'walk', 'run']
-  assert cloud.facts['grid'] == 0.0625
-  assert cloud.given.grid == 0.0625
-  assert cloud.facts['wire_datatypes'] == ['FP32', 'INT16', 'INT8']
-  assert len(cloud.facts['sha256']) == 64
+  assert cloud.metadata['labels'] == ['sit', 'walk', 'run']
+  assert cloud.metadata['grid'] == 0.0625
+  assert cloud.input.grid == 0.0625
+  assert cloud.metadata['wire_datatypes'] == ['FP32', 'INT16', 'INT8']
+  assert len(cloud.metadata['sha256']) == 64
 
 
 def test_without_a_grid_floats_alone_are_taken(bundle, tmp_path):
   manifest = json.loads((bundle.folder / 'manifest.json').read_text())
   shutil.copy(bundle.folder / 'cloud.tflite', tmp_path)
   (tmp_path / 'manifest.json').write_text(json.dumps(manifest | {'grid': None}))
-  cloud = loaded_half.CloudHalf(tmp_path)
-  assert cloud.given.grid is None
-  assert cloud.facts['wire_datatypes'] == ['FP32']
-  assert 'grid' not in cloud.facts
+  cloud = cloud_half.CloudHalf(tmp_path)
+  assert cloud.input.grid is None
+  assert cloud.metadata['wire_datatypes'] == ['FP32']
+  assert 'grid' not in cloud.metadata
 
 
 def test_what_is_on_the_grid(bundle):
-  cloud = loaded_half.CloudHalf(bundle.folder)
+  cloud = cloud_half.CloudHalf(bundle.folder)
   on = np.array([[0, -0.0625, 3.125, 4096.0625]], np.float32)
   assert cloud.on_grid(on)
   assert not cloud.on_grid(on + np.float32(0.01))
-  del cloud.facts['grid']
+  del cloud.metadata['grid']
   assert cloud.on_grid(on + np.float32(0.01))
 
 
@@ -134,24 +134,24 @@ def test_a_wrong_manifest_is_one_error(bundle, tmp_path, path, value, told):
   shutil.copy(bundle.folder / 'cloud.tflite', tmp_path)
   (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
   with pytest.raises(errors.UserError, match=told):
-    loaded_half.CloudHalf(tmp_path)
+    cloud_half.CloudHalf(tmp_path)
 
 
 def test_a_wrong_folder_is_one_error(bundle, tmp_path):
   with pytest.raises(errors.UserError, match=r'^could not read'):
-    loaded_half.CloudHalf(tmp_path)
+    cloud_half.CloudHalf(tmp_path)
   (tmp_path / 'manifest.json').write_text('{')
   with pytest.raises(errors.UserError, match='is damaged'):
-    loaded_half.CloudHalf(tmp_path)
+    cloud_half.CloudHalf(tmp_path)
   data = b'nothing' * 100
   (tmp_path / 'cloud.tflite').write_bytes(data)
   manifest = json.loads((bundle.folder / 'manifest.json').read_text())
   (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
   with pytest.raises(errors.UserError, match='has sha256'):
-    loaded_half.CloudHalf(tmp_path)
+    cloud_half.CloudHalf(tmp_path)
   # With the right hash, LiteRT shows that it is no TFLite file.
   sha256 = hashlib.sha256(data).hexdigest()
   manifest['cloud']['sha256'] = manifest['edge']['paired_with'] = sha256
   (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
   with pytest.raises(errors.UserError, match='cannot run'):
-    loaded_half.CloudHalf(tmp_path)
+    cloud_half.CloudHalf(tmp_path)

@@ -6,17 +6,17 @@ import numpy as np
 
 from hybrid_jax.deploy.formats import bundle, device, protocol
 
-# What the model metadata says of the bundle, beside its inputs and outputs.
-_FACTS = ('labels', 'split_point', 'embedding', 'grid', 'sigma')
+# Fields of the manifest that are parameters in the model's metadata.
+_FIELDS = ('labels', 'split_point', 'embedding', 'grid', 'sigma')
 
 
 class CloudHalf:
   """Maps released vectors to logits.
 
   Attributes:
-    given: the input, one released vector.
-    wanted: the output, its logits.
-    facts: what the manifest says of them, and the file's SHA-256.
+    input: the input tensor, one released vector.
+    output: the output tensor, its logits.
+    metadata: fields of the manifest, and the file's SHA-256.
     sizes: the batch sizes that can run, ascending, from 1. A larger one is only
       used if it gives each row the same bits as batch 1.
   """
@@ -33,12 +33,14 @@ class CloudHalf:
     """
     contents = bundle.read(folder, ('cloud',))
     data, manifest = contents.files['cloud'], contents.manifest
-    self.facts = {k: manifest[k] for k in _FACTS if manifest.get(k) is not None}
-    self.facts['sha256'] = manifest['cloud']['sha256']
+    self.metadata = {
+      k: manifest[k] for k in _FIELDS if manifest.get(k) is not None
+    }
+    self.metadata['sha256'] = manifest['cloud']['sha256']
     shape = (1, contents.dim)
-    self.given = protocol.Tensor('released', shape, contents.grid)
-    self.wanted = protocol.Tensor('logits', (1, len(contents.labels)))
-    self.facts['wire_datatypes'] = list(self.given.datatypes)
+    self.input = protocol.Tensor('released', shape, contents.grid)
+    self.output = protocol.Tensor('logits', (1, len(contents.labels)))
+    self.metadata['wire_datatypes'] = list(self.input.datatypes)
     self._models = {1: device.Model(data)}
     self._add_batches(data, max_batch)
     self.sizes = sorted(self._models)
@@ -57,7 +59,7 @@ class CloudHalf:
     left the device without noise. A vector on the grid may also be from
     elsewhere.
     """
-    grid = self.facts.get('grid')
+    grid = self.metadata.get('grid')
     if grid is None:
       return True
     steps = vector.astype(np.float64) / grid
@@ -71,7 +73,7 @@ class CloudHalf:
     rng = np.random.default_rng(0)
     size = 2
     while size <= max_batch:
-      x = rng.standard_normal((size, *self.given.shape[1:]), np.float32)
+      x = rng.standard_normal((size, *self.input.shape[1:]), np.float32)
       try:
         model = device.Model(data, batch=size)
         together = model(released=x)
