@@ -66,7 +66,9 @@ def reconstruct(
     UserError: there is no edge.
   """
   if problem.edge is None:
-    raise errors.UserError('inversion needs the edge, and there is none.')
+    raise errors.UserError(
+      'inversion needs the edge, which is unknown for these released vectors.'
+    )
   released = problem.released(dataset.TEST)
   items = adversary.evenly_spaced(len(released), config.max_items)
   released = released[items]

@@ -173,7 +173,11 @@ def summarise(
     UserError: a rank is out of range, or there are fewer than 2 candidates.
   """
   if candidates < 2 or not ((rank >= 1) & (rank <= candidates)).all():
-    raise errors.UserError(f'ranks must be 1 to {candidates}, 2 at least.')
+    raise errors.UserError(
+      f'the ranks are {rank.min():g} to {rank.max():g} of {candidates}'
+      ' candidates; they must be 1 to the number of candidates, which must be 2'
+      ' or more.'
+    )
   figures = {
     'mean_rank': rank / candidates,
     'log_rank': np.log(rank) / math.log(candidates),
@@ -263,18 +267,22 @@ def _scaled(x, y, scale=None):
   if scale is None:  # A power of two, so that no square under- or overflows.
     scale = np.ldexp(1.0, np.frexp(half.max())[1])
   if not np.all(np.diagonal(scale) if np.ndim(scale) else scale):
-    raise errors.UserError('a scale is 0.')
+    raise errors.UserError('a scale is 0; all scales must be positive.')
   out = [
     np.linalg.solve(scale, a.T).T if np.ndim(scale) else a / scale
     for a in (x - centre, y - centre)
   ]
   if not all((np.abs(a) < _LARGEST).all() for a in out):  # NaN fails too.
-    raise errors.UserError(f'vectors are not within {_LARGEST:g} of the scale.')
+    raise errors.UserError(
+      f'a vector is not finite, or not within {_LARGEST:g} times the scale.'
+    )
   return [a.astype(np.float32) for a in out]
 
 
 def _index(name, index, length, size):
   index = np.asarray(index)
   if index.shape != (length,) or not ((index >= 0) & (index < size)).all():
-    raise errors.UserError(f'the {name} must be {length} of 0 to {size - 1}.')
+    raise errors.UserError(
+      f'the {name} must be {length} integers from 0 to {size - 1}.'
+    )
   return index

@@ -153,8 +153,8 @@ def class_mean(
 def _check(original, rebuilt):
   if original.shape != rebuilt.shape:
     raise errors.UserError(
-      f'the inputs are {original.shape} and the rebuilt ones {rebuilt.shape};'
-      ' they must be alike.'
+      f'the inputs have shape {original.shape}, and the rebuilt inputs'
+      f' {rebuilt.shape}; the shapes must be equal.'
     )
   for name, values in (('inputs', original), ('rebuilt inputs', rebuilt)):
     if not np.isfinite(values).all():

@@ -146,7 +146,7 @@ def test_what_is_not_finite_is_refused(value, which):
 
 
 def test_shapes_that_differ_are_refused():
-  with pytest.raises(errors.UserError, match='must be alike'):
+  with pytest.raises(errors.UserError, match='shapes must be equal'):
     similarity.signal(ORIGINAL, ORIGINAL[..., :1], GROUP)
 
 
