@@ -15,7 +15,7 @@ from hybrid_jax.metrics import attack_accuracy
 
 _TRAIN, _HELD, _TEST, _WHO, _DIM = 600, 300, 300, 3, 4
 
-# Two need more than vectors, and `majority` looks at none.
+# Two need more than vectors, and `majority` ignores the vectors.
 ON_VECTORS = sorted(
   set(plugins.known('adversary')) - {'decensor', 'majority', 'transfer'}
 )
@@ -55,7 +55,7 @@ def _config(**more):
 
 @functools.cache
 def _labels():
-  """Who, primary, recording and fold; recordings of ten vectors.
+  """Person, primary label, recording and fold; ten vectors a recording.
 
   Within each fold every person does every class equally often.
   """
@@ -80,7 +80,7 @@ def _problem(features, noise_scale=None, **more):
 
 
 def _features(leak, dim=_DIM, seed=1):
-  """Normal vectors; each person's mean is `leak` away on an axis of its own.
+  """Normal vectors; each person's mean is shifted by `leak` on one axis.
 
   The primary class moves the last axis by 6, on which it is the loudest.
   """
@@ -92,7 +92,7 @@ def _features(leak, dim=_DIM, seed=1):
 
 
 def _found(name, problem, config=None, seed=0):
-  """All attacks on `who`, the best on validation first."""
+  """Returns all attacks on `who`, the best on validation first."""
   module = plugins.load('adversary', name)
   attacks = [
     a
@@ -128,8 +128,8 @@ def test_a_planted_identity_is_found(name):
   for attack in attacks:
     classes = {'who': _WHO, 'class': 2}[attack.attribute]
     _assert_log_probs(problem, attack, 1, classes)
-    # Whichever variant: so plain a leak escapes none of them. The primary
-    # class is what the view `within` leaves out.
+    # Every variant finds so clear a leak. The view `within` removes the
+    # primary class.
     if attack.attribute == 'who' or 'within' not in attack.adversary:
       assert _test(problem, attack) >= 0.95
 
@@ -142,7 +142,7 @@ def test_pure_noise_is_at_chance(name):
 
 
 @pytest.mark.parametrize('name', ON_VECTORS)
-def test_great_noise_hides_a_leak(name):
+def test_large_noise_hides_a_leak(name):
   problem = _problem(_features(leak=7), 100 * np.eye(_DIM))
   best, *_ = _found(name, problem)
   _assert_log_probs(problem, best, draws=4)
@@ -150,8 +150,8 @@ def test_great_noise_hides_a_leak(name):
 
 
 @pytest.mark.parametrize('name', ON_VECTORS)
-def test_noise_off_the_leak_hides_nothing(name):
-  # The last axis tells the primary class alone.
+def test_noise_on_another_axis_hides_no_leak(name):
+  # The last axis depends on the primary class only.
   scale = np.diag([1e-3, 1e-3, 1e-3, 30.0])
   problem = _problem(_features(leak=9), scale)
   best, *_ = _found(name, problem)
@@ -168,19 +168,19 @@ def test_the_majority_guess_by_hand():
   attacks = {a.attribute: a for a in majority.attack(problem, _config(), 0)}
   assert attacks.keys() == {'who', 'rare'}
   _assert_log_probs(problem, attacks['rare'], draws=4, classes=2)
-  # Of the 600 in the train fold 150 are left.
+  # Of 600 training examples 150 are still rare.
   np.testing.assert_allclose(
     np.exp(attacks['rare'].test),
     np.broadcast_to([3 / 4, 1 / 4], (4, _TEST, 2)),
   )
-  # A third is rare in the test fold.
+  # A third of the test examples is rare.
   assert _test(problem, attacks['rare']) == pytest.approx(2 / 3)
   assert attack_accuracy.chance(rare[fold == 2]) == pytest.approx(2 / 3)
 
 
 def test_votes_of_the_nearest_by_hand():
-  # In one dimension, and far apart: the three nearest of a test vector are
-  # those of its own tens.
+  # In one dimension: the three nearest neighbours of a test vector lie in its
+  # own group, near 0 or near 30.
   who = np.array([0, 0, 1, 1, 1, 0, 0, 1, 0, 1])
   problem = adversary.Problem(
     clean=np.array([[0, 1, 2, 30, 31, 33, 1, 31, 1, 31]], np.float32).T,
@@ -217,8 +217,7 @@ def test_kernel_densities_equal_a_direct_sum():
   view = problem.views['standardised']
   gallery = view(problem.clean[train]).astype(np.float64)
   x = view(problem.clean[test]).astype(np.float64)
-  # 1.5 times the median distance to the nearest other training vector, by
-  # 1 in 500 / 600 of them, as there.
+  # 1.5 times the median distance to the nearest other training vector.
   between = np.linalg.norm(gallery[:, None] - gallery[None], axis=-1)
   width = 1.5 * np.median(np.sort(between, axis=1)[:, 1])
   squared = ((x[:, None] - gallery[None]) ** 2).sum(-1)
@@ -226,7 +225,7 @@ def test_kernel_densities_equal_a_direct_sum():
   density = np.stack(
     [kernels[:, who[train] == c].mean(axis=1) for c in range(_WHO)], axis=1
   )
-  # Up to a factor for each vector, which tells no class from another.
+  # Equal up to a factor for each vector, the same for all classes.
   want = np.log(density) - np.log(density).mean(axis=1, keepdims=True)
   near = found.min(axis=1) > np.log(1e-11)
   assert near.mean() > 0.5
@@ -238,7 +237,7 @@ def test_kernel_densities_equal_a_direct_sum():
 
 
 def test_with_known_noise_the_densities_are_nearly_bayes():
-  """Two points a distance 2 apart, noise 1: nobody beats Phi(1) = 84.1 %."""
+  """Two points at distance 2, noise 1: Phi(1) = 84.1 % is the best accuracy."""
   _, who, recording, fold = _labels()
   problem = adversary.Problem(
     clean=(2.0 * who[:, None] - 1).astype(np.float32),
@@ -265,17 +264,17 @@ def test_equal_seeds_attack_alike():
     assert np.abs(one - other).max() > 1e-3
 
 
-def test_copies_have_the_law_of_the_noise():
+def test_copies_have_the_distribution_of_the_noise():
   scale = np.array([[1, 0, 0, 0], [0.5, 2, 0, 0], [0, 0, 0.1, 0], [0, 1, 0, 3]])
   problem = _problem(_features(leak=1), scale)
   clean = problem.clean[problem.rows(0)]
   copies = problem.copies(0, 50, seed=8)
   assert copies.shape == (50, _TRAIN, _DIM)
   added = (copies - clean).reshape(-1, _DIM)
-  # 30,000 of them.
+  # There are 30,000 of them.
   np.testing.assert_allclose(np.cov(added.T), scale @ scale.T, atol=0.03 * 10)
   np.testing.assert_allclose(added.mean(axis=0), 0, atol=0.06)
-  # No draw is another, and each seed and fold has its own.
+  # Draws, seeds and folds all differ.
   assert np.abs(copies[0] - copies[1]).min() > 0
   np.testing.assert_array_equal(copies, problem.copies(0, 50, seed=8))
   assert np.abs(copies - problem.copies(0, 50, seed=9)).min() > 0
@@ -283,7 +282,7 @@ def test_copies_have_the_law_of_the_noise():
   assert np.abs(held - (copies[0] - clean)[:_HELD]).max() > 0.1
 
 
-def test_scored_draws_are_fixed():
+def test_evaluation_draws_are_fixed():
   features = _features(leak=1)
   one, other = (_problem(features, np.eye(_DIM), draws=3) for _ in range(2))
   assert sorted(one.evaluation_draws) == [dataset.VALIDATION, dataset.TEST]
@@ -303,7 +302,7 @@ def test_without_noise_there_is_one_copy():
 
 
 def _covariances(problem):
-  """Of the training vectors, and pooled within the primary classes."""
+  """Covariance of the training vectors, and within the primary classes."""
   train = problem.rows(0)
   x = problem.clean[train].astype(np.float64)
   classes = problem.primary[train]
@@ -341,7 +340,7 @@ def test_views_make_covariances_the_identity(scale):
   np.testing.assert_array_equal(m, np.diag(np.diag(m)))
 
 
-def test_noisy_vectors_are_seen_at_the_identity():
+def test_noisy_vectors_have_the_identity_within_classes():
   problem = _problem(_features(leak=2), NOISES['noise'])
   copies = problem.copies(0, 40, seed=5)
   seen = problem.views['within'](copies)
@@ -363,7 +362,7 @@ def test_views_of_constant_and_wide_features():
     seen = view(problem.clean)
     assert seen.shape == (len(features), 64)
     assert np.isfinite(seen).all()
-    # What never changes is not blown up.
+    # Constant features are not scaled up.
     np.testing.assert_allclose(view.matrix[20:25], 0, atol=1e-12)
 
 
@@ -415,7 +414,7 @@ def test_the_transfer_attack(leak):
   who, *_ = _labels()
   x = np.random.default_rng(4).standard_normal((len(who), 1, 8, 2))
   if leak:
-    # By the slope along time, which a random gain does not hide.
+    # The slope along time differs; a random gain does not hide it.
     ramp = np.linspace(-4, 4, 8)
     x[:, 0, :, 0] += (who - 1)[:, None] * ramp
   problem = _problem(
@@ -432,11 +431,11 @@ def test_the_transfer_attack(leak):
     assert _test(problem, attack) == pytest.approx(1 / 3, abs=0.1)
 
 
-def test_nothing_to_transfer_to():
+def test_without_a_cloud_half_there_is_no_transfer():
   assert list(transfer.attack(_problem(_features(7)), _config(), 0)) == []
 
 
-def test_every_attack_leaves_the_vectors_alone():
+def test_no_attack_changes_the_vectors():
   problem = _problem(_features(leak=1), np.eye(_DIM))
   before = problem.clean.copy()
   scored = jax.tree.map(np.copy, problem.evaluation_draws)

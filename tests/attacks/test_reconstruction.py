@@ -89,7 +89,7 @@ def _overall(problem, found):
 
 
 @pytest.mark.parametrize('module', [decoder, inversion])
-def test_what_is_released_as_it_is_is_rebuilt(module):
+def test_inputs_released_unchanged_are_rebuilt(module):
   problem = _problem()
   correlation, error = _overall(
     problem, module.reconstruct(problem, _config(module), 0)
@@ -99,7 +99,7 @@ def test_what_is_released_as_it_is_is_rebuilt(module):
 
 
 @pytest.mark.parametrize('module', [decoder, inversion])
-def test_what_is_not_released_is_not_rebuilt(module):
+def test_a_channel_that_is_not_released_is_not_rebuilt(module):
   problem = _problem(_first_channel)
   figures = _figures(problem, *module.reconstruct(problem, _config(module), 0))
   first, second = figures['correlation']['channels']
@@ -109,7 +109,7 @@ def test_what_is_not_released_is_not_rebuilt(module):
 
 
 @pytest.mark.parametrize('constant', [False, True])
-def test_random_and_constant_features_tell_a_decoder_nothing(constant):
+def test_random_and_constant_features_hold_no_information(constant):
   clean = np.random.default_rng(5).standard_normal((len(_FOLD), 6))
   problem = _problem(clean=np.ones_like(clean) if constant else clean)
   found = decoder.reconstruct(problem, _config(decoder), 0)
@@ -133,18 +133,18 @@ def test_a_decoder_that_gets_worse_returns_to_the_training_mean():
   )
 
 
-def test_a_decoder_is_as_good_as_the_noise_lets_it():
+def test_a_decoder_reaches_the_best_error_under_noise():
   problem = _problem(noise_scale=np.eye(16, dtype=np.float32))
   _, error = _overall(
     problem, decoder.reconstruct(problem, _config(decoder, steps=1000), 0)
   )
-  # Of x + e, both of variance 1, the best guess is half, which leaves 1/2. Who
-  # trains without noise takes all and leaves 1.
+  # Of x + e, both of variance 1, the best guess is half of it, with error 1/2.
+  # A decoder trained without noise would have error 1.
   assert error == pytest.approx(0.5, abs=0.06)
 
 
 def _blobs():
-  """Images `[n, 8, 9, 1]` of a soft disc somewhere."""
+  """Images `[n, 8, 9, 1]` of a soft disc at a random place."""
   rng = np.random.default_rng(3)
   y, x = rng.uniform(1, [6, 7], (len(_FOLD), 2)).T[..., None, None]
   rows, columns = np.mgrid[:8, :9]
@@ -195,21 +195,21 @@ def _network():
 
 
 @pytest.mark.parametrize('module', [decoder, inversion])
-def test_a_network_is_attacked_and_left_alone(module):
+def test_a_network_is_attacked_and_not_changed(module):
   problem, params = _network()
   before = jax.tree.map(np.array, params)
   clean = problem.clean.copy()
   more = {'max_items': 20, 'steps': 200} if module is inversion else {}
   config = _config(module, **more)
   _, error = _overall(problem, module.reconstruct(problem, config, 0))
-  # Half of the places are lost to the pool, the rest is seen eight ways.
+  # Pooling loses half of the positions; eight filters see the rest.
   assert error < 0.6
   jax.tree.map(np.testing.assert_array_equal, before, params)
   np.testing.assert_array_equal(clean, problem.clean)
 
 
 @pytest.mark.parametrize('module', [decoder, inversion])
-def test_equal_seeds_rebuild_alike(module):
+def test_equal_seeds_give_equal_results(module):
   problem, config = _problem(), _config(module)
   (_, one), (_, again), (_, other) = (
     module.reconstruct(problem, config, seed) for seed in (3, 3, 4)
@@ -239,7 +239,7 @@ def test_the_objective_by_hand():
   assert float(objective[0, 0]) == pytest.approx(1.125 + 1.4 + 0.03)
 
 
-def test_whitening_without_more_than_a_diagonal():
+def test_whitening_of_a_diagonal_scale():
   whiten = inversion.noise_whitening(
     _problem(clean=np.zeros((1200, 2)), noise_scale=np.diag([2.0, 4.0]))
   )
@@ -263,7 +263,7 @@ def test_total_variation_by_hand():
   )
 
 
-def test_smoothness_and_the_prior_pull():
+def test_smoothness_and_the_prior_have_an_effect():
   problem = _problem(_first_channel)
   size = {}
   for name in ('prior', 'smooth'):
@@ -275,7 +275,7 @@ def test_smoothness_and_the_prior_pull():
   assert size['smooth'][1] < 0.1
 
 
-def test_the_least_objective_is_kept():
+def test_the_lowest_objective_is_selected():
   found = np.arange(6.0).reshape(3, 2, 1)
   objective = np.array([[0.5, np.nan], [0.2, 3], [0.9, np.inf]])
   np.testing.assert_array_equal(
@@ -284,8 +284,8 @@ def test_the_least_objective_is_kept():
 
 
 @pytest.mark.parametrize('shift', [0.0, 5.0])
-def test_of_all_starts_the_least_is_kept(shift):
-  """Nothing moves, so that what is kept is a start."""
+def test_the_best_of_all_starts_is_kept(shift):
+  """With a learning rate of 0 the result is one of the starts."""
   x = np.full((len(_FOLD), *_SHAPE), 5.0, np.float32)
   x[_TEST] = shift
   problem = _problem(x=x)
@@ -301,7 +301,7 @@ def test_of_all_starts_the_least_is_kept(shift):
     np.testing.assert_array_equal(alone, 5.0)
 
 
-def test_the_nearest_by_hand_goes_by_the_noise():
+def test_the_nearest_by_hand_in_units_of_the_noise():
   x = np.zeros((len(_FOLD), 2), np.float32)
   x[_FOLD == 0] = 1000
   x[0], x[1] = (3, 0), (0, 2)
@@ -323,7 +323,7 @@ def test_items_are_evenly_spaced(most, want):
   np.testing.assert_array_equal(adversary.evenly_spaced(3, 8), range(3))
 
 
-def test_items_say_what_was_rebuilt():
+def test_items_are_the_rebuilt_rows():
   problem = _problem()
   config = _config(inversion, max_items=4)
   items, rebuilt = inversion.reconstruct(problem, config, 0)
@@ -344,7 +344,7 @@ def test_mean_and_std_by_hand():
   np.testing.assert_allclose(still.std, 1)
 
 
-def test_the_draw_is_fixed_and_has_the_law_of_the_noise():
+def test_the_draw_is_fixed_and_has_the_distribution_of_the_noise():
   scale = np.tril(np.ones((16, 16), np.float32))
   one, other = (_problem(noise_scale=scale) for _ in range(2))
   np.testing.assert_array_equal(one.released(2), other.released(2))
@@ -366,7 +366,7 @@ def test_the_draw_is_fixed_and_has_the_law_of_the_noise():
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
-def test_what_is_not_finite_is_refused(value):
+def test_values_that_are_not_finite_are_refused(value):
   x = _inputs().copy()
   x[4, 0, 2, 1] = value
   problem = _problem(x=x, clean=_flat(_inputs()))

@@ -1,4 +1,4 @@
-"""Small made-up releases to audit: ten people, four numbers, two classes."""
+"""Small synthetic problems: ten people, four features, two classes."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from configs import watch
 from hybrid_jax.attacks import adversary
 
 PEOPLE, DIM = 10, 4
-# Ten corners of a cube in four dimensions: each is linearly apart from others.
+# Ten corners of a cube in four dimensions; each is linearly separable.
 CODE = np.array([[(i >> b & 1) * 2 - 1 for b in range(DIM)] for i in range(16)])
 CODE = CODE[[0, 3, 5, 6, 7, 9, 10, 12, 14, 15]].astype(float)
 
 
 def config():
-  """The watch study's, with few and small attackers."""
+  """Returns the watch study's attack config with few, small attackers."""
   c = watch.get_config().attack
   c.adversaries = ('majority', 'linear', 'mlp', 'knn', 'kde', 'trees')
   c.heads.trials = 2

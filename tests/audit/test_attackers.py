@@ -1,4 +1,4 @@
-"""What an attacker is given beyond vectors, and how much of them."""
+"""Attackers with more knowledge than vectors, or with fewer vectors."""
 
 import dataclasses
 
@@ -19,10 +19,10 @@ from tests.audit import problems
 def test_the_first_part_by_hand():
   recording = np.array([7, 7, 7, 7, 3, 3, 3, 3, 7, 5])
   fold = np.array([0, 0, 0, 0, 0, 0, 1, 2, 0, 0])
-  # Of recording 7 two of five (2.5, to even), of 3 one of two, of 5 its only.
+  # Recording 7 keeps 2 of 5 (2.5, rounded to even), 3 keeps 1 of 2, 5 keeps 1.
   found = attacker_data.first_part(fold, recording, 0.5)
   np.testing.assert_array_equal(found, [0, 0, -1, -1, 0, -1, 1, 2, -1, 0])
-  # One at least.
+  # At least one example stays.
   found = attacker_data.first_part(fold, recording, 0.01)
   np.testing.assert_array_equal(found, [0, -1, -1, -1, 0, -1, 1, 2, -1, 0])
   found = attacker_data.first_part(fold, recording, 1.0)
@@ -63,13 +63,13 @@ def _best(problem, attacks):
   return max((a.test.argmax(-1) == truth).mean() for a in attacks)
 
 
-def test_without_knowledge_two_attacks_are_none():
+def test_two_attacks_need_knowledge_of_the_network():
   problem, config = problems.problem(leak=8), problems.config()
   assert list(decensor.attack(problem, config, 0)) == []
   assert list(transfer.attack(problem, config, 0)) == []
 
 
-def test_what_is_mapped_back_is_attacked():
+def test_mapped_vectors_are_attacked():
   rng = np.random.default_rng(2)
   hidden, _ = np.linalg.qr(rng.standard_normal((4, 4)))
   problem = problems.problem(leak=6, noise=0.5)
@@ -100,7 +100,7 @@ def _cloud_half(classes):
   return adversary.CloudHalf({'fresh': fresh}, apply)
 
 
-def test_the_network_behind_is_trained_for_the_secret():
+def test_the_cloud_half_is_trained_for_the_label():
   problem = problems.problem(leak=4, noise=0.5, cloud=_cloud_half)
   (attack,) = transfer.attack(
     problem, leakage.settings(problems.config(), 'transfer'), 0
@@ -124,33 +124,33 @@ def _settings(widths):
   )
 
 
-def _check_silence(params, members):
-  """Which units of layers of 16 and 8 speak: a half, all, a quarter."""
+def _check_active_units(params, members):
+  """Checks the active units of layers of 16 and 8: half, all, a quarter."""
   for layer, size in ((0, 16), (1, 8)):
     kernel, bias = (np.asarray(a) for a in params[layer])
     active = np.abs(kernel).max(axis=1) > 0
     want = [size // 2, size, size // 4][:members]
     np.testing.assert_array_equal(active.sum(axis=1), want)
-    # They add nothing either: no bias, and relu(0) is 0.
+    # Inactive units put nothing out: their bias is 0.
     assert (bias[~active] == 0).all()
     yield active, bias
 
 
-def test_silenced_units_stay_silent():
+def test_inactive_units_stay_inactive():
   start = jax.jit(
     jax.vmap(
       lambda width: perceptron.init(jax.random.key(0), (4, 16, 8, 10), width)
     )
   )(jnp.array([0.5, 1.0, 0.25]))
-  list(_check_silence(start, 3))
+  list(_check_active_units(start, 3))
   problem, config = problems.problem(leak=2), problems.config()
   data, _ = mlp.head_data(problem, [problem.views['standardised']])
   trained = heads.train(data, _settings([0.5, 1.0]), (16, 8), config.heads)
-  for active, bias in _check_silence(trained, 2):
+  for active, bias in _check_active_units(trained, 2):
     assert np.abs(bias[active]).min() > 0
 
 
-def test_weights_are_scaled_to_the_units_that_speak():
+def test_weights_are_scaled_to_the_active_units():
   half, whole = (
     np.asarray(perceptron.init(jax.random.key(1), (4, 64, 64, 3), width)[1][0])
     for width in (0.5, 1.0)
@@ -159,7 +159,7 @@ def test_weights_are_scaled_to_the_units_that_speak():
   assert whole.std() == pytest.approx(np.sqrt(2 / 64), rel=0.1)
 
 
-def test_trials_draw_settings_and_the_first_has_the_configs():
+def test_trials_draw_settings_except_the_first():
   config = problems.config()
   config.heads.trials = 40
   settings = mlp.head_settings(2, 3, config.heads, seed=5)
@@ -184,7 +184,7 @@ def test_trials_draw_settings_and_the_first_has_the_configs():
 
 
 def test_windows_by_hand():
-  # Group 1 holds three, group 2 two. Alone 2 of 3 and 0 of 2 are right.
+  # Group 1 has three windows, 2 correct; group 2 has two, none correct.
   shares = np.array(
     [[0.9, 0.1], [0.6, 0.4], [0.4, 0.6], [0.6, 0.4], [0.7, 0.3]]
   )
@@ -196,10 +196,10 @@ def test_windows_by_hand():
   assert found.keys() == {'1', '2', '3'}
   assert found['1']['value'] == pytest.approx((2 / 3 + 0) / 2, abs=0.02)
   assert found['2']['groups'] == found['1']['groups'] == 2
-  # Two of group 1: right, but that 0.6 * 0.4 is a tie with 0.4 * 0.6: both
-  # of class 0, the first. Of group 2: never.
+  # Two windows of group 1 are always correct: the tie of 0.6 * 0.4 with
+  # 0.4 * 0.6 goes to class 0, the first. Two of group 2 never are.
   assert found['2']['value'] == pytest.approx(1 / 2, abs=0.01)
-  # Three of group 1 alone: certain, and so is chance.
+  # Only group 1 has three windows; they are correct, and so is chance.
   assert found['3']['groups'] == 1
   assert found['3']['value'] == found['3']['chance'] == 1
 
@@ -217,7 +217,7 @@ def test_a_weak_consistent_signal_adds_up():
   assert one == pytest.approx(0.62, abs=0.05)
   assert some == pytest.approx(0.80, abs=0.06)
   assert all_of_it > 0.95
-  # Of one window it is the mean, here of equal groups.
+  # For one window it is the mean, since the groups have equal sizes.
   assert one == pytest.approx(((score > 0) == labels).mean(), abs=0.04)
 
 

@@ -33,7 +33,7 @@ def planted(config):
   return problem, leakage.measure(problem, config, 0)['who']
 
 
-def test_random_vectors_tell_nobody_anything(random):
+def test_random_vectors_are_at_chance(random):
   _, found = random
   assert found['by_kind'].keys() == ALL_KINDS
   for figures in (found, *found['by_kind'].values()):
@@ -52,12 +52,12 @@ def test_a_planted_identity_is_found_by_every_kind(planted):
   assert found['validation'] == max(
     figures['validation'] for figures in found['by_kind'].values()
   )
-  # One of the majority; views and trials; views and neighbours; views and
-  # bandwidths; two forests; and five committees.
+  # Majority; views x trials twice; views x neighbours; views x bandwidths;
+  # two forests; and five committees.
   assert found['tried'] == 1 + 2 * (2 * 2) + 3 * 2 + 3 * 2 + 2 + 5
   for group in ('recording', 'class'):
     by_windows = found['by_windows'][group]
-    # Five are one recording's, fifteen one person's; a thousand nobody's.
+    # A recording has 5 windows and a person 15; none has a thousand.
     assert by_windows.keys() == {'1', '4'}
     assert by_windows['4']['value'] > 0.95
     assert by_windows['1']['groups'] == {'recording': 30, 'class': 10}[group]
@@ -84,7 +84,8 @@ def test_the_committee_averages_probabilities():
 
 def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
   labels, recording = np.zeros(4, int), np.array([0, 0, 1, 1])
-  # Right in three windows, but so sure of the fourth that a recording is lost.
+  # Correct in three windows, but so certain in the fourth that the recording
+  # is wrong.
   hasty = _attack('hasty', [[0.6, 0.4]] * 3 + [[0.1, 0.9]], [[0.5, 0.5]] * 4)
   patient = _attack('patient', [[0.9, 0.1], [0.4, 0.6]] * 2, [[0.5, 0.5]] * 4)
   ranked = leakage.RankedAttacks()
@@ -95,7 +96,7 @@ def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
   assert ranked.tried == 2
 
 
-def test_committees_are_of_the_best_by_either_choice():
+def test_committees_have_the_best_by_either_score():
   labels, recording = np.zeros(4, int), np.array([0, 0, 1, 1])
   good = _attack('good', [[0.9, 0.1]] * 4, [[0.8, 0.2]] * 4)
   poor = _attack('poor', [[0.3, 0.7]] * 4, [[0.4, 0.6]] * 4)
@@ -117,9 +118,9 @@ def test_committees_are_of_the_best_by_either_choice():
     )
 
 
-def test_classes_that_a_part_of_the_data_lacks(config):
+def test_classes_missing_in_a_part_of_the_data(config):
   problem = problems.problem(leak=4)
-  # Watched for a moment, only the first few people were seen.
+  # The first part of one long recording has only a few people.
   single = dataclasses.replace(problem, recording=np.zeros(600, int))
   found = attacker_data.measure(single, config, 0)['who']['by_share']
   values = [figures['value'] for figures in found.values()]
@@ -133,7 +134,7 @@ def test_ranks_at_chance_and_at_once(random, planted, config):
   assert who['chance_mean_rank'] == pytest.approx(11 / 20)
   assert who['mean_rank']['low'] <= 0.55 <= who['mean_rank']['high']
   assert who['nearest_error'] == pytest.approx(0.9, abs=0.08)
-  # Without noise each is linked with itself.
+  # Without noise each vector is nearest to itself.
   assert found['linkage']['candidates'] == 150
   assert found['linkage']['mean_rank']['value'] == pytest.approx(1 / 150)
   assert found['linkage']['chance_mean_rank'] == pytest.approx(151 / 300)
@@ -142,7 +143,7 @@ def test_ranks_at_chance_and_at_once(random, planted, config):
   assert who['nearest_error'] < 0.05
 
 
-def test_ranks_take_an_even_part(config):
+def test_ranks_use_evenly_spaced_items(config):
   few = problems.config()
   few.measures.ranks.items = 30
   noisy = problems.problem(leak=0, noise=100.0)
@@ -193,7 +194,7 @@ def test_the_ceiling_is_in_units_of_the_noise(config):
   assert one['value'] == pytest.approx(other['value'], abs=1e-3)
 
 
-def test_without_noise_one_release_tells_all(config):
+def test_without_noise_one_release_has_all_information(config):
   # Pairs of people send one vector each. A person's share of each primary
   # class is 2 of 5 windows or 3, and the other's is 3 or 2.
   problem = problems.problem(leak=0)
@@ -209,7 +210,7 @@ def test_without_noise_one_release_tells_all(config):
   assert releases.measure(same, config, 0) is None
 
 
-def test_more_releases_tell_more():
+def test_more_releases_leak_more():
   config = problems.config()
   config.measures.releases.update(
     {'counts': (256, 1, 16), 'adversaries': ('kde',), 'limit': 0.2}
@@ -231,7 +232,7 @@ def test_more_releases_tell_more():
   [
     ([0.2, 0.3, 0.4], 0),
     ([0.05, 0.1, 0.3], 4),
-    ([0.05, 0.2, 0.05], 1),  # What is passed stays passed.
+    ([0.05, 0.2, 0.05], 1),  # Once exceeded, always exceeded.
     ([0.0, 0.1, 0.1], None),
   ],
 )

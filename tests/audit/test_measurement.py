@@ -1,4 +1,4 @@
-"""Which measures and adversaries a split point gets."""
+"""Measures and adversaries of each split point."""
 
 import ml_collections
 
@@ -28,7 +28,7 @@ def test_an_adversary_attacks_only_where_the_config_says():
   )
 
 
-def test_a_measure_is_asked_for_only_where_the_config_says():
+def test_a_measure_runs_only_where_the_config_says():
   config = _config()
   assert measurement.names(config, 'conv1') == ('leakage', 'ranks')
   assert measurement.names(config, 'dense1') == ('leakage', 'ranks', 'releases')

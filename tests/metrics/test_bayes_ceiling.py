@@ -62,20 +62,20 @@ def test_a_gaussian_attains_the_bits(releases):
   assert found == pytest.approx(want, rel=1e-9)
 
 
-def test_who_sends_the_same_is_guessed_by_share():
+def test_equal_vectors_are_guessed_by_share():
   who = np.array([0] * 5 + [1] * 3 + [2] * 2)
   found = bayes_ceiling.bounds(_population(np.full(10, 4.0), who), releases=9)
   for name in ('people', 'cells'):
     assert found[name][0] == pytest.approx(0.5, abs=1e-6)
   assert found['bits'][0] == 0
   assert 0.5 <= found['fano'][0] < 1
-  # Of equal shares Fano's inequality says the same, flat as it is there.
+  # For equal shares Fano's inequality gives the same.
   found = bayes_ceiling.bounds(_population(np.full(8, 4.0), np.arange(8) % 4))
   for name in bayes_ceiling.BOUNDS:
     assert found[name][0] == pytest.approx(0.25, abs=1e-5)
 
 
-def test_far_apart_all_are_found():
+def test_people_far_apart_are_always_found():
   who = np.arange(20) % 4
   apart = np.eye(4)[who] * 1e3
   for cell in (np.zeros(20, int), who):
@@ -99,7 +99,7 @@ def _brute_people(p, who, weight):
   return min(max(shares) + np.sqrt(total), 1)
 
 
-def test_people_equals_a_loop_over_pairs():
+def test_the_density_bound_equals_a_loop_over_pairs():
   people = _random()
   rng = np.random.default_rng(2)
   weight = rng.integers(0, 4, (3, 90)).astype(float)
@@ -111,17 +111,17 @@ def test_people_equals_a_loop_over_pairs():
     assert value == pytest.approx(want, rel=1e-9)
 
 
-def test_people_sees_a_far_input():
+def test_the_density_bound_sees_a_far_input():
   who = np.repeat(np.arange(10), 8)
   p = np.zeros((80, 10))
   p[::8] = 8 * np.eye(10)  # One of eight of each, apart from all others.
   block = bayes_ceiling.Block(p, np.eye(10)[who], np.ones((1, 80)))
-  # An eighth of the inputs give their person away.
+  # An eighth of the inputs identify their person.
   assert block.density_bound()[0] == 1 == _brute_people(p, who, np.ones(80))
 
 
 @pytest.mark.parametrize(('mean', 'spread'), [(0.5, 0.5), (0.5, 0.3)])
-def test_people_of_gaussians_in_closed_form(mean, spread):
+def test_the_density_bound_of_gaussians_in_closed_form(mean, spread):
   """`E exp(q q') = exp(m^2 / (1 - t^2)) / sqrt(1 - t^4)`, q, q' ~ N(m, t^2)."""
   grid = scipy.stats.norm.ppf((np.arange(2000) + 0.5) / 2000)
   p = np.concatenate([mean + spread * grid, -mean + spread * grid])
@@ -141,7 +141,7 @@ def test_a_weight_repeats_an_example(times):
   weighted = bayes_ceiling.bounds(people, 2, weight[None].astype(float))
   found = bayes_ceiling.bounds(repeated, 2)
   plain = bayes_ceiling.bounds(people, 2)
-  # The others take a mean of their own for Q, weighted or not.
+  # The other bounds centre Q on an unweighted mean.
   for name in ('fano', 'bits'):
     assert weighted[name][0] == pytest.approx(found[name][0], rel=1e-6)
     assert abs(weighted[name][0] - plain[name][0]) > 1e-4

@@ -7,7 +7,7 @@ from hybrid_jax.metrics import front
 def test_undominated_by_hand():
   utility = np.array([0.9, 0.8, 0.95, 0.8, 0.9])
   leakage = np.array([0.2, 0.1, 0.5, 0.3, 0.2])
-  # The fourth is beaten by the first and second; equal ones do not beat.
+  # The first and second dominate the fourth; equal points do not.
   np.testing.assert_array_equal(
     front.undominated(utility, leakage), [True, True, True, False, True]
   )
@@ -21,7 +21,7 @@ def test_hypervolume_by_hand():
   assert found == pytest.approx((0.2 * 0.9 + 0.2 * 0.6) / 0.5)
 
 
-def test_points_that_are_beaten_or_outside_add_nothing():
+def test_dominated_points_and_points_outside_add_nothing():
   one = front.hypervolume(np.array([0.9]), np.array([0.4]), 0.5, 1.0)
   more = front.hypervolume(
     np.array([0.9, 0.8, 0.4, 0.9]), np.array([0.4, 0.5, 0.0, 1.2]), 0.5, 1.0
@@ -30,5 +30,5 @@ def test_points_that_are_beaten_or_outside_add_nothing():
   assert front.hypervolume(np.array([0.3]), np.array([0.1]), 0.5, 1.0) == 0
 
 
-def test_the_best_there_can_be_is_one():
+def test_the_largest_hypervolume_is_one():
   assert front.hypervolume(np.array([1.0]), np.array([-0.2]), 0.5, 1.0) == 1

@@ -94,7 +94,7 @@ def test_the_value_is_the_mean_and_lies_in_the_interval():
 
 
 @pytest.mark.parametrize('value', [0.0, 1.0])
-def test_no_spread_is_no_interval(value):
+def test_equal_values_have_a_binomial_or_empty_interval(value):
   estimate = bootstrap.accuracy(np.full(30, value), np.arange(30) // 10)
   # Of three groups all or none: the third root of 0.025 is 0.2924.
   ends = {0.0: (0, 0.7076), 1.0: (0.2924, 1)}[value]
@@ -102,7 +102,7 @@ def test_no_spread_is_no_interval(value):
   assert (estimate.low, estimate.high) == pytest.approx(ends, abs=1e-4)
 
 
-def test_one_group_says_nothing_about_others():
+def test_one_group_has_no_interval():
   estimate = bootstrap.accuracy(np.array([1.0, 0.0, 1.0]), np.array([7] * 3))
   assert estimate.value == pytest.approx(2 / 3)
   assert (estimate.low, estimate.high) == (0.0, 1.0)

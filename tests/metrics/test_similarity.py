@@ -62,7 +62,7 @@ def test_correlation_equals_numpys():
   assert found['overall']['value'] == pytest.approx(np.mean(want))
 
 
-def test_one_group_says_nothing_about_others():
+def test_one_group_has_no_interval():
   figures = similarity.signal(ORIGINAL, _rebuilt(), np.zeros(2, int))
   moving = figures['correlation']['channels'][0]
   assert (moving['low'], moving['high']) == (-1, 1)
@@ -96,7 +96,7 @@ def test_images_by_hand():
   assert figures['psnr']['value'] == pytest.approx(112.0412 / 2, abs=1e-4)
 
 
-def test_figures_of_images_do_not_hang_on_the_unit():
+def test_figures_of_images_do_not_depend_on_the_unit():
   x = np.random.default_rng(2).random((3, 9, 12, 3))
   y = x + 0.5 * np.random.default_rng(3).random(x.shape)
   one, other = (similarity.image(k * x, k * y, np.arange(3)) for k in (1, 40))
@@ -136,7 +136,7 @@ def test_measure_chooses_by_the_shape():
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 @pytest.mark.parametrize('which', [0, 1])
-def test_what_is_not_finite_is_refused(value, which):
+def test_values_that_are_not_finite_are_refused(value, which):
   for x in (_images(), ORIGINAL.astype(float), MOVING.astype(float)):
     pair = [x, x.copy()]
     pair[which] = x.copy()

@@ -11,7 +11,7 @@ from hybrid_jax.training import heads
 _N, _HELD, _TEST = 600, 400, 3000
 
 
-# One shape and one config nearly everywhere share a compilation.
+# Tests with one shape and one config share a compilation.
 def _config(**more):
   return ml_collections.ConfigDict(
     {
@@ -25,12 +25,12 @@ def _config(**more):
 
 
 def _draw(n, seed, leak, dim=5):
-  """Features, and labels of 3 and of 2 classes; with `leak` both are in it."""
+  """Features, and labels of 3 and of 2 classes, which a `leak` shows."""
   rng = np.random.default_rng(seed)
   labels = np.stack([rng.integers(0, 3, n), rng.integers(0, 2, n)])
   x = rng.standard_normal((n, dim)).astype(np.float32)
   if leak:
-    # Linear, and 8 standard deviations apart.
+    # Linearly separable, 8 standard deviations apart.
     x[:, 1] += 8 * (labels[0] == 1)
     x[:, 2] += 8 * (labels[0] == 2)
     x[:, 3] += 8 * labels[1]
@@ -116,7 +116,7 @@ def test_classes_that_a_label_lacks_are_never_predicted():
   assert found.shape == (4, 500, 3)
   assert (found[:2].argmax(-1) == 2).any()
   assert found[2:, :, 2].max() <= -1e8
-  # What is left is a distribution over the classes that there are.
+  # The rest is a distribution over the classes of the label.
   np.testing.assert_allclose(np.exp(found).sum(-1), 1, rtol=1e-4)
   np.testing.assert_allclose(np.exp(found[2:, :, :2]).sum(-1), 1, rtol=1e-4)
 
@@ -148,9 +148,9 @@ def test_padding_changes_no_shape_of_an_output():
     assert found.shape == (4, _HELD, 3)
 
 
-def test_eight_devices_are_one():
-  # Eleven heads, which eight devices cannot share evenly; without a leak some
-  # seem not to get better, and yet do, while others on other devices go on.
+def test_eight_devices_give_the_results_of_one():
+  # Eight devices cannot share eleven heads evenly. Without a leak some heads
+  # stop improving and improve again, while others on other devices continue.
   settings = _settings([0] * 6 + [1] * 5, range(11))
   one, eight = (
     heads.train(
@@ -167,7 +167,7 @@ def test_eight_devices_are_one():
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
 
-def test_groups_of_heads_are_all_at_once():
+def test_groups_of_heads_train_as_all_at_once():
   # 37 heads are three groups on one CPU, and 13 of them are one.
   data, config = _data(leak=False), _config(max_chunks=1)
   device = jax.local_devices()[:1]
@@ -183,7 +183,7 @@ def test_groups_of_heads_are_all_at_once():
 
 
 def _validation_scores(data, settings, chunks):
-  """What training selects by: accuracy, less a little of the loss."""
+  """The score that training selects by: accuracy, minus a little loss."""
   params = heads.train(data, settings, (), _config(max_chunks=chunks))
   logits = np.asarray(
     heads.log_probs(
@@ -198,7 +198,7 @@ def _validation_scores(data, settings, chunks):
   return (logits.argmax(-1) == truth).mean(axis=1) - 1e-3 * loss
 
 
-def test_each_keeps_what_did_best_on_validation():
+def test_each_head_keeps_its_best_parameters():
   settings = _settings([0] * 4, [0, 1, 2, 3])
   good = _data(leak=True)
   # The more it learns from these, the worse it is on validation.
@@ -216,14 +216,14 @@ def test_each_keeps_what_did_best_on_validation():
 
 def test_fresh_noise_in_training():
   leak = _data(leak=True)
-  # Noise on features 1 and 2 alone: label 0 drowns, label 1 does not.
+  # Noise on features 1 and 2 only: it hides label 0, and not label 1.
   scale = np.zeros((1, 8, 8), np.float32)
   scale[0, 1, 1] = scale[0, 2, 2] = 1e3
   noisy = _data(leak=True, noise=jnp.asarray(scale))
   clean = heads.train(leak, BOTH, (), _config())
   buried = heads.train(noisy, BOTH, (), _config())
   assert _accuracies(clean, leak, BOTH, leak=True)[:2].min() >= 0.95
-  # It learned that features 1 and 2 speak for no class over another.
+  # The head learned that features 1 and 2 do not tell classes apart.
   kernel = np.asarray(buried[0][0])
   drowned = np.ptp(kernel[:2, 1:3], axis=-1)
   heard = np.ptp(kernel[2:, 3, :2], axis=-1)
