@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 import ml_collections
-import rich.box
 import rich.console
 import rich.markup
 import rich.table
@@ -18,7 +17,7 @@ _MISSING = '–'
 
 
 def show(config: Mapping[str, Any], stream: TextIO | None = None) -> None:
-  """Prints a table for each group of a completed config.
+  """Prints a table of each group of a completed config, under the group's key.
 
   Args:
     config: see `schema.complete`.
@@ -27,17 +26,24 @@ def show(config: Mapping[str, Any], stream: TextIO | None = None) -> None:
   console = rich.console.Console(file=stream or sys.stdout, highlight=False)
   if not console.is_terminal:
     console.width = _PLAIN_WIDTH
-  table = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
-  table.add_column('setting', no_wrap=True)
-  for name, share in (('value', 2), ('valid values', 3), ('what it sets', 4)):
-    table.add_column(name, ratio=share, overflow='fold')
-  group = None
-  for key, value, valid, text in rows(config):
-    if group not in (None, key.partition('.')[0]):
-      table.add_section()
-    group = key.partition('.')[0]
-    table.add_row(*map(rich.markup.escape, (key, value, valid, text)))
-  console.print(table)
+  groups: dict[str, list[tuple[str, ...]]] = {}
+  for key, *texts in rows(config):
+    group, _, name = key.rpartition('.')
+    groups.setdefault(group, []).append((name, *texts))
+  width = max(len(row[0]) for group in groups.values() for row in group)
+  for group, members in groups.items():
+    heading = f'config.{group}' if group else 'config'
+    console.print(f'[bold]{heading}[/bold]')
+    table = rich.table.Table(
+      box=None, show_header=False, pad_edge=False, expand=True
+    )
+    table.add_column(width=width + 2, no_wrap=True)
+    for share in (2, 3, 4):
+      table.add_column(ratio=share, overflow='fold')
+    for name, *texts in members:
+      table.add_row(f'  {name}', *map(rich.markup.escape, texts))
+    console.print(table)
+    console.print()
 
 
 def rows(config: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

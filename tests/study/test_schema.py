@@ -278,7 +278,8 @@ def test_the_help_is_plain_text_in_columns():
   config_help.show(validate.prepare(watch.get_config()), stream)
   text = stream.getvalue()
   assert '\x1b' not in text
-  (line,) = re.findall(r'^ *training\.steps .*$', text, re.MULTILINE)
+  group = text[text.index('config.training\n') :]
+  line = re.search(r'^ +steps .*$', group, re.MULTILINE)[0]
   assert re.search(r'800 +a whole number, 1 or more', line)
   assert 'Steps of training.' in line
 
