@@ -68,7 +68,7 @@ def fit(
     total: steps of each training.
     batch_size: examples in a step.
     every: steps between two validations and checkpoints.
-    evaluate: parameters to validation figures.
+    evaluate: maps parameters to validation metrics.
     workers: see `loop.fit`.
     vmap: whether the trainings run at the same time; by default on any
       backend but the CPU.
@@ -99,17 +99,17 @@ def fit(
       for run in runs
     ]
   loop.check_data(data, batch_size)
-  if is_vmapped() if vmap is None else vmap:
+  # A single training is shared out over all devices instead.
+  if (is_vmapped() and len(runs) > 1) if vmap is None else vmap:
     devices = np.array(jax.devices()[: len(runs)])
     mesh = Mesh(devices[:, None], ('trainings', 'data'))
-    groups, program = [runs], _vmapped(make_step, batch_size, mesh)
+    groups = [runs]
+    program = _vmapped(make_step, batch_size, mesh)
   else:
     mesh = loop.data_mesh()
     loop.check_divides(batch_size, mesh.size)
-    groups, program = (
-      [[run] for run in runs],
-      _single(make_step, batch_size, mesh),
-    )
+    groups = [[run] for run in runs]
+    program = _single(make_step, batch_size, mesh)
   replicated = NamedSharding(mesh, PartitionSpec())
   chunk = functools.partial(program, jax.device_put(dict(data), replicated))
   return [
@@ -131,10 +131,11 @@ def _fit_group(group, chunk, total, every, evaluate):
   done = min(int(state.step) for state in states)
   if done >= total:
     return states
-  recorders = [
-    loop.Recorder(run.folder, run.label, evaluate, int(state.step))
-    for run, state in zip(group, states, strict=True)
-  ]
+  recorders = {
+    i: loop.Recorder(run.folder, run.label, evaluate, int(state.step))
+    for i, (run, state) in enumerate(zip(group, states, strict=True))
+    if int(state.step) < total
+  }
   more = f' and {len(group) - 1} more' if len(group) > 1 else ''
   with progress.Progress(group[0].label + more, total, initial=done) as bar:
     while done < total:
@@ -143,24 +144,26 @@ def _fit_group(group, chunk, total, every, evaluate):
       size = min(every, total - done)
       # The last one fills up the group: always the same program.
       rows = behind + behind[-1:] * (len(group) - len(behind))
-      trained, metrics = jax.device_get(
+      trained, means = jax.device_get(
         chunk([group[i] for i in rows], [states[i] for i in rows], size)
       )
-      figures = {}
+      metrics = {}
       for place, i in enumerate(behind):
         states[i] = _row(trained, place)
-        figures = recorders[i].add(states[i], _row(metrics, place))
-      bar.advance(size, **figures)
+        metrics = recorders[i].add(states[i], _row(means, place))
+      bar.advance(size, **metrics)
       done = min(int(state.step) for state in states)
   return states
 
 
 def _newest(run):
+  """Returns the state of the newest checkpoint, or the first state."""
   state = checkpoint.restore(run.folder / 'checkpoints', run.state)
   return jax.device_get(run.state if state is None else state)
 
 
 def _row(tree, i):
+  """Returns one training's part of a tree of `[trainings, ...]`."""
   return jax.tree.map(lambda a: np.asarray(a[i]), tree)
 
 
@@ -177,6 +180,7 @@ def _one(make_step, batch_size, mesh):
 
 
 def _single(make_step, batch_size, mesh):
+  """Returns a chunk of one training; its batches are split over the mesh."""
   one = jax.jit(_one(make_step, batch_size, mesh), static_argnames='size')
   replicated = NamedSharding(mesh, PartitionSpec())
 
@@ -191,6 +195,7 @@ def _single(make_step, batch_size, mesh):
 
 
 def _vmapped(make_step, batch_size, mesh):
+  """Returns a chunk of many trainings, which are split over the mesh."""
   one = _one(make_step, batch_size, mesh)
 
   @functools.partial(jax.jit, static_argnames='size')

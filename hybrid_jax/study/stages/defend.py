@@ -110,12 +110,12 @@ def _fit(
 ) -> list[train_state.TrainState]:
   """Trains a group from `starts`; `names` stand for it in folders and logs."""
   method = group[0].method
-  settings = trainings.defence_settings(study.config, method)
+  options = trainings.defence_settings(study.config, method)
   tx = train_state.defence_optimizer(
-    config, settings.get('adversary_factor', 1.0)
+    config, options.get('adversary_factor', 1.0)
   )
   augment = augmentation.make(study.config.augment)
-  defence = plugins.load('defence', method).make(settings)
+  defence = plugins.load('defence', method).make(options)
 
   def make_step(settings):
     return steps.make_defence_step(
