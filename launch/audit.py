@@ -1,4 +1,4 @@
-"""Runs `hybrid_jax.cli.audit`, which says how it is called."""
+"""Runs `hybrid_jax.cli.audit`; see its docstring."""
 
 from hybrid_jax.cli import audit, command
 

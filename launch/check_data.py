@@ -1,4 +1,4 @@
-"""Runs `hybrid_jax.cli.check_data`, which says how it is called."""
+"""Runs `hybrid_jax.cli.check_data`; see its docstring."""
 
 from hybrid_jax.cli import check_data, command
 

@@ -1,4 +1,4 @@
-"""Runs `hybrid_jax.cli.gate`, which says how it is called."""
+"""Runs `hybrid_jax.cli.gate`; see its docstring."""
 
 from hybrid_jax.cli import command, gate
 

@@ -1,4 +1,4 @@
-"""Runs `hybrid_jax.cli.live`, which says how it is called."""
+"""Runs `hybrid_jax.cli.live`; see its docstring."""
 
 from hybrid_jax.cli import command, live
 

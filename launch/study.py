@@ -1,4 +1,4 @@
-"""Runs `hybrid_jax.cli.study`, which says how it is called."""
+"""Runs `hybrid_jax.cli.study`; see its docstring."""
 
 from hybrid_jax.cli import command, study
 
