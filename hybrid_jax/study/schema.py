@@ -221,7 +221,7 @@ def of(config: Mapping[str, Any]) -> config_tree.Tree:
     'recommend': _RECOMMEND,
   }
   if config.get('grid') is not None:
-    tree['grid'] = _grid(config, cuts)
+    tree['grid'] = _grid(cuts)
   return tree
 
 
@@ -367,9 +367,7 @@ def _measure(
   return tree
 
 
-def _grid(config: Mapping[str, Any], cuts: Sequence[str]) -> config_tree.Tree:
-  embeddings = _within(config, 'release', 'embeddings')
-  named = _names('defence', *(e.get('weights') for e in _groups_in(embeddings)))
+def _grid(cuts: Sequence[str]) -> config_tree.Tree:
   return {
     'split_point': Option(
       None,
@@ -387,7 +385,7 @@ def _grid(config: Mapping[str, Any], cuts: Sequence[str]) -> config_tree.Tree:
         low=0,
         distinct=True,
       ),
-      keys=('siamese', *named),
+      keys=('siamese', *plugins.known('defence')),
       noun='method',
       filled=True,
     ),
