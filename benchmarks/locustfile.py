@@ -38,7 +38,7 @@ _MEMORY = 'process_resident_memory_bytes '
 
 @locust.events.init_command_line_parser.add_listener
 def add_arguments(parser):
-  """Adds the options of this file to Locust's own."""
+  """Adds the options of this file to those of Locust."""
   parser.add_argument('--bundle', required=True, help='Folder of the bundle.')
   parser.add_argument('--name', default='cloud', help="The model's name.")
   parser.add_argument('--token-file', help='File with the bearer token.')

@@ -25,8 +25,8 @@ class _Entry:
 class Batches:
   """Gathers waiting vectors into batches, and runs one batch after another.
 
-  A vector waits for others at most `max_wait` seconds, and not at all once
-  `max_batch` are there.
+  A vector waits for others at most `max_wait` seconds, and no longer once
+  `max_batch` vectors wait.
   """
 
   def __init__(

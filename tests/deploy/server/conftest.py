@@ -1,4 +1,4 @@
-"""Two tiny bundles, and one server for the tests that do not end it."""
+"""Two tiny bundles, and one server that several tests share."""
 
 import dataclasses
 import pathlib
@@ -26,7 +26,7 @@ class Bundle:
   cut: split_functions.SplitFunctions
 
   def vectors(self, count, seed=0):
-    """Float32 `[count, 1, d]` on the grid of a sixteenth."""
+    """Returns float32 `[count, 1, d]` on a grid of 1 / 16."""
     rng = np.random.default_rng(seed)
     steps = rng.integers(-64, 64, (count, 1, self.cut.dim))
     return (steps / 16).astype(np.float32)
@@ -35,7 +35,7 @@ class Bundle:
     return np.asarray(jax.jit(self.cut.cloud())(vector))
 
   def in_file(self, vector):
-    """By LiteRT's own signature, none of the server's code."""
+    """Runs the file by LiteRT, without the server's code."""
     run = tflite.load((self.folder / 'cloud.tflite').read_bytes())
     return run(released=vector)
 

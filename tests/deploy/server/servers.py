@@ -1,4 +1,4 @@
-"""Runs the server in a process of its own, on a free port."""
+"""Runs the server in a separate process, on a free port."""
 
 import contextlib
 import dataclasses

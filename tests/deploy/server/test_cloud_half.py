@@ -1,4 +1,4 @@
-"""The cloud half is the file that the manifest describes, and equal to JAX."""
+"""The cloud half: bit-equal to its file, close to JAX, checked by manifest."""
 
 import hashlib
 import json
@@ -20,12 +20,12 @@ from hybrid_jax.deploy.server import app, http_server, cloud_half
 cloud = cloud_half.CloudHalf(sys.argv[1], 4)
 app.Service(cloud)
 print(cloud(__import__('numpy').ones((1, 4), 'float32')).shape)
-found = {'jax', 'jaxlib', 'flax', 'tensorflow', 'scipy'} & set(sys.modules)
-assert not found, found
+imported = {'jax', 'jaxlib', 'flax', 'tensorflow', 'scipy'} & set(sys.modules)
+assert not imported, imported
 """
 
 
-def test_dense_halves_run_together_and_exactly(bundle):
+def test_dense_halves_run_in_exact_batches(bundle):
   cloud = cloud_half.CloudHalf(bundle.folder, 8)
   assert cloud.sizes == [1, 2, 4, 8]
   vectors = bundle.vectors(7)
@@ -36,16 +36,16 @@ def test_dense_halves_run_together_and_exactly(bundle):
     np.testing.assert_allclose(bundle.in_jax(vector)[0], row, atol=1e-5)
 
 
-def test_other_halves_equal_the_file_one_by_one(early):
+def test_other_halves_run_one_by_one(early):
   cloud = cloud_half.CloudHalf(early.folder, 8)
   assert cloud.sizes == [1]
   for vector in early.vectors(3):
-    found = cloud(vector)
-    np.testing.assert_array_equal(found, early.in_file(vector))
-    np.testing.assert_allclose(found, early.in_jax(vector), atol=1e-5)
+    logits = cloud(vector)
+    np.testing.assert_array_equal(logits, early.in_file(vector))
+    np.testing.assert_allclose(logits, early.in_jax(vector), atol=1e-5)
 
 
-def test_a_batch_that_changes_a_bit_is_not_run(bundle, monkeypatch):
+def test_a_batch_size_that_changes_a_bit_is_not_used(bundle, monkeypatch):
   run = device.Model.__call__
 
   def inexact(self, released):
@@ -56,7 +56,7 @@ def test_a_batch_that_changes_a_bit_is_not_run(bundle, monkeypatch):
   assert cloud_half.CloudHalf(bundle.folder, 8).sizes == [1, 2]
 
 
-def test_facts_are_those_of_the_manifest(bundle):
+def test_metadata(bundle):
   cloud = cloud_half.CloudHalf(bundle.folder)
   assert cloud.sizes == [1]
   assert cloud.input.describe() == {
@@ -71,7 +71,7 @@ def test_facts_are_those_of_the_manifest(bundle):
   assert len(cloud.metadata['sha256']) == 64
 
 
-def test_without_a_grid_floats_alone_are_taken(bundle, tmp_path):
+def test_only_floats_without_a_grid(bundle, tmp_path):
   manifest = json.loads((bundle.folder / 'manifest.json').read_text())
   shutil.copy(bundle.folder / 'cloud.tflite', tmp_path)
   (tmp_path / 'manifest.json').write_text(json.dumps(manifest | {'grid': None}))
@@ -81,7 +81,7 @@ def test_without_a_grid_floats_alone_are_taken(bundle, tmp_path):
   assert 'grid' not in cloud.metadata
 
 
-def test_what_is_on_the_grid(bundle):
+def test_on_grid(bundle):
   cloud = cloud_half.CloudHalf(bundle.folder)
   on = np.array([[0, -0.0625, 3.125, 4096.0625]], np.float32)
   assert cloud.on_grid(on)
@@ -110,7 +110,7 @@ def _spoil(manifest, path, value):
 
 
 @pytest.mark.parametrize(
-  ('path', 'value', 'told'),
+  ('path', 'value', 'message'),
   [
     (('cloud',), None, 'describes no cloud half'),
     (('cloud', 'sha256'), '00', 'halves are of two bundles'),
@@ -128,12 +128,12 @@ def _spoil(manifest, path, value):
     (('grid',), float('nan'), 'NaN is not JSON'),
   ],
 )
-def test_a_wrong_manifest_is_one_error(bundle, tmp_path, path, value, told):
+def test_a_wrong_manifest_is_one_error(bundle, tmp_path, path, value, message):
   manifest = json.loads((bundle.folder / 'manifest.json').read_text())
   _spoil(manifest, path, value)
   shutil.copy(bundle.folder / 'cloud.tflite', tmp_path)
   (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
-  with pytest.raises(errors.UserError, match=told):
+  with pytest.raises(errors.UserError, match=message):
     cloud_half.CloudHalf(tmp_path)
 
 

@@ -61,10 +61,10 @@ def test_tritonclient_gets_the_bits_of_the_file(client, bundle, sent, back):
   result = client.infer(
     'cloud', [_input(vector, sent)], outputs=outputs, request_id='r1'
   )
-  found = result.as_numpy('logits')
-  assert found.dtype == np.float32
-  np.testing.assert_array_equal(found, bundle.in_file(vector))
-  np.testing.assert_allclose(found, bundle.in_jax(vector), atol=1e-5)
+  logits = result.as_numpy('logits')
+  assert logits.dtype == np.float32
+  np.testing.assert_array_equal(logits, bundle.in_file(vector))
+  np.testing.assert_allclose(logits, bundle.in_jax(vector), atol=1e-5)
   assert result.get_response()['id'] == 'r1'
 
 
@@ -73,8 +73,8 @@ def test_concurrent_requests_get_their_own_responses(server, bundle):
   address = f'127.0.0.1:{server.port}'
   with triton.InferenceServerClient(address, concurrency=8) as client:
     pending = [client.async_infer('cloud', [_input(v, True)]) for v in vectors]
-    found = [p.get_result().as_numpy('logits') for p in pending]
-  for vector, logits in zip(vectors, found, strict=True):
+    responses = [p.get_result().as_numpy('logits') for p in pending]
+  for vector, logits in zip(vectors, responses, strict=True):
     np.testing.assert_array_equal(logits, bundle.in_file(vector))
 
 
