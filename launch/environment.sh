@@ -4,7 +4,9 @@
 # Afterwards $PYTHON is its interpreter. PYTHON3 names the base Python.
 
 make_environment() {
-  local root base folder limits stamp
+  local root base folder limits stamp extras
+  extras=watch,faces,digits,images,pretrained,export,serve,test
+  if [ $# -eq 0 ]; then extras+=,lint,load; fi
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   base=${PYTHON3:-python3}
   folder=$root/.venv${1:+-$1}
@@ -22,6 +24,6 @@ make_environment() {
   "$base" -m venv "$folder" &&
     "$PYTHON" -m pip install --quiet --disable-pip-version-check \
       --constraint "$limits" \
-      --editable "$root[watch,faces,digits,images,pretrained,export,serve,test]" &&
+      --editable "$root[$extras]" &&
     echo "$stamp" > "$folder/stamp"
 }

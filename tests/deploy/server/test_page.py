@@ -1,4 +1,4 @@
-"""The page in a headless browser: what it shows, and what leaves it."""
+"""The page in a headless browser: what it shows, and what it sends."""
 
 import json
 import re
@@ -16,10 +16,10 @@ pytest.importorskip('tensorflow')
 
 _CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 pytestmark = [
-  pytest.mark.skipif(_CHROMIUM is None, reason='there is no Chromium'),
+  pytest.mark.skipif(_CHROMIUM is None, reason='Chromium is not installed'),
   pytest.mark.skipif(
     not (page_files.HERE / 'vendor/stamp').exists(),
-    reason=f'LiteRT.js is not there: bash {page_files.HERE}/vendor.sh',
+    reason=f'LiteRT.js is missing: run bash {page_files.HERE}/vendor.sh',
   ),
 ]
 _FLAGS = (
@@ -31,7 +31,7 @@ _FLAGS = (
   '--disable-component-update',
   '--disable-sync',
 )
-# Guards of the generator: the noise may come from the system's alone.
+# The noise must come from the system's random generator alone.
 _NO_RANDOM = """
 Math.random = () => { throw new Error('Math.random was called'); };
 """
@@ -62,15 +62,15 @@ def browser():
 
 @pytest.fixture
 def page(browser):
-  """A telephone's page, whose mistakes and requests are written down."""
+  """A page on a phone's screen, with lists of its errors and requests."""
   context = browser.new_context(
     viewport={'width': 360, 'height': 740}, service_workers='block'
   )
   context.add_init_script(_NO_RANDOM)
   page = context.new_page()
   page.set_default_timeout(20_000)
-  page.asked, page.mistakes = [], []
-  page.on('request', lambda r: page.asked.append(r))
+  page.traffic, page.mistakes = [], []
+  page.on('request', lambda r: page.traffic.append(r))
   page.on('pageerror', lambda e: page.mistakes.append(str(e)))
   page.on('console', lambda m: _note(page, m))
   yield page
@@ -100,9 +100,9 @@ def _play_all(page):
 
 
 def _sent(page):
-  """The JSON and the bytes after it of every inference request."""
+  """Returns the JSON of every inference request, and the bytes after it."""
   out = []
-  for request in page.asked:
+  for request in page.traffic:
     if request.url.endswith('/infer'):
       body = request.post_data_buffer
       length = int(request.headers['inference-header-content-length'])
@@ -114,9 +114,9 @@ def test_only_the_released_vector_leaves(page, running, site):
   _open(page, running)
   _play_all(page)
   assert page.mistakes == []
-  assert all(r.url.startswith(_address(running)) for r in page.asked)
+  assert all(r.url.startswith(_address(running)) for r in page.traffic)
   assert all(
-    r.post_data_buffer is None for r in page.asked if 'infer' not in r.url
+    r.post_data_buffer is None for r in page.traffic if 'infer' not in r.url
   )
   sent = _sent(page)
   assert len(sent) == len(site.windows)  # Each window once.
@@ -153,11 +153,11 @@ def test_only_the_released_vector_leaves(page, running, site):
 
 
 def _check_attacker(page, site, vectors):
-  """The page's guesses are scikit-learn's, for one window and for many."""
+  """Compares the guesses with scikit-learn, by one and by many windows."""
   person = np.array([w['sensitive'] for w in site.live['windows']])
   logs = site.attackers['private'].predict_log_proba(vectors)
-  found = int((logs.argmax(-1) == person).sum())
-  assert f'{found} of {len(person)} (' in page.inner_text('#private .tally')
+  hits = int((logs.argmax(-1) == person).sum())
+  assert f'{hits} of {len(person)} (' in page.inner_text('#private .tally')
   last = logs[person == person[-1]].sum(axis=0).argmax()
   heads = page.locator('#private .guess-head').all_inner_texts()
   assert f'after {sites.SESSION} windows' in heads[1]
@@ -170,8 +170,8 @@ def test_features_without_the_edge_stay_in_the_page(page, running, site):
   clean = jax.jit(_open_cut(site))
   person = np.array([w['sensitive'] for w in site.live['windows']])
   features = np.concatenate([np.asarray(clean(x[None])) for x in site.windows])
-  found = site.attackers['open'].predict(features) == person
-  assert f'{found.sum()} of {len(person)} (' in page.inner_text('#open .tally')
+  hits = site.attackers['open'].predict(features) == person
+  assert f'{hits.sum()} of {len(person)} (' in page.inner_text('#open .tally')
   for (_, data), vector in zip(_sent(page), features, strict=True):
     assert vector[:2].tobytes() not in data
 
@@ -239,17 +239,17 @@ def test_a_server_without_integers_gets_floats(page, running, site):
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
 
 
-def test_a_token_and_a_server_that_went(page, site, tmp_path):
+def test_a_wrong_token_and_a_stopped_server(page, site, tmp_path):
   (tmp_path / 'token').write_text(_TOKEN)
   arguments = (f'--page={site.folder}', f'--token_file={tmp_path / "token"}')
   with servers.run(site.bundle, tmp_path / 'log', *arguments) as running:
     _open(page, running)
     page.wait_for_selector('#error:has-text("asks for a token")')
-    for token, told in (('wrong', 'does not accept'), (_TOKEN, None)):
+    for token, message in (('wrong', 'does not accept'), (_TOKEN, None)):
       page.fill('#token-value', token)
       page.click('#token button')
-      if told:
-        page.wait_for_selector(f'#error:has-text("{told}")')
+      if message:
+        page.wait_for_selector(f'#error:has-text("{message}")')
     page.wait_for_selector('#utility:has-text("Right in")')
     assert page.locator('#error').is_hidden()
     page.click('#play')
@@ -310,7 +310,7 @@ def test_sensors_are_played_and_their_windows_sent(page, running):
   assert page.inner_text('#private .tally') == ''
 
 
-def test_a_device_without_sensors_is_told_so(page, running):
+def test_a_device_without_sensors_shows_a_message(page, running):
   _open(page, running)
   page.select_option('#source', label='this device')
   page.wait_for_selector('#error:has-text("No readings come")')
@@ -322,7 +322,7 @@ def test_a_device_without_sensors_is_told_so(page, running):
   _play_all(page)
 
 
-def test_it_fits_a_telephone_and_speaks(page, running):
+def test_it_fits_a_phone_and_has_labels(page, running):
   _open(page, running)
   _play_all(page)
   assert page.evaluate('document.documentElement.scrollWidth') <= 360
