@@ -1,6 +1,5 @@
 """A grid of trainings: its members, training, points, summary and page."""
 
-import contextlib
 import json
 
 import jax
@@ -392,26 +391,31 @@ def test_vmap_is_within_the_bound(config, finished, tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize('saves', [5, 15])
-def test_a_killed_grid_gives_the_same_bytes(
-  config, finished, tmp_path, monkeypatch, saves
+def test_a_grid_that_is_killed_twice_gives_the_same_bytes(
+  config, finished, tmp_path, monkeypatch
 ):
   study, _ = finished
-  count, save = 0, checkpoint.save
+  save, workdir = checkpoint.save, tmp_path / 'run'
 
-  def killed(*args):
-    nonlocal count
-    count += 1
-    if count > saves:
-      raise KeyboardInterrupt
-    save(*args)
+  def kill_after(saves):
+    count = 0
 
-  with contextlib.suppress(KeyboardInterrupt):
+    def killed(*args):
+      nonlocal count
+      count += 1
+      if count > saves:
+        raise KeyboardInterrupt
+      save(*args)
+
     monkeypatch.setattr(checkpoint, 'save', killed)
-    runner.run(config, tmp_path / 'run', _STAGES)
-  assert not (tmp_path / 'run/results/grid.json').exists()
+    with pytest.raises(KeyboardInterrupt):
+      runner.run(config, workdir, _STAGES)
+
+  kill_after(5)  # in the first training, after the warm starts
+  kill_after(8)  # among the trainings of the second method
+  assert not (workdir / 'results/grid.json').exists()
   monkeypatch.setattr(checkpoint, 'save', save)
-  again = runner.run(config, tmp_path / 'run', _STAGES)
+  again = runner.run(config, workdir, _STAGES)
   assert again.result('grid').read_bytes() == study.result('grid').read_bytes()
 
 
