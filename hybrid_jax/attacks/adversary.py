@@ -138,10 +138,11 @@ class Problem:
 
   @functools.cached_property
   def std(self) -> np.ndarray:
-    """Standard deviations `[d]` of the training fold's noisy vectors.
+    """Standard deviations `[d]` of the training fold's vectors with noise.
 
-    All are positive: each is at least a thousandth of the largest, so that
-    dividing by them does not blow up constant features.
+    The variance is that of the clean vectors plus that of the noise. Each
+    deviation is at least a thousandth of the largest, so that dividing by them
+    does not blow up constant features; if all are zero, they are 1.
     """
     train = self.clean[self.rows(dataset.TRAIN)]
     variance = train.var(axis=0, dtype=np.float64)

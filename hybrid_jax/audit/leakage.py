@@ -184,7 +184,12 @@ class RankedAttacks:
       self.best[name] = ranked[:_COMMITTEE_SIZE]
 
   def committees(self) -> list[adversary.Attack]:
-    """Averages the probabilities of the best attacks, chosen in five ways."""
+    """Returns five attacks, each the mean probabilities of several others.
+
+    For each of the two scores (one window, one recording): the best attack of
+    each kind, and the best 8 of all. The last committee has all of
+    these; an attack counts once for each time it was chosen.
+    """
     out, all_members = [], []
     for name in self.best:
       for choice, pairs in (

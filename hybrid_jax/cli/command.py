@@ -33,7 +33,11 @@ _CODE = (AttributeError, KeyError, TypeError, NameError, ImportError)
 
 
 def no_more(argv: list[str]) -> None:
-  """Refuses arguments that are no flags."""
+  """Raises `UserError` if there are positional arguments.
+
+  Args:
+    argv: what absl leaves after the flags; `argv[0]` is the program.
+  """
   if len(argv) > 1:
     raise errors.UserError(f'unknown argument {argv[1]!r}; see --help.')
 

@@ -362,7 +362,12 @@ def _varying_labels(data) -> Iterator[str]:
 
 
 def format_report(report: Report) -> str:
-  """Formats a report for a terminal: tables, then faults and remarks."""
+  """Formats a report for a terminal.
+
+  First the shape and dtype, then tables of folds, classes and channels (at most
+  12 rows each), then a line `fault: ...` for each fault and a line `note: ...`
+  for each remark.
+  """
   tables = progress.render_text(
     _folds_table(report),
     *(_classes_table(report, label) for label in report.counts),

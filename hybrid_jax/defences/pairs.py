@@ -5,14 +5,14 @@ import jax.numpy as jnp
 
 
 def squared_distances(features: jax.Array) -> jax.Array:
-  """Computes the squared Euclidean distances of all pairs from a Gram matrix.
+  """Computes the squared Euclidean distances of all pairs of examples.
 
   Args:
     features: `[batch, ...]`; they are flattened and cast to float32.
 
   Returns:
-    `[batch, batch]`, zero on the diagonal. No `[batch, batch, d]` array is
-    made.
+    `[batch, batch]` float32, at least 0, and 0 on the diagonal. They come from
+    one Gram matrix, without an array of `[batch, batch, d]`.
   """
   flat = features.reshape(features.shape[0], -1).astype(jnp.float32)
   # Centring leaves the distances unchanged and reduces the rounding error.

@@ -129,12 +129,13 @@ def class_mean(
 ) -> np.ndarray:
   """Returns the mean input of each test item's primary class.
 
-  It is the best guess of an attacker who knows the cloud's answer only.
+  It is the best guess, in mean squared error, of an attacker who knows only the
+  primary class.
 
   Args:
     x: `[n, ...]`.
     primary: `[n]`, the primary labels.
-    fold: `[n]`; means are over the training fold.
+    fold: `[n]`, see `dataset.FOLDS`; means are over the training fold.
 
   Returns:
     `[n_test, ...]`; a class without training examples has the mean of all

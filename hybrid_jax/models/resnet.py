@@ -70,7 +70,11 @@ class BasicBlock(nn.Module):
 
 
 class Stage(nn.Module):
-  """A sequence of `depth` blocks; the first has the stride."""
+  """A sequence of `depth` residual blocks of `width` channels.
+
+  Maps `[b, h, w, c]` to `[b, h / stride, w / stride, width]`, rounded up. The
+  first block has the stride; the others have stride 1.
+  """
 
   depth: int
   width: int

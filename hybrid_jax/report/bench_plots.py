@@ -40,7 +40,11 @@ def table(rows: list[Row]) -> rich.table.Table:
 
 
 def markdown(rows: list[Row]) -> str:
-  """Returns the rows as a table in GitHub's Markdown."""
+  """Returns the rows as a table in GitHub's Markdown, as text.
+
+  The columns are those of `table`. Repeated cells of `what` and `first` are
+  left empty.
+  """
   lines = [_HEADINGS, ('---',) * len(_HEADINGS), *_lines(rows)]
   return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 

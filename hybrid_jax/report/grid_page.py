@@ -10,7 +10,11 @@ from hybrid_jax.report import grid_plot, page, style, tables
 
 
 def terminal(grid: dict[str, Any]) -> str:
-  """Returns a table of all points, and a sentence about the operating point.
+  """Returns a grid as text: a table, its hypervolumes, its operating point.
+
+  The table has a row for each training and level of noise, in per cent, and one
+  for chance. The operating point is the row of least leakage whose utility is
+  high enough; the last sentence says so if there is none.
 
   Args:
     grid: see `grid.summarise`.

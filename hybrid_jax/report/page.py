@@ -83,7 +83,13 @@ def render_audit(
 
 
 def template(name: str) -> jinja2.Template:
-  """Returns a template with the filters that all pages use."""
+  """Returns a page's template, with the filters that all pages use.
+
+  Text is escaped as HTML. A missing variable raises when it is rendered.
+
+  Args:
+    name: a file in `report/templates`, such as `report.html`.
+  """
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('hybrid_jax.report'),
     autoescape=True,

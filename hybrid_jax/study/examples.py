@@ -39,7 +39,11 @@ class Examples:
 
   @functools.cached_property
   def x(self) -> np.ndarray | sources.Source:
-    """The examples `[n, ...]`, normalized."""
+    """All examples `[n, ...]`, float32, normalized by the training fold.
+
+    A `Source`, which normalizes when it is read, if they exceed
+    `input.memory_limit`.
+    """
     return normalization.normalize(self.data.x, self.normalizer)
 
   @functools.cached_property

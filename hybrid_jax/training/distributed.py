@@ -84,8 +84,11 @@ def replicate(tree: Any, sharding: Sharding) -> Any:
   """Puts arrays on all devices, those of other processes included.
 
   Args:
-    tree: arrays, equal in every process.
-    sharding: a sharding that replicates.
+    tree: arrays, equal in every process; this is not checked.
+    sharding: with an empty `PartitionSpec`, so that every device has a copy.
+
+  Returns:
+    The tree, with `jax.Array` leaves.
   """
   if not is_multiprocess():
     return jax.device_put(tree, sharding)
@@ -143,12 +146,15 @@ def check_shared_workdir(workdir: pathlib.Path) -> None:
 def check_same(name: str, value: str) -> None:
   """Checks that all processes have the same value of a setting.
 
+  All processes must call it.
+
   Args:
     name: the setting, for the message.
     value: this process's value.
 
   Raises:
-    UserError: in all processes, if one differs from the first.
+    UserError: in every process, if the value of any differs from that of
+      process 0.
   """
   if not is_multiprocess():
     return

@@ -173,8 +173,9 @@ def encode_labels(
 ) -> tuple[np.ndarray, list[str]]:
   """Encodes a label as class numbers.
 
-  Named classes keep their order; those without an example are left out. Of
-  numbers and text, every distinct value is a class, in ascending order.
+  Named classes keep their order; those without an example are left out, and the
+  others are numbered from 0. A bool has the two classes `not NAME` and `NAME`.
+  Of other numbers and text, every distinct value is a class, in rising order.
 
   Args:
     feature: the label.
@@ -185,8 +186,9 @@ def encode_labels(
     The classes, `[n]` int32, and their names.
 
   Raises:
-    UserError: an example has no label, there are too many distinct values, or
-      one of them is not in the training fold.
+    UserError: a named label is negative, that is, missing, or has no name; or
+      a label without names has more than `MOST_CLASSES` values, or a value
+      without a training example.
   """
   array = np.array(values)
   if np.dtype(feature.connector.np_dtype).kind == 'b':

@@ -60,10 +60,10 @@ def write_saved_model(
 def write_jax_export(
   split: split_functions.SplitFunctions, path: pathlib.Path
 ) -> None:
-  """Writes StableHLO with weights, for `jax.export.deserialize`.
+  """Writes the cloud half, with its weights, for `jax.export.deserialize`.
 
-  It maps `released [n, d]` for any n to `logits [n, classes]` on CPU, GPU and
-  TPU, and needs no code of hybrid_jax.
+  The exported function maps float32 `released [n, d]`, for any n, to `logits
+  [n, classes]` on CPU, GPU and TPU. It needs no code of hybrid_jax.
   """
   (n,) = jax_export.symbolic_shape('n')
   exported = jax_export.export(jax.jit(split.cloud()), platforms=_PLATFORMS)(

@@ -18,12 +18,13 @@ HALVES = ('edge', 'cloud')
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-  """A bundle whose manifest and files agree.
+  """A bundle that `read` has checked.
 
   Attributes:
-    folder: the bundle.
+    folder: the folder of the bundle.
     manifest: the content of `manifest.json`.
-    files: the bytes of each half's TFLite file, for the halves that were read.
+    files: `'edge'` and `'cloud'` to the bytes of their TFLite files; only the
+      halves that `read` was asked for.
   """
 
   folder: pathlib.Path

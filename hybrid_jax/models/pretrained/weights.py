@@ -143,26 +143,31 @@ def load(
   """Replaces the network's parameters by those of a file.
 
   Args:
-    path: a `.h5`, `.safetensors`, `.pt`, `.pth` or `.npz` file; `names` lists
-      the layer names that it may have.
+    path: a `.h5`, `.safetensors`, `.pt`, `.pth` or `.npz` file; the module
+      `pretrained.names` lists the layer names that it may have.
     params: the network's initial parameters, for the shapes and dtypes.
     model_name: one of `MODELS`.
-    head: whether to load the last layer: `'skip'` does not, `'must'` does, and
-      `'match'` does if its shape fits and all layers before it were loaded.
-    dense: the same for fc6 and fc7, which fit pictures of one size only.
+    head: what to do with the last layer. `'skip'`: keep the initial one.
+      `'must'`: load it, or raise. `'match'`: load it if it fits and no earlier
+      layer kept its initial values; else keep it, without an error.
+    dense: the same three choices for fc6 and fc7, which fit pictures of one
+      size only.
     grey: whether to sum the first kernel over its three input channels, for
-      pictures of one channel. The result is that of three equal channels.
+      pictures of one channel. A grey picture then gives what three equal
+      channels would give.
     channel_order: the channel order of the file's pictures, `'rgb'` or `'bgr'`.
       This program's pictures are RGB.
-    scale: the factor from this program's pixel values to those of the file, the
-      same for all channels; the first kernel is multiplied by it.
+    scale: the file's pixel values are `scale` times those of this program; the
+      first kernel is multiplied by it. A mean that was subtracted from the
+      file's pictures is not corrected.
 
   Returns:
     The new parameters, with the dtypes of the old ones; and a summary.
 
   Raises:
-    UserError: a layer is missing, has another shape or is not finite, or the
-      file cannot be read.
+    UserError: the model or a choice is not known; the file cannot be read; a
+      convolution, or a layer with `'must'`, is missing, has another shape or is
+      not finite.
   """
   path = pathlib.Path(path).expanduser()
   input_format = layers.InputFormat(grey, channel_order, scale)

@@ -24,12 +24,19 @@ def run(study: context.Study) -> None:
 def train(
   study: context.Study, group: Sequence[trainings.Training], split_point: str
 ) -> None:
-  """Fine-tunes the simple network, from the newest checkpoints on.
+  """Fine-tunes the network of stage `train` with the Siamese loss.
+
+  An interrupted training continues from its own newest checkpoint. Checkpoints
+  and curves are in `study.training_folder`.
 
   Args:
     study: after stage `train`.
-    group: Siamese trainings, which share one program.
-    split_point: where the contrastive loss holds.
+    group: Siamese trainings. They differ in weight, margin and seed only, so
+      one compiled program trains all of them.
+    split_point: the layer whose features the contrastive loss compares.
+
+  Raises:
+    UserError: stage `train` is not finished.
   """
   config = study.config.siamese
   tx = study.optimizer(config)
