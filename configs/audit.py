@@ -12,7 +12,7 @@ from configs import watch
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """Returns `seed` and `attack`, see `configs/watch.py`."""
+  """Returns `seed` and `attack`, see `study/schema.py`."""
   c = ml_collections.ConfigDict()
   c.seed = 0
   c.attack = watch.get_config().attack

@@ -40,7 +40,9 @@ def measure(
 
   Returns:
     For each sensitive label the figures of `bayes_ceiling.measure` for one
-    release, and `by_releases`, the number of releases to `value` and `high`.
+    release, and `by_releases`: a dict from each number of releases, written as
+    a string, to a dict of `value` and `high`. There a bound is lowered to those
+    for more releases, which hold for fewer too.
   """
   del seed
   settings = config.measures.ceiling

@@ -1,1 +1,1 @@
-"""The commands: each module is one sub-command of `hybrid-jax`."""
+"""The commands, a module each (`python -m launch.NAME`), and their helpers."""

@@ -252,7 +252,15 @@ def cells(
 
 
 class Block:
-  """Examples of one primary class, or of one cell of it, and their bounds."""
+  """Examples of one primary class, or of one cell of it.
+
+  It computes bounds on an attacker's information and accuracy within the block,
+  one for each of `w` weightings of the examples.
+
+  Attributes:
+    total: `[w]`, the number of examples, each counted by its weight.
+    prior: `[w, K]`, the share of each sensitive label.
+  """
 
   def __init__(self, p: np.ndarray, one_hot: np.ndarray, weight: np.ndarray):
     """Stores the examples of the block.

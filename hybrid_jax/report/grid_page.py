@@ -86,8 +86,8 @@ def choice(grid: dict[str, Any]) -> str:
 def deployment(grid: dict[str, Any]) -> str:
   """Returns the flags with which `launch.study` trains the operating point.
 
-  Empty without an operating point, and for a defence with other noise than in
-  its training.
+  Empty without an operating point, for a defence with other noise than in its
+  training, and for a method of which the study has no embedding.
   """
   point = grid['operating_point']
   if point is None:
@@ -100,10 +100,10 @@ def deployment(grid: dict[str, Any]) -> str:
       if training[name] is not None:
         flags.append(f'--config.siamese.{name}={training[name]:g}')
     flags.append(f'--config.release.noise={point["noise"]:g}')
-  elif point['noise'] != 1:
+  elif point['noise'] != 1 or not training['is_released']:
     return ''
   elif weight is not None:
-    flags.append(f'--config.defend.weight.{method}={weight:g}')
+    flags.append(f'--config.defend.{method}.weight={weight:g}')
   return ' '.join(flags)
 
 

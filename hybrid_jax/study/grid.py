@@ -146,15 +146,17 @@ def summarise(
 
   Returns:
     `points`, as they are; `trainings`, the method, weight and margin of each
-    label; `chance`, of the utility and of each sensitive label; `table`, the
-    means over seeds of each label and noise, with `front`: whether no other
-    row has as much utility and as little advantage on the test fold;
+    label, and whether the study has an embedding of that method; `chance`, of
+    the utility and of each sensitive label; `table`, the means over seeds of
+    each label and noise, with `front`: whether no other row has as much utility
+    and as little advantage on the test fold;
     `wanted_utility`, on validation; `matched`, the row of each method with the
     least advantage on validation whose utility there is the wanted one, or
     `None`; `operating_point`, the same of all rows; `hypervolume` of each
     method, and `corner`, the point from which it is measured.
   """
   methods = {t.label: t for t in trainings.of_grid(config)}
+  released = {e.weights for e in config.release.embeddings.values()}
   table = _table(points)
   wanted = simple['validation']['value'] - config.recommend.utility_loss
   enough = [row for row in table if row['validation_utility'] >= wanted]
@@ -167,6 +169,7 @@ def summarise(
     'points': points,
     'trainings': {
       label: {name: getattr(t, name) for name in ('method', 'weight', 'margin')}
+      | {'is_released': t.method in released}
       for label, t in methods.items()
     },
     'chance': {

@@ -30,7 +30,7 @@ class Networks(workdir.Workdir, examples.Examples):
   """Networks of a study, and what is computed from them.
 
   Attributes:
-    config: see `configs/watch.py`.
+    config: see `study/schema.py`.
     workdir: the folder of all files that the study writes.
   """
 

@@ -40,7 +40,7 @@ def run(
   as one program and share the targets to attack; the first does all other work.
 
   Args:
-    config: see `configs/watch.py`.
+    config: see `study/schema.py`.
     workdir: the folder of all files of the study.
     stages: some of `STAGES`.
 

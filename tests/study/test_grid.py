@@ -380,7 +380,7 @@ def test_vmap_is_within_the_bound(config, finished, tmp_path, monkeypatch):
   runner.run(config, other.workdir, ('data', 'train'))
   monkeypatch.setattr(joint_training, 'is_vmapped', lambda: True)
   group = [t for t in trainings.of_grid(config) if t.method == 'siamese']
-  siamese.train(other, group, 'dense1')
+  siamese.train_group(other, group, 'dense1')
   for training in group:
     # After few steps only the last bits differ.
     np.testing.assert_allclose(
@@ -496,6 +496,29 @@ def test_the_front_and_the_operating_point_by_hand(summary):
     ('Siamese, weight 1, margin 5', True, True),
     ('gradient reversal', False, False),
   ]
+
+
+@pytest.mark.parametrize(
+  ('method', 'noise', 'flags'),
+  [
+    ('bounded', 1.0, '--config.defend.bounded.weight=2'),
+    ('bounded', 1.5, ''),  # The study trains with noise 1.
+    ('dpfe', 1.0, ''),  # No embedding of the study has its weights.
+  ],
+)
+def test_the_flags_of_a_defence(method, noise, flags):
+  training = {
+    'method': method,
+    'weight': 2.0,
+    'margin': None,
+    'is_released': method == 'bounded',
+  }
+  point = {'method': f'{method}@2', 'noise': noise}
+  summary = {
+    'operating_point': point,
+    'trainings': {point['method']: training},
+  }
+  assert grid_page.deployment(summary) == flags
 
 
 def test_the_interval_and_the_hypervolume_by_hand(summary):

@@ -37,9 +37,10 @@ def expand_data_dir(setting: str) -> str | None:
 
 
 def prepare(builder: Any, manual_dir: pathlib.Path | None = None) -> None:
-  """Downloads and prepares a data set, if that was not done before.
+  """Downloads and prepares a data set, unless its folder exists.
 
-  After an error nothing is left of the data, not even an empty folder.
+  After an error no new empty folder is left. Files that TFDS downloaded may
+  stay, for the next attempt.
 
   Args:
     builder: a `tfds.core.DatasetBuilder`.

@@ -31,10 +31,10 @@ def run(study: context.Study) -> None:
   for split_point, name in study.targets:
     weights = study.config.release.embeddings[name].weights
     if weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
-      train(study, [trainings.Training(weights)], split_point)
+      train_group(study, [trainings.Training(weights)], split_point)
 
 
-def train(
+def train_group(
   study: context.Study, group: Sequence[trainings.Training], split_point: str
 ) -> None:
   """Trains defences of one method, each from its newest checkpoint on.

@@ -25,7 +25,7 @@ def run(study: context.Study) -> None:
   group = trainings.of_grid(study.config)
   for method, same in itertools.groupby(group, lambda t: t.method):
     stage = siamese if method == embeddings.SIAMESE else defend
-    stage.train(study, list(same), config.split_point)
+    stage.train_group(study, list(same), config.split_point)
   shared = distributed.local_share(group)
   with (
     progress.Progress('grid', len(shared), unit='training') as bar,

@@ -6,7 +6,7 @@ import ml_collections
 
 from hybrid_jax.release import embeddings, mechanisms
 from hybrid_jax.study import context, trainings
-from hybrid_jax.study.stages import train as simple
+from hybrid_jax.study.stages import train
 from hybrid_jax.training import (
   augmentation,
   joint_training,
@@ -18,10 +18,10 @@ from hybrid_jax.training import (
 def run(study: context.Study) -> None:
   """Trains at each split point, with the settings of the config."""
   for split_point in study.split_points:
-    train(study, [trainings.Training(embeddings.SIAMESE)], split_point)
+    train_group(study, [trainings.Training(embeddings.SIAMESE)], split_point)
 
 
-def train(
+def train_group(
   study: context.Study, group: Sequence[trainings.Training], split_point: str
 ) -> None:
   """Fine-tunes the network of stage `train` with the Siamese loss.
@@ -66,11 +66,11 @@ def train(
       )
       for training in group
     ],
-    simple.data(study),
+    train.data(study),
     total=config.steps,
     batch_size=config.batch_size,
     every=config.every,
-    evaluate=simple.make_evaluate(study),
+    evaluate=train.make_evaluate(study),
     workers=study.config.input.workers,
   )
 

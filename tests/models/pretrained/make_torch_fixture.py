@@ -1,6 +1,6 @@
 """Writes what `test_torch.py` reads: VGG-16 in PyTorch, and its answers.
 
-    python tests/pretrained/make_torch_fixture.py
+    python tests/models/pretrained/make_torch_fixture.py
 
 Needs torch, numpy and safetensors, and nothing of this program. The network has
 torchvision's layers under torchvision's names, all widths divided by 32; only
