@@ -66,7 +66,7 @@ class Problem:
   recording: np.ndarray
   fold: np.ndarray
   draws: int = 4
-  cloud: Callable[[int], 'CloudHalf'] | None = None
+  cloud: Callable[[int], 'TrainableCloud'] | None = None
   uncensored: np.ndarray | None = None
   x: np.ndarray | sources.Source | None = None
   edge: Callable[[jax.Array], jax.Array] | None = None
@@ -158,7 +158,7 @@ class Problem:
 
 
 @dataclasses.dataclass(frozen=True)
-class CloudHalf:
+class TrainableCloud:
   """Network from released vectors to logits, to be trained by an attacker.
 
   Attributes:

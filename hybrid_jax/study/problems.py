@@ -160,12 +160,12 @@ def _cloud_half(study, params, mechanism, split_point, outputs):
     )
 
   initialisers = {'fresh weights': fresh, "the cloud's weights": trained}
-  return adversary.CloudHalf(initialisers, apply)
+  return adversary.TrainableCloud(initialisers, apply)
 
 
 def _whole_network(study, outputs):
   model = split_model.make(study.config.model, outputs)
-  return adversary.CloudHalf(
+  return adversary.TrainableCloud(
     {'fresh weights': lambda key: model.init(key, study.example)['params']},
     lambda params, x: model.apply(
       {'params': params}, x.reshape(-1, *study.x.shape[1:])

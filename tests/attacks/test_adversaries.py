@@ -399,7 +399,7 @@ def _cloud_half(classes):
       nn.Dense(classes),
     ]
   )
-  return adversary.CloudHalf(
+  return adversary.TrainableCloud(
     {
       'fresh weights': lambda key: jax.jit(model.init)(
         key, jnp.zeros((1, 1, 8, 2))

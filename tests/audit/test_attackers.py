@@ -97,7 +97,7 @@ def _cloud_half(classes):
   def fresh(key):
     return {'kernel': 0.1 * jax.random.normal(key, (4, classes))}
 
-  return adversary.CloudHalf({'fresh': fresh}, apply)
+  return adversary.TrainableCloud({'fresh': fresh}, apply)
 
 
 def test_the_cloud_half_is_trained_for_the_label():

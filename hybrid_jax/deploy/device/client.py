@@ -12,7 +12,7 @@ from hybrid_jax.deploy.device import (
   delivery,
   edge_half,
   failures,
-  server_metadata,
+  remote_model,
   windows,
 )
 from hybrid_jax.deploy.formats import protocol
@@ -80,7 +80,7 @@ class Client:
         )
     self._take_lock = threading.Lock()
     self._delivery = delivery.Delivery(
-      server_metadata.Server(link, model, edge).infer,
+      remote_model.RemoteModel(link, model, edge).infer,
       edge.labels,
       self.counts,
       retry or delivery.Retry(),

@@ -1,4 +1,4 @@
-"""Checks which cloud half a server has, and sends it vectors."""
+"""The cloud half on a server: checks which one it is, and sends it vectors."""
 
 import json
 import urllib.parse
@@ -9,8 +9,8 @@ from hybrid_jax.deploy.device import connection, edge_half, failures
 from hybrid_jax.deploy.formats import protocol
 
 
-class Server:
-  """One model on a server."""
+class RemoteModel:
+  """The cloud half on a server, as the device sees it."""
 
   def __init__(
     self, link: connection.Connection, model: str, edge: edge_half.EdgeHalf
