@@ -17,6 +17,21 @@ import filelock  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+# What takes longest comes first, so that no test process is alone in the end.
+_LONG = (
+  'tests/training/distributed/test_distributed_study.py',
+  'tests/study/test_study.py',
+  'tests/training/distributed/test_distributed_training.py',
+  'tests/deploy/export/test_export.py',
+  'tests/test_colabs.py',
+  'tests/study/test_streaming_study.py',
+)
+
+
+def pytest_collection_modifyitems(items):
+  rank = {path: i for i, path in enumerate(_LONG)}
+  items.sort(key=lambda item: rank.get(item.nodeid.split('::')[0], len(rank)))
+
 
 def _mesh(count):
   return jax.make_mesh(

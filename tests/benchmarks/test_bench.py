@@ -213,5 +213,9 @@ def test_another_network_is_refused():
 
 def test_every_suite_is_a_file():
   folder = pathlib.Path(bench.__file__).parents[1] / 'benchmarks'
-  found = {path.stem for path in folder.glob('*.py')}
-  assert found - {'__init__', 'networks', 'timing'} <= set(bench.SUITES)
+  suites = {
+    path.stem
+    for path in folder.glob('*.py')
+    if '\ndef measure(bench' in path.read_text()
+  }
+  assert suites == set(bench.SUITES)

@@ -426,7 +426,8 @@ def test_a_finished_grid_is_kept(config, finished):
   assert study.result('grid').stat().st_mtime_ns == before
 
 
-def test_the_page_and_the_table(finished):
+def test_the_page_and_the_table(finished, monkeypatch):
+  monkeypatch.setenv('COLUMNS', '160')
   _, summary = finished
   text = grid_page.terminal(summary)
   assert 'Hypervolume' in text

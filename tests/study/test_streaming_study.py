@@ -253,8 +253,14 @@ def test_features_that_are_too_large_are_an_error(
 @pytest.mark.parametrize(
   ('settings', 'message'),
   [
-    ({'memory_limit': -1.0}, r'input.memory_limit is -1.0; it must not'),
-    ({'workers': -2}, r'input.workers is -2; it must not'),
+    (
+      {'memory_limit': -1.0},
+      r'input.memory_limit is -1.0; it must be a number, 0 or more',
+    ),
+    (
+      {'workers': -2},
+      r'input.workers is -2; it must be a whole number, 0 or more',
+    ),
   ],
 )
 def test_negative_limits_are_an_error(settings, message):

@@ -148,15 +148,17 @@ def test_controls_pass(finished):
   assert simple['value'] > 0.5  # The leak is real even in a small study.
 
 
-def test_killed_twice_and_started_again_gives_the_same_bytes(
-  finished, tmp_path
-):
-  workdir, _ = finished
-  killed = tmp_path / 'killed'
+def test_killed_twice_and_started_again_gives_the_same_bytes(tmp_path):
+  arguments = (
+    '--config=tests/training/distributed/config.py',
+    "--config.attack.adversaries=('majority','linear','knn','kde')",
+    f'--stages={studies.QUICK}',
+  )
+  unbroken, killed = tmp_path / 'unbroken', tmp_path / 'killed'
   # In a training and between attacks.
   for moment in ('training/siamese-dense1/curve.jsonl', 'results/leakage'):
     process = subprocess.Popen(
-      studies.command(killed, f'--stages={studies.QUICK}'),
+      studies.command(killed, *arguments),
       cwd=studies.ROOT,
       env=studies.environment(),
       stdout=subprocess.DEVNULL,
@@ -171,10 +173,11 @@ def test_killed_twice_and_started_again_gives_the_same_bytes(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / 'metrics.json').exists()
-  again = studies.run(killed, f'--stages={studies.QUICK}')
-  assert again.returncode == 0, again.stderr
+  for workdir in (killed, unbroken):
+    done = studies.run(workdir, *arguments)
+    assert done.returncode == 0, done.stderr
   assert (killed / 'metrics.json').read_bytes() == (
-    workdir / 'metrics.json'
+    unbroken / 'metrics.json'
   ).read_bytes()
 
 
