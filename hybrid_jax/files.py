@@ -132,7 +132,9 @@ def read_npz(
   except FileNotFoundError as e:
     raise errors.UserError(f'{path} does not exist.') from e
   except Exception as e:  # zipfile, zlib and numpy have errors of their own.
-    raise errors.UserError(f'{path} is damaged: {e}. {advice}') from e
+    # NumPy takes every file that it does not know for pickled objects.
+    reason = 'it is no .npz, or pickled objects' if 'pickle' in str(e) else e
+    raise errors.UserError(f'{path} is damaged: {reason}. {advice}') from e
 
 
 def sha256(path: pathlib.Path) -> str:

@@ -299,15 +299,22 @@ def _load_outside(kind, name):
     module = importlib.import_module(name)
   except Exception as e:  # An import runs any code.
     raise errors.UserError(
-      f'the {kind} {name!r} cannot be imported: {type(e).__name__}: {e}. Give'
-      ' the dotted path of a module that Python finds, as my_package.my_module.'
+      f'the {kind} {name!r} cannot be imported: {type(e).__name__}:'
+      f' {" ".join(str(e).split())}. Give the dotted path of a module that'
+      ' Python finds, as my_package.my_module.'
     ) from e
   entry = KINDS[kind][1]
-  if not hasattr(module, entry):
+  if not callable(getattr(module, entry, None)):
     raise errors.UserError(
       f'the {kind} {name!r} has no {entry!r}; a module of this kind must define'
       f' it, as the plug-ins in hybrid_jax/{KINDS[kind][0]} do.'
     )
+  for key, option in getattr(module, 'OPTIONS', {}).items():
+    if not isinstance(option, Option):
+      raise errors.UserError(
+        f'the {kind} {name!r}: OPTIONS[{key!r}] is {option!r}; it must be a'
+        ' plugins.Option.'
+      )
   return module
 
 
@@ -322,11 +329,17 @@ def _fields(model):
       field.default,
       helps.get(field.name, ''),
       type=kinds[field.name],
-      low=None if kinds[field.name] is bool else 0,
+      low=None if kinds[field.name] is bool else _least(field.default),
     )
     for field in dataclasses.fields(model)
     if field.name not in ('classes', 'parent', 'name')
   }
+
+
+def _least(default):
+  """Sizes are 1 or more; a number that is 0 or 1 by default may be 0."""
+  sizes = default if isinstance(default, tuple) else (default,)
+  return 1 if all(isinstance(n, int) and n > 1 for n in sizes) else 0
 
 
 def _sentence(text):

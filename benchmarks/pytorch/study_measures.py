@@ -75,7 +75,7 @@ def _cells(problem, released, centres, labels, releases):
 def ranks(problem: Problem, settings: dict[str, Any]) -> Figures:
   """Ranks the true input and the true class among all candidates."""
   test = np.flatnonzero(problem.rows(TEST))
-  count = min(settings['items'], len(test))
+  count = min(settings['max_items'], len(test))
   chosen = np.linspace(0, len(test) - 1, count).round().astype(int)
   rows, train = test[chosen], problem.rows(TRAIN)
   recording = problem.recording[rows]

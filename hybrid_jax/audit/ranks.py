@@ -9,7 +9,7 @@ from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import ranking
 
 OPTIONS = {
-  'items': plugins.Option(
+  'max_items': plugins.Option(
     2000, 'Largest number of test examples, evenly spaced.', low=1
   ),
 }
@@ -31,8 +31,8 @@ def measure(
 
   Args:
     problem: the attack problem.
-    config: `measures.ranks`: `items`, the largest number of test examples; they
-      are evenly spaced.
+    config: `measures.ranks`: `max_items`, the largest number of test examples;
+      they are evenly spaced.
     seed: not used; the noise is that of all attackers.
 
   Returns:
@@ -44,7 +44,7 @@ def measure(
   """
   del seed
   test = np.flatnonzero(problem.rows(dataset.TEST))
-  count = min(config.measures.ranks['items'], len(test))
+  count = min(config.measures.ranks.max_items, len(test))
   chosen = adversary.evenly_spaced(len(test), count)
   probes = problem.evaluation_draws[dataset.TEST][0][chosen]
   rows = test[chosen]

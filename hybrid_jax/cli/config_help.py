@@ -62,6 +62,9 @@ def _rows(values: Any, tree: Any, path: str) -> Iterator[tuple]:
     value = values.get(name)
     if isinstance(node, config_tree.Table):
       entries = value or {}
+      if not entries:
+        keys = ', '.join(node.keys or ()) or 'any name'
+        yield key, '{}', f'{{{node.noun or "name"}: ...}} of {keys}', 'Empty.'
       inner = {n: node.of(n, entries[n]) for n in entries}
       yield from _rows(entries, inner, key)
     elif isinstance(node, plugins.Option):

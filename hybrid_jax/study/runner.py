@@ -48,9 +48,15 @@ def run(
     UserError: a mistake in the config or the data; if possible it is reported
       before any work.
   """
+  if not stages:
+    raise errors.UserError(
+      f'--stages is empty; name some of {", ".join(STAGES)}.'
+    )
   for stage in stages:
     errors.check_known('stage', stage, STAGES)
   config = validate.prepare(config)
+  if not config.release.embeddings:
+    raise errors.UserError('release.embeddings is empty; name one or more.')
   split_model.make(config.model, 2)
   study = context.Study(ml_collections.FrozenConfigDict(config), workdir)
   check_batches(config)
@@ -62,13 +68,15 @@ def run(
   if not distributed.is_first():
     validate.claim(workdir, config)
   timer, compiled = compile_timer.CompileTimer(), 0.0
+  first, *_ = (s for s in STAGES if s in stages)
   for stage in (s for s in STAGES if s in stages):
     started = time.monotonic()
     try:
       if stage in _DISTRIBUTED or distributed.is_first():
         importlib.import_module(f'hybrid_jax.study.stages.{stage}').run(study)
     except errors.UserError:
-      if fresh and stage == STAGES[0]:  # No result depends on these data yet.
+      # Nothing was trained: the corrected command may have this directory.
+      if fresh and stage == first and not (workdir / 'training').exists():
         shutil.rmtree(workdir)
       raise
     distributed.barrier(stage)

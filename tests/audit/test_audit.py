@@ -145,7 +145,7 @@ def test_ranks_at_chance_and_at_once(random, planted, config):
 
 def test_ranks_use_evenly_spaced_items(config):
   few = problems.config()
-  few.measures.ranks.items = 30
+  few.measures.ranks.max_items = 30
   noisy = problems.problem(leak=0, noise=100.0)
   found = ranks.measure(noisy, few, 0)
   assert found['linkage']['candidates'] == 30

@@ -132,7 +132,7 @@ def test_measures_are_the_same(in_torch, place, sigma):
     {
       'bandwidths': (0.3, 1.0),
       'measures': {
-        'ranks': {'items': 100},
+        'ranks': {'max_items': 100},
         'ceiling': {'releases': (1, 4), 'resamples': 20},
       },
     }

@@ -16,7 +16,7 @@ from benchmarks.pytorch import (
 CONFIG = {
   'bandwidths': [0.3, 1.0],
   'ceiling': {'releases': [1, 4], 'resamples': 20},
-  'ranks': {'items': 100},
+  'ranks': {'max_items': 100},
 }
 
 

@@ -112,7 +112,7 @@ WRONG_RANGES = [
   ('release.reduced_dim.conv1', 0, 'a whole number, 1 or more'),
   ('defend.dpfe.margin', 0.0, 'a number, above 0'),
   ('attack.measures.releases.limit', 2.0, 'a number, from 0 to 1 (share)'),
-  ('model.options.kernel', -3, 'a whole number, 0 or more'),
+  ('model.options.kernel', -3, 'a whole number, 1 or more'),
   ('augment.shift', 1.5, 'a whole number, 0 or more (pixels)'),
 ]
 

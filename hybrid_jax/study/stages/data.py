@@ -20,6 +20,7 @@ def run(study: context.Study) -> None:
   """
   data = study.data
   augmentation.check(study.config.augment, data.x.shape[1:])
+  _check_network(study)
   _check_sizes(study)
   _check_folds(study)
   names = {'primary': data.primary_names, **data.sensitive_names}
@@ -81,6 +82,21 @@ def _describe_reading(x, config):
     f'{size}, more than input.memory_limit={config.memory_limit:g}, read in'
     f' batches by {readers}'
   )
+
+
+def _check_network(study):
+  """Checks that the network takes the examples, before anything is trained."""
+  try:
+    for split_point in study.split_points:
+      study.feature_shape(split_point)
+  except errors.UserError:
+    raise
+  except Exception as e:  # Each layer has errors of its own.
+    raise errors.UserError(
+      f'the network {study.config.model.name!r} with the model.options'
+      f' {study.config.model.options.to_dict()} does not take examples of shape'
+      f' {study.data.x.shape[1:]}: {str(e).strip().splitlines()[0]}.'
+    ) from e
 
 
 def _check_sizes(study):

@@ -20,6 +20,6 @@ def get_config() -> ml_collections.ConfigDict:
   c.attack.windows = (1,)
   for name in set(c.attack.measures) - {'ranks'}:
     del c.attack.measures[name]
-  c.attack.measures.ranks.items = 50
+  c.attack.measures.ranks.max_items = 50
   del c.grid
   return c
