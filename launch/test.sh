@@ -16,7 +16,8 @@ run_pytest() {
 # What depends on the versions of JAX, Flax, Optax, Orbax, Plotly and Hypercorn, and
 # what Colab's users run. The rest is tested on the newest versions alone.
 OLDEST=(tests/test_colabs.py::test_train_and_audit
-  tests/training/distributed/test_distributed_study.py::test_what_is_attacked_is_the_same
+  tests/training/distributed/test_distributed_training.py::test_only_the_first_process_prints
+  tests/training/distributed/test_distributed_training.py::test_a_run_resumed_with_other_numbers_of_processes_equals_one
   tests/models/test_split.py tests/training/test_checkpoint.py
   tests/training/test_steps.py tests/training/test_heads.py
   tests/release/test_release.py tests/deploy/server/test_server.py)
