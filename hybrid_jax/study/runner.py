@@ -68,15 +68,15 @@ def run(
   if not distributed.is_first():
     validate.claim(workdir, config)
   timer, compiled = compile_timer.CompileTimer(), 0.0
-  first, *_ = (s for s in STAGES if s in stages)
-  for stage in (s for s in STAGES if s in stages):
+  ordered = [s for s in STAGES if s in stages]
+  for stage in ordered:
     started = time.monotonic()
     try:
       if stage in _DISTRIBUTED or distributed.is_first():
         importlib.import_module(f'hybrid_jax.study.stages.{stage}').run(study)
     except errors.UserError:
       # Nothing was trained: the corrected command may have this directory.
-      if fresh and stage == first and not (workdir / 'training').exists():
+      if fresh and stage == ordered[0] and not (workdir / 'training').exists():
         shutil.rmtree(workdir)
       raise
     distributed.barrier(stage)

@@ -20,7 +20,6 @@ def run(study: context.Study) -> None:
   """
   data = study.data
   augmentation.check(study.config.augment, data.x.shape[1:])
-  _check_network(study)
   _check_sizes(study)
   _check_folds(study)
   names = {'primary': data.primary_names, **data.sensitive_names}
@@ -84,11 +83,13 @@ def _describe_reading(x, config):
   )
 
 
-def _check_network(study):
-  """Checks that the network takes the examples, before anything is trained."""
+def _feature_sizes(study):
+  """Returns the number of features at each split point.
+
+  Raises `UserError` if the network does not take the examples.
+  """
   try:
-    for split_point in study.split_points:
-      study.feature_shape(split_point)
+    return {p: math.prod(study.feature_shape(p)) for p in study.split_points}
   except errors.UserError:
     raise
   except Exception as e:  # Each layer has errors of its own.
@@ -102,8 +103,8 @@ def _check_network(study):
 def _check_sizes(study):
   """Checks sizes that a later stage would reject after minutes of training."""
   train = int(study.rows(dataset.TRAIN).sum())
-  for split_point in study.split_points:
-    largest = min(math.prod(study.feature_shape(split_point)), train)
+  for split_point, size in _feature_sizes(study).items():
+    largest = min(size, train)
     study.check_memory(split_point)
     for name in ('reduced_dim', 'bottleneck_dim'):
       dim = mechanisms.at_split_point(study.config.release[name], split_point)
