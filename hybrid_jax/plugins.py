@@ -36,7 +36,7 @@ KINDS = {
   'defence': ('defences', 'make'),
   'adversary': ('attacks', 'attack'),
   'reconstruction': ('attacks', 'reconstruct'),
-  'measure': ('audit', 'measure'),
+  'measure': ('measures', 'measure'),
 }
 
 # Type to its name for one value, and for several.

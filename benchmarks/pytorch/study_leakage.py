@@ -1,4 +1,4 @@
-"""The choice of the best attacker, as in `hybrid_jax.audit.leakage`.
+"""The choice of the best attacker, as in `hybrid_jax.measures.leakage`.
 
 The figures are computed by the NumPy code of `launch.study`, so that both sides
 take the same time for them.

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax.audit import reconstruction
 from hybrid_jax.datasets import dataset
+from hybrid_jax.measures import reconstruction
 from hybrid_jax.report import rows, style
 
 ORIGINAL = 'original'

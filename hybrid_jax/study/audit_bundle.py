@@ -8,10 +8,10 @@ import numpy as np
 
 from hybrid_jax import errors, files, progress
 from hybrid_jax.attacks import adversary
-from hybrid_jax.audit import measurement
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.deploy.export import variants
 from hybrid_jax.deploy.formats import bundle, device
+from hybrid_jax.measures import measurement
 from hybrid_jax.metrics import utility
 from hybrid_jax.report import rows
 from hybrid_jax.study import context, problems, results

@@ -9,8 +9,8 @@ import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
 from hybrid_jax.attacks import released_vectors
-from hybrid_jax.audit import measurement
 from hybrid_jax.datasets import dataset
+from hybrid_jax.measures import measurement
 from hybrid_jax.metrics import noise_level
 from hybrid_jax.report import page, rows
 from hybrid_jax.study import validate

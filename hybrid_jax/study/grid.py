@@ -13,8 +13,8 @@ from scipy import stats
 
 from hybrid_jax import files
 from hybrid_jax.attacks import adversary
-from hybrid_jax.audit import leakage
 from hybrid_jax.datasets import dataset
+from hybrid_jax.measures import leakage
 from hybrid_jax.metrics import bayes_ceiling, front
 from hybrid_jax.release import embeddings, mechanisms, noise
 from hybrid_jax.report import rows

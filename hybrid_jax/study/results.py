@@ -3,7 +3,7 @@
 from typing import Any
 
 from hybrid_jax import files
-from hybrid_jax.audit import measurement
+from hybrid_jax.measures import measurement
 from hybrid_jax.report import rows
 from hybrid_jax.study import context
 

@@ -9,8 +9,8 @@ import pytest
 
 from hybrid_jax import errors
 from hybrid_jax.attacks import adversary, decoder, inversion
-from hybrid_jax.audit import reconstruction
 from hybrid_jax.datasets import dataset
+from hybrid_jax.measures import reconstruction
 from hybrid_jax.metrics import similarity
 from hybrid_jax.models import cnn1d
 from hybrid_jax.study import config_tree

@@ -13,8 +13,8 @@ import pytest
 from benchmarks import study
 from benchmarks.pytorch import study_leakage, study_problem
 from hybrid_jax.attacks import adversary, kde
-from hybrid_jax.audit import ceiling, leakage, ranks
 from hybrid_jax.defences import losses
+from hybrid_jax.measures import ceiling, leakage, ranks
 
 ROOT = pathlib.Path(__file__).parents[2]
 PYTHON = ROOT / '.venv-torch/bin/python'

@@ -10,10 +10,10 @@ import pytest
 
 from configs import audit, watch
 from hybrid_jax import errors, plugins
-from hybrid_jax.audit import leakage
 from hybrid_jax.cli import config_help
+from hybrid_jax.measures import leakage
 from hybrid_jax.study import config_tree, schema, validate
-from tests.audit import problems
+from tests.measures import problems
 
 _MINE = '''"""Guesses by chance."""
 

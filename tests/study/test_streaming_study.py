@@ -10,9 +10,9 @@ import pytest
 
 from configs import watch
 from hybrid_jax import errors
-from hybrid_jax.audit import reconstruction
 from hybrid_jax.datasets import dataset, normalization, sources
 from hybrid_jax.datasets import watch as watch_data
+from hybrid_jax.measures import reconstruction
 from hybrid_jax.models import split_model
 from hybrid_jax.study import context, problems, runner, validate
 from hybrid_jax.training import grain_pipeline, loop

@@ -6,7 +6,7 @@ from concurrent import futures
 import threadpoolctl
 
 from hybrid_jax import files, progress
-from hybrid_jax.audit import measurement
+from hybrid_jax.measures import measurement
 from hybrid_jax.release import embeddings
 from hybrid_jax.study import context, problems
 from hybrid_jax.training import distributed

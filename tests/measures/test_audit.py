@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from hybrid_jax.attacks import adversary
-from hybrid_jax.audit import (
+from hybrid_jax.measures import (
   attacker_data,
   ceiling,
   leakage,
   ranks,
   releases,
 )
-from tests.audit import problems
+from tests.measures import problems
 
 ALL_KINDS = {'majority', 'linear', 'mlp', 'knn', 'kde', 'trees', 'committee'}
 

@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 from hybrid_jax.attacks import adversary, decensor, mlp, transfer
-from hybrid_jax.audit import attacker_data, leakage, measurement, reconstruction
+from hybrid_jax.measures import (
+  attacker_data,
+  leakage,
+  measurement,
+  reconstruction,
+)
 from hybrid_jax.metrics import attack_accuracy
 from hybrid_jax.models import perceptron
 from hybrid_jax.training import heads
-from tests.audit import problems
+from tests.measures import problems
 
 
 def test_the_first_part_by_hand():

@@ -7,8 +7,8 @@ import numpy as np
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
-from hybrid_jax.audit import leakage
 from hybrid_jax.datasets import dataset
+from hybrid_jax.measures import leakage
 
 OPTIONS = {
   'shares': plugins.Option(

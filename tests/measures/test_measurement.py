@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from hybrid_jax.audit import measurement
+from hybrid_jax.measures import measurement
 
 
 def _config():

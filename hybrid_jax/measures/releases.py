@@ -7,7 +7,7 @@ import numpy as np
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
-from hybrid_jax.audit import leakage
+from hybrid_jax.measures import leakage
 
 OPTIONS = {
   'counts': plugins.Option(
