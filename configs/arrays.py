@@ -1,11 +1,11 @@
 """A study of your own data: an `.npz` file, or a folder of CSV recordings.
 
-    python -m launch.study --config=configs/arrays.py:my.npz --workdir=runs/my
+    hybrid-jax study --config=arrays:my.npz --workdir=runs/my
 
 `hybrid_jax.datasets.arrays` describes the file,
 `hybrid_jax.datasets.recordings` the folder. Check the data first:
 
-    python -m launch.check_data --config=configs/arrays.py:my.npz
+    hybrid-jax check-data --config=arrays:my.npz
 
 Words can follow the path, as in `:my.npz,image,small`: `image` or `series` says
 what `x` with three axes is, and `fast`, `small` or `tune` is a variant. The
@@ -18,11 +18,11 @@ import pathlib
 
 import ml_collections
 
-from configs import common
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import arrays, dataset, recordings
+from hybrid_jax.study import config_parts
 
-_PATH = 'configs/arrays.py'
+_NAME = 'arrays'
 _POOLED = 8  # samples that three pools by two need at least
 _DENSE = 64
 _SMALL_BATCH = 32  # of images: a step of 128 takes seconds on a CPU
@@ -49,7 +49,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     data, _ = arrays.read(settings)
     shape, classes = data.x.shape[1:], data.primary_names
     train = int((data.fold == dataset.TRAIN).sum())
-  c = common.get_config(settings.to_dict(), *_network(shape))
+  c = config_parts.get_config(settings.to_dict(), *_network(shape))
   c.release.prototypes = len(classes)
   # A batch cannot be larger than the training fold.
   most = math.inf if train is None else train
@@ -57,7 +57,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     most = min(most, _SMALL_BATCH)
   for group in ('training', 'siamese', 'defend'):
     c[group].batch_size = min(c[group].batch_size, most)
-  common.shrink(c, variant)
+  config_parts.shrink(c, variant)
   return c
 
 
@@ -83,17 +83,18 @@ def _parse(arg):
   path, words = _path(arg.split(','))
   if not path:
     raise ValueError(
-      f'{_PATH} takes a file or folder, as {_PATH}:my.npz, not {arg!r}'
+      f'{_NAME} takes a file or folder, as {_NAME}:my.npz, not {arg!r}'
     )
   layout, variant = '', ''
   for word in words:
     kind = layout if word in arrays.LAYOUTS else variant
     if kind:
-      raise ValueError(f'{_PATH} takes one of them: {word!r} after {kind!r}')
+      raise ValueError(f'{_NAME} takes one of them: {word!r} after {kind!r}')
     if word in arrays.LAYOUTS:
       layout = word
     else:
-      common.check_variant(word, f'{_PATH} (after {path},image or ,series)')
+      place = f'{_NAME} (after {path},image or ,series)'
+      config_parts.check_variant(word, place)
       variant = word
   return path, layout or 'auto', variant
 

@@ -1,21 +1,21 @@
-"""The attacks of `launch.audit` on a file of released vectors.
+"""The attacks of `hybrid-jax audit` on a file of released vectors.
 
-    python -m launch.audit --released=my.npz --out=runs/my
+    hybrid-jax audit --released=my.npz --out=runs/my
 
-The attackers and measures are those of `configs/watch.py`, without those that
-need the network: the transfer attack and the reconstructions.
+The attackers and measures are those of `watch`, without those that need the
+network: the transfer attack and the reconstructions.
 """
 
 import ml_collections
 
-from configs import watch
+from hybrid_jax.study import config_files
 
 
 def get_config() -> ml_collections.ConfigDict:
   """Returns `seed` and `attack`, see `study/schema.py`."""
   c = ml_collections.ConfigDict()
   c.seed = 0
-  c.attack = watch.get_config().attack
+  c.attack = config_files.load('watch').attack
   c.attack.adversaries = tuple(
     name
     for name in c.attack.adversaries

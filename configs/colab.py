@@ -1,16 +1,15 @@
 """A short smart-watch study for notebooks: one cut, few attackers.
 
-    python -m launch.study --config=configs/colab.py --workdir=runs/colab
+    hybrid-jax study --config=colab --workdir=runs/colab
 
-It is `configs/watch.py:fast` at the dense split only, with shorter trainings
-and one trial of each attacker. The order of the embeddings is visible; for
-reliable figures run `configs/watch.py`. `:small` is a shorter test, whose
-figures mean nothing.
+It is `watch:fast` at the dense split only, with shorter trainings and one trial
+of each attacker. The order of the embeddings is visible; for reliable figures
+run `watch`. `:small` is a shorter test, whose figures mean nothing.
 """
 
 import ml_collections
 
-from configs import watch
+from hybrid_jax.study import config_files
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -20,8 +19,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     arg: nothing, or `'small'`.
   """
   if arg not in ('', 'small'):
-    raise ValueError(f'configs/colab.py takes small or nothing, not {arg!r}')
-  c = watch.get_config('fast')
+    raise ValueError(f'colab takes small or nothing, not {arg!r}')
+  c = config_files.load('watch:fast')
   c.model.split_points = ('dense1',)
   c.training.steps = 400
   c.siamese.steps = 300

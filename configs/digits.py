@@ -1,6 +1,6 @@
 """Which digit is said, but not who says it: 3,000 utterances of 6 speakers.
 
-    python -m launch.study --config=configs/digits.py --workdir=runs/digits
+    hybrid-jax study --config=digits --workdir=runs/digits
 
 Needs `pip install 'hybrid-jax[digits]'`. All digits and all speakers are
 equally frequent, so chance is 10 % and 17 %. The study took 3 min 54 s on two
@@ -18,19 +18,19 @@ test, whose figures mean nothing.
 
 import ml_collections
 
-from configs import common
+from hybrid_jax.study import config_parts
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Returns the study of `hybrid_jax.datasets.digits`.
 
   Args:
-    arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
+    arg: nothing, or one of `config_parts.VARIANTS`; see `config_parts.shrink`.
   """
-  common.check_variant(arg, 'configs/digits.py')
-  c = common.get_config(
+  config_parts.check_variant(arg, 'digits')
+  c = config_parts.get_config(
     {'name': 'digits'}, {'name': 'cnn1d'}, {'conv3': 8, 'dense1': 6}
   )
   c.release.prototypes = 10  # as many as there are classes
-  common.shrink(c, arg or 'fast')
+  config_parts.shrink(c, arg or 'fast')
   return c

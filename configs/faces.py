@@ -1,6 +1,6 @@
 """Whether a face has glasses, but not who it is: 400 faces of 40 people.
 
-    python -m launch.study --config=configs/faces.py --workdir=runs/faces
+    hybrid-jax study --config=faces --workdir=runs/faces
 
 Needs `pip install 'hybrid-jax[faces]'`. Chance on the test fold: 66 % have no
 glasses, and each of 40 people has two images, 2.5 %. The study took 3 min 12 s
@@ -18,18 +18,18 @@ whose figures mean nothing.
 
 import ml_collections
 
-from configs import common
+from hybrid_jax.study import config_parts
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Returns the study of `hybrid_jax.datasets.faces`.
 
   Args:
-    arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
+    arg: nothing, or one of `config_parts.VARIANTS`; see `config_parts.shrink`.
   """
-  common.check_variant(arg, 'configs/faces.py')
+  config_parts.check_variant(arg, 'faces')
   options = {'width': 0.125, 'dense': 64, 'norm': True}
-  c = common.get_config(
+  c = config_parts.get_config(
     {'name': 'faces'},
     {'name': 'vgg16', 'options': options},
     {'pool4': 8, 'fc7': 6},
@@ -49,6 +49,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   rebuilding.decoder.batch_size, rebuilding.decoder.steps = 32, 100
   rebuilding.decoder.every = 50
   rebuilding.attacks = ('decoder',)  # Inversion through VGG-16 takes minutes.
-  common.shrink(c, arg or 'fast')
+  config_parts.shrink(c, arg or 'fast')
   c.attack.measures.reconstruction = rebuilding  # Its pictures are of faces.
   return c

@@ -1,7 +1,7 @@
 r"""Which activity, but neither who nor which gender: MotionSense.
 
-    python -m launch.study --workdir=runs/motionsense \
-      --config=configs/motionsense.py --config.data.manual_dir=DIR
+    hybrid-jax study --workdir=runs/motionsense \
+      --config=motionsense --config.data.manual_dir=DIR
 
 DIR has `A_DeviceMotion_data/` and `data_subjects_info.csv`, unpacked from
 https://github.com/mmalekz/motion-sense. There are 24 people and six activities.
@@ -26,17 +26,17 @@ steps was chosen on validation, from 2,400 and 4,800.
 
 import ml_collections
 
-from configs import common
+from hybrid_jax.study import config_parts
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Returns the study of `hybrid_jax.datasets.motionsense`.
 
   Args:
-    arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
+    arg: nothing, or one of `config_parts.VARIANTS`; see `config_parts.shrink`.
   """
-  common.check_variant(arg, 'configs/motionsense.py')
-  c = common.get_config(
+  config_parts.check_variant(arg, 'motionsense')
+  c = config_parts.get_config(
     {'name': 'motionsense', 'hop': 64},
     {'name': 'cnn1d_deep'},
     {'conv1': 8, 'conv2': 8, 'conv3': 8, 'conv4': 8, 'dense1': 6},
@@ -52,7 +52,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.training.every = 400
   c.siamese.steps = 900
   c.release.prototypes = 6
-  common.shrink(c, arg)
+  config_parts.shrink(c, arg)
   if arg not in ('tune', 'grid') and 'grid' in c:
     del c.grid  # The watch study has it; here `:tune` has it.
   return c

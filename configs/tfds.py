@@ -1,7 +1,7 @@
 r"""A study of any data set of TFDS with images, sounds or features.
 
-    python -m launch.study --workdir=runs/celeb_a \
-      --config=configs/tfds.py:celeb_a,primary=Male,sensitive=Young
+    hybrid-jax study --workdir=runs/celeb_a \
+      --config=tfds:celeb_a,primary=Male,sensitive=Young
 
 The argument is the name of the data set, then `primary=` and `sensitive=` with
 keys of its features; `+` joins several sensitive ones. Optional: `size=64` or
@@ -13,11 +13,11 @@ class in the training fold), `data_dir=`, and `fast`, `small` or `tune`. See
 
 import ml_collections
 
-from configs import common
 from hybrid_jax import plugins
 from hybrid_jax.datasets import tfds
+from hybrid_jax.study import config_parts
 
-_PATH = 'configs/tfds.py'
+_NAME = 'tfds'
 _TEXT = ('primary', 'sensitive', 'group', 'feature', 'data_dir')
 _NUMBERS = ('length', 'max_examples', 'min_examples', 'grey')
 _KEYS = (*_TEXT, *_NUMBERS, 'size')
@@ -42,11 +42,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   if tfds.input_kind(ml_collections.ConfigDict(settings)) == 'image':
     model = {'name': 'vgg16', 'options': {'width': 0.25, 'norm': True}}
     settings['size'] = settings['size'] or (_SIZE, _SIZE)
-    c = common.get_config(settings, model, {'pool5': 8, 'fc7': 6})
+    c = config_parts.get_config(settings, model, {'pool5': 8, 'fc7': 6})
   else:
     # At earlier layers, the features of a sound are too long for the attacks.
-    c = common.get_config(settings, {'name': 'cnn1d'}, {'dense1': 6})
-  common.shrink(c, variant)
+    c = config_parts.get_config(settings, {'name': 'cnn1d'}, {'dense1': 6})
+  config_parts.shrink(c, variant)
   return c
 
 
@@ -55,25 +55,25 @@ def _parse(arg):
   name, *parts = arg.split(',')
   if not name or '=' in name:
     raise ValueError(
-      f'{_PATH} takes a TFDS data set and its labels, as'
-      f' {_PATH}:celeb_a,primary=Male,sensitive=Young, not {arg!r}'
+      f'{_NAME} takes a TFDS data set and its labels, as'
+      f' {_NAME}:celeb_a,primary=Male,sensitive=Young, not {arg!r}'
     )
   data, variant = {'dataset': name}, ''
   for part in parts:
     key, equals, value = part.partition('=')
     if not equals and key:
-      common.check_variant(key, f'{_PATH} (after {name},)')
+      config_parts.check_variant(key, f'{_NAME} (after {name},)')
       variant = key
     elif key not in _KEYS or not value:
       raise ValueError(
-        f'{_PATH} takes {", ".join(f"{k}=" for k in _KEYS)} or'
-        f' {", ".join(common.VARIANTS[1:])}, not {part!r}'
+        f'{_NAME} takes {", ".join(f"{k}=" for k in _KEYS)} or'
+        f' {", ".join(config_parts.VARIANTS[1:])}, not {part!r}'
       )
     else:
       data[key] = _value(key, value)
   for key in ('primary', 'sensitive'):
     if key not in data:
-      raise ValueError(f'{_PATH} needs {key}=, a label of {name}')
+      raise ValueError(f'{_NAME} needs {key}=, a label of {name}')
   return data, variant
 
 
@@ -91,5 +91,5 @@ def _value(key, value):
   except ValueError:
     form = 'one whole number, or two as 48x64' if key == 'size' else 'a number'
     raise ValueError(
-      f'{_PATH} takes {form} for {key}=, not {value!r}'
+      f'{_NAME} takes {form} for {key}=, not {value!r}'
     ) from None

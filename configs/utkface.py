@@ -1,6 +1,6 @@
 """Which gender, but neither age group nor race: the faces of UTKFace.
 
-    python -m launch.study --config=configs/utkface.py:PATH \
+    hybrid-jax study --config=utkface:PATH \
       --workdir=runs/utkface
 
 PATH is a folder of the published images, or an `.npz` of them; see
@@ -23,7 +23,7 @@ split points were not finished. Results on the test fold:
 
 import ml_collections
 
-from configs import common
+from hybrid_jax.study import config_parts
 
 # Noise of the noisy reduced Siamese embedding at fc6, besides the 0.3 of all
 # studies, in multiples of the root mean square of the released vector.
@@ -34,15 +34,15 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Returns the study of `hybrid_jax.datasets.utkface`.
 
   Args:
-    arg: the path, then a comma and one of `common.VARIANTS`. Without a path,
-      `--config.data.path` must be set.
+    arg: the path, then a comma and one of `config_parts.VARIANTS`. Without a
+      path, `--config.data.path` must be set.
   """
   path, _, variant = arg.partition(',')
-  if path in common.VARIANTS:
+  if path in config_parts.VARIANTS:
     path, variant = variant, path
-  common.check_variant(variant, 'configs/utkface.py:PATH')
+  config_parts.check_variant(variant, 'utkface:PATH')
   options = {'width': 0.25, 'dense': 64, 'norm': True}
-  c = common.get_config(
+  c = config_parts.get_config(
     {'name': 'utkface', 'path': path},
     {'name': 'vgg16', 'options': options},
     {'conv5_1': 8, 'conv5_2': 6, 'conv5_3': 4, 'fc6': 4},
@@ -68,7 +68,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.attack.measures.attacker_data.shares = (0.1, 0.3, 1.0)
   c.attack.measures.reconstruction.attacks = ('decoder',)
   c.attack.measures.reconstruction.split_points = ('conv5_1', 'fc6')
-  common.shrink(c, variant)
+  config_parts.shrink(c, variant)
   if variant not in ('tune', 'grid') and 'grid' in c:
     del c.grid  # It has nine trainings for each seed; `,tune` has it.
   return c

@@ -1,6 +1,6 @@
 """Which exercise, but not who: the smart-watch study.
 
-    python -m launch.study --config=configs/watch.py --workdir=runs/watch
+    hybrid-jax study --config=watch --workdir=runs/watch
 
 On two cores without a GPU, with other work beside it and a cold compilation
 cache, the attacks took 442 s. Results on the test fold at the dense split
@@ -15,25 +15,25 @@ cache, the attacks took 442 s. Results on the test fold at the dense split
 The README has the intervals. Variants: `:fast` is without the slow attackers
 and the grid. `:small` is a test of two minutes, whose figures mean nothing.
 `:tune` trains every defence with a range of weights. `:grid` is a grid for
-`launch.grid`.
+`hybrid-jax grid`.
 """
 
 import ml_collections
 
-from configs import common
+from hybrid_jax.study import config_parts
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """Returns the study of `hybrid_jax.datasets.watch`.
 
   Args:
-    arg: nothing, or one of `common.VARIANTS`; see `common.shrink`.
+    arg: nothing, or one of `config_parts.VARIANTS`; see `config_parts.shrink`.
   """
-  common.check_variant(arg, 'configs/watch.py')
-  c = common.get_config(
+  config_parts.check_variant(arg, 'watch')
+  c = config_parts.get_config(
     {'name': 'watch'},
     {'name': 'cnn1d', 'options': {'kernel': 3}},
     {'conv1': 8, 'conv2': 8, 'conv3': 8, 'dense1': 6},
   )
-  common.shrink(c, arg)
+  config_parts.shrink(c, arg)
   return c
