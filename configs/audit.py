@@ -3,23 +3,21 @@
     hybrid-jax audit --released=my.npz --out=runs/my
 
 The attackers and measures are those of `watch`, without those that need the
-network: the transfer attack and the reconstructions.
+network: the transfer attack and the reconstructions. `:fast` leaves out the
+curves over repeated releases and over the attacker's data.
 """
 
 import ml_collections
 
-from hybrid_jax.study import config_files
+from hybrid_jax.study import audit_config
 
 
-def get_config() -> ml_collections.ConfigDict:
-  """Returns `seed` and `attack`, see `study/schema.py`."""
-  c = ml_collections.ConfigDict()
-  c.seed = 0
-  c.attack = config_files.load('watch').attack
-  c.attack.adversaries = tuple(
-    name
-    for name in c.attack.adversaries
-    if name not in ('transfer', 'decensor')
-  )
-  del c.attack.measures.reconstruction
-  return c
+def get_config(arg: str = '') -> ml_collections.ConfigDict:
+  """Returns `seed` and `attack`, see `study/schema.py`.
+
+  Args:
+    arg: nothing, or `'fast'`.
+  """
+  if arg not in ('', 'fast'):
+    raise ValueError(f'configs/audit.py takes fast or nothing, not {arg!r}')
+  return audit_config.get(fast=arg == 'fast')
