@@ -46,7 +46,7 @@ def ceilings(problem: Problem, settings: dict[str, Any]) -> Figures:
         released, problem.primary, labels, problem.recording, cell, noisy
       )
       out[attribute][str(count)] = bayes_ceiling.measure(
-        people.take(problem.rows(TEST)), count, settings['resamples']
+        people.take(problem.rows(TEST)), count
       )
   return out
 
@@ -65,7 +65,7 @@ def _cells(problem, released, centres, labels, releases):
         problem.recording[held],
         bayes_ceiling.cells(released[held], centres, option),
       )
-      value = bayes_ceiling.bounds(people, releases)['cells'][0]
+      value = bayes_ceiling.bounds(people, releases)['cells']
       if value < least:
         best, least = option, value
   return bayes_ceiling.cells(released, centres, best)

@@ -32,6 +32,12 @@ _MAX_CEILING = flags.DEFINE_multi_string(
   [],
   'LABEL=SHARE,...: the maximum of the high end of the ceiling',
 )
+_MAX_STREAM = flags.DEFINE_multi_string(
+  'max_stream',
+  [],
+  'WINDOWS:LABEL=SHARE,...: the maximum of the high end of the leakage from'
+  ' WINDOWS windows of one class together: 64:person=0.3',
+)
 _SPLIT_POINT = flags.DEFINE_string(
   'split_point',
   None,
@@ -51,7 +57,10 @@ def main(argv: list[str]) -> int:
   if _JUNIT.value == '':
     raise errors.UserError('--junit names no file.')
   bounds = gate.parse_bounds(
-    _MIN_UTILITY.value, _MAX_LEAKAGE.value, _MAX_CEILING.value
+    _MIN_UTILITY.value,
+    _MAX_LEAKAGE.value,
+    _MAX_CEILING.value,
+    _MAX_STREAM.value,
   )
   metrics = gate.read(pathlib.Path(_WORKDIR.value))
   row = gate.pick(metrics, _SPLIT_POINT.value, _EMBEDDING.value)

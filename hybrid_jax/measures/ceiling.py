@@ -14,8 +14,17 @@ OPTIONS = {
   'releases': plugins.Option(
     (1, 4, 16, 64), 'Numbers of releases of one input.', low=1
   ),
+  'windows': plugins.Option(
+    (1, 2, 4, 8, 16, 32, 64), 'Numbers of windows of one person.', low=1
+  ),
+  'stream_limit': plugins.Option(
+    0.5,
+    'Largest ceiling for a stream of windows; the budget of windows keeps it.',
+    low=0.0,
+    high=1.0,
+  ),
   'resamples': plugins.Option(
-    400, "Bootstrap resamples for the ceiling's interval.", low=1
+    400, "Bootstrap resamples for the stream's interval.", low=1
   ),
 }
 
@@ -35,14 +44,17 @@ def measure(
   Args:
     problem: the attack problem.
     config: `measures.ceiling`: `releases`, the numbers of releases of one
-      input, and `resamples` of the bootstrap.
+      input; `windows`, the numbers of windows of one person, `stream_limit`
+      and `resamples` of the bootstrap for them.
     seed: not used, since nothing is random.
 
   Returns:
     For each sensitive label the figures of `bayes_ceiling.measure` for one
     release, and `by_releases`: a dict from each number of releases, written as
     a string, to a dict of `value` and `high`. There a bound is lowered to those
-    for more releases, which hold for fewer too.
+    for more releases, which hold for fewer too. And `stream`: `by_windows`, the
+    same for windows of one person; `limit`; and `budget`, the largest number of
+    windows within the limit.
   """
   del seed
   settings = config.measures.ceiling
@@ -72,9 +84,24 @@ def measure(
         noisy=problem.noise_scale is not None,
       )
       test = population.take(problem.rows(dataset.TEST))
-      curve[count] = bayes_ceiling.measure(test, count, settings.resamples)
-    out[attribute] = curve[1] | {'by_releases': _monotone(curve)}
+      if count == 1:
+        stream = _stream(test, settings)
+      curve[count] = bayes_ceiling.measure(test, count)
+    out[attribute] = curve[1] | {
+      'by_releases': _monotone(curve),
+      'stream': stream,
+    }
   return out
+
+
+def _stream(population, settings):
+  windows = tuple(sorted({1, *settings.windows}))
+  curve = bayes_ceiling.stream(population, windows, settings.resamples)
+  return {
+    'by_windows': {str(k): figures for k, figures in curve.items()},
+    'limit': settings.stream_limit,
+    'budget': bayes_ceiling.budget(curve, settings.stream_limit),
+  }
 
 
 def _monotone(curve):
@@ -113,6 +140,6 @@ def _choose_cells(problem, released, centres, labels, releases):
       problem.recording[rows],
       bayes_ceiling.cells(released[rows], centres, option),
     )
-    return bayes_ceiling.bounds(population, releases)['cells'][0]
+    return bayes_ceiling.bounds(population, releases)['cells']
 
   return bayes_ceiling.cells(released, centres, min(options, key=score))

@@ -32,6 +32,25 @@ There are three bounds. All are valid, so the smallest one counts.
 
 Without noise, the cells are the distinct vectors, and the best guess in each
 cell is the exact ceiling.
+
+All three are about the examples at hand. For the population that they were
+drawn from, `confidence_margin` is added. Let `A(P)` be the accuracy of the best
+attacker on a population P, the largest of the means over inputs of all
+attackers. `A` is convex, so the mean of `A(examples)` over draws of the
+examples is not below `A(P)`. Another recording in the place of one moves
+`A(examples)` by at most the recording's share w_r of the examples. So by
+McDiarmid's inequality, for independent recordings,
+`A(P) <= A(examples) + sqrt(ln(1 / delta) / 2 * sum_r w_r^2)` with probability
+`1 - delta`. The bounds are not below `A(examples)`, so they may stand in its
+place. This holds however the labels lie in the recordings, and however rare a
+kind of recording is.
+
+`stream` bounds an attacker who sees k windows of one person. The information of
+k releases with independent noise, given their classes, is at most the sum of
+`1/2 log2 det(I + Cov(p | y))` over them, however the windows depend on each
+other. Fano's inequality and the data processing inequality turn it into an
+accuracy. The order of the classes counts as known, and must tell nothing more
+about the person than one class does; for a stream of one class this holds.
 """
 
 import dataclasses
@@ -39,11 +58,13 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.stats
+import numpy.typing as npt
 
 from hybrid_jax.metrics import distances
 
 BOUNDS = ('fano', 'people', 'cells')
+# One-sided: with probability 0.975 the ceiling is not below the truth.
+CONFIDENCE = 0.975
 _MAX_EXPONENT = 60.0  # e^60 gives a bound far above 1 in any case
 _BISECTIONS = 50
 
@@ -56,7 +77,7 @@ class Population:
     released: `[n, d]`, the vectors without noise, in units of the noise.
     primary: `[n]`, the primary labels.
     sensitive: `[n]`, the labels to protect.
-    recording: `[n]`, the groups that the bootstrap resamples.
+    recording: `[n]`, the groups that were drawn independently.
     cell: `[n]`, the cell of each vector; see `cells` and `distinct`. The cells
       must be chosen without these examples.
     noisy: whether there is noise. Without noise only `cells` is a bound, and
@@ -80,133 +101,148 @@ class Population:
     return dataclasses.replace(self, **arrays)
 
 
-def bounds(
-  population: Population, releases: int = 1, weight: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-  """Computes all bounds, for one or several weightings of the examples.
+def bounds(population: Population, releases: int = 1) -> dict[str, float]:
+  """Computes all bounds for these examples.
 
   Args:
     population: the examples.
     releases: the number of releases of one input, each with fresh noise.
-    weight: `[w, n]`, how often each example counts, whole numbers; by default
-      once.
 
   Returns:
-    Each of `BOUNDS`, the largest possible accuracy `[w]`; and `bits [w]`, the
-    smallest bound on the information about the sensitive label given the
-    primary label.
+    Each of `BOUNDS`, the largest possible accuracy; and `bits`, the smallest
+    bound on the information about the sensitive label given the primary label.
   """
-  n = len(population.released)
-  weight = np.ones((1, n)) if weight is None else np.asarray(weight, float)
   if not population.noisy:
     return noiseless_bounds(
-      population.primary, population.sensitive, population.cell, weight
+      population.primary, population.sensitive, population.cell
     )
   p = population.released.astype(np.float64) * np.sqrt(releases)
-  total = weight.sum(axis=1)
-  labels = np.unique(population.sensitive, return_inverse=True)[1]
-  one_hot = np.eye(labels.max() + 1)[labels]
-  # Conditional entropy H(s | y), and three bounds on information in bits: of
-  # the releases, of the cell, and of the releases within a known cell.
-  label_entropy, release_bits, cell_bits, within_cell_bits = (
-    np.zeros(len(weight)) for _ in range(4)
+  classes = _blocks(p, population, population.primary)
+  label_entropy = _mean(classes, [b.entropy for b in classes])
+  release_bits = _mean(classes, [min(b.bits, b.entropy) for b in classes])
+  _, kind = np.unique(
+    np.stack([population.primary, population.cell]),
+    axis=1,
+    return_inverse=True,
   )
-  density_bound = np.zeros(len(weight))
-  cell_blocks, cell_shares = [], []
-  for y in np.unique(population.primary):
-    in_class = population.primary == y
-    block = Block(p[in_class], one_hot[in_class], weight[:, in_class])
-    share = block.total / total
-    block_entropy = entropy(block.prior)
-    label_entropy += share * block_entropy
-    release_bits += share * np.minimum(block.bits, block_entropy)
-    density_bound += share * block.density_bound()
-    # I(s; cell | y) = H(s | y) - H(s | y, cell).
-    class_cell_bits = block_entropy.copy()
-    for cell in np.unique(population.cell[in_class]):
-      in_cell = population.cell[in_class] == cell
-      cell_block = Block(
-        p[in_class][in_cell],
-        one_hot[in_class][in_cell],
-        weight[:, in_class][:, in_cell],
-      )
-      cell_share = cell_block.total / np.maximum(block.total, 1)
-      cell_entropy = entropy(cell_block.prior)
-      class_cell_bits -= cell_share * cell_entropy
-      within_cell_bits += (
-        share * cell_share * np.minimum(cell_block.bits, cell_entropy)
-      )
-      cell_shares.append(share * cell_share)
-      cell_blocks.append(cell_block)
-    cell_bits += share * class_cell_bits
+  parts = _blocks(p, population, kind.reshape(-1))
+  # I(s; cell | y) = H(s | y) - H(s | y, cell).
+  cell_bits = label_entropy - _mean(parts, [b.entropy for b in parts])
+  within_bits = _mean(parts, [min(b.bits, b.entropy) for b in parts])
   values = {
     'fano': fano(
-      np.minimum(release_bits, label_entropy),
+      min(release_bits, label_entropy),
       label_entropy,
-      ((weight @ one_hot) > 0).sum(axis=1),
+      len(np.unique(population.sensitive)),
     ),
-    'people': density_bound,
-    'cells': (np.stack(cell_shares) * block_bounds(cell_blocks)).sum(axis=0),
+    'people': _mean(classes, [b.density_bound() for b in classes]),
+    'cells': _mean(parts, block_bounds(parts)),
   }
-  bits = np.minimum(release_bits, cell_bits + within_cell_bits)
-  return {name: np.minimum(values[name], 1.0) for name in BOUNDS} | {
-    'bits': np.minimum(bits, label_entropy)
+  bits = min(release_bits, cell_bits + within_bits, label_entropy)
+  return {name: min(float(values[name]), 1.0) for name in BOUNDS} | {
+    'bits': max(float(bits), 0.0)
   }
 
 
-def measure(
-  population: Population, releases: int = 1, resamples: int = 1000
-) -> dict[str, object]:
-  """Computes the smallest bound with the upper end of its 95 % interval.
+def _blocks(p, population, kind):
+  """Returns a `Block` for each value of `kind [n]`."""
+  _, label = np.unique(population.sensitive, return_inverse=True)
+  one_hot = np.eye(label.max() + 1)[label]
+  return [Block(p[kind == k], one_hot[kind == k]) for k in np.unique(kind)]
 
-  The bootstrap resamples whole recordings, and takes the smallest bound within
-  each resample.
+
+def _mean(blocks, values):
+  """Averages values of blocks by the blocks' numbers of examples."""
+  return float(np.average(values, weights=[b.total for b in blocks]))
+
+
+def measure(population: Population, releases: int = 1) -> dict[str, object]:
+  """Computes the smallest bound and the ceiling that it gives.
 
   Args:
     population: the examples.
     releases: the number of releases of one input.
-    resamples: the number of bootstrap resamples.
 
   Returns:
-    `value`, `high`, `bits`, `bound`, the name of the smallest bound, and
-    `by_bound`, each bound's `value` and `high`.
+    `value`, the smallest bound for these examples, an estimate; `high`, the
+    ceiling: with probability `CONFIDENCE` no attacker is more accurate on the
+    population of these recordings; `bits`; `bound`, the name of the smallest
+    bound; and `by_bound`, each bound's `value` and `high`.
   """
-  _, group = np.unique(population.recording, return_inverse=True)
-  count = group.max() + 1
-  names = (*BOUNDS, 'least')
-
-  def statistic(sample, axis=-1):
-    del axis
-    sample = np.atleast_2d(sample)
-    times = np.zeros((len(sample), count))
-    np.add.at(times, (np.arange(len(sample))[:, None], sample), 1)
-    resampled = bounds(population, releases, times[:, group])
-    stacked = [resampled[name] for name in BOUNDS]
-    return np.stack([*stacked, np.min(stacked, axis=0)])
-
   estimate = bounds(population, releases)
-  values = [float(estimate[name][0]) for name in BOUNDS]
-  values.append(min(values))
-  if count < 2:
-    high = np.ones(len(names))
-  else:
-    high = scipy.stats.bootstrap(
-      (np.arange(count),),
-      statistic,
-      n_resamples=resamples,
-      method='percentile',
-      rng=np.random.default_rng(0),
-    ).confidence_interval.high
+  margin = confidence_margin(population.recording)
   by_bound = {
-    name: {'value': v, 'high': float(max(v, h))}
-    for name, v, h in zip(names, values, high, strict=True)
+    name: {'value': estimate[name], 'high': min(estimate[name] + margin, 1.0)}
+    for name in BOUNDS
   }
+  bound = min(BOUNDS, key=lambda name: estimate[name])
   return {
-    **by_bound.pop('least'),
-    'bits': float(estimate['bits'][0]),
-    'bound': BOUNDS[int(np.argmin(values[:-1]))],
+    **by_bound[bound],
+    'bits': estimate['bits'],
+    'bound': bound,
     'by_bound': by_bound,
   }
+
+
+def confidence_margin(recording: np.ndarray) -> float:
+  """Computes `sqrt(ln(1 / (1 - CONFIDENCE)) / 2 * sum_r w_r^2)`.
+
+  McDiarmid, On the method of bounded differences (1989), lemma 1.2.
+
+  Args:
+    recording: `[n]`, the recording of each example; w_r is its share.
+  """
+  _, count = np.unique(recording, return_counts=True)
+  shares = count / count.sum()
+  return float(np.sqrt(-np.log(1 - CONFIDENCE) / 2 * np.square(shares).sum()))
+
+
+def stream(
+  population: Population, windows: tuple[int, ...], resamples: int = 400
+) -> dict[int, dict[str, float]]:
+  """Bounds the accuracy of an attacker who sees k windows of one person.
+
+  Args:
+    population: the examples; `cell` is not used.
+    windows: the numbers k.
+    resamples: the number of bootstrap resamples over recordings.
+
+  Returns:
+    For each k `value`, and `high`, which takes the 97.5 % quantile of the bits
+    in place of the bits. Both are estimates: the bootstrap has no guarantee
+    where a kind of recording is rare. Without noise both are 1, unless the
+    vectors are constant in each class.
+  """
+  classes = _blocks(population.released, population, population.primary)
+  label_entropy = _mean(classes, [b.entropy for b in classes])
+  prior = _mean(classes, [b.prior.max() for b in classes])
+  count = len(np.unique(population.sensitive))
+  if population.noisy:
+    bits = gaussian_bits(population.released, population.primary)
+    high = max(bits, _resampled_bits(population, resamples))
+  else:
+    known = bounds(population)['bits'] < 1e-12
+    bits = high = 0.0 if known else np.inf
+  return {
+    k: {
+      name: float(
+        min(
+          fano(min(k * each, label_entropy), label_entropy, count),
+          relative_entropy_bound(k * each, prior),
+        )
+      )
+      for name, each in (('value', bits), ('high', high))
+    }
+    for k in windows
+  }
+
+
+def budget(curve: dict[int, dict[str, float]], limit: float) -> int:
+  """Returns the largest number of windows whose `high` is at most `limit`.
+
+  It is 0 where no number is.
+  """
+  return max((k for k, f in curve.items() if f['high'] <= limit), default=0)
 
 
 def gaussian_bits(
@@ -223,9 +259,33 @@ def gaussian_bits(
   bits = 0.0
   for y in np.unique(primary):
     in_class = p[primary == y]
-    ones = np.ones((1, len(in_class)))
-    bits += Block(in_class, ones.T, ones).bits[0] * len(in_class) / len(p)
-  return float(bits)
+    bits += Block(in_class, np.ones((len(in_class), 1))).bits * len(in_class)
+  return bits / len(p)
+
+
+def _resampled_bits(population, resamples):
+  """The 97.5 % quantile of `gaussian_bits` over resamples of recordings."""
+  _, recording = np.unique(population.recording, return_inverse=True)
+  count = recording.max() + 1
+  if count < 2:
+    return np.inf
+  rng = np.random.default_rng(0)
+  times = rng.multinomial(count, np.full(count, 1 / count), resamples)
+  bits, total = np.zeros(resamples), times[:, recording].sum(axis=1)
+  for y in np.unique(population.primary):
+    rows = population.primary == y
+    q = population.released[rows].astype(np.float64)
+    q = q - q.mean(axis=0)
+    weight = times[:, recording[rows]]
+    size = weight.sum(axis=1)
+    shares = weight / np.maximum(size, 1)[:, None]
+    mean = shares @ q
+    products = (q[:, :, None] * q[:, None]).reshape(len(q), -1)
+    second = (shares @ products).reshape(resamples, q.shape[1], -1)
+    covariance = second - mean[:, :, None] * mean[:, None]
+    variances = np.maximum(np.linalg.eigvalsh(covariance), 0)
+    bits += size / total * 0.5 * np.log2(1 + variances).sum(axis=1)
+  return float(np.quantile(bits, CONFIDENCE))
 
 
 def distinct(released: np.ndarray) -> np.ndarray:
@@ -254,71 +314,65 @@ def cells(
 class Block:
   """Examples of one primary class, or of one cell of it.
 
-  It computes bounds on an attacker's information and accuracy within the block,
-  one for each of `w` weightings of the examples.
+  It computes bounds on an attacker's information and accuracy within the block.
 
   Attributes:
-    total: `[w]`, the number of examples, each counted by its weight.
-    prior: `[w, K]`, the share of each sensitive label.
+    total: the number of examples.
+    prior: `[K]`, the share of each sensitive label.
+    entropy: the entropy of the sensitive label in bits.
   """
 
-  def __init__(self, p: np.ndarray, one_hot: np.ndarray, weight: np.ndarray):
+  def __init__(self, p: np.ndarray, one_hot: np.ndarray):
     """Stores the examples of the block.
 
     Args:
       p: `[n, d]`, the vectors without noise, in units of the noise.
       one_hot: `[n, K]`, the sensitive labels.
-      weight: `[w, n]`, how often each example counts.
     """
-    self._p, self._one_hot, self._weight = p, one_hot, weight
-    self.total = weight.sum(axis=1)
-    self._count = np.maximum(self.total, 1)
-    self.prior = weight @ one_hot / self._count[:, None]
+    # Centred, which no bound depends on, so that large values stay exact.
+    self._q = p - p.mean(axis=0)
+    self._one_hot = one_hot
+    self.total = len(p)
+    self.prior = one_hot.mean(axis=0)
+    self.entropy = float(entropy(self.prior))
 
   @functools.cached_property
-  def bits(self) -> np.ndarray:
-    """Largest information of a release, `1/2 log2 det(I + Cov)`: `[w]`."""
-    d = self._p.shape[1]
-    # Centred on a fixed point, so that the difference of squares stays exact.
-    q = self._p - self._p.mean(axis=0)
-    mean = self._weight @ q / self._count[:, None]
-    second = self._weight @ (q[:, :, None] * q[:, None]).reshape(len(q), -1)
-    covariance = (second / self._count[:, None]).reshape(-1, d, d)
-    covariance -= mean[:, :, None] * mean[:, None]
-    _, logdet = np.linalg.slogdet(np.eye(d) + covariance)
-    return np.maximum(0.5 * logdet / np.log(2), 0.0)
+  def bits(self) -> float:
+    """Largest information of a release, `1/2 log2 det(I + Cov)`.
 
-  def density_bound(self) -> np.ndarray:
-    """Computes `max_s pi_s + sqrt(sum_s pi_s^2 chi2(P_s || Q))`: `[w]`.
+    From singular values: a determinant loses the small ones beside a large one.
+    """
+    deviations = np.linalg.svd(
+      self._q / np.sqrt(len(self._q)), compute_uv=False
+    )
+    return float(0.5 * np.log2(1 + np.square(deviations)).sum())
+
+  def density_bound(self) -> float:
+    """Computes `max_s pi_s + sqrt(sum_s pi_s^2 chi2(P_s || Q))`.
 
     Pairs of an input with itself count too: the population consists of these
     very inputs, which the attacker may know.
     """
-    q = self._p - self._p.mean(axis=0)
-    total = np.zeros(len(self._weight))
+    total = 0.0
     for s in np.flatnonzero(self._one_hot.sum(axis=0)):
-      rows = self._one_hot[:, s] > 0
-      kernel = np.exp(np.minimum(q[rows] @ q[rows].T, _MAX_EXPONENT))
-      weight = self._weight[:, rows]
-      pairs = np.square(weight.sum(axis=1))
-      sums = ((weight @ kernel) * weight).sum(axis=1)
-      chi2 = np.maximum(sums / np.maximum(pairs, 1) - 1, 0)
-      total += np.square(self.prior[:, s]) * chi2
-    return np.minimum(self.prior.max(axis=1) + np.sqrt(total), 1.0)
+      q = self._q[self._one_hot[:, s] > 0]
+      kernel = np.exp(np.minimum(q @ q.T, _MAX_EXPONENT))
+      total += self.prior[s] ** 2 * max(kernel.mean() - 1, 0)
+    return float(min(self.prior.max() + np.sqrt(total), 1.0))
 
 
 def block_bounds(blocks: Sequence[Block]) -> np.ndarray:
-  """Computes the smallest bound on the accuracy in each block: `[blocks, w]`.
+  """Computes the smallest bound on the accuracy in each block: `[blocks]`.
 
   All blocks are bisected together, which is far faster than one by one.
   """
-  prior = np.stack([block.prior.max(axis=1) for block in blocks])
-  entropies = np.stack([entropy(block.prior) for block in blocks])
-  count = np.stack([(block.prior > 0).sum(axis=1) for block in blocks])
-  bits = np.minimum(np.stack([block.bits for block in blocks]), entropies)
+  prior = np.array([block.prior.max() for block in blocks])
+  entropies = np.array([block.entropy for block in blocks])
+  count = np.array([(block.prior > 0).sum() for block in blocks])
+  bits = np.minimum([block.bits for block in blocks], entropies)
   return np.minimum.reduce(
     [
-      np.stack([block.density_bound() for block in blocks]),
+      np.array([block.density_bound() for block in blocks]),
       relative_entropy_bound(bits, prior),
       fano(bits, entropies, count),
     ]
@@ -326,57 +380,48 @@ def block_bounds(blocks: Sequence[Block]) -> np.ndarray:
 
 
 def noiseless_bounds(
-  primary: np.ndarray,
-  sensitive: np.ndarray,
-  cell: np.ndarray,
-  weight: np.ndarray,
-) -> dict[str, np.ndarray]:
+  primary: np.ndarray, sensitive: np.ndarray, cell: np.ndarray
+) -> dict[str, float]:
   """Computes the exact ceiling without noise: the best guess in each cell.
 
   Args:
     primary: `[n]`, the primary labels.
     sensitive: `[n]`, the labels to protect.
     cell: `[n]`, one for each distinct vector.
-    weight: `[w, n]`, how often each example counts.
 
   Returns:
     As `bounds`; `fano` and `people` are 1, since they need noise.
   """
-  _, cell = np.unique(np.stack([primary, cell]), axis=1, return_inverse=True)
+
+  def joint_counts(*columns):
+    return np.unique(np.stack(columns), axis=1, return_counts=True)
+
+  _, y = np.unique(primary, return_inverse=True)
   _, label = np.unique(sensitive, return_inverse=True)
-  order = np.lexsort((label, cell.reshape(-1)))
-  pairs = np.stack([cell.reshape(-1), label], axis=1)[order]
-  starts = np.flatnonzero(np.any(np.diff(pairs, axis=0, prepend=-1), axis=1))
-  joint = np.add.reduceat(weight[:, order], starts, axis=1)
-  first = np.flatnonzero(np.diff(pairs[starts, 0], prepend=-1))
-  total = weight.sum(axis=1)
-  correct = np.maximum.reduceat(joint, first, axis=1).sum(axis=1) / total
-  # H(s | y) less H(s | y, cell).
-  class_entropies = [
-    _count_entropy(weight[:, primary == y], label[primary == y], label.max())
-    for y in np.unique(primary)
-  ]
-  label_entropy = sum(class_entropies) / total
-  cell_counts = np.add.reduceat(joint, first, axis=1)
-  remaining = (_count_log(cell_counts) - _count_log(joint)) / total
-  ones = np.ones(len(weight))
+  kinds, counts = joint_counts(y, cell, label)
+  _, place = np.unique(kinds[:2], axis=1, return_inverse=True)
+  best = np.zeros(place.max() + 1)
+  np.maximum.at(best, place.reshape(-1), counts)
+
+  def conditional_entropy(joint, condition):
+    """`H(joint | condition)` from counts, times their sum."""
+    return _count_log(condition) - _count_log(joint)
+
+  label_entropy = conditional_entropy(
+    joint_counts(y, label)[1], joint_counts(y)[1]
+  )
+  remaining = conditional_entropy(counts, joint_counts(y, cell)[1])
   return {
-    'fano': ones,
-    'people': ones,
-    'cells': correct,
-    'bits': np.maximum(label_entropy - remaining, 0),
+    'fano': 1.0,
+    'people': 1.0,
+    'cells': float(best.sum() / len(primary)),
+    'bits': float(max((label_entropy - remaining) / len(primary), 0)),
   }
 
 
-def _count_entropy(weight, label, largest):
-  """Entropy of the labels in bits, times their number: `[w]`."""
-  joint = weight @ np.eye(largest + 1)[label]
-  return _count_log(weight.sum(axis=1, keepdims=True)) - _count_log(joint)
-
-
 def _count_log(counts):
-  """Sum of `c log2 c` over the last axis."""
-  return (counts * np.log2(np.maximum(counts, 1))).sum(axis=-1)
+  """Sum of `c log2 c`."""
+  return (counts * np.log2(np.maximum(counts, 1))).sum()
 
 
 def entropy(prior: np.ndarray) -> np.ndarray:
@@ -386,7 +431,7 @@ def entropy(prior: np.ndarray) -> np.ndarray:
 
 
 def fano(
-  bits: np.ndarray, label_entropy: np.ndarray, count: np.ndarray
+  bits: npt.ArrayLike, label_entropy: npt.ArrayLike, count: npt.ArrayLike
 ) -> np.ndarray:
   """Computes the largest accuracy that Fano's inequality allows: `[...]`.
 
@@ -408,7 +453,9 @@ def fano(
   return _bisect(allowed, 1 / np.maximum(count, 1))
 
 
-def relative_entropy_bound(bits: np.ndarray, prior: np.ndarray) -> np.ndarray:
+def relative_entropy_bound(
+  bits: npt.ArrayLike, prior: npt.ArrayLike
+) -> np.ndarray:
   """Computes the largest accuracy a with `d(a || prior) <= bits`: `[...]`.
 
   Args:

@@ -142,14 +142,13 @@ def _ceiling(figure, curve, name, colour):
   figure.add_trace(
     go.Scatter(
       x=list(curve),
-      y=[100 * f['value'] for f in curve.values()],
+      y=[100 * f['high'] for f in curve.values()],
       mode='lines+markers',
       line={'color': colour, 'dash': 'dash', 'width': 1.5},
       marker={'symbol': 'line-ew-open', 'size': 9, 'color': colour},
       showlegend=False,
       text=[
-        f'<b>{name}, ceiling</b><br>at {k:g}: {100 * f["value"]:.1f} %, upper'
-        f' end {100 * f["high"]:.1f} %'
+        f'<b>{name}, ceiling</b><br>at {k:g}: {100 * f["high"]:.1f} %'
         for k, f in curve.items()
       ],
       hovertemplate='%{text}<extra></extra>',

@@ -1,8 +1,8 @@
 """Checks the figures of a study against bounds, for continuous integration.
 
 The pessimistic end of an interval is compared with the bound, not the value:
-the low end of the utility, and the high end of a leakage or a ceiling. All
-figures are shares from 0 to 1.
+the low end of the utility, and the high end of a leakage, of a stream, or of a
+ceiling. All figures are shares from 0 to 1.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ import rich.table
 from hybrid_jax import errors, files, progress
 
 UTILITY, LEAKAGE, CEILING = 'utility', 'leakage', 'ceiling'
+STREAM = 'stream'  # leakage from several windows of one class
 # Figures are compared to this many decimals, so that rounding errors of an
 # interpolated quantile do not decide.
 _DECIMALS = 9
@@ -26,19 +27,24 @@ class Bound:
   """Bound of one figure.
 
   Attributes:
-    figure: `UTILITY`, `LEAKAGE` or `CEILING`.
+    figure: `UTILITY`, `LEAKAGE`, `CEILING` or `STREAM`.
     label: the sensitive label; empty for the utility.
     share: the smallest utility, or the largest leakage or ceiling, that is
       allowed, from 0 to 1.
+    windows: the number of windows that the attacker combines; 1 but for
+      `STREAM`.
   """
 
   figure: str
   label: str
   share: float
+  windows: int = 1
 
   @property
   def name(self) -> str:
     """The name in tables and messages: `leakage of person`."""
+    if self.figure == STREAM:
+      return f'leakage of {self.label}, {self.windows} windows'
     return f'{self.figure} of {self.label}' if self.label else self.figure
 
 
@@ -55,7 +61,10 @@ class Check:
 
 
 def parse_bounds(
-  min_utility: str | None, max_leakage: list[str], max_ceiling: list[str]
+  min_utility: str | None,
+  max_leakage: list[str],
+  max_ceiling: list[str],
+  max_stream: list[str],
 ) -> list[Bound]:
   """Parses the bounds of the command line.
 
@@ -63,28 +72,39 @@ def parse_bounds(
     min_utility: a share, or None for no bound.
     max_leakage: texts `LABEL=SHARE`, or several joined by commas.
     max_ceiling: the same.
+    max_stream: texts `WINDOWS:LABEL=SHARE`, or several joined by commas.
 
   Raises:
-    UserError: a text is not `LABEL=SHARE`, a share is not from 0 to 1, a label
+    UserError: a text has another form, a share is not from 0 to 1, a label
       has two bounds, or there is no bound at all.
   """
   bounds = []
   if min_utility is not None:
     share = _parse_share('--min-utility', min_utility)
     bounds.append(Bound(UTILITY, '', share))
-  for figure, texts in ((LEAKAGE, max_leakage), (CEILING, max_ceiling)):
+  for figure, texts in (
+    (LEAKAGE, max_leakage),
+    (CEILING, max_ceiling),
+    (STREAM, max_stream),
+  ):
     flag = f'--max-{figure}'
     for text in (part for value in texts for part in value.split(',')):
-      label, _, share = text.strip().rpartition('=')
-      if not label:
-        raise errors.UserError(f'{flag}: {text!r} is not LABEL=SHARE.')
-      bound = Bound(figure, label, _parse_share(f'{flag}={label}', share))
+      left, _, share = text.strip().rpartition('=')
+      windows, label = '1', left
+      if figure == STREAM:
+        windows, _, label = left.partition(':')
+      if not label or not windows.isdecimal() or int(windows) < 1:
+        form = 'WINDOWS:LABEL=SHARE' if figure == STREAM else 'LABEL=SHARE'
+        raise errors.UserError(f'{flag}: {text!r} is not {form}.')
+      share = _parse_share(f'{flag}={left}', share)
+      bound = Bound(figure, label, share, int(windows))
       if bound.name in [b.name for b in bounds]:
         raise errors.UserError(f'{flag} bounds {label!r} twice.')
       bounds.append(bound)
   if not bounds:
     raise errors.UserError(
-      'no bound; give --min-utility, --max-leakage or --max-ceiling.'
+      'no bound; give --min-utility, --max-leakage, --max-ceiling or'
+      ' --max-stream.'
     )
   return bounds
 
@@ -185,7 +205,7 @@ def _check(row: dict[str, Any], bound: Bound) -> Check:
 
 def _share(row: dict[str, Any], bound: Bound, key: str) -> float:
   """Returns `value`, `low` or `high` of the figure that has a bound."""
-  figures = row.get(bound.figure)
+  figures = row.get(LEAKAGE if bound.figure == STREAM else bound.figure)
   if bound.figure == UTILITY and not figures:
     raise errors.UserError(
       f'{point(row)} has no utility, since it was an audit of vectors; leave'
@@ -195,6 +215,12 @@ def _share(row: dict[str, Any], bound: Bound, key: str) -> float:
     # The leakage has all labels; a ceiling may be missing.
     errors.check_known(f'{bound.figure} label', bound.label, row[LEAKAGE])
     figures = figures.get(bound.label) if isinstance(figures, dict) else None
+  if bound.figure == STREAM and isinstance(figures, dict):
+    curves = figures.get('by_windows')
+    curve = curves.get('class') if isinstance(curves, dict) else None
+    curve = curve if isinstance(curve, dict) else {}
+    errors.check_known('number of windows', str(bound.windows), curve)
+    figures = curve[str(bound.windows)]
   if bound.figure == CEILING and not figures:
     raise errors.UserError(
       f'{point(row)} has no ceiling for {bound.label!r}; run the attack stage'

@@ -102,6 +102,7 @@ def template(name: str) -> jinja2.Template:
     'share': tables.share,
     'plain': tables.plain,
     'ceiling': functools.partial(tables.ceiling, certain='–'),
+    'certain': lambda value: tables.ceiling({'high': value}, certain='–'),
     'log_rank_of_chance': _log_rank_of_chance,
   }
   return environment.get_template(name)

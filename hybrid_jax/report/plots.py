@@ -90,7 +90,7 @@ def _hover(row, attribute):
     f' {100 * leakage["value"]:.1f} %<br>by {leakage["adversary"]}'
   )
   if 'ceiling' in row:
-    limit = row['ceiling'][attribute]['value']
+    limit = row['ceiling'][attribute]['high']
     text += f'<br>ceiling {100 * limit:.1f} %'
   return text
 
@@ -100,10 +100,11 @@ def _bands(figure, table, attribute, colours):
   bounded = [
     row
     for row in table
-    if 'ceiling' in row and row['ceiling'][attribute]['value'] < 1
+    if 'ceiling' in row and row['ceiling'][attribute]['high'] < 1
   ]
   for row in bounded:
-    ends = (row[m][attribute]['value'] for m in ('leakage', 'ceiling'))
+    best, limit = row['leakage'][attribute], row['ceiling'][attribute]
+    ends = (best['value'], limit['high'])
     figure.add_trace(
       go.Scatter(
         x=[100 * end for end in ends],

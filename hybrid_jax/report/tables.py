@@ -31,7 +31,7 @@ def plain(figures: dict[str, Any]) -> str:
 
 
 def ceiling(figures: dict[str, Any] | None, certain: str = '-') -> str:
-  """Formats a ceiling and the upper end of its interval: `60.7 [77.4]`.
+  """Formats a ceiling in per cent: `77.4`.
 
   Args:
     figures: the ceiling; `None` where it was not measured, which gives ''.
@@ -39,9 +39,8 @@ def ceiling(figures: dict[str, Any] | None, certain: str = '-') -> str:
   """
   if figures is None:
     return ''
-  if share(figures['value']) == share(1):
-    return certain
-  return f'{share(figures["value"])} [{share(figures["high"])}]'
+  text = share(figures['high'])
+  return certain if text == share(1) else text
 
 
 def terminal(table: list[rows.Row], controls: dict[str, Any]) -> str:

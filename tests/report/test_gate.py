@@ -43,8 +43,10 @@ def _audit():
   return {'rows': [row], 'failed_controls': [], 'recommended': None}
 
 
-def _check(metrics, min_utility=None, leakage=(), ceiling=()):
-  bounds = gate.parse_bounds(min_utility, list(leakage), list(ceiling))
+def _check(metrics, min_utility=None, leakage=(), ceiling=(), stream=()):
+  bounds = gate.parse_bounds(
+    min_utility, list(leakage), list(ceiling), list(stream)
+  )
   return gate.check(metrics, gate.pick(metrics, None, None), bounds)
 
 
@@ -212,7 +214,7 @@ def test_metrics_of_another_layout_are_an_error(tmp_path):
   ],
 )
 def test_values_that_are_no_share_are_an_error(text, hint):
-  for bounds in ((text, [], []), (None, [f'person={text}'], [])):
+  for bounds in ((text, [], [], []), (None, [f'person={text}'], [], [])):
     with pytest.raises(errors.UserError) as caught:
       gate.parse_bounds(*bounds)
     assert hint in str(caught.value)
@@ -266,3 +268,23 @@ def test_a_label_that_looks_like_markup_is_printed_unchanged():
 def test_the_gate_does_not_import_jax():
   script = "import sys, launch.gate\nassert 'jax' not in sys.modules\n"
   subprocess.run([sys.executable, '-c', script], cwd=studies.ROOT, check=True)
+
+
+def test_a_stream_is_checked_at_its_number_of_windows():
+  metrics = _metrics()
+  curve = {'1': _figures(0.1, 0.2, 0.3), '64': _figures(0.4, 0.5, 0.6)}
+  metrics['rows'][1]['leakage']['person']['by_windows'] = {'class': curve}
+  for bound, passed in (('64:person=0.6', True), ('64:person=0.59', False)):
+    checks = _check(metrics, stream=[bound])
+    assert _passed(checks)['leakage of person, 64 windows'] == passed
+  both = _check(metrics, stream=['1:person=0.3,64:person=0.6'])
+  assert [c.passed for c in both] == [True] * 3
+  for bound, words in {
+    '8:person=0.3': "unknown number of windows '8'. Did you mean",
+    '64:side=0.3': "unknown number of windows '64'. Known: none",
+    'person=0.3': 'is not WINDOWS:LABEL=SHARE',
+    '0:person=0.3': 'is not WINDOWS:LABEL=SHARE',
+    '64:person=2': 'is not a share',
+  }.items():
+    with pytest.raises(errors.UserError, match=words.split('. ')[0]):
+      _check(metrics, stream=[bound])
