@@ -96,7 +96,11 @@ def read(
       fold=fold,
       channels=_channels(stored, x.shape[-1]),
     )
-    return dataset.validate(data), [remark, *_remarks(stored)]
+    return dataset.validate(data), [
+      remark,
+      *_remarks(stored),
+      *label_encoding.remarks("'group'", groups),
+    ]
 
 
 def arrange(x: np.ndarray, layout: str) -> tuple[np.ndarray, str]:

@@ -102,7 +102,7 @@ def examine(data: dataset.Dataset) -> Report:
       *_axes(data),
       *_scales(data.x.shape, channels.values),
       *_outliers(channels),
-      *_similar_names(data.names()),
+      *_label_names(data.names()),
       *_recordings(data, recordings, shared),
       *_varying_labels(data),
     ],
@@ -322,13 +322,9 @@ def _outliers(channels: Channels) -> Iterator[str]:
     yield f'{len(lines) - _LISTED} other channels have such values too.'
 
 
-def _similar_names(names) -> Iterator[str]:
+def _label_names(names) -> Iterator[str]:
   for label, classes in names.items():
-    for similar in label_encoding.similar_names(classes):
-      yield (
-        f'{label!r} has the classes {" and ".join(map(repr, similar))}, which'
-        ' differ only in spaces or capitals.'
-      )
+    yield from label_encoding.remarks(repr(label), classes)
 
 
 def _recordings(data, counts, shared) -> Iterator[str]:

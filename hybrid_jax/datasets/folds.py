@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import dataset, label_encoding
 
 # Settings of the data sets with random folds.
 OPTIONS = {
@@ -43,8 +43,8 @@ def parse_folds(values: np.ndarray, what: str) -> np.ndarray:
   """
   if values.dtype.kind not in 'iuUS':
     raise errors.UserError(f'{what} is {values.dtype}; it must be {_VALID}.')
-  if values.dtype.kind == 'S':
-    values = np.char.decode(values, 'utf-8', 'replace')
+  if values.dtype.kind in 'US':
+    values = label_encoding.read_text(values, what)
   distinct, codes = np.unique(values, return_inverse=True)
   numbers = [_NUMBERS.get(str(value), -1) for value in distinct]
   fold = np.array(numbers, np.int8)[codes]

@@ -7,13 +7,12 @@ the first preparation of a set. See https://www.tensorflow.org/datasets.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, plugins, progress
-from hybrid_jax.datasets import dataset, image_files
+from hybrid_jax.datasets import dataset, image_files, label_encoding
 from hybrid_jax.datasets._tfds import (
   example_reader,
   features,
@@ -93,13 +92,13 @@ class _Rows:
   """The labels of all examples, and where the examples are.
 
   Attributes:
-    values: label to the value of each example.
+    values: label to `[n]`, the value of each example.
     group: `[n]`, the group of each example.
     fold: `[n]` int8.
     position: `[n]`, the position of an example in its fold.
   """
 
-  values: Mapping[str, Sequence[Any]]
+  values: Mapping[str, np.ndarray]
   group: np.ndarray
   fold: np.ndarray
   position: np.ndarray
@@ -107,7 +106,7 @@ class _Rows:
   def select(self, rows: np.ndarray) -> '_Rows':
     """Returns some of the examples."""
     return _Rows(
-      {name: [v[i] for i in rows] for name, v in self.values.items()},
+      {name: values[rows] for name, values in self.values.items()},
       self.group[rows],
       self.fold[rows],
       self.position[rows],
@@ -222,19 +221,39 @@ def _read_labels(config, tfds, builder, selected) -> _Rows:
       for i in range(count):
         example = fold[i]
         for name, feature in selected.labels.items():
-          values[name].append(features.label_value(feature.value(example)))
-        group.append(
-          features.label_value(selected.group.value(example))
-          if selected.group
-          else len(group)
-        )
+          values[name].append(_scalar(feature.value(example)))
+        if selected.group:
+          group.append(_scalar(selected.group.value(example)))
         bar.advance(1)
   return _Rows(
-    values=values,
-    group=np.array(group),
+    values={
+      name: _read(values[name], feature)
+      for name, feature in selected.labels.items()
+    },
+    group=_read_group(group, selected.group, sum(counts)),
     fold=np.repeat(np.arange(3, dtype=np.int8), counts),
     position=np.concatenate([np.arange(count) for count in counts]),
   )
+
+
+def _scalar(value):
+  return value if isinstance(value, str | bytes) else np.asarray(value).item()
+
+
+def _read(values, feature):
+  return label_encoding.read(np.array(values, object), repr(feature.key))
+
+
+def _read_group(values, feature, count) -> np.ndarray:
+  """Returns the group of each example; by default each is its own."""
+  if feature is None:
+    return np.arange(count)
+  group, names = label_encoding.encode(
+    np.array(values, object), repr(feature.key)
+  )
+  for remark in label_encoding.remarks(repr(feature.key), names):
+    progress.say(f'group: {remark}')
+  return group
 
 
 def _drop_rare(config, rows) -> _Rows:

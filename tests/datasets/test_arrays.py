@@ -250,6 +250,26 @@ REFUSED = {
     {'primary': np.arange(N) % 3 / 2},
     ["'primary' is float64", 'whole numbers or text'],
   ),
+  'labels that are not UTF-8': (
+    {'sensitive_side': np.array(['Анна'.encode('cp1251'), b'Bob'] * (N // 2))},
+    [r"'sensitive_side' is b'\xc0\xed\xed\xe0' in row 0, which is not UTF-8"],
+  ),
+  'a group that is not UTF-8': (
+    {'group': np.array([b'\xff'] * N)},
+    [r"'group' is b'\xff' in row 0, which is not UTF-8"],
+  ),
+  'a fold that is not UTF-8': (
+    {'fold': np.array([b'\xff'] * N)},
+    [r"'fold' is b'\xff' in row 0, which is not UTF-8"],
+  ),
+  'a channel that is not UTF-8': (
+    {'channels': np.array([b'\xff', b'a'])},
+    [r"'channels' is b'\xff' in row 0, which is not UTF-8"],
+  ),
+  'a missing label': (
+    {'sensitive_side': np.array(['left', 'right', np.nan] * (N // 3))},
+    ["'sensitive_side' is 'nan' in row 2, which is no label"],
+  ),
   'one class': (
     {'sensitive_side': np.full(N, 'left')},
     ["'side' has one class only (left)"],

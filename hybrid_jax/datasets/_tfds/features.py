@@ -161,15 +161,8 @@ def skip_decoders(
   return decoders or None
 
 
-def label_value(value: Any) -> Any:
-  """Returns the value of a label as a bool, an int or text."""
-  if isinstance(value, bytes):
-    return value.decode('utf-8', 'replace')
-  return value if isinstance(value, str) else np.asarray(value).item()
-
-
 def encode_labels(
-  feature: Feature, values: Sequence[Any], fold: np.ndarray
+  feature: Feature, values: np.ndarray, fold: np.ndarray
 ) -> tuple[np.ndarray, list[str]]:
   """Encodes a label as class numbers.
 
@@ -179,7 +172,7 @@ def encode_labels(
 
   Args:
     feature: the label.
-    values: of each example, from `label_value`.
+    values: `[n]`, from `label_encoding.read`.
     fold: `[n]`.
 
   Returns:
@@ -190,22 +183,21 @@ def encode_labels(
       a label without names has more than `MOST_CLASSES` values, or a value
       without a training example.
   """
-  array = np.array(values)
   if np.dtype(feature.connector.np_dtype).kind == 'b':
     leaf = feature.path[-1]
     names = [f'not {leaf}', leaf]
-    return label_encoding.encode(array, feature.key, names, unused='keep')
+    return label_encoding.encode(values, feature.key, names, unused='keep')
   if getattr(feature.connector, 'num_classes', None):
-    if array.min() < 0:
-      name = dataset.FOLDS[int(fold[np.argmin(array)])]
+    if values.min() < 0:
+      name = dataset.FOLDS[int(fold[np.argmin(values)])]
       raise errors.UserError(
-        f'{feature.key!r} is {array.min()}, which is no class, in the {name}'
+        f'{feature.key!r} is {values.min()}, which is no class, in the {name}'
         ' fold: choose other data.splits, in which all examples are labelled.'
       )
     return label_encoding.encode(
-      array, repr(feature.key), feature.connector.names, unused='drop'
+      values, repr(feature.key), feature.connector.names, unused='drop'
     )
-  codes, names = label_encoding.encode(array, repr(feature.key))
+  codes, names = label_encoding.encode(values, repr(feature.key))
   if len(names) > MOST_CLASSES:
     raise errors.UserError(
       f'{feature.key!r} has {len(names)} different values; a label has at most'
@@ -229,19 +221,19 @@ def _check_training(feature, codes, names, fold):
 
 
 def is_frequent(
-  values: Sequence[Any], fold: np.ndarray, min_examples: int
+  values: np.ndarray, fold: np.ndarray, min_examples: int
 ) -> np.ndarray:
   """Returns which examples have a value that is frequent in training.
 
   Args:
-    values: of each example.
+    values: `[n]`, from `label_encoding.read`.
     fold: `[n]`.
     min_examples: the smallest number of training examples with the value.
 
   Returns:
     `[n]` bool.
   """
-  codes = np.unique(np.array(values), return_inverse=True)[1]
+  codes = np.unique(values, return_inverse=True)[1]
   train = np.bincount(codes[fold == dataset.TRAIN], minlength=codes.max() + 1)
   return train[codes] >= min_examples
 
