@@ -66,7 +66,7 @@ def test_names_without_an_example():
     (np.array([0, 2]), 'label is 2 in row 1; its 2 names are sit, walk.'),
     (np.array([-1, 0]), 'label is -1 in row 0; its 2 names'),
     (np.array(['sit', 'run']), "label is 'run' in row 1"),
-    (np.array([0.5]), 'label is float64; labels are whole numbers or text.'),
+    (np.array([0.5]), 'label is float64, 0.5 in row 0; labels are whole'),
   ],
 )
 def test_values_without_a_name_are_refused(values, part):
