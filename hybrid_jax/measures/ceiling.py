@@ -54,7 +54,8 @@ def measure(
     a string, to a dict of `value` and `high`. There a bound is lowered to those
     for more releases, which hold for fewer too. And `stream`: `by_windows`, the
     same for windows of one person; `limit`; and `budget`, the largest number of
-    windows within the limit.
+    windows within the limit. And `by_class`, the same for the inputs of each
+    primary class.
   """
   del seed
   settings = config.measures.ceiling
@@ -85,12 +86,22 @@ def measure(
       )
       test = population.take(problem.rows(dataset.TEST))
       if count == 1:
-        stream = _stream(test, settings)
+        stream, by_class = _stream(test, settings), _by_class(test)
       curve[count] = bayes_ceiling.measure(test, count)
     out[attribute] = curve[1] | {
       'by_releases': _monotone(curve),
       'stream': stream,
+      'by_class': by_class,
     }
+  return out
+
+
+def _by_class(population):
+  """The `value` and `high` of each primary class alone."""
+  out = {}
+  for y in np.unique(population.primary):
+    figures = bayes_ceiling.measure(population.take(population.primary == y))
+    out[str(y)] = {name: figures[name] for name in ('value', 'high')}
   return out
 
 
