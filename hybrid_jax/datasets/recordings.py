@@ -19,18 +19,12 @@ from hybrid_jax.datasets import (
   csv_table,
   dataset,
   folds,
-  label_encoding,
+  label_table,
   windows,
 )
 
 OPTIONS = {
-  'folder': plugins.Option('', 'Folder of the recordings and labels.csv.'),
-  'primary': plugins.Option('primary', 'Column of the primary label.'),
-  'sensitive': plugins.Option(
-    (),
-    'Columns of the sensitive labels; none for all called sensitive_NAME.',
-    type=tuple[str, ...],
-  ),
+  **label_table.OPTIONS,
   'channels': plugins.Option(
     (),
     'Columns of the recordings; none for all of them.',
@@ -42,26 +36,6 @@ OPTIONS = {
     folds.OPTIONS['fractions'], default=(0.55, 0.2, 0.25)
   ),
 }
-
-_LABELS = 'labels.csv'
-_SENSITIVE = 'sensitive_'
-
-
-@dataclasses.dataclass(frozen=True)
-class Labels:
-  """The content of `labels.csv`.
-
-  Attributes:
-    files: the recordings, as paths within the folder.
-    fold: `[recordings]` int8, or `None` without a `fold` column.
-    labels: label to `[recordings]` int32; the first one is `'primary'`.
-    names: label to the names of its classes.
-  """
-
-  files: list[str]
-  fold: np.ndarray | None
-  labels: dict[str, np.ndarray]
-  names: dict[str, list[str]]
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
@@ -78,7 +52,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       names it.
   """
   recordings = read_labels(config)
-  folder = _folder(config)
+  folder = label_table.folder(config)
   channels, signals = _read_signals(folder, recordings.files, config.channels)
   recording, start, fold = _place_windows(config, recordings, signals)
   labels = {k: codes[recording] for k, codes in recordings.labels.items()}
@@ -97,89 +71,9 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     return dataset.validate(data)
 
 
-def read_labels(config: ml_collections.ConfigDict) -> Labels:
-  """Reads `labels.csv`.
-
-  Args:
-    config: see `OPTIONS`.
-
-  Raises:
-    UserError: a column, label or file is missing, or occurs twice.
-  """
-  path = _folder(config) / _LABELS
-  table = csv_table.read(path)
-  sensitive = list(dataset.as_tuple(config.sensitive)) or [
-    name
-    for name in table.header
-    if name.startswith(_SENSITIVE) and name != config.primary
-  ]
-  columns = [config.primary, *(sensitive or [f'{_SENSITIVE}NAME'])]
-  _check_filled(table, ['file', *columns])
-  fold = _read_folds(table)
-  files = table.text('file')
-  _check_files(path, files)
-  labels, names = {}, {}
-  for column in columns:
-    label = column.removeprefix(_SENSITIVE) if labels else 'primary'
-    if label in labels:
-      raise errors.UserError(f'{path}: two labels are called {label!r}.')
-    labels[label], names[label] = label_encoding.encode(
-      np.array(table.text(column)), f'{path}: {column!r}'
-    )
-  return Labels(files, fold, labels, names)
-
-
-def _folder(config) -> pathlib.Path:
-  if not config.folder:
-    raise errors.UserError(
-      f'data.folder is not set; set it to the folder with {_LABELS}.'
-    )
-  return pathlib.Path(config.folder).expanduser()
-
-
-def _check_filled(table, columns) -> None:
-  """Checks that the columns exist and have a value in every row."""
-  optional = ['fold'] if 'fold' in table.header else []
-  for column in [*columns, *optional]:
-    for number, value in zip(table.numbers, table.text(column), strict=True):
-      if not value:
-        raise errors.UserError(
-          f'{table.path}, row {number}: {column!r} is empty.'
-        )
-
-
-def _read_folds(table) -> np.ndarray | None:
-  if 'fold' not in table.header:
-    return None
-  return np.array(
-    [
-      folds.parse_fold(value, f'fold in row {number} of {table.path}')
-      for number, value in zip(table.numbers, table.text('fold'), strict=True)
-    ],
-    np.int8,
-  )
-
-
-def _check_files(path, files) -> None:
-  """Checks that each CSV file of the folder has one row in `labels.csv`."""
-  folder = path.parent
-  relative = [file.relative_to(folder) for file in folder.rglob('*')]
-  existing = {
-    file.as_posix(): file
-    for file in relative
-    if file.suffix.lower() == '.csv' and file.as_posix() != _LABELS
-  }
-  for file in files:
-    if file not in existing:
-      raise errors.UserError(
-        f'{path} names {file!r}, which is not a .csv file in {folder}.'
-      )
-    if files.count(file) > 1:
-      raise errors.UserError(f'{path} names {file!r} twice.')
-  for name, file in sorted(existing.items()):
-    is_hidden = any(part[0] == '.' for part in file.parts)
-    if name not in files and not is_hidden:
-      raise errors.UserError(f'{folder / name} has no row in {path}.')
+def read_labels(config: ml_collections.ConfigDict) -> label_table.Labels:
+  """Reads the `labels.csv` of the folder; see `label_table.read`."""
+  return label_table.read(config, ('.csv',))
 
 
 def _read_signals(
@@ -233,7 +127,7 @@ def _place_windows(config, recordings, signals):
       windows.Span(i, 0, length, int(recordings.fold[i]))
       for i, length in enumerate(lengths)
     ]
-  with errors.prefix(_folder(config)):
+  with errors.prefix(label_table.folder(config)):
     return windows.place(
       spans, lengths, config.window, config.hop, recordings.files
     )

@@ -1,0 +1,180 @@
+"""Reads the `labels.csv` of a folder: one row for each file.
+
+It has the columns `file` (a path within the folder), one for the primary label,
+and one for each sensitive label. Optional: `group`, the person or session that
+files belong to; and `fold`: train, validation or test, or 0, 1 or 2. Files and
+folders whose names begin with a dot are ignored.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors, plugins, progress
+from hybrid_jax.datasets import csv_table, dataset, folds, label_encoding
+
+NAME = 'labels.csv'
+# Settings of the data sets that are a folder.
+OPTIONS = {
+  'folder': plugins.Option('', 'Folder of the files and labels.csv.'),
+  'primary': plugins.Option('primary', 'Column of the primary label.'),
+  'sensitive': plugins.Option(
+    (),
+    'Columns of the sensitive labels; none for all called sensitive_NAME.',
+    type=tuple[str, ...],
+  ),
+}
+
+_SENSITIVE = 'sensitive_'
+_FEW = 5  # names in a remark
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+  """The content of `labels.csv`.
+
+  Attributes:
+    files: paths within the folder.
+    fold: `[files]` int8, or `None` without a `fold` column.
+    group: `[files]` int32, or `None` without a `group` column.
+    labels: label to `[files]` int32; the first one is `'primary'`.
+    names: label to the names of its classes.
+  """
+
+  files: list[str]
+  fold: np.ndarray | None
+  group: np.ndarray | None
+  labels: dict[str, np.ndarray]
+  names: dict[str, list[str]]
+
+
+def folder(config: ml_collections.ConfigDict) -> pathlib.Path:
+  """Returns the folder of a data set.
+
+  Raises:
+    UserError: `data.folder` is not set, or is no folder.
+  """
+  if not config.folder:
+    raise errors.UserError(
+      f'data.folder is not set; set it to the folder with {NAME}.'
+    )
+  path = pathlib.Path(config.folder).expanduser()
+  if not path.is_dir():
+    raise errors.UserError(f'data.folder {config.folder!r} is no folder.')
+  return path
+
+
+def read(
+  config: ml_collections.ConfigDict,
+  suffixes: Sequence[str],
+  may_be_unlisted: bool = False,
+) -> Labels:
+  """Reads `labels.csv`.
+
+  Args:
+    config: see `OPTIONS`.
+    suffixes: of the data's files, in lower case: `['.csv']`.
+    may_be_unlisted: whether a file without a row is left out, which is printed.
+
+  Raises:
+    UserError: a column, label or file is missing, or occurs twice; a file has
+      no row; or files of one group are in several folds.
+  """
+  path = folder(config) / NAME
+  table = csv_table.read(path)
+  sensitive = list(dataset.as_tuple(config.sensitive)) or [
+    name
+    for name in table.header
+    if name.startswith(_SENSITIVE) and name != config.primary
+  ]
+  columns = [config.primary, *(sensitive or [f'{_SENSITIVE}NAME'])]
+  _check_filled(table, ['file', *columns])
+  fold = _read_folds(table)
+  files = table.text('file')
+  _check_files(path, files, tuple(suffixes), may_be_unlisted)
+  labels, names = {}, {}
+  for column in columns:
+    label = column.removeprefix(_SENSITIVE) if labels else 'primary'
+    if label in labels:
+      raise errors.UserError(f'{path}: two labels are called {label!r}.')
+    labels[label], names[label] = _encode(table, column)
+  group = None
+  if 'group' in table.header and 'group' not in columns:
+    group, groups = _encode(table, 'group')
+    if fold is not None:
+      with errors.prefix(path):
+        folds.check_groups(group, groups, fold)
+  return Labels(files, fold, group, labels, names)
+
+
+def _encode(table, column):
+  return label_encoding.encode(
+    np.array(table.text(column)), f'{table.path}: {column!r}'
+  )
+
+
+def _check_filled(table, columns) -> None:
+  """Checks that the columns exist and have a value in every row."""
+  optional = [name for name in ('fold', 'group') if name in table.header]
+  for column in [*columns, *optional]:
+    for number, value in zip(table.numbers, table.text(column), strict=True):
+      if not value:
+        raise errors.UserError(
+          f'{table.path}, row {number}: {column!r} is empty.'
+        )
+
+
+def _read_folds(table) -> np.ndarray | None:
+  if 'fold' not in table.header:
+    return None
+  return np.array(
+    [
+      folds.parse_fold(value, f'fold in row {number} of {table.path}')
+      for number, value in zip(table.numbers, table.text('fold'), strict=True)
+    ],
+    np.int8,
+  )
+
+
+def _check_files(path, files, suffixes, may_be_unlisted) -> None:
+  """Checks that the files of `labels.csv` are those of the folder."""
+  inside = path.parent
+  relative = [file.relative_to(inside) for file in inside.rglob('*')]
+  existing = {
+    file.as_posix(): file
+    for file in relative
+    if file.suffix.lower() in suffixes and file.as_posix() != NAME
+  }
+  for file, number in zip(files, _count(files), strict=True):
+    if file not in existing:
+      kind = ' or '.join(suffixes) if len(suffixes) < 4 else 'readable'
+      raise errors.UserError(
+        f'{path} names {file!r}, which is not a {kind} file in {inside}.'
+      )
+    if number:
+      raise errors.UserError(f'{path} names {file!r} twice.')
+  listed = set(files)
+  unlisted = [
+    name
+    for name, file in sorted(existing.items())
+    if name not in listed and not any(part[0] == '.' for part in file.parts)
+  ]
+  if unlisted and not may_be_unlisted:
+    raise errors.UserError(f'{inside / unlisted[0]} has no row in {path}.')
+  if unlisted:
+    dots = ', ...' if len(unlisted) > _FEW else ''
+    progress.say(
+      f'{path}: files left out because they have no row: {len(unlisted)}:'
+      f' {", ".join(unlisted[:_FEW])}{dots}'
+    )
+
+
+def _count(values):
+  """Yields how often each value occurred before."""
+  counts: dict[str, int] = {}
+  for value in values:
+    yield counts.get(value, 0)
+    counts[value] = counts.get(value, 0) + 1
