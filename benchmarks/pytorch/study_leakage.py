@@ -60,7 +60,8 @@ def _best(problem, attribute, attacks, counts):
 
   candidates = [scored(*pair) for pair in attacks]
   candidates += [
-    scored('committee', c) for c in _committees(attribute, candidates)
+    scored('committee', c)
+    for c in _committees(attribute, candidates, labels[held])
   ]
   kinds = _of_kind(candidates, 'window')
   best = max(kinds.values(), key=lambda f: f['window'])
@@ -87,7 +88,7 @@ def _of_kind(candidates, by):
   return out
 
 
-def _committees(attribute, candidates):
+def _committees(attribute, candidates, truth):
   members = {}
   for by in ('window', 'recording'):
     kinds = _of_kind(candidates, by)
@@ -96,8 +97,11 @@ def _committees(attribute, candidates):
     members[f'best {_BEST} at one {by}'] = ranked[:_BEST]
   members['best of every choice'] = list(itertools.chain(*members.values()))
 
+  def calibrated(f, fold):
+    return getattr(f['attack'], fold) / _temperature(f['attack'], truth)
+
   def mean(some, fold):
-    every = [getattr(f['attack'], fold) for f in some]
+    every = [calibrated(f, fold) for f in some]
     shares = [scipy.special.softmax(each, axis=-1) for each in every]
     return np.log(np.mean(shares, axis=0) + 1e-6)
 
@@ -110,6 +114,17 @@ def _committees(attribute, candidates):
     )
     for name, some in members.items()
   ]
+
+
+def _temperature(attack, truth):
+  """Returns the temperature whose probabilities fit validation best."""
+
+  def loss(temperature):
+    logs = scipy.special.log_softmax(attack.validation / temperature, axis=-1)
+    places = np.broadcast_to(truth, logs.shape[:2])[..., None]
+    return -np.take_along_axis(logs, places, axis=-1).mean()
+
+  return min(2.0 ** np.arange(-3, 5), key=loss)
 
 
 def _by_windows(problem, labels, best, group, counts):

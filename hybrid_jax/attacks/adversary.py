@@ -8,13 +8,14 @@ of the test fold. `items [m]` are the attacked rows of that fold, in order;
 `rebuilt [m, ...]` are their inputs, in the shape and units of `problem.x`.
 
 Both train on the training fold and choose among their variants on validation.
-The test fold is for the final figure alone. Neither changes the edge: features
-are constants.
+The chosen adversaries then learn again on both folds (`Problem.relearn`). The
+test fold is for the final figure alone. Neither changes the edge: features are
+constants.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -57,6 +58,8 @@ class Problem:
       weights, problems of one shape share a compilation.
     device_releases: fold to `[copies, n, d]`, noisy vectors that a device
       released; attackers train and are evaluated on these where present.
+    relearning: the attacks to learn again, on the training and the validation
+      fold; `None` for all attacks, learnt on the training fold. See `relearn`.
   """
 
   clean: np.ndarray
@@ -73,6 +76,7 @@ class Problem:
   device_releases: Mapping[int, np.ndarray] = dataclasses.field(
     default_factory=dict
   )
+  relearning: 'Sequence[Attack] | None' = None
 
   def __post_init__(self):
     if not np.isfinite(self.clean).all():
@@ -93,8 +97,47 @@ class Problem:
         )
 
   def rows(self, fold: int) -> np.ndarray:
-    """Returns a mask `[n]` of the examples of a fold."""
+    """Returns a mask `[n]` of the examples of a fold.
+
+    Those of `TRAIN` are what attackers learn from: the training fold, and when
+    they learn again, also validation.
+    """
+    if fold == dataset.TRAIN:
+      return np.isin(self.fold, self._learning_folds)
     return self.fold == fold
+
+  @property
+  def _learning_folds(self):
+    if self.relearning is None:
+      return (dataset.TRAIN,)
+    return (dataset.TRAIN, dataset.VALIDATION)
+
+  def relearn(self, attacks: 'Sequence[Attack]') -> 'Problem':
+    """Returns the problem of learning chosen attacks again, on all labels.
+
+    An attacker that has chosen on validation has no more use for it but to
+    learn from it. What attacks predict on validation then means nothing.
+
+    Args:
+      attacks: the chosen attacks; no others are wanted.
+    """
+    return dataclasses.replace(self, relearning=tuple(attacks))
+
+  def chosen(self, name: str, attribute: str) -> 'Attack | None':
+    """Returns the attack to learn again with this name and label, if any."""
+    for attack in self.relearning or ():
+      if (attack.adversary, attack.attribute) == (name, attribute):
+        return attack
+    return None
+
+  def wants(self, name: str, attribute: str) -> bool:
+    """Returns whether an attack is wanted: all are, or those to learn again.
+
+    Args:
+      name: as `Attack.adversary`.
+      attribute: the sensitive label.
+    """
+    return self.relearning is None or self.chosen(name, attribute) is not None
 
   def copies(self, fold: int, count: int, seed: int) -> np.ndarray:
     """Returns noisy copies of a fold: `[count, n, d]`.
@@ -103,13 +146,21 @@ class Problem:
     as many copies as the device made.
     """
     if fold in self.device_releases:
-      return self.device_releases[fold][:count]
+      return self._device_copies(fold)[:count]
     clean = self.clean[self.rows(fold)]
     if self.noise_scale is None:
       return clean[None]
     rng = np.random.default_rng((seed, fold))
     noise = rng.standard_normal((count, *clean.shape)).astype(np.float32)
     return clean + noise @ self.noise_scale.T
+
+  def _device_copies(self, fold):
+    folds = self._learning_folds if fold == dataset.TRAIN else (fold,)
+    parts = [self.device_releases[f] for f in folds]
+    copies = min(len(part) for part in parts)
+    rows = np.concatenate([np.flatnonzero(self.fold == f) for f in folds])
+    joined = np.concatenate([part[:copies] for part in parts], axis=1)
+    return joined[:, np.argsort(rows)]
 
   @functools.cached_property
   def evaluation_draws(self) -> dict[int, np.ndarray]:
@@ -191,12 +242,26 @@ class Attack:
     attribute: the sensitive label.
     validation: `[draws, n, k]` on the validation fold.
     test: `[draws, n, k]` on the test fold.
+    columns: `[k]`, the class of each column. By default each column is a class.
+      Otherwise the columns are the components of a mixture: log-probabilities
+      of several windows are added by component, and then the probabilities of
+      the components of a class.
+    chunks: how long it was trained until it was best on validation, in the
+      trainer's unit; 0 if nothing was chosen.
+    kind: name of the adversary that made it; set by `measures.leakage`.
+    members: of a committee.
+    temperature: divides its log-probabilities in a committee.
   """
 
   adversary: str
   attribute: str
   validation: np.ndarray
   test: np.ndarray
+  columns: np.ndarray | None = None
+  chunks: int = 0
+  kind: str = ''
+  members: 'tuple[Attack, ...]' = ()
+  temperature: float = 1.0
 
 
 def fit_views(problem: Problem) -> dict[str, View]:

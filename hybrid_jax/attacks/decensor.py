@@ -88,25 +88,22 @@ def attack(
     ),
     class_mask=class_mask,
   )
-  names = list(problem.sensitive)
-  head_settings = mlp.head_settings(len(_VIEWS), len(names), config.heads, seed)
-  params = heads.train(data, head_settings, tuple(config.head), config.heads)
-  class_mask = class_mask[head_settings.label]
-  validation_log_probs, test_log_probs = (
-    mlp.by_draw(
-      heads.log_probs(params, x, head_settings.view, class_mask), problem
-    )
-    for x in (data.validation, for_both(test, test))
+  settings = mlp.head_settings(
+    len(_VIEWS), len(problem.sensitive), config.heads, seed
   )
-  for i, trial in enumerate(head_settings.seed):
-    k = int(class_mask[i].sum())
-    view = _VIEWS[head_settings.view[i]]
-    yield adversary.Attack(
-      f'de-censoring, {view}, trial {trial % 1000}',
-      names[head_settings.label[i]],
-      validation_log_probs[i][..., :k],
-      test_log_probs[i][..., :k],
-    )
+  names = [
+    f'de-censoring, {_VIEWS[view]}, trial {number % 1000}'
+    for view, number in zip(settings.view, settings.seed, strict=True)
+  ]
+  yield from mlp.train_heads(
+    problem,
+    data,
+    for_both(test, test),
+    settings,
+    names,
+    tuple(config.head),
+    config.heads,
+  )
 
 
 def _fit_map(problem, uncensored, config, seed):

@@ -5,7 +5,7 @@ of a Gaussian around x (the class form of the rank measure of Osia et al.; the
 attacker of DPFE). With known noise this is nearly the Bayes classifier.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -57,29 +57,42 @@ def attack(
     axis=1,
   )
   borders = np.cumsum([0, *classes])
-  for name, view, bandwidths, is_absolute in _views(problem, config):
+  for name, view, bandwidths, is_absolute in views(problem, config.bandwidths):
+    attacks = [f'kernel density {b:g}, {name}' for b in bandwidths]
+    if not any(problem.wants(a, label) for a in attacks for label in labels):
+      continue
     gallery = view(problem.clean[train])
-    unit = 1.0 if is_absolute else _spacing(gallery)
+    unit = 1.0 if is_absolute else spacing(gallery)
     sharpness = jnp.asarray(0.5 / np.square(bandwidths * unit), jnp.float32)
     log_densities = {
-      fold: _class_log_densities(view(x), gallery, onehot, sharpness)
+      fold: class_log_densities(view(x), gallery, onehot, sharpness)
       for fold, x in problem.evaluation_draws.items()
     }
-    for j, bandwidth in enumerate(bandwidths):
+    for j, attack_name in enumerate(attacks):
       for i, attribute in enumerate(labels):
+        if not problem.wants(attack_name, attribute):
+          continue
         columns = slice(borders[i], borders[i + 1])
         yield adversary.Attack(
-          f'kernel density {bandwidth:g}, {name}',
+          attack_name,
           attribute,
           log_densities[dataset.VALIDATION][j][..., columns],
           log_densities[dataset.TEST][j][..., columns],
         )
 
 
-def _views(problem, config):
-  """Name, view, bandwidths, and whether these are absolute, for each view."""
+def views(
+  problem: adversary.Problem, bandwidths: Sequence[float]
+) -> Iterator[tuple[str, adversary.View, np.ndarray, bool]]:
+  """Yields name, view, bandwidths, and whether these are absolute.
+
+  Args:
+    problem: the attack problem.
+    bandwidths: multiples of the distance to the nearest vector; the view in
+      units of the noise has its own, which are absolute.
+  """
   for name, view in problem.views.items():
-    yield name, view, np.asarray(config.bandwidths), False
+    yield name, view, np.asarray(bandwidths), False
   if problem.noise_scale is not None:
     whitened = adversary.View(
       np.zeros(len(problem.noise_scale)), np.linalg.inv(problem.noise_scale).T
@@ -87,15 +100,24 @@ def _views(problem, config):
     yield 'in units of noise', whitened, np.array(_NOISE_BANDWIDTHS), True
 
 
-def _spacing(gallery):
-  """The median distance from a training vector to its nearest neighbour."""
+def spacing(gallery: np.ndarray) -> float:
+  """Returns the median distance from a vector to its nearest neighbour.
+
+  Args:
+    gallery: `[m, d]`; a sample of at most 1,000 of them is measured.
+  """
   probes = gallery[:: max(1, len(gallery) // 500)]
   squared = np.sort(distances.squared(probes, gallery), axis=1)[:, 1]
   return float(np.sqrt(max(np.median(squared), 1e-12)))
 
 
-def _class_log_densities(released, gallery, onehot, sharpness):
-  """Log-densities of each class, up to a constant of each vector.
+def class_log_densities(
+  released: np.ndarray,
+  gallery: np.ndarray,
+  onehot: np.ndarray,
+  sharpness: jax.Array,
+) -> np.ndarray:
+  """Computes log-densities of each class, up to a constant of each vector.
 
   Args:
     released: `[draws, n, d]`.

@@ -35,6 +35,12 @@ def attack(
   rows = np.tile(np.flatnonzero(problem.rows(dataset.TRAIN)), len(copies))
   gallery = copies.reshape(-1, copies.shape[-1])
   for name, view in problem.views.items():
+    if not any(
+      problem.wants(_name(k, name), attribute)
+      for k in config.neighbours
+      for attribute in problem.sensitive
+    ):
+      continue
     index = sklearn.neighbors.NearestNeighbors(
       n_neighbors=min(max(config.neighbours), len(gallery)), n_jobs=1
     ).fit(view(gallery))
@@ -48,16 +54,22 @@ def attack(
     }
     for attribute, labels in problem.sensitive.items():
       for k in config.neighbours:
+        if not problem.wants(_name(k, name), attribute):
+          continue
         votes = {
           fold: _log_votes(labels[neighbours[..., :k]], int(labels.max()) + 1)
           for fold, neighbours in nearest.items()
         }
         yield adversary.Attack(
-          f'{k} nearest neighbours, {name}',
+          _name(k, name),
           attribute,
           votes[dataset.VALIDATION],
           votes[dataset.TEST],
         )
+
+
+def _name(neighbours, view):
+  return f'{neighbours} nearest neighbours, {view}'
 
 
 def _log_votes(neighbours, classes):

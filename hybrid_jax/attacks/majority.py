@@ -20,11 +20,8 @@ def attack(
     )
     # Above 0, since a class may be absent from a part of the data.
     shares = np.log(np.maximum(counts, 1e-6) / counts.sum())
-    yield adversary.Attack(
-      'majority guess',
-      attribute,
-      *(
-        np.broadcast_to(shares, (*x.shape[:2], len(shares)))
-        for x in problem.evaluation_draws.values()
-      ),
+    validation, test = (
+      np.broadcast_to(shares, (*x.shape[:2], len(shares)))
+      for x in problem.evaluation_draws.values()
     )
+    yield adversary.Attack('majority guess', attribute, validation, test)

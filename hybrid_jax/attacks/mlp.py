@@ -1,5 +1,6 @@
 """Multilayer perceptrons of several sizes, views and trials."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -58,19 +59,64 @@ def attack_with(
   views, labels = list(config.heads.views), list(problem.sensitive)
   data, test = head_data(problem, [problem.views[view] for view in views])
   settings = head_settings(len(views), len(labels), config.heads, seed)
-  params = heads.train(data, settings, widths, config.heads)
+  names = [
+    f'{name}, {views[view]}, trial {number % 1000}'
+    for view, number in zip(settings.view, settings.seed, strict=True)
+  ]
+  yield from train_heads(
+    problem, data, test, settings, names, widths, config.heads
+  )
+
+
+def train_heads(
+  problem: adversary.Problem,
+  data: heads.Data,
+  test: jax.Array,
+  settings: heads.HeadSettings,
+  names: Sequence[str],
+  widths: tuple[int, ...],
+  config: ml_collections.ConfigDict,
+) -> Iterator[adversary.Attack]:
+  """Trains those heads that the problem wants; yields one attack for each.
+
+  Args:
+    problem: the attack problem.
+    data: the heads' data.
+    test: `[views, draws * n, d]`.
+    settings: of `m` heads.
+    names: `[m]`, of the heads in reports.
+    widths: the sizes of the hidden layers.
+    config: see `heads.train`.
+  """
+  labels = [list(problem.sensitive)[i] for i in settings.label]
+  wanted = [
+    i
+    for i, (name, label) in enumerate(zip(names, labels, strict=True))
+    if problem.wants(name, label)
+  ]
+  if not wanted:
+    return
+  settings = heads.HeadSettings(
+    *(a[wanted] for a in dataclasses.astuple(settings))
+  )
+  chunks = None
+  if problem.relearning is not None:
+    chosen = [problem.chosen(names[i], labels[i]) for i in wanted]
+    chunks = np.array([attack.chunks for attack in chosen if attack])
+  params, chunks = heads.train(data, settings, widths, config, chunks=chunks)
   class_mask = data.class_mask[settings.label]
   validation_log_probs, test_log_probs = (
     by_draw(heads.log_probs(params, x, settings.view, class_mask), problem)
     for x in (data.validation, test)
   )
-  for i in range(len(settings.seed)):
-    k = int(class_mask[i].sum())
+  for row, i in enumerate(wanted):
+    k = int(class_mask[row].sum())
     yield adversary.Attack(
-      f'{name}, {views[settings.view[i]]}, trial {settings.seed[i] % 1000}',
-      labels[settings.label[i]],
-      validation_log_probs[i][..., :k],
-      test_log_probs[i][..., :k],
+      names[i],
+      labels[i],
+      validation_log_probs[row][..., :k],
+      test_log_probs[row][..., :k],
+      chunks=int(chunks[row]),
     )
 
 

@@ -71,14 +71,20 @@ def attack(
     )
   )
   for start, init in cloud.initialisers.items():
+    name = f'transfer, {start}'
+    wanted = [problem.wants(name, label) for label in problem.sensitive]
+    if not any(wanted):
+      continue
     best = fit(init(jax.random.fold_in(jax.random.key(3), seed)))
     log_probs = {
       fold: _log_probs(predict, best, released, heads)
       for fold, released in problem.evaluation_draws.items()
     }
     for i, attribute in enumerate(problem.sensitive):
+      if not wanted[i]:
+        continue
       yield adversary.Attack(
-        f'transfer, {start}',
+        name,
         attribute,
         log_probs[dataset.VALIDATION][i],
         log_probs[dataset.TEST][i],

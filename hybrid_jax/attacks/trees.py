@@ -40,6 +40,9 @@ def attack(
   for attribute, labels in problem.sensitive.items():
     y = np.tile(labels[train], len(copies))
     for leaf in config.leaves:
+      name = f'extra trees, leaf {leaf}'
+      if not problem.wants(name, attribute):
+        continue
       forest = sklearn.ensemble.ExtraTreesClassifier(
         config.count,
         min_samples_leaf=leaf * len(copies),
@@ -51,7 +54,7 @@ def attack(
         for fold, released in problem.evaluation_draws.items()
       }
       yield adversary.Attack(
-        f'extra trees, leaf {leaf}',
+        name,
         attribute,
         log_shares[dataset.VALIDATION],
         log_shares[dataset.TEST],

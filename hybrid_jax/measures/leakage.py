@@ -1,10 +1,13 @@
 """Accuracy of the best attacker on each sensitive label."""
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import jax
 import ml_collections
 import numpy as np
+from scipy import special
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
@@ -12,12 +15,35 @@ from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import attack_accuracy
 
 _COMMITTEE_SIZE = 8
+_TEMPERATURES = 2.0 ** np.arange(-3, 5)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """Attacks on one sensitive label that did best on validation.
+
+  `first` has them as they learnt on the training fold, `again` as they learnt
+  on the training and the validation fold.
+
+  Attributes:
+    ranked: all attacks.
+    first: use to attack. A use is `'window'`, `'recording'`, or `(group, k)`
+      for k windows of one group, `'recording'` or `'class'`.
+    again: use to the same attack, learnt again.
+  """
+
+  ranked: 'RankedAttacks'
+  first: dict[Any, adversary.Attack]
+  again: dict[Any, adversary.Attack]
 
 
 def measure(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> dict[str, dict]:
   """Runs all adversaries and reports the one that is best on validation.
+
+  What is reported is the chosen attacker after it learnt again, on the training
+  and the validation fold.
 
   Args:
     problem: the attack problem.
@@ -34,9 +60,11 @@ def measure(
     * `validation_chance`, chance on validation;
     * `tried`, the number of attackers;
     * `by_kind`, the same figures for the best attacker of each kind, with the
-      committees as a kind of their own;
+      committees as a kind of their own, learnt on the training fold alone;
     * `per_recording`, of the attacker that did best on validation by
       `attack_accuracy.over_recordings`;
+    * `training_fold_only`, `value`, `low` and `high` of the same attackers as
+      they learnt on the training fold alone, also `per_recording`;
     * `by_windows`, see `attack_accuracy.by_windows`, of the attacker that did
       best on validation at each number of windows.
   """
@@ -45,48 +73,134 @@ def measure(
   )
   recording = problem.recording[test]
   out = {}
-  for attribute, ranked in run_adversaries(
-    problem, config.adversaries, config, seed
-  ).items():
+  for attribute, choice in choose(problem, config, seed).items():
     labels = problem.sensitive[attribute][test]
     by_kind = {
       kind: {
-        **attack_accuracy.per_window(attack.test, labels, recording),
+        **attack_accuracy.per_window(
+          attack.test, labels, recording, attack.columns
+        ),
         'validation': score,
         'adversary': attack.adversary,
       }
-      for kind, (score, attack) in ranked.best_of_kind['window'].items()
+      for kind, (score, attack) in choice.ranked.best_of_kind['window'].items()
     }
-    # Of equal kinds the first in the config's order.
-    best_kind = max(by_kind, key=lambda kind: by_kind[kind]['validation'])
-    _, best = ranked.best_of_kind['window'][best_kind]
-    recording_score, recording_best = ranked.best['recording'][0]
-    recording_figures = attack_accuracy.measure(
-      recording_best.test, labels, recording
+    again, first = (
+      {
+        use: attack_accuracy.measure(
+          attacks[use].test, labels, recording, attacks[use].columns
+        )
+        for use in ('window', 'recording')
+      }
+      for attacks in (choice.again, choice.first)
     )
     out[attribute] = {
-      **attack_accuracy.measure(best.test, labels, recording),
-      'per_recording': recording_figures['per_recording']
+      **again['window'],
+      'per_recording': again['recording']['per_recording']
       | {
-        'adversary': recording_best.adversary,
-        'validation': recording_score,
+        'adversary': choice.first['recording'].adversary,
+        'validation': choice.ranked.best['recording'][0][0],
       },
-      'adversary': by_kind[best_kind]['adversary'],
-      'validation': by_kind[best_kind]['validation'],
+      'training_fold_only': _ends(first['window'])
+      | {'per_recording': _ends(first['recording']['per_recording'])},
+      'adversary': choice.first['window'].adversary,
+      'validation': choice.ranked.best_window()[0],
       'validation_chance': attack_accuracy.chance(
         problem.sensitive[attribute][validation]
       ),
-      'tried': ranked.tried,
+      'tried': choice.ranked.tried,
       'by_kind': by_kind,
       'by_windows': {
-        name: _by_windows(ranked, problem, attribute, group, config.windows)
-        for name, group in (
-          ('recording', problem.recording),
-          ('class', problem.sensitive[attribute]),
+        name: _by_windows(
+          choice.again, problem, attribute, name, config.windows
         )
+        for name in ('recording', 'class')
       },
     }
   return out
+
+
+def choose(
+  problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
+) -> dict[str, Choice]:
+  """Runs all adversaries, chooses on validation, and lets the chosen relearn.
+
+  Args:
+    problem: the attack problem.
+    config: see `measure`.
+    seed: for all attackers.
+
+  Returns:
+    Sensitive label to the choice.
+  """
+  every = run_adversaries(problem, config.adversaries, config, seed)
+  firsts = {
+    attribute: {
+      'window': ranked.best_window()[1],
+      'recording': ranked.best['recording'][0][1],
+      **_best_by_windows(ranked, problem, attribute, config.windows),
+    }
+    for attribute, ranked in every.items()
+  }
+  again = relearn(
+    problem,
+    [attack for first in firsts.values() for attack in first.values()],
+    config,
+    seed,
+  )
+  return {
+    attribute: Choice(
+      every[attribute],
+      first,
+      {use: again(attack) for use, attack in first.items()},
+    )
+    for attribute, first in firsts.items()
+  }
+
+
+def relearn(
+  problem: adversary.Problem,
+  attacks: Sequence[adversary.Attack],
+  config: ml_collections.ConfigDict,
+  seed: int,
+) -> Callable[[adversary.Attack], adversary.Attack]:
+  """Lets chosen attacks learn again, on the training and the validation fold.
+
+  A real attacker does so: once it has chosen, validation is only more data. A
+  committee's members learn again.
+
+  Args:
+    problem: the attack problem.
+    attacks: of `run_adversaries`, on any labels.
+    config: see `measure`.
+    seed: the same as at first.
+
+  Returns:
+    A function from each of the attacks to the one that learnt again.
+  """
+  parts = {
+    (part.adversary, part.attribute): part
+    for attack in attacks
+    for part in attack.members or (attack,)
+  }
+  again = dict(parts)
+  merged = problem.relearn(tuple(parts.values()))
+  for kind in dict.fromkeys(part.kind for part in parts.values()):
+    module = plugins.load('adversary', kind)
+    for attack in module.attack(merged, settings(config, kind), seed):
+      key = attack.adversary, attack.attribute
+      if key in parts:
+        again[key] = dataclasses.replace(
+          attack, temperature=parts[key].temperature
+        )
+
+  def learnt_again(attack):
+    members = [again[m.adversary, m.attribute] for m in attack.members]
+    if members:
+      return _committee(attack.adversary, members)
+    return again[attack.adversary, attack.attribute]
+
+  return learnt_again
 
 
 def measure_best(
@@ -96,6 +210,8 @@ def measure_best(
   seed: int,
 ) -> dict[str, dict]:
   """Measures the best attacker of some kinds, for one point of a curve.
+
+  It has learnt on the training fold alone.
 
   Args:
     problem: the attack problem.
@@ -112,13 +228,13 @@ def measure_best(
   for attribute, ranked in run_adversaries(
     problem, kinds, config, seed
   ).items():
-    score, attack = max(
-      ranked.best_of_kind['window'].values(), key=lambda pair: pair[0]
+    score, attack = ranked.best_window()
+    figures = attack_accuracy.per_window(
+      attack.test,
+      problem.sensitive[attribute][test],
+      problem.recording[test],
+      attack.columns,
     )
-    figures = attack_accuracy.measure(
-      attack.test, problem.sensitive[attribute][test], problem.recording[test]
-    )
-    figures.pop('per_recording')
     validation = problem.sensitive[attribute][problem.rows(dataset.VALIDATION)]
     out[attribute] = figures | {
       'adversary': attack.adversary,
@@ -126,6 +242,10 @@ def measure_best(
       'validation_chance': attack_accuracy.chance(validation),
     }
   return out
+
+
+def _ends(figures):
+  return {key: figures[key] for key in ('value', 'low', 'high')}
 
 
 class RankedAttacks:
@@ -168,10 +288,13 @@ class RankedAttacks:
       recording: `[n]`, their recordings.
     """
     self.tried += 1
+    correct = attack_accuracy.correct_windows(
+      attack.validation, labels, attack.columns
+    )
     scores = {
-      'window': float((attack.validation.argmax(-1) == labels).mean()),
+      'window': float(correct.mean()),
       'recording': attack_accuracy.over_recordings(
-        attack.validation, labels, recording
+        attack.validation, labels, recording, columns=attack.columns
       ),
     }
     for name, score in scores.items():
@@ -183,23 +306,48 @@ class RankedAttacks:
       ranked.sort(key=lambda pair: -pair[0])
       self.best[name] = ranked[:_COMMITTEE_SIZE]
 
-  def committees(self) -> list[adversary.Attack]:
+  def best_window(self) -> tuple[float, adversary.Attack]:
+    """Returns the best attack at one window with its score.
+
+    Of equal kinds the first in the order of the config.
+    """
+    return max(self.best_of_kind['window'].values(), key=lambda pair: pair[0])
+
+  def committees(self, labels: np.ndarray) -> list[adversary.Attack]:
     """Returns five attacks, each the mean probabilities of several others.
+
+    The members' probabilities are calibrated on validation first.
 
     For each of the two scores (one window, one recording): the best attack of
     each kind, and the best 8 of all. The last committee has all of
     these; an attack counts once for each time it was chosen.
+
+    Args:
+      labels: `[n]`, the labels of the validation fold.
     """
     out, all_members = [], []
+    calibrated: dict[str, adversary.Attack] = {}
+
+    def calibrate(attack):
+      if attack.adversary not in calibrated:
+        calibrated[attack.adversary] = dataclasses.replace(
+          attack, temperature=_temperature(attack, labels)
+        )
+      return calibrated[attack.adversary]
+
     for name in self.best:
       for choice, pairs in (
         ('best of each kind', self.best_of_kind[name].values()),
         (f'best {len(self.best[name])}', self.best[name]),
       ):
-        members = [attack for _, attack in pairs]
+        members = [calibrate(attack) for _, attack in pairs]
         all_members += members
-        out.append(_committee(f'{choice} at one {name}', members))
-    return [*out, _committee('best of every choice', all_members)]
+        title = f'committee of the {choice} at one {name}'
+        out.append(_committee(title, members))
+    return [
+      *out,
+      _committee('committee of the best of every choice', all_members),
+    ]
 
 
 def run_adversaries(
@@ -229,9 +377,9 @@ def run_adversaries(
   for kind in kinds:
     module = plugins.load('adversary', kind)
     for attack in module.attack(problem, settings(config, kind), seed):
-      add(plugins.key(kind), attack)
-  for ranked in out.values():
-    for attack in ranked.committees():
+      add(plugins.key(kind), dataclasses.replace(attack, kind=kind))
+  for attribute, ranked in out.items():
+    for attack in ranked.committees(problem.sensitive[attribute][rows]):
       add('committee', attack)
   return out
 
@@ -254,43 +402,95 @@ def settings(
   )
 
 
-def _committee(choice, members):
-  """Mean of the probabilities of several attacks."""
+def _committee(name, members):
+  """Mean of the calibrated probabilities of several attacks."""
+  classes = max(map(_classes, members))
 
   def mean(fold):
-    every = [jax.nn.softmax(getattr(m, fold), axis=-1) for m in members]
+    every = [
+      jax.nn.softmax(_class_scores(m, fold, classes) / m.temperature, axis=-1)
+      for m in members
+    ]
     return np.log(np.mean(every, axis=0) + 1e-6)
 
   return adversary.Attack(
-    f'committee of the {choice}',
+    name,
     members[0].attribute,
     mean('validation'),
     mean('test'),
+    members=tuple(members),
   )
 
 
-def _by_windows(ranked, problem, attribute, group, counts):
-  """Test figures for each number of windows.
+def _class_scores(attack, fold, classes):
+  """Scores `[draws, n, classes]` of an attack, whatever its columns are."""
+  return attack_accuracy.class_log_probs(
+    getattr(attack, fold), attack.columns, classes
+  )
 
-  For each number, they are those of the attack that is best on validation at
-  that number. Where validation has too few windows for it, the largest number
-  that validation has decides.
+
+def _classes(attack):
+  """The number of classes that an attack can predict."""
+  if attack.columns is None:
+    return attack.validation.shape[-1]
+  return int(attack.columns.max()) + 1
+
+
+def _temperature(attack, labels):
+  """The temperature that makes the probabilities likeliest on validation.
+
+  Guo et al., "On calibration of modern neural networks", ICML 2017.
   """
+  classes = max(_classes(attack), int(labels.max()) + 1)
+  scores = _class_scores(attack, 'validation', classes)
+  draws = len(scores)
+  truth = np.broadcast_to(labels, (draws, len(labels)))[..., None]
 
-  def curve(attack, fold, counts):
-    rows = problem.rows(dataset.FOLDS.index(fold))
-    return attack_accuracy.by_windows(
-      getattr(attack, fold),
-      problem.sensitive[attribute][rows],
-      group[rows],
-      counts,
-    )
+  def loss(temperature):
+    log_probs = special.log_softmax(scores / temperature, axis=-1)
+    return -np.take_along_axis(log_probs, truth, axis=-1).mean()
 
+  return min(_TEMPERATURES, key=loss)
+
+
+def _best_by_windows(ranked, problem, attribute, counts):
+  """The best attack for each group and number of windows.
+
+  Where validation has too few windows for a number, the largest number that
+  validation has decides.
+  """
   attacks = [attack for _, attack in ranked.best['recording']]
-  validation = [curve(attack, 'validation', counts) for attack in attacks]
+  out = {}
+  for group in ('recording', 'class'):
+    curves = [
+      _windows_curve(attack, problem, attribute, group, 'validation', counts)
+      for attack in attacks
+    ]
+    for count in counts:
+      *_, largest = (key for key in curves[0] if int(key) <= count)
+      scores = [figures[largest]['value'] for figures in curves]
+      out[group, count] = attacks[int(np.argmax(scores))]
+  return out
+
+
+def _windows_curve(attack, problem, attribute, group, fold, counts):
+  """See `attack_accuracy.by_windows`."""
+  rows = problem.rows(dataset.FOLDS.index(fold))
+  labels = problem.sensitive[attribute][rows]
+  return attack_accuracy.by_windows(
+    getattr(attack, fold),
+    labels,
+    problem.recording[rows] if group == 'recording' else labels,
+    counts,
+    columns=attack.columns,
+  )
+
+
+def _by_windows(attacks, problem, attribute, group, counts):
+  """Test figures for each number of windows, each of the attack for it."""
   out = {}
   for count in counts:
-    *_, largest = (key for key in validation[0] if int(key) <= count)
-    scores = [figures[largest]['value'] for figures in validation]
-    out |= curve(attacks[int(np.argmax(scores))], 'test', [count])
+    out |= _windows_curve(
+      attacks[group, count], problem, attribute, group, 'test', [count]
+    )
   return out

@@ -68,6 +68,7 @@ _ATTACK = {
       'mlp',
       'knn',
       'kde',
+      'mixture',
       'trees',
       'transfer',
       'decensor',

@@ -89,10 +89,12 @@ class _Loop(NamedTuple):
   opt_state: Any
   best: Any
   best_score: jax.Array
+  best_chunk: jax.Array  # chunks after which the best parameters were kept
   stale: jax.Array  # chunks since the last improvement
 
 
-# The fields of `HeadSettings` for each head, and its patience in chunks.
+# The fields of `HeadSettings` for each head, its patience in chunks, and the
+# chunks after which its parameters are taken (0: where they are best).
 _Index = tuple[jax.Array, ...]
 
 
@@ -112,7 +114,8 @@ def train(
   widths: tuple[int, ...],
   config: ml_collections.ConfigDict,
   devices: Sequence[jax.Device] | None = None,
-) -> perceptron.Params:
+  chunks: np.ndarray | None = None,
+) -> tuple[perceptron.Params, np.ndarray]:
   """Trains all heads and returns the best parameters of each.
 
   The heads are divided among the devices; another number of devices changes no
@@ -129,9 +132,12 @@ def train(
     config: `batch_size`, `chunk` (steps between validations), `max_chunks`, and
       `patience` in chunks.
     devices: by default those of this process.
+    chunks: `[m]`, after how many chunks each head's parameters are taken, as
+      chosen before; by default where they are best on validation.
 
   Returns:
-    Parameters on the host, each leaf with a leading axis over the heads.
+    Parameters on the host, each leaf with a leading axis over the heads, and
+    the chunks `[m]` after which they were taken.
   """
   count = len(settings.seed)
   devices = (devices or jax.local_devices())[:count]
@@ -140,6 +146,9 @@ def train(
   # The last head is repeated until all devices and groups have equally many.
   parts = mesh.size * groups_on(devices[0].platform, -(-count // mesh.size))
   rows = even_shares(count, parts)
+  patience = config.patience if chunks is None else 0
+  if chunks is None:
+    chunks = np.zeros(count, int)
   index = jax.device_put(
     (
       settings.view[rows],
@@ -148,7 +157,8 @@ def train(
       settings.rate[rows].astype(np.float32),
       settings.decay[rows].astype(np.float32),
       settings.width[rows].astype(np.float32),
-      np.where(np.arange(len(rows)) < count, config.patience, 0),
+      np.where(np.arange(len(rows)) < count, patience, 0),
+      chunks[rows],
     ),
     sharded,
   )
@@ -166,10 +176,12 @@ def train(
   least = 0
   while True:
     loop = _run(data, index, loop, least, sizes, limits, mesh)
-    chunks = np.asarray(loop.chunks)
-    if (chunks == chunks.max()).all():
-      return jax.tree.map(lambda a: np.asarray(a)[:count], loop.best)
-    least = chunks.max()
+    done = np.asarray(loop.chunks)
+    if (done == done.max()).all():
+      return jax.tree.map(
+        lambda a: np.asarray(a)[:count], (loop.best, loop.best_chunk)
+      )
+    least = done.max()
 
 
 def even_shares(count: int, parts: int) -> np.ndarray:
@@ -217,7 +229,7 @@ def _logits(params, x, class_mask):
 def _starts(sizes: tuple[int, ...]) -> Callable[[_Index], _Loop]:
   """Returns a function that makes the state of all heads before training."""
 
-  def start(_view, _label, seed, _rate, _decay, width, _patience):
+  def start(_view, _label, seed, _rate, _decay, width, _patience, _chunks):
     key = jax.random.fold_in(jax.random.key(0), seed)
     params = perceptron.init(key, sizes, width)
     return _Loop(
@@ -226,6 +238,7 @@ def _starts(sizes: tuple[int, ...]) -> Callable[[_Index], _Loop]:
       opt_state=_TX.init(params),
       best=params,
       best_score=jnp.full((), -jnp.inf),
+      best_chunk=jnp.zeros((), jnp.int32),
       stale=jnp.zeros((), jnp.int32),
     )
 
@@ -264,8 +277,9 @@ def _run(
 
     def is_active(loop):
       chunks = loop.chunks[0]
-      improves = (chunks < least) | (loop.stale < index[-1]).any()
-      return (chunks < limits[-1]) & improves
+      patience, taken = index[6:]
+      waits = ((loop.stale < patience) | (loop.chunks < taken)).any()
+      return (chunks < limits[-1]) & ((chunks < least) | waits)
 
     return jax.lax.while_loop(
       is_active,
@@ -300,17 +314,20 @@ def _train_chunk(limits, groups, data, index, loop):
   carry = loop.params, loop.opt_state
   params, opt_state = _in_groups(train_group, (carry, index[:5]), groups)
   scores = jax.vmap(functools.partial(_score, data))(params, *index[:2])
-  better = scores > loop.best_score
+  chunks = loop.chunks + 1
+  taken = index[7]
+  better = jnp.where(taken > 0, chunks == taken, scores > loop.best_score)
 
   def keep(new, old):
     return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
   return _Loop(
-    loop.chunks + 1,
+    chunks,
     params,
     opt_state,
     best=jax.tree.map(keep, params, loop.best),
     best_score=keep(scores, loop.best_score),
+    best_chunk=keep(chunks, loop.best_chunk),
     stale=jnp.where(better, 0, loop.stale + 1),
   )
 

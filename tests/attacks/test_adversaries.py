@@ -38,6 +38,8 @@ def _config(**more):
       'widths': ((16,),),
       'neighbours': (1, 9),
       'bandwidths': (0.6, 1.5),
+      'powers': (0.5, 1.0),
+      'most': 512,
       'count': 20,
       'leaves': (2,),
       # Of the transfer attack.
@@ -105,15 +107,22 @@ def _found(name, problem, config=None, seed=0):
 
 def _validation(problem, attack):
   truth = problem.sensitive[attack.attribute][problem.rows(1)]
-  return (attack.validation.argmax(-1) == truth).mean()
+  return attack_accuracy.correct_windows(
+    attack.validation, truth, attack.columns
+  ).mean()
 
 
 def _test(problem, attack):
   truth = problem.sensitive[attack.attribute][problem.rows(2)]
-  return (attack.test.argmax(-1) == truth).mean()
+  return attack_accuracy.correct_windows(
+    attack.test, truth, attack.columns
+  ).mean()
 
 
 def _assert_log_probs(problem, attack, draws, classes=_WHO):
+  if attack.columns is not None:
+    assert set(attack.columns) == set(range(classes))
+    classes = len(attack.columns)
   for found, count in ((attack.validation, _HELD), (attack.test, _TEST)):
     assert found.shape == (draws, count, classes)
     assert np.isfinite(found).all()

@@ -14,7 +14,15 @@ CODE = CODE[[0, 3, 5, 6, 7, 9, 10, 12, 14, 15]].astype(float)
 def config():
   """Returns the watch study's attack config with few, small attackers."""
   c = watch.get_config().attack
-  c.adversaries = ('majority', 'linear', 'mlp', 'knn', 'kde', 'trees')
+  c.adversaries = (
+    'majority',
+    'linear',
+    'mlp',
+    'knn',
+    'kde',
+    'mixture',
+    'trees',
+  )
   c.heads.trials = 2
   c.mlp.widths = ((16,),)
   c.heads.batch_size = 64
@@ -22,6 +30,7 @@ def config():
   c.heads.chunk, c.heads.max_chunks = 60, 3
   c.knn.neighbours = (1, 9)
   c.kde.bandwidths = (0.6, 2.0)
+  c.mixture.update({'bandwidths': (1.0,), 'powers': (0.5, 1.0)})
   c.trees.count = 20
   c.noise_copies = 2
   c.draws = 2

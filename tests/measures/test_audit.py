@@ -13,7 +13,7 @@ from hybrid_jax.measures import (
 )
 from tests.measures import problems
 
-ALL_KINDS = {'majority', 'linear', 'mlp', 'knn', 'kde', 'trees', 'committee'}
+ALL_KINDS = {*problems.config().adversaries, 'committee'}
 
 
 @pytest.fixture(scope='module')
@@ -53,8 +53,8 @@ def test_a_planted_identity_is_found_by_every_kind(planted):
     figures['validation'] for figures in found['by_kind'].values()
   )
   # Majority; views x trials twice; views x neighbours; views x bandwidths;
-  # two forests; and five committees.
-  assert found['tried'] == 1 + 2 * (2 * 2) + 3 * 2 + 3 * 2 + 2 + 5
+  # views x bandwidths x powers; two forests; and five committees.
+  assert found['tried'] == 1 + 2 * (2 * 2) + 3 * 2 + 3 * 2 + 3 * 1 * 2 + 2 + 5
   for group in ('recording', 'class'):
     by_windows = found['by_windows'][group]
     # A recording has 5 windows and a person 15; none has a thousand.
@@ -104,7 +104,7 @@ def test_committees_have_the_best_by_either_score():
   ranked.add('one', poor, labels, recording)
   ranked.add('two', good, labels, recording)
   assert [a for _, a in ranked.best['window']] == [good, poor]
-  names = [committee.adversary for committee in ranked.committees()]
+  names = [committee.adversary for committee in ranked.committees(labels)]
   assert names == [
     'committee of the best of each kind at one window',
     'committee of the best 2 at one window',
@@ -112,9 +112,13 @@ def test_committees_have_the_best_by_either_score():
     'committee of the best 2 at one recording',
     'committee of the best of every choice',
   ]
-  for committee in ranked.committees():
+  # The good one is always right, and gets sharper; the poor one is always wrong
+  # and gets blunter: as far as the temperatures of 1/8 and 16 go.
+  sharp, blunt = np.array([0.8, 0.2]) ** 8, np.array([0.4, 0.6]) ** (1 / 16)
+  want = (sharp / sharp.sum() + blunt / blunt.sum()) / 2
+  for committee in ranked.committees(labels):
     np.testing.assert_allclose(
-      np.exp(committee.test), np.tile([0.6, 0.4], (1, 4, 1)), atol=1e-5
+      np.exp(committee.test), np.tile(want, (1, 4, 1)), atol=1e-5
     )
 
 

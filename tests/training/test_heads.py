@@ -79,19 +79,19 @@ BOTH = _settings([0, 0, 1, 1], [0, 1, 0, 1])
 @pytest.mark.parametrize('widths', [(), (16,)], ids=['linear', 'hidden'])
 def test_noise_is_at_chance_and_a_leak_is_found(widths):
   noise, leak = _data(leak=False), _data(leak=True)
-  params = heads.train(noise, BOTH, widths, _config())
+  params, _ = heads.train(noise, BOTH, widths, _config())
   # One standard deviation of 3000 guesses is 0.9 points.
   np.testing.assert_allclose(
     _accuracies(params, noise, BOTH, leak=False),
     [1 / 3, 1 / 3, 1 / 2, 1 / 2],
     atol=0.05,
   )
-  params = heads.train(leak, BOTH, widths, _config())
+  params, _ = heads.train(leak, BOTH, widths, _config())
   assert _accuracies(params, leak, BOTH, leak=True).min() >= 0.95
 
 
 def test_equal_seeds_are_identical_and_others_are_not():
-  params = heads.train(
+  params, _ = heads.train(
     _data(False), _settings([0] * 4, [7, 7, 8, 7]), (), _config()
   )
   assert len(params) == 1
@@ -103,7 +103,7 @@ def test_equal_seeds_are_identical_and_others_are_not():
 
 def test_classes_that_a_label_lacks_are_never_predicted():
   data = _data(leak=False)
-  params = heads.train(data, BOTH, (), _config())
+  params, _ = heads.train(data, BOTH, (), _config())
   x = 100 * np.random.default_rng(3).standard_normal((1, 500, 8))
   found = np.asarray(
     heads.log_probs(
@@ -137,7 +137,7 @@ def test_pad_goes_up_to_the_next_common_width():
 def test_padding_changes_no_shape_of_an_output():
   for pad, width in ((heads.pad, 8), (lambda a: a, 5)):
     data = _data(leak=True, pad=pad)
-    params = heads.train(data, BOTH, (16,), _config())
+    params, _ = heads.train(data, BOTH, (16,), _config())
     found = heads.log_probs(
       params,
       data.validation,
@@ -184,7 +184,7 @@ def test_groups_of_heads_train_as_all_at_once():
 
 def _validation_scores(data, settings, chunks):
   """The score that training selects by: accuracy, minus a little loss."""
-  params = heads.train(data, settings, (), _config(max_chunks=chunks))
+  params, _ = heads.train(data, settings, (), _config(max_chunks=chunks))
   logits = np.asarray(
     heads.log_probs(
       params,
@@ -220,8 +220,8 @@ def test_fresh_noise_in_training():
   scale = np.zeros((1, 8, 8), np.float32)
   scale[0, 1, 1] = scale[0, 2, 2] = 1e3
   noisy = _data(leak=True, noise=jnp.asarray(scale))
-  clean = heads.train(leak, BOTH, (), _config())
-  buried = heads.train(noisy, BOTH, (), _config())
+  clean, _ = heads.train(leak, BOTH, (), _config())
+  buried, _ = heads.train(noisy, BOTH, (), _config())
   assert _accuracies(clean, leak, BOTH, leak=True)[:2].min() >= 0.95
   # The head learned that features 1 and 2 do not tell classes apart.
   kernel = np.asarray(buried[0][0])
