@@ -99,6 +99,7 @@ def examine(data: dataset.Dataset) -> Report:
       *_constant_channels(channels),
     ],
     remarks=[
+      *data.remarks,
       *_axes(data),
       *_scales(data.x.shape, channels.values),
       *_outliers(channels),

@@ -30,6 +30,8 @@ class Dataset:
     primary_names: the names of the primary classes.
     sensitive_names: label to the names of its classes.
     channels: the names of the channels (the last axis of `x`), with units.
+    hertz: samples a second of a signal; None if it is unknown.
+    remarks: how the data were understood, one line each.
   """
 
   x: np.ndarray | sources.Source
@@ -40,6 +42,8 @@ class Dataset:
   primary_names: Sequence[str]
   sensitive_names: Mapping[str, Sequence[str]]
   channels: Sequence[str] = ()
+  hertz: float | None = None
+  remarks: Sequence[str] = ()
 
   def labels(self) -> dict[str, np.ndarray]:
     """Returns the primary and the sensitive labels by name."""

@@ -1,6 +1,7 @@
 """Windows of recordings: their places, their folds, and their samples."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -72,8 +73,9 @@ def place(
   window: int,
   hop: int,
   names: Sequence[str] | None = None,
+  parts: Sequence[Sequence[int]] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Places windows so that each is inside one span.
+  """Places windows so that each is inside one span, and crosses no gap.
 
   Args:
     spans: parts of the recordings.
@@ -81,13 +83,15 @@ def place(
     window: samples in a window.
     hop: samples from one window's start to the next.
     names: of the recordings, for error messages; `recording 0` by default.
+    parts: for each recording, the first sample of each part without a gap in
+      time; by default there are no gaps.
 
   Returns:
     `recording [n]`, `start [n]` in samples, and `fold [n]`.
 
   Raises:
-    UserError: a span is shorter than a window, or `window` or `hop` is not
-      positive.
+    UserError: no part of a span is as long as a window, or `window` or `hop`
+      is not positive.
   """
   for name, value in (('window', window), ('hop', hop)):
     if value < 1:
@@ -97,14 +101,26 @@ def place(
   rows = []
   for span in spans:
     i = span.recording
-    if span.stop - span.start < window:
+    borders = [
+      span.start,
+      *(p for p in (parts[i] if parts else ()) if span.start < p < span.stop),
+      span.stop,
+    ]
+    starts = [
+      start
+      for first, last in itertools.pairwise(borders)
+      for start in range(first, last - window + 1, hop)
+    ]
+    if not starts:
       name = names[i] if names else f'recording {i}'
+      gaps = len(borders) - 2
       raise errors.UserError(
         f'{name} has {lengths[i]} samples, of which'
         f' {max(span.stop - span.start, 0)} fall to the'
-        f' {dataset.FOLDS[span.fold]} fold: shorter than a window of {window}.'
+        f' {dataset.FOLDS[span.fold]} fold'
+        + (f', with {gaps} gaps in time' if gaps else '')
+        + f': shorter than a window of {window}.'
       )
-    starts = range(span.start, span.stop - window + 1, hop)
     rows += [(i, start, span.fold) for start in starts]
   table = np.array(rows, np.int32)
   return table[:, 0], table[:, 1], table[:, 2].astype(np.int8)

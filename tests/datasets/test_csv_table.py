@@ -56,3 +56,45 @@ def test_invalid_tables_are_refused(tmp_path, text, part):
     _read(tmp_path, text)
   assert str(caught.value).startswith(str(tmp_path / 'table.csv'))
   assert str(caught.value).endswith(part)
+
+
+def test_numbers_are_read_in_blocks(tmp_path, monkeypatch):
+  monkeypatch.setattr(csv_table, '_BLOCK', 3)
+  path = tmp_path / 'long.csv'
+  rows = [f'{i},note "{i}", {i / 3!r}' for i in range(8)]
+  path.write_text('\ufeff\n"a, m",text,b\n' + '\n'.join(rows) + '\n\n')
+  values = csv_table.read_numbers(path, ['b', 'a, m'])
+  np.testing.assert_array_equal(values, [[i / 3, i] for i in range(8)])
+  lengths = csv_table.read_numbers(path, ['text'], {'text': len})
+  np.testing.assert_array_equal(lengths[:, 0], [8] * 8)
+  assert csv_table.read_head(path) == (
+    ['a, m', 'text', 'b'],
+    ['0', 'note "0"', '0.0'],
+  )
+
+
+@pytest.mark.parametrize(
+  ('row', 'part'),
+  [
+    ('4', 'row 7 has 1 values; its header has 2.'),
+    ('4,5,6', 'row 7 has 3 values; its header has 2.'),
+    ('4,x', "row 7, column 'y': 'x' is not a finite number."),
+    ('4,nan', "row 7, column 'y': 'nan' is not a finite number."),
+  ],
+)
+def test_a_mistake_in_a_later_block_is_named(tmp_path, monkeypatch, row, part):
+  monkeypatch.setattr(csv_table, '_BLOCK', 2)
+  path = tmp_path / 'long.csv'
+  path.write_text(f'x,y\n1,2\n1,2\n\n1,2\n1,2\n{row}\n1,2\n')
+  with pytest.raises(errors.UserError) as caught:
+    csv_table.read_numbers(path, ['x', 'y'])
+  assert str(caught.value).endswith(part)
+
+
+def test_numbers_that_only_python_reads(tmp_path):
+  path = tmp_path / 'long.csv'
+  path.write_text('x,y\n1_000,2\n')
+  np.testing.assert_array_equal(
+    csv_table.read_numbers(path, ['x', 'y']), [[1000, 2]]
+  )
+  assert csv_table.row_number(path, 0) == 2

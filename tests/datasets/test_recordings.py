@@ -308,3 +308,98 @@ def test_a_byte_order_mark_and_empty_lines_are_skipped(tmp_path):
   marked = _load(tmp_path)
   np.testing.assert_array_equal(marked.x, plain.x)
   assert list(marked.channels) == ['x (m)', 'y (m)']
+
+
+def _write_timed(folder, times, columns=('time_s',)):
+  """Writes a file for each entry of `times`, with noise in `a` and `b`."""
+  labels, rng = ['file,primary,sensitive_who'], np.random.default_rng(0)
+  for k, seconds in enumerate(times):
+    rows = [
+      ','.join([*[str(s)] * len(columns), *map(str, rng.normal(size=2))])
+      for s in seconds
+    ]
+    (folder / f'r{k}.csv').write_text(
+      '\n'.join([','.join([*columns, 'a', 'b']), *rows])
+    )
+    labels.append(f'r{k}.csv,{("sit", "run")[k % 2]},{("Ann", "Bob")[k // 2]}')
+  (folder / 'labels.csv').write_text('\n'.join(labels))
+
+
+def test_a_time_is_no_channel_and_no_window_crosses_a_gap(tmp_path):
+  steady = (np.arange(200) / 50).tolist()
+  with_gap = [t + 600 * (t >= 1) for t in steady]
+  _write_timed(tmp_path, [steady, with_gap, steady, steady])
+  data = _load(tmp_path)
+  assert list(data.channels) == ['a', 'b']
+  assert data.hertz == pytest.approx(50)
+  # The first part ends at 50: of the windows from 0, 5 ... 90 those from 45 on
+  # would cross it, and new ones begin at 50.
+  counts = np.bincount(data.recording)
+  train = [np.sum(data.fold[data.recording == k] == 0) for k in (0, 1)]
+  assert train == [19, 9 + 9]
+  assert counts[0] == counts[2]
+  assert 'time_s' in data.remarks[0]
+  assert '1 gaps in time, in 1 of 4 recordings' in data.remarks[1]
+  assert 'r1.csv, 600 s' in data.remarks[1]
+  with pytest.raises(errors.UserError, match=r"'time_s', a time, which is no"):
+    _load(tmp_path, channels=('a', 'time_s'))
+  kept = _load(tmp_path, time='none')
+  assert list(kept.channels) == ['time_s', 'a', 'b']
+  assert any("'time_s' rises from row" in remark for remark in kept.remarks)
+
+
+def test_dates_and_other_columns_of_times(tmp_path):
+  dates = [
+    f'2026-01-01T00:00:{i // 50:02d}.{i % 50 * 20:03d}Z' for i in range(200)
+  ]
+  _write_timed(tmp_path, [dates] * 4, ('datetime', 'logged_time'))
+  data = _load(tmp_path)
+  assert list(data.channels) == ['a', 'b']
+  assert data.hertz == pytest.approx(50)
+  assert "no channels: 'logged_time'" in data.remarks[1]
+  path = tmp_path / 'r2.csv'
+  path.write_text(path.read_text().replace(dates[7], 'noon', 1))
+  with pytest.raises(
+    errors.UserError, match=r"r2\.csv, row 9, column 'datetime': 'noon' is not"
+  ):
+    _load(tmp_path)
+
+
+def test_rows_out_of_order_are_refused(tmp_path):
+  steady = np.arange(200) / 50
+  back = np.r_[steady[:40], steady[10:]]
+  _write_timed(tmp_path, [steady, steady, back, steady])
+  path = tmp_path / 'r2.csv'
+  path.write_text(path.read_text().replace('\n', '\n\n', 1))  # an empty row
+  with pytest.raises(
+    errors.UserError,
+    match=r"r2\.csv, row 43: the time 'time_s' goes back from 0.78 to 0.2;",
+  ):
+    _load(tmp_path)
+
+
+def test_other_rates_are_refused_or_resampled(tmp_path):
+  slow, fast = np.arange(200) / 50, np.arange(400) / 100
+  _write_timed(tmp_path, [slow, slow, fast, slow])
+  with pytest.raises(
+    errors.UserError, match=r'have 50 Hz .* but r2\.csv 100: give .*hertz=50'
+  ):
+    _load(tmp_path)
+  data = _load(tmp_path, hertz=50.0)
+  counts = np.bincount(data.recording)
+  assert counts[2] == counts[0]
+  assert data.hertz == 50
+  with pytest.raises(errors.UserError, match=r'hertz is 50.*has no column of'):
+    _load(tmp_path, hertz=50.0, time='none')
+
+
+def test_an_index_is_left_out_and_a_counter_is_told(tmp_path):
+  steps = range(200)
+  _write_timed(tmp_path, [steps] * 4, ('Unnamed: 0', 'ticks'))
+  data = _load(tmp_path)
+  assert list(data.channels) == ['ticks', 'a', 'b']
+  assert "'Unnamed: 0' numbers the rows" in data.remarks[0]
+  assert "'ticks' rises from row to row" in data.remarks[1]
+  assert len(data.remarks) == 2
+  chosen = _load(tmp_path, channels=('Unnamed: 0', 'a'))
+  assert list(chosen.channels) == ['Unnamed: 0', 'a']

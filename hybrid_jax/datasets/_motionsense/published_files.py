@@ -156,4 +156,4 @@ def read_signal(path: pathlib.Path) -> np.ndarray:
     UserError: a column is missing, there is no row, a row has another length,
       or a value is not a finite number; the message names the row.
   """
-  return csv_table.read(path).floats(list(CHANNELS))
+  return csv_table.read_numbers(path, list(CHANNELS)).astype(np.float32)

@@ -19,6 +19,8 @@ def run(study: context.Study) -> None:
       `datasets.dataset.validate`.
   """
   data = study.data
+  for remark in data.remarks:
+    progress.say(f'data: {remark}')
   augmentation.check(study.config.augment, data.x.shape[1:])
   _check_sizes(study)
   _check_folds(study)
