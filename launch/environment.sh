@@ -5,7 +5,7 @@
 
 make_environment() {
   local root base folder limits stamp extras
-  extras=watch,faces,digits,images,pretrained,export,serve,test
+  extras=watch,faces,digits,audio,images,pretrained,export,serve,test
   if [ $# -eq 0 ]; then extras+=,lint,load; fi
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   base=${PYTHON3:-python3}

@@ -8,6 +8,9 @@ import numpy as np
 
 from hybrid_jax import errors
 
+# Formats that Pillow opens, and that are documents or films.
+_NO_PICTURES = ('.eps', '.mpeg', '.mpg', '.pdf', '.ps')
+
 
 def read(path: pathlib.Path, mode: str) -> np.ndarray:
   """Reads an image file.
@@ -31,6 +34,22 @@ def read(path: pathlib.Path, mode: str) -> np.ndarray:
     raise errors.UserError(
       f'{path} cannot be read as an image: it {state}.'
     ) from e
+
+
+def suffixes() -> tuple[str, ...]:
+  """Returns the suffixes of all image formats that Pillow reads: `('.png', …)`.
+
+  Raises:
+    UserError: Pillow is not installed.
+  """
+  image = pillow()
+  return tuple(
+    sorted(
+      suffix
+      for suffix, kind in image.registered_extensions().items()
+      if kind in image.OPEN and suffix not in _NO_PICTURES
+    )
+  )
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -13,8 +13,14 @@ from collections.abc import Sequence
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, plugins, progress
-from hybrid_jax.datasets import csv_table, dataset, folds, label_encoding
+from hybrid_jax import errors, files, plugins, progress
+from hybrid_jax.datasets import (
+  csv_table,
+  dataset,
+  folds,
+  label_encoding,
+  sources,
+)
 
 NAME = 'labels.csv'
 # Settings of the data sets that are a folder.
@@ -93,8 +99,8 @@ def read(
   columns = [config.primary, *(sensitive or [f'{_SENSITIVE}NAME'])]
   _check_filled(table, ['file', *columns])
   fold = _read_folds(table)
-  files = table.text('file')
-  _check_files(path, files, tuple(suffixes), may_be_unlisted)
+  listed = table.text('file')
+  _check_files(path, listed, tuple(suffixes), may_be_unlisted)
   labels, names = {}, {}
   for column in columns:
     label = column.removeprefix(_SENSITIVE) if labels else 'primary'
@@ -107,7 +113,57 @@ def read(
     if fold is not None:
       with errors.prefix(path):
         folds.check_groups(group, groups, fold)
-  return Labels(files, fold, group, labels, names)
+  return Labels(listed, fold, group, labels, names)
+
+
+def make_dataset(
+  config: ml_collections.ConfigDict,
+  labels: Labels,
+  x: np.ndarray | sources.Source,
+  file: np.ndarray,
+  channels: Sequence[str],
+) -> dataset.Dataset:
+  """Returns the data set of a folder, with its folds.
+
+  Args:
+    config: see `OPTIONS`, and `folds.OPTIONS` for files without a fold.
+    labels: of the files.
+    x: `[n, ...]`.
+    file: `[n]`, the number of each example's file.
+    channels: the names of the channels.
+
+  Raises:
+    UserError: the data set cannot be studied.
+  """
+  inside = folder(config)
+  group = np.arange(len(labels.files)) if labels.group is None else labels.group
+  fold = labels.fold
+  if fold is None:
+    unit = _same_bytes(inside, labels) if labels.group is None else group
+    fold = folds.stratified(
+      list(labels.labels.values()), config.fractions, config.seed, unit=unit
+    )
+  codes = {label: codes[file] for label, codes in labels.labels.items()}
+  names = dict(labels.names)
+  with errors.prefix(inside):
+    return dataset.validate(
+      dataset.Dataset(
+        x=x,
+        primary=codes.pop('primary'),
+        primary_names=names.pop('primary'),
+        sensitive=codes,
+        sensitive_names=names,
+        recording=group[file].astype(np.int32),
+        fold=fold[file],
+        channels=list(channels),
+      )
+    )
+
+
+def _same_bytes(inside, labels):
+  """Returns `[files]`, one number for all files of the same bytes."""
+  digests = [files.sha256(inside / name) for name in labels.files]
+  return np.unique(digests, return_inverse=True)[1]
 
 
 def _encode(table, column):
