@@ -7,9 +7,9 @@
 
     hybrid-jax check-data --config=arrays:my.npz
 
-Words can follow the path, as in `:my.npz,image,small`: `image` or `series` says
-what `x` with three axes is, and `fast`, `small` or `tune` is a variant. The
-name of the file may contain commas.
+Words can follow the path, as in `:my.npz,image,small`. `image`, `series`,
+`channels_first` or `table` says what the axes of `x` are. `fast`, `small` or
+`tune` is a variant. The name of the file may contain commas.
 """
 
 import math
@@ -71,6 +71,8 @@ def _network(shape):
   if shape[0] > 1:
     options = {'width': 0.25, 'norm': True, 'dense': _DENSE}
     return {'name': 'vgg16', 'options': options}, {'fc7': 6}
+  if shape[1] == 1:
+    return {'name': 'fully_connected'}, {'dense3': 6}
   if shape[1] < _POOLED:
     raise errors.UserError(
       f'a series has {shape[1]} samples; cnn1d needs {_POOLED} or more.'

@@ -14,9 +14,14 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
-from hybrid_jax.datasets import dataset, folds, label_encoding
+from hybrid_jax.datasets import (
+  dataset,
+  folds,
+  label_encoding,
+  number_checks,
+)
 
-LAYOUTS = ('auto', 'series', 'image')
+LAYOUTS = ('auto', 'series', 'image', 'table', 'channels_first')
 OPTIONS = {
   'path': plugins.Option('', 'The .npz file.'),
   'layout': plugins.Option(
@@ -67,7 +72,7 @@ def read(
   stored = _read_file(path)
   with errors.prefix(path):
     array_of = _label_arrays(stored)
-    _check_numbers(stored['x'])
+    number_checks.check_real('x', stored['x'])
     x, remark = arrange(stored['x'], config.layout)
     _check_lengths(stored, [*array_of.values(), 'group', 'fold'])
     labels, names = {}, {}
@@ -107,13 +112,17 @@ def arrange(x: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
   """Returns `x` in the shape that networks take, and a remark about it.
 
   A series `[n, time]` or `[n, time, channels]` becomes
-  `[n, 1, time, channels]`. A grey image `[n, h, w]` becomes `[n, h, w, 1]`.
-  Arrays of four axes keep their shape. Images of uint8 are divided by 255.
+  `[n, 1, time, channels]`. A table `[n, columns]` becomes `[n, 1, 1, columns]`,
+  so that each column is normalized. A grey image `[n, h, w]` becomes
+  `[n, h, w, 1]`. Arrays of four axes keep their shape. Images of uint8 are
+  divided by 255.
 
   Args:
     x: `[n, ...]`, real numbers.
-    layout: one of `LAYOUTS`. `'auto'` reads three axes as a series; `'image'`
-      suits grey images and spectrograms.
+    layout: one of `LAYOUTS`. `'auto'` reads three axes as a series, and two
+      axes as a series or, if the columns differ in scale (see
+      `number_checks.scale_ratio`), as a table. `'channels_first'` is
+      `[n, channels, time]`; `'image'` suits grey images and spectrograms.
 
   Returns:
     `[n, h, w, channels]` float32, with h = 1 for series; and one line.
@@ -123,30 +132,70 @@ def arrange(x: np.ndarray, layout: str) -> tuple[np.ndarray, str]:
   """
   errors.check_known('layout', layout, LAYOUTS)
   shape = x.shape
-  is_series = shape[1:2] == (1,) if x.ndim == 4 else layout != 'image'
-  axes = {'auto': (2, 3, 4), 'series': (2, 3, 4), 'image': (3, 4)}[layout]
-  if x.ndim not in axes or (layout == 'series' and not is_series):
+  is_image = layout == 'image' or (x.ndim == 4 and shape[1] > 1)
+  axes = {
+    'auto': (2, 3, 4),
+    'series': (2, 3, 4),
+    'image': (3, 4),
+    'table': (2,),
+    'channels_first': (3,),
+  }[layout]
+  if x.ndim not in axes or (layout == 'series' and is_image):
     raise errors.UserError(
       f"'x' has shape {shape}; series are [n, time], [n, time, channels] or"
-      ' [n, 1, time, channels], and images [n, h, w] (with layout=image) or'
-      f' [n, h, w, channels]; the layout is {layout!r}.'
+      ' [n, 1, time, channels], tables [n, columns] (layout=table), and images'
+      ' [n, h, w] (layout=image) or [n, h, w, channels]; the layout is'
+      f' {layout!r}.'
     )
-  if x.ndim < 4 and is_series:
-    x = x.reshape(shape[0], 1, shape[1], -1)
+  ratio = number_checks.scale_ratio(x) if x.ndim == 2 else 1
+  if layout == 'table' or (
+    layout == 'auto' and ratio > number_checks.SCALE_RATIO
+  ):
+    x = x.reshape(shape[0], 1, 1, -1).astype(np.float32)
+    return x, _table_remark(shape, layout, ratio)
+  if layout == 'channels_first':
+    x = x.swapaxes(1, 2)
+  if x.ndim < 4 and not is_image:
+    x = x.reshape(shape[0], 1, x.shape[1], -1)
   elif x.ndim < 4:
     x = x.reshape(*shape, 1)
-  _, height, width, depth = x.shape
-  is_bytes = not is_series and x.dtype == np.uint8
+  is_bytes = is_image and x.dtype == np.uint8
   x = x.astype(np.float32) / np.float32(255 if is_bytes else 1)
-  if is_series:
-    remark = f'series of {width} samples of {depth} channels'
-  else:
-    remark = f'images {height} high, {width} wide, with {depth} channels'
-  return x, (
-    f'x {list(shape)} is read as {remark}'
-    + (', and divided by 255' if is_bytes else '')
-    + ('; see data.layout.' if len(shape) == 3 else '.')
+  return x, _remark(shape, x.shape, is_image, is_bytes, layout)
+
+
+def _table_remark(shape, layout, ratio):
+  why = ''
+  if layout == 'auto':
+    why = (
+      f', since its columns differ in scale by {ratio:.3g}. If they are the'
+      ' samples of a series, set data.layout=series'
+    )
+  return (
+    f'x {list(shape)} is read as a table of {shape[1]} columns, each of which'
+    f' is normalized{why}.'
   )
+
+
+def _remark(shape, arranged, is_image, is_bytes, layout):
+  _, height, width, depth = arranged
+  if is_image:
+    text = f'images {height} high, {width} wide, with {depth} channels'
+    if is_bytes:
+      text += ', and divided by 255'
+  else:
+    text = f'series of {width} samples of {depth} channels'
+  text = f'x {list(shape)} is read as {text}'
+  if layout == 'auto' and len(shape) == 2:
+    text += '. If each column is a feature of its own, set data.layout=table'
+  if layout == 'auto' and len(shape) == 3:
+    text += (
+      ', since time is taken to be the second axis. If it is the third, set'
+      ' data.layout=channels_first; for grey images or spectrograms, image'
+    )
+    if depth > width:
+      text += f'. This is in doubt, since {depth} is more than {width}'
+  return text + '.'
 
 
 def _read_file(path) -> dict[str, np.ndarray]:
@@ -202,27 +251,6 @@ def _label_arrays(stored) -> dict[str, str]:
   for name in stored:
     errors.check_known('array', name, known)
   return {'primary': 'primary', **labels}
-
-
-def _check_numbers(x) -> None:
-  """Checks that `x` is `[n, ...]` of real numbers that float32 can hold."""
-  if x.dtype.kind not in 'biuf' or x.ndim < 2 or not x.size:
-    raise errors.UserError(
-      f"'x' is {x.dtype} of shape {x.shape}; it must be real numbers of shape"
-      ' [examples, ...].'
-    )
-  if x.dtype.kind != 'f':
-    return
-  largest = np.finfo(np.float32).max
-  valid = (np.abs(x) <= largest).reshape(len(x), -1)  # In the type of `x`.
-  if not valid.all():
-    value = x.reshape(-1)[np.argmin(valid)].item()
-    rows = ~valid.all(axis=1)
-    raise errors.UserError(
-      f"'x' ({x.dtype}) is {value:g} in row {int(np.argmax(rows))};"
-      f' {int(rows.sum())} rows hold NaN, infinity or a number above'
-      f' {largest:.4g}, the largest in float32.'
-    )
 
 
 def _check_lengths(stored, names) -> None:

@@ -13,7 +13,12 @@ import numpy as np
 import rich.table
 
 from hybrid_jax import progress
-from hybrid_jax.datasets import dataset, label_encoding, sources
+from hybrid_jax.datasets import (
+  dataset,
+  label_encoding,
+  number_checks,
+  sources,
+)
 
 _BLOCK = 1024  # examples in memory at once
 _SAMPLE = 2_000_000  # values from which quartiles are computed, at most
@@ -23,7 +28,6 @@ _LISTED = 5  # items that a line lists; outliers that have a line
 # Thresholds of the remarks.
 _OUTLIER_RANGES = 20  # interquartile ranges from the median
 _OUTLIER_DEVIATIONS = 100  # from the mean, where the interquartile range is 0
-_SCALE_RATIO = 1e3  # largest over smallest standard deviation of a channel
 _BRIGHTEST = 16  # of images from 0 to 1, or normalized
 _FEW_RECORDINGS = 20  # in the test fold
 _IMAGE_CHANNELS = 4  # that an image usually has at most
@@ -101,6 +105,7 @@ def examine(data: dataset.Dataset) -> Report:
     remarks=[
       *data.remarks,
       *_axes(data),
+      *_columns(data.x),
       *_scales(data.x.shape, channels.values),
       *_outliers(channels),
       *_label_names(data.names()),
@@ -268,11 +273,27 @@ def _axes(data) -> Iterator[str]:
     )
 
 
+def _columns(x) -> Iterator[str]:
+  """Series of one channel whose samples seem to be columns of a table."""
+  if len(x.shape) != 4 or x.shape[1] > 1 or x.shape[2] == 1 or x.shape[3] > 1:
+    return
+  rows = np.unique(np.linspace(0, len(x) - 1, _BLOCK).round().astype(int))
+  ratio = number_checks.scale_ratio(
+    sources.read_rows(x, rows).reshape(len(rows), -1)
+  )
+  if ratio > number_checks.SCALE_RATIO:
+    yield (
+      f'the samples of a series differ in scale by {ratio:.3g}, and have one'
+      ' mean and deviation for normalization. If x is a table [n, columns], set'
+      ' data.layout=table.'
+    )
+
+
 def _scales(shape, values) -> Iterator[str]:
   """Channels of very different scale, and images that are not from 0 to 1."""
   deviations = values[values[:, 3] > 0, 3]
   ratio = deviations.max() / deviations.min() if len(deviations) else 1
-  if ratio > _SCALE_RATIO:
+  if ratio > number_checks.SCALE_RATIO:
     yield (
       f'the largest standard deviation of a channel is {ratio:.0f} times the'
       ' smallest; a study normalizes each channel.'

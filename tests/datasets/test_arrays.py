@@ -4,7 +4,7 @@ import pytest
 
 from configs import arrays as config_file
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import arrays
+from hybrid_jax.datasets import arrays, normalization
 from hybrid_jax.models import split_model
 from hybrid_jax.study import runner, validate
 
@@ -154,6 +154,7 @@ def test_names_of_classes(load):
     ((5, 40, 128), 'auto', (5, 1, 40, 128)),
     ((5, 40, 128), 'series', (5, 1, 40, 128)),
     ((5, 40, 128), 'image', (5, 40, 128, 1)),
+    ((5, 9), 'table', (5, 1, 1, 9)),
     ((5, 7, 9, 3), 'auto', (5, 7, 9, 3)),
     ((5, 7, 9, 3), 'image', (5, 7, 9, 3)),
     ((5, 1, 9, 3), 'auto', (5, 1, 9, 3)),
@@ -175,11 +176,75 @@ def test_layouts(shape, layout, expected):
     ((5, 7, 9, 3), 'series', r'shape \(5, 7, 9, 3\)'),
     ((5, 1, 1, 1, 2), 'auto', r'shape \(5, 1, 1, 1, 2\)'),
     ((5, 9), 'imag', "Did you mean 'image'"),
+    ((5, 7, 9), 'table', r'shape .5, 7, 9.; .*layout is .table'),
+    ((5, 9), 'channels_first', 'layout is .channels_first'),
   ],
 )
 def test_layouts_that_do_not_fit_the_axes(shape, layout, part):
   with pytest.raises(errors.UserError, match=part):
     arrays.arrange(np.zeros(shape), layout)
+
+
+def test_channels_before_time():
+  x = np.arange(5 * 3 * 9).reshape(5, 3, 9)
+  arranged, _ = arrays.arrange(x, 'channels_first')
+  assert arranged.shape == (5, 1, 9, 3)
+  np.testing.assert_array_equal(arranged[2, 0, :, 1], x[2, 1])
+
+
+def test_a_doubtful_time_axis_is_told_with_the_reason():
+  _, remark = arrays.arrange(np.zeros((5, 40, 128)), 'auto')
+  assert 'series of 40 samples of 128 channels, since time is taken' in remark
+  assert 'data.layout=channels_first; for grey images or spectro' in remark
+  assert 'in doubt, since 128 is more than 40' in remark
+  _, remark = arrays.arrange(np.zeros((5, 128, 40)), 'auto')
+  assert 'time is taken to be the second axis' in remark
+  assert 'doubt' not in remark
+  _, remark = arrays.arrange(np.zeros((5, 40, 128)), 'series')
+  assert remark == (
+    'x [5, 40, 128] is read as series of 40 samples of 128 channels.'
+  )
+
+
+def _people(*columns):
+  rng = np.random.default_rng(0)
+  return np.stack([rng.normal(*column, 400) for column in columns], axis=1)
+
+
+@pytest.mark.parametrize(
+  ('x', 'is_table'),
+  [
+    (_people((0, 3e4), (0, 1), (40, 10)), True),
+    # Of one deviation, and of very different means.
+    (_people((1e4, 1), (0, 1)), True),
+    (_people((0, 300), (0, 1), (5, 5)), False),
+    (_people((1e4, 1), (1e4, 1)), False),
+    (np.cumsum(np.random.default_rng(0).normal(size=(400, 64)), axis=1), False),
+    # A constant column has no scale.
+    (_people((0, 300), (0, 0), (0, 1)), False),
+  ],
+)
+def test_a_table_is_told_from_a_series_by_its_scales(x, is_table):
+  arranged, remark = arrays.arrange(x, 'auto')
+  if is_table:
+    assert arranged.shape == (400, 1, 1, x.shape[1])
+    assert 'columns differ in scale by' in remark
+    assert 'set data.layout=series' in remark
+    scaled = normalization.fit_normalizer(arranged)(arranged)
+    np.testing.assert_allclose(scaled.std(axis=(0, 1, 2)), 1, rtol=1e-3)
+  else:
+    assert arranged.shape == (400, 1, x.shape[1], 1)
+    assert 'set data.layout=table' in remark
+  assert arrays.arrange(x, 'series')[0].shape == (400, 1, x.shape[1], 1)
+
+
+def test_the_config_of_a_table(tmp_path):
+  x = _people((0, 3e4), (0, 1), (40, 10))[:N]
+  np.savez(tmp_path / 'my.npz', **_stored(x=x))
+  c = _made(tmp_path / 'my.npz')
+  assert (c.model.name, c.data.layout) == ('fully_connected', 'auto')
+  assert tuple(c.model.split_points) == ('dense3',)
+  assert _made(tmp_path / 'my.npz', ',table').data.layout == 'table'
 
 
 def test_bytes_of_images_become_shares():

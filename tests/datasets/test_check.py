@@ -133,6 +133,14 @@ REMARKS = {
     {'x': _x(_wide)},
     'the largest standard deviation of a channel is',
   ),
+  'a table': (
+    {
+      'x': np.random.default_rng(0).random((60, 1, 9, 1))
+      * 10.0 ** np.arange(9)[:, None],
+      'channels': (),
+    },
+    'the samples of a series differ in scale by',
+  ),
   'pixels': (
     {
       'x': 255 * np.random.default_rng(0).random((60, 3, 5, 1)),
