@@ -155,23 +155,15 @@ class Option:
     return text
 
   def _range(self):
-    low = (
-      f'{self.low:g} or more'
-      if self.low is not None
-      else f'above {self.above:g}'
-      if self.above is not None
-      else ''
+    low, high, above, below = (
+      None if bound is None else _number(bound)
+      for bound in (self.low, self.high, self.above, self.below)
     )
-    if self.low is not None and self.high is not None:
-      return f'from {self.low:g} to {self.high:g}'
-    high = (
-      f'{self.high:g} at most'
-      if self.high is not None
-      else f'below {self.below:g}'
-      if self.below is not None
-      else ''
-    )
-    return ' and '.join(part for part in (low, high) if part)
+    if low and high:
+      return f'from {low} to {high}'
+    least = f'{low} or more' if low else f'above {above}' if above else ''
+    most = f'{high} at most' if high else f'below {below}' if below else ''
+    return ' and '.join(part for part in (least, most) if part)
 
   def _is_within(self, leaf):
     if isinstance(leaf, bool) or not isinstance(leaf, numbers.Real):
@@ -375,6 +367,10 @@ def _has_type(value, kind):
     and not isinstance(value, bool)
     and math.isfinite(value)
   )
+
+
+def _number(value):
+  return str(value) if isinstance(value, int) else f'{value:g}'
 
 
 def _leaves(value) -> Iterator[Any]:

@@ -1,1 +1,1 @@
-"""The commands, a module each (`python -m launch.NAME`), and their helpers."""
+"""The commands, a module each (`hybrid-jax NAME`), and their helpers."""

@@ -1,19 +1,15 @@
 """Audits a file of released vectors, or the files of an exported bundle.
 
-python -m launch.audit --released=my.npz --out=runs/my
-python -m launch.audit --bundle=runs/watch/bundle
+hybrid-jax audit --released=my.npz --out=runs/my
+hybrid-jax audit --bundle=runs/watch/bundle
 """
 
 import pathlib
 
 from absl import flags
-from ml_collections import config_flags
 
 from hybrid_jax import errors
-from hybrid_jax.cli import command
-from hybrid_jax.report import rows, tables
-from hybrid_jax.study import audit_bundle, audit_released, results, runner
-from hybrid_jax.study.stages import report
+from hybrid_jax.cli import command, config_flag
 
 _RELEASED = flags.DEFINE_string(
   'released', None, 'The .npz file to audit; docs/formats.md has its layout.'
@@ -32,9 +28,9 @@ _WORKDIR = flags.DEFINE_string(
   None,
   'The work directory of the bundle; by default above it.',
 )
-_CONFIG = config_flags.DEFINE_config_file(
+_CONFIG = flags.DEFINE_string(
   'config',
-  str(pathlib.Path(__file__).parents[2] / 'configs' / 'audit.py'),
+  'audit',
   'The config of the attacks on --released; a bundle has those of its study.',
 )
 
@@ -51,9 +47,16 @@ def main(argv: list[str]) -> None:
       'give either --released and --out, or --bundle; see --help.'
     )
   command.set_up_jax()
-  config = command.read(_CONFIG)
-  out = pathlib.Path(_OUT.value)
-  row = audit_released.run(pathlib.Path(_RELEASED.value), out, config)
+  _audit_file(pathlib.Path(_RELEASED.value), pathlib.Path(_OUT.value))
+
+
+def _audit_file(path, out):
+  # Imported here, because it takes seconds: mistakes in flags are shown first.
+  from hybrid_jax.report import tables
+  from hybrid_jax.study import audit_released, schema
+
+  config = config_flag.read(_CONFIG, schema.of_audit, 'attack')
+  row = audit_released.run(path, out, config)
   print(tables.terminal([row], {}))
   for sentence in row['failed_controls']:
     print(f'FAILED CONTROL: {sentence}')
@@ -61,6 +64,10 @@ def main(argv: list[str]) -> None:
 
 
 def _audit_bundle(folder):
+  from hybrid_jax.report import rows, tables
+  from hybrid_jax.study import audit_bundle, results, runner
+  from hybrid_jax.study.stages import report
+
   workdir = pathlib.Path(_WORKDIR.value) if _WORKDIR.value else None
   if workdir is None:
     above = [

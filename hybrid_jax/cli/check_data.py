@@ -1,30 +1,28 @@
 """Prints what a data set holds, and its faults; it trains nothing.
 
-    python -m launch.check_data --config=configs/arrays.py:my.npz
+    hybrid-jax check-data --config=arrays:my.npz
 
 The exit code is 1 if there is a fault: the data cannot be read, a class is
 missing in a fold, equal examples are in two folds, or a channel is constant. It
 is 0 otherwise.
 """
 
-from ml_collections import config_flags
+from absl import flags
 
-from hybrid_jax import errors, plugins
-from hybrid_jax.cli import command
-from hybrid_jax.datasets import check
-from hybrid_jax.study import validate
+from hybrid_jax import plugins
+from hybrid_jax.cli import command, config_flag
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'The config of the study.'
-)
+_CONFIG = flags.DEFINE_string('config', None, config_flag.HELP)
 
 
 def main(argv: list[str]) -> int:
   """Prints the report of the config's data; returns 1 if there is a fault."""
   command.no_more(argv)
-  config = command.read(_CONFIG, 'data')
-  if config is None:
-    raise errors.UserError('--config is needed; see --help.')
+  # Imported here, because it takes seconds: mistakes in flags are shown first.
+  from hybrid_jax.datasets import check
+  from hybrid_jax.study import schema, validate
+
+  config = config_flag.read(_CONFIG, schema.of, 'data')
   config = validate.prepare(config)
   module = plugins.load('data set', config.data.name)
   report = check.examine(module.load(config.data))

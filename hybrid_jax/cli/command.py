@@ -2,15 +2,12 @@
 
 import contextlib
 import functools
-import itertools
 import os
 import pathlib
 import re
 import sys
-import traceback
 from collections.abc import Callable
 
-import ml_collections
 from absl import app, flags, logging
 
 from hybrid_jax import errors
@@ -28,8 +25,9 @@ _PROFILE = flags.DEFINE_string(
   ' few steps and one stage.',
 )
 
-# What wrong code raises; other errors tell of what it was given.
-_CODE = (AttributeError, KeyError, TypeError, NameError, ImportError)
+
+# --config.KEY; `config_flag` reads what it becomes.
+_SETTING = re.compile(r'--?(no)?config\.([^=]+)(=.*)?', re.DOTALL)
 
 
 def no_more(argv: list[str]) -> None:
@@ -51,78 +49,6 @@ def set_up_jax() -> None:
   if _CACHE.value:
     jax.config.update('jax_compilation_cache_dir', _CACHE.value)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.02)
-
-
-def plain(error: Exception) -> str:
-  """The gist of an error that may carry a traceback in its text."""
-  text = str(error.args[0]) if error.args else str(error)
-  if 'Traceback' in text:
-    text = text.strip().splitlines()[-1]
-    text = re.sub(r'^[\w.]+: ', '', text)  # The error's class.
-  if isinstance(error, KeyError):
-    text = f'unknown config key {text}'
-  text = text.replace('\\n', ' ').replace("\\'", "'")  # One error in another.
-  return ' '.join(text.split())
-
-
-def read(
-  holder: flags.FlagHolder, *needed: str
-) -> ml_collections.ConfigDict | None:
-  """A config flag's value; a file that did not load says so only here.
-
-  Args:
-    holder: the flag's.
-    needed: the groups of settings that the command reads, as `'data'`.
-
-  Raises:
-    UserError: the file could not be read, or its config lacks a group.
-  """
-  try:
-    config = holder.value
-    found = list(config.keys()) if config else []
-  except (OSError, AttributeError) as e:
-    raise errors.UserError(plain(e)) from e
-  missing = [name for name in needed if name not in found]
-  if config is not None and missing:
-    raise errors.UserError(
-      f'the config has {", ".join(found)}, and no {missing[0]!r}: it is not'
-      f' that of a study. {_known_files()}'
-    )
-  return config
-
-
-def check_file(value: str) -> None:
-  """Refuses what is no config file, which need not be Python, before it runs.
-
-  Args:
-    value: of --config: a path, and an argument after a colon.
-
-  Raises:
-    UserError: it is not there, is no Python, or has no `get_config`.
-  """
-  path = pathlib.Path(value.partition(':')[0])
-  own = pathlib.Path(value.partition(',')[0])
-  if not value:
-    raise errors.UserError(f'--config names no file. {_known_files()}')
-  if own.is_dir() or (own.is_file() and path.suffix != '.py'):
-    raise errors.UserError(
-      f'{own} is no config file, but data: did you mean'
-      f' configs/arrays.py:{value}?'
-    )
-  if not path.is_file():
-    raise errors.UserError(
-      f'there is no config file {str(path)!r}.'
-      f'{errors.suggest(str(path), _files())} {_known_files()}'
-    )
-  try:
-    code = compile(path.read_bytes(), str(path), 'exec')
-  except (SyntaxError, ValueError) as e:
-    raise errors.UserError(f'{path} is not Python: {e}.') from e
-  # Of a module that imports all of another, the names are not known.
-  if 'get_config' not in code.co_names and ('*',) not in code.co_consts:
-    raise errors.UserError(
-      f'{path} is no config file: it has no get_config. {_known_files()}'
-    )
 
 
 def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
@@ -148,7 +74,8 @@ def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
 def _set_help(module: str) -> None:
   """Lets --help show the docstring and the flags of a command's module."""
   sys.modules['__main__'].__doc__ = sys.modules[module].__doc__
-  for name in (module, __name__):
+  # The last is only there if the command has a config.
+  for name in (module, __name__, 'hybrid_jax.cli.config_flag'):
     for flag in flags.FLAGS.get_key_flags_for_module(name):
       flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
@@ -174,82 +101,41 @@ def _traced(main, argv):
 
 
 def _parse(argv):
-  file = _config_file(argv)
-  if file is not None:
-    check_file(file)
+  arguments = [_underscores(argument) for argument in argv[1:]]
+  if 'config' in flags.FLAGS:
+    arguments = _settings(arguments)
   try:
-    return flags.FLAGS([argv[0], *map(_underscores, argv[1:])])
-  except (flags.Error, OSError, *_CODE) as e:
-    # ml_collections tells mistakes in --config by any of these.
-    _check_keys(argv)
-    raise errors.UserError(_place(e, file) + plain(e)) from e
+    return flags.FLAGS([argv[0], *arguments])
+  except (flags.Error, OSError) as e:
+    raise errors.UserError(' '.join(str(e).split())) from e
 
 
-def _place(error, file):
-  """Where in the config file its own code went wrong, if that is what did."""
-  path, place = (file or '').partition(':')[0], ''
-  while error:
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == path]
-    if isinstance(error, _CODE) and lines:
-      place = f'{path}, line {lines[-1]}: {type(error).__name__}: '
-    elif 'get_config() ' in str(error):  # Called with an argument, or without.
-      place = f'{path}: '
-    error = error.__context__
-  return place
+def _settings(arguments):
+  """Writes every `--config.KEY=VALUE` as `--config_setting=KEY=VALUE`.
 
-
-def _config_file(argv):
-  """What is given for --config, or None; the last counts."""
-  given = None
-  for name, following in itertools.pairwise([*argv[1:], '']):
-    flag, equals, value = name.partition('=')
-    if flag in ('-config', '--config'):
-      given = value if equals else following
-  return given
-
-
-def _check_keys(argv):
-  """Names the first key of a --config.KEY that the config has not.
-
-  Raises:
-    UserError: there is such a key; it lists those that are known.
+  `--config.KEY VALUE` is another way to write it; `--config.KEY` alone is true,
+  and `--noconfig.KEY` false.
   """
-  try:
-    flag = flags.FLAGS['config']
-    config = flag.parser.parse(_config_file(argv) or flag.default)
-    config.keys()
-  except Exception:  # The file itself is what is wrong; it is told as such.
-    return
-  for argument in argv[1:]:
-    key = re.match(r'--?(?:no)?config\.([\w.]+)', argument)
-    inner, done = config, 'config'
-    for name in key[1].split('.') if key else ():
-      if not isinstance(inner, ml_collections.ConfigDict):
-        raise errors.UserError(
-          f'{done} is {inner!r}; it has no setting {name!r}.'
-        )
-      errors.check_known(f'setting of {done}', name, sorted(inner.keys()))
-      inner, done = inner[name], f'{done}.{name}'
-
-
-def _files():
-  """The config files of studies that come with the program."""
-  folder = pathlib.Path(__file__).parents[2] / 'configs'
-  return sorted(
-    f'configs/{path.name}'
-    for path in folder.glob('*.py')
-    if path.stem not in ('__init__', 'common', 'audit')
-  )
-
-
-def _known_files():
-  return f'Known: {", ".join(_files())}.'
+  out, rest = [], list(arguments)
+  while rest:
+    argument = rest.pop(0)
+    match = _SETTING.fullmatch(argument)
+    if match is None:
+      out.append(argument)
+      continue
+    negated, key, value = match.groups()
+    if negated:
+      value = '=false'
+    elif value is None:
+      follows = rest and not re.match(r'--|-[a-zA-Z]', rest[0])
+      value = '=' + (rest.pop(0) if follows else 'true')
+    out.append(f'--config_setting={key}{value}')
+  return out
 
 
 def _underscores(argument):
   """`--min_utility=0.9` of `--min-utility=0.9`; absl knows no dashes."""
   name, equals, value = argument.partition('=')
-  if not name.startswith('--'):
+  if not name.startswith('--') or name.startswith('--config.'):
     return argument
   return '--' + name[2:].replace('-', '_') + equals + value

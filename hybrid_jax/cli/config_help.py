@@ -79,5 +79,6 @@ def _shown(value):
   if isinstance(value, Mapping):
     return ', '.join(f'{name}: {each}' for name, each in value.items())
   if isinstance(value, tuple):
-    return ', '.join(map(_shown, value)) or '()'
+    inner = (str(v) if isinstance(v, tuple) else _shown(v) for v in value)
+    return ', '.join(inner) or '()'
   return str(value) if value != '' else "''"

@@ -1,6 +1,6 @@
 """Measures the cost of each split point: size, time, memory, bytes sent.
 
-python -m launch.cost --workdir=runs/watch
+hybrid-jax cost --workdir=runs/watch
 """
 
 import math

@@ -1,7 +1,7 @@
 """Exports a row of a finished study as a bundle for device and cloud.
 
-python -m launch.export --workdir=runs/watch --split_point=conv3
-  --embedding=noisy_reduced_siamese --variant=int8 --out=runs/watch-int8
+    hybrid-jax export --workdir=runs/watch --split_point=conv3
+      --embedding=noisy_reduced_siamese --variant=int8 --out=runs/watch-int8
 
 Without --split_point and --embedding it exports the recommended row.
 """

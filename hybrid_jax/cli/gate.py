@@ -1,7 +1,7 @@
 """Fails if a figure of a study is outside its bounds, for use in CI.
 
-python -m launch.gate --workdir=runs/watch --min-utility=0.9
-  --max-leakage=person=0.25,side=0.6
+    hybrid-jax gate --workdir=runs/watch --min-utility=0.9
+      --max-leakage=person=0.25,side=0.6
 
 Exit code 0: all figures are within their bounds; 1: one is not; 2: a mistake in
 the input.

@@ -1,22 +1,21 @@
 """Trains and attacks a grid of methods, weights, margins and seeds.
 
-python -m launch.grid --config=configs/watch.py:grid --workdir=runs/grid
+hybrid-jax grid --config=watch:grid --workdir=runs/grid
 """
 
 import pathlib
 
 import ml_collections
 from absl import flags
-from ml_collections import config_flags
 
 from hybrid_jax import errors, files
-from hybrid_jax.cli import command
-from hybrid_jax.report import grid_page
-from hybrid_jax.study import results, runner
+from hybrid_jax.cli import command, config_flag
 
 _STAGES = ('data', 'train', 'grid')
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'The config of a study; its group grid is what is trained.'
+_CONFIG = flags.DEFINE_string(
+  'config',
+  None,
+  f'{config_flag.HELP} Its group grid is what is trained.',
 )
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'The folder for checkpoints and results.'
@@ -26,9 +25,13 @@ _WORKDIR = flags.DEFINE_string(
 def main(argv: list[str]) -> None:
   """Prints all points, and writes `grid.html` and `results/grid.json`."""
   command.no_more(argv)
-  config = command.read(_CONFIG, 'data', 'model')
-  if config is None or _WORKDIR.value is None:
+  if _WORKDIR.value is None:
     raise errors.UserError('--config and --workdir are needed; see --help.')
+  # Imported here, because it takes seconds: mistakes in flags are shown first.
+  from hybrid_jax.report import grid_page
+  from hybrid_jax.study import results, runner, schema
+
+  config = config_flag.read(_CONFIG, schema.of, 'data', 'model')
   check(config)
   command.set_up_jax()
   workdir = pathlib.Path(_WORKDIR.value)
@@ -51,10 +54,10 @@ def check(config: ml_collections.ConfigDict) -> None:
   if not config.get('grid'):
     raise errors.UserError(
       "the config has no 'grid'; take a variant that has one, such as"
-      ' configs/watch.py:grid.'
+      ' watch:grid.'
     )
   if config.get('distributed'):
     raise errors.UserError(
       'config.distributed is true, and this command runs in one process; take'
-      f' launch.study --stages={",".join(_STAGES)}.'
+      f' hybrid-jax study --stages={",".join(_STAGES)}.'
     )

@@ -1,19 +1,21 @@
 """Prepares the browser page that runs the edge half of a study.
 
-    python -m launch.live --workdir=runs/watch
-    bash hybrid_jax/deploy/page/vendor.sh
-    python -m launch.serve --bundle=runs/watch/live/bundle
-      --page=runs/watch/live
+    hybrid-jax live --workdir=runs/watch
+    hybrid-jax serve --bundle=runs/watch/live/bundle --page=runs/watch/live
 
-`bash launch/live.sh` runs all three.
+The first run downloads LiteRT.js, which needs Node.js and npm.
 """
 
 import pathlib
+import shutil
+import subprocess
 
 from absl import flags
 
 from hybrid_jax import errors
 from hybrid_jax.cli import command
+
+_PAGE = pathlib.Path(__file__).parents[1] / 'deploy' / 'page'
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'The work directory of a finished study.'
@@ -35,4 +37,22 @@ def main(argv: list[str]) -> None:
 
   out = pathlib.Path(_OUT.value) if _OUT.value else workdir / 'live'
   page = page_demo.prepare(workdir, out)
-  print(f'{out}: {len(page["windows"])} windows and two attackers.')
+  _download_litert()
+  print(
+    f'{out}: {len(page["windows"])} windows and two attackers. Show it by'
+    f' hybrid-jax serve --bundle={out / "bundle"} --page={out}'
+  )
+
+
+def _download_litert():
+  script = _PAGE / 'vendor.sh'
+  present = (_PAGE / 'vendor' / 'stamp').is_file()
+  if present and not shutil.which('node'):
+    return  # Whether it is of the newest version cannot be known.
+  try:
+    subprocess.run(['bash', script], check=True)
+  except (OSError, subprocess.CalledProcessError) as e:
+    raise errors.UserError(
+      f'the page is prepared, but bash {script} failed, which downloads'
+      ' LiteRT.js. It needs Node.js and npm.'
+    ) from e

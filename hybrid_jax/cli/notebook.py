@@ -79,12 +79,12 @@ def _leaks(row):
 
 @contextlib.contextmanager
 def serve(folder: pathlib.Path) -> Iterator[str]:
-  """Runs `launch.serve` on a bundle at a free port, and yields its address.
+  """Runs `hybrid-jax serve` on a bundle at a free port, and yields its address.
 
   Raises:
     RuntimeError: the server does not start; the message is its output.
   """
-  command = [sys.executable, '-m', 'launch.serve', f'--bundle={folder}']
+  command = [sys.executable, '-m', 'hybrid_jax', 'serve', f'--bundle={folder}']
   log = folder / 'server.log'
   with (
     open(log, 'w') as errors,

@@ -1,14 +1,14 @@
 """Serves the cloud half of a bundle by the Open Inference Protocol v2.
 
-python -m launch.serve --bundle=runs/watch/bundle
+    hybrid-jax serve --bundle=runs/watch/bundle
 
 Other machines can connect only with a token or a client certificate:
 
-python -m launch.serve --bundle=runs/watch/bundle --host=0.0.0.0
-  --token_file=token --tls_cert=cert.pem --tls_key=key.pem
+    hybrid-jax serve --bundle=runs/watch/bundle --host=0.0.0.0
+      --token_file=token --tls_cert=cert.pem --tls_key=key.pem
 
 With --page, the server also has a page that runs the edge half in a browser;
-`launch/live.sh` prepares it.
+`hybrid-jax live` prepares it.
 """
 
 from absl import flags
@@ -65,7 +65,7 @@ _GRID_ONLY = flags.DEFINE_bool(
   'grid_only', False, "Reject vectors off the grid of the edge's rounding."
 )
 _PAGE = flags.DEFINE_string(
-  'page', None, 'Folder that launch.live wrote; serves the page.'
+  'page', None, 'Folder that `hybrid-jax live` wrote; serves the page.'
 )
 
 

@@ -17,7 +17,7 @@ OPTIONS = {
     above=0,
     lengths=(3,),
   ),
-  'seed': plugins.Option(0, 'Seed of the random folds.', low=0),
+  'seed': plugins.Option(0, 'Seed of the random folds.', low=0, high=2**32 - 1),
 }
 
 _NUMBERS = {

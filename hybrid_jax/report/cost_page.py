@@ -59,7 +59,7 @@ def terminal(cost: dict[str, Any]) -> str:
   return progress.render_text(
     device,
     answer,
-    '* of the trained network; launch.audit --bundle measures the files.',
+    '* of the trained network; hybrid-jax audit --bundle measures the files.',
     f'Recommended: cut at {advised["cut"]}, {advised["embedding"]},'
     f' {advised["variant"]}: the lowest weighted cost ({weights}).',
   )

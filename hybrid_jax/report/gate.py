@@ -224,7 +224,7 @@ def _share(row: dict[str, Any], bound: Bound, key: str) -> float:
   if bound.figure == CEILING and not figures:
     raise errors.UserError(
       f'{point(row)} has no ceiling for {bound.label!r}; run the attack stage'
-      ' of launch.study with ceilings on, and its report stage.'
+      ' of hybrid-jax study with ceilings on, and its report stage.'
     )
   share: Any = figures.get(key) if isinstance(figures, dict) else None
   if type(share) not in (int, float) or not 0 <= share <= 1:

@@ -84,7 +84,7 @@ def choice(grid: dict[str, Any]) -> str:
 
 
 def deployment(grid: dict[str, Any]) -> str:
-  """Returns the flags with which `launch.study` trains the operating point.
+  """Returns the flags with which `hybrid-jax study` trains the operating point.
 
   Empty without an operating point, for a defence with other noise than in its
   training, and for a method of which the study has no embedding.

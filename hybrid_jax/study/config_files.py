@@ -136,6 +136,7 @@ def _explain(error, path):
   if type(error) is ValueError:  # Of an argument, with all that is to say.
     return text
   frames = traceback.extract_tb(error.__traceback__)
-  lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+  file = str(path.absolute())
+  lines = [frame.lineno for frame in frames if frame.filename == file]
   place = f'{path}, line {lines[-1]}' if lines else str(path)
   return f'{place}: {type(error).__name__}: {text}'

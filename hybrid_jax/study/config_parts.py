@@ -113,7 +113,7 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
       curves and the grid; `'small'` for one split point and few steps, a test
       whose figures mean nothing; `'tune'` for every defence with a range of
       weights and one seed; `'grid'` for a grid
-      of Siamese trainings at the last split point; see `launch/grid.py`.
+      of Siamese trainings at the last split point; see `hybrid-jax grid`.
   """
   if arg == 'fast':
     c.attack.adversaries = tuple(

@@ -62,7 +62,11 @@ def complete(values: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
 
 
 def check(
-  values: Any, tree: Tree, path: str = '', split_points: Sequence[str] = ()
+  values: Any,
+  tree: Tree,
+  path: str = '',
+  split_points: Sequence[str] = (),
+  known: Sequence[str] = (),
 ) -> None:
   """Checks completed values against their tree.
 
@@ -71,6 +75,7 @@ def check(
     tree: of the same group.
     path: the group's key.
     split_points: those that a setting with one value for each must have.
+    known: those of the model, which such a setting may have; any if empty.
 
   Raises:
     UserError: a key is unknown or missing, or a value has a wrong type, is out
@@ -84,7 +89,7 @@ def check(
   for name, node in tree.items():
     key = f'{path}.{name}' if path else name
     if name in values:
-      _check_node(values[name], node, key, split_points)
+      _check_node(values[name], node, key, split_points, known)
     elif _is_required(node):
       raise errors.UserError(
         f'the config has no {key}; it must be {node.valid()}.'
@@ -141,7 +146,7 @@ def unknown_keys(values: Any, tree: Any, path: str = '') -> list[str]:
   return out
 
 
-def _check_node(value, node, key, cuts):
+def _check_node(value, node, key, cuts, known):
   if isinstance(node, Table):
     _check_is_group(value, key)
     if node.filled and not value:
@@ -151,9 +156,9 @@ def _check_node(value, node, key, cuts):
         errors.check_known(node.noun, name, node.keys, key)
       if callable(node.entry):
         _check_is_group(entry, f'{key}.{name}')
-      _check_node(entry, node.of(name, entry), f'{key}.{name}', cuts)
+      _check_node(entry, node.of(name, entry), f'{key}.{name}', cuts, known)
   elif not isinstance(node, Option):
-    check(value, node, key, cuts)
+    check(value, node, key, cuts, known)
   elif isinstance(value, Mapping | ml_collections.ConfigDict):
     if not node.per_split_point:
       raise errors.UserError(
@@ -166,6 +171,8 @@ def _check_node(value, node, key, cuts):
           f' {", ".join(value) or "none"}.'
         )
     for cut, each in value.items():
+      if known:
+        errors.check_known('split point', cut, known, key)
       node.check(f'{key}.{cut}', each)
   else:
     node.check(key, value)

@@ -17,7 +17,7 @@ _BUNDLE = ('edge.tflite', 'cloud.tflite', 'device.py', 'manifest.json')
 def prepare(
   workdir: pathlib.Path, folder: pathlib.Path, per_value: int = 20
 ) -> dict[str, Any]:
-  """Writes into `folder` what `launch.serve --page` serves.
+  """Writes into `folder` what `hybrid-jax serve --page` serves.
 
   - `bundle/`: the study's own bundle.
   - `open/`: the bundle of the same split point without a defence. The page runs
@@ -45,7 +45,7 @@ def prepare(
   if not path.is_file():
     raise errors.UserError(
       f'{workdir} holds no finished study: there is no bundle/manifest.json.'
-      ' Run launch.study to its end first.'
+      ' Run hybrid-jax study to its end first.'
     )
   manifest = files.read_json(path)
   page_path = folder / 'live.json'

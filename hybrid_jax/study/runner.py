@@ -1,4 +1,4 @@
-"""The stages of a study, in order."""
+"""Runs the stages of a study, in order."""
 
 import importlib
 import pathlib
@@ -11,20 +11,9 @@ import ml_collections
 
 from hybrid_jax import errors, files, progress
 from hybrid_jax.models import split_model
-from hybrid_jax.study import compile_timer, context, validate
+from hybrid_jax.study import compile_timer, context, stage_names, validate
 from hybrid_jax.training import distributed, loop
 
-STAGES = (
-  'data',
-  'train',
-  'siamese',
-  'defend',
-  'release',
-  'attack',
-  'grid',
-  'export',
-  'report',
-)
 # The stages in which all processes of a distributed run take part.
 _DISTRIBUTED = ('train', 'siamese', 'defend', 'attack', 'grid')
 
@@ -32,7 +21,7 @@ _DISTRIBUTED = ('train', 'siamese', 'defend', 'attack', 'grid')
 def run(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
-  stages: Sequence[str] = STAGES,
+  stages: Sequence[str] = stage_names.STAGES,
 ) -> context.Study:
   """Runs the named stages in order; skips what an earlier run has finished.
 
@@ -42,7 +31,7 @@ def run(
   Args:
     config: see `study/schema.py`.
     workdir: the folder of all files of the study.
-    stages: some of `STAGES`.
+    stages: some of `stage_names.STAGES`.
 
   Raises:
     UserError: a mistake in the config or the data; if possible it is reported
@@ -50,10 +39,10 @@ def run(
   """
   if not stages:
     raise errors.UserError(
-      f'--stages is empty; name some of {", ".join(STAGES)}.'
+      f'--stages is empty; name some of {", ".join(stage_names.STAGES)}.'
     )
   for stage in stages:
-    errors.check_known('stage', stage, STAGES)
+    errors.check_known('stage', stage, stage_names.STAGES)
   config = validate.prepare(config)
   if not config.release.embeddings:
     raise errors.UserError('release.embeddings is empty; name one or more.')
@@ -68,7 +57,7 @@ def run(
   if not distributed.is_first():
     validate.claim(workdir, config)
   timer, compiled = compile_timer.CompileTimer(), 0.0
-  ordered = [s for s in STAGES if s in stages]
+  ordered = [s for s in stage_names.STAGES if s in stages]
   for stage in ordered:
     started = time.monotonic()
     try:

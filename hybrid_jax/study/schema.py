@@ -19,7 +19,7 @@ from hybrid_jax.training import augmentation, precision
 Option = plugins.Option
 
 
-_SEED = Option(0, 'Seed of all randomness.', low=0)
+_SEED = Option(0, 'Seed of all randomness.', low=0, high=2**32 - 1)
 _INPUT = {
   'memory_limit': Option(
     4.0,
@@ -227,7 +227,7 @@ def of(config: Mapping[str, Any]) -> config_tree.Tree:
 
 
 def of_audit(config: Mapping[str, Any]) -> config_tree.Tree:
-  """Returns the tree of the config of `launch.audit`: `seed` and `attack`."""
+  """Returns the tree of an audit's config: `seed` and `attack`."""
   return {'seed': _SEED, 'attack': _attack(_plain(config), ())}
 
 

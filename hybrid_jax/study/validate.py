@@ -30,7 +30,9 @@ def prepare(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """
   out = schema.complete(config)
   cuts = config_tree.names(out.model.get('split_points'))
-  config_tree.check(out, schema.of(out), split_points=cuts)
+  tree = schema.of(out)
+  known = tree['model']['split_points'].known()
+  config_tree.check(out, tree, split_points=cuts, known=known)
   weights.check(out.model.pretrained, out.model.name, out.model.options)
   return out
 
@@ -38,7 +40,7 @@ def prepare(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 def prepare_audit(
   config: ml_collections.ConfigDict,
 ) -> ml_collections.ConfigDict:
-  """Does the same for a config of `launch.audit`: `seed` and `attack`."""
+  """Does the same for a config of `hybrid-jax audit`: `seed` and `attack`."""
   values = config.to_dict()
   tree = schema.of_audit(values)
   values = config_tree.complete(values, tree)

@@ -1,4 +1,4 @@
-"""What is wrong with --config, its file and its keys, in one line."""
+"""--config, its file and its keys; what is wrong with them is one line."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.cli import command
+from hybrid_jax.study import config_files
 from tests import studies
 
 
@@ -26,16 +26,17 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
   ('value', 'parts'),
   [
-    ('my.npz', ['my.npz is no', 'did you mean configs/arrays.py:my.npz?']),
-    ('my.npz,small', ['did you mean configs/arrays.py:my.npz,small?']),
-    ('recordings', ['did you mean configs/arrays.py:recordings?']),
-    ('', ['--config names no file', 'configs/watch.py']),
+    ('my.npz', ['my.npz is no', 'did you mean --config=arrays:my.npz?']),
+    ('my.npz,small', ['did you mean --config=arrays:my.npz,small?']),
+    ('recordings', ['did you mean --config=arrays:recordings?']),
+    ('', ['--config names no file', 'utkface, watch']),
     (
       'configs/wach.py:small',
-      ["'configs/wach.py'", "mean 'configs/watch.py'?"],
+      ["'configs/wach.py' is neither", "mean 'watch'?"],
     ),
-    ('configs/faces', ["'configs/faces'", "mean 'configs/faces.py'?"]),
-    ('none.npz', ["no config file 'none.npz'", 'Known: configs/arrays.py']),
+    ('wach:small', ["'wach' is neither a shipped", "mean 'watch'?"]),
+    ('configs/faces', ["'configs/faces' is neither", "mean 'faces'?"]),
+    ('none.npz', ["'none.npz' is neither", 'Shipped configs: arrays, ']),
     ('other.py', ['other.py is no config file', 'no get_config']),
     ('broken.py', ['broken.py is not Python', 'line 2']),
     ('data.py', ['data.py is not Python', 'null bytes']),
@@ -43,7 +44,7 @@ def folder(tmp_path, monkeypatch):
 )
 def test_what_is_no_config_file(folder, value, parts):
   with pytest.raises(errors.UserError) as caught:
-    command.check_file(value)
+    config_files.find(value)
   for part in parts:
     assert part in str(caught.value)
   assert '\n' not in str(caught.value)
@@ -52,7 +53,7 @@ def test_what_is_no_config_file(folder, value, parts):
 def test_config_files_are_not_run(folder):
   (folder / 'good.py').write_text('def get_config():\n  pass\n1 / 0\n')
   for value in ('good.py', 'good.py:small', 'all.py'):
-    command.check_file(value)
+    config_files.find(value)
 
 
 def _run(folder, *arguments):
@@ -80,18 +81,19 @@ def get_config(arg=''):
 @pytest.mark.parametrize(
   ('arguments', 'parts'),
   [
-    (['my.npz'], ['did you mean configs/arrays.py:my.npz?']),
+    (['my.npz'], ['did you mean --config=arrays:my.npz?']),
     (
-      ['mine.py', '--config.training.step=3'],
+      ['watch', '--config.training.step=3'],
       ["config.training 'step'", "Did you mean 'steps'?", 'warmup'],
     ),
     (
-      ['mine.py', '--config.training.steps.x=3'],
+      ['watch', '--config.training.steps.x=3'],
       ["config.training.steps is 800; it has no setting 'x'"],
     ),
     (['mine.py:x'], ['mine.py, line 5: AttributeError', 'nothing']),
     (['good.py:x'], ['good.py: get_config() takes 0 positional']),
-    (['mine.py'], ["no 'data': it is not that of a study", 'Known: conf']),
+    (['mine.py'], ["no 'data': it is not that of a study", 'Shipped conf']),
+    (['good.py'], ['good.py: get_config returns NoneType; it must be an']),
   ],
 )
 def test_a_mistake_is_one_line(folder, arguments, parts):
@@ -114,8 +116,8 @@ def test_a_seed_below_nought_is_refused(name, told):
   done = _run(studies.ROOT, '--config=configs/digits.py', f'--{name}=-1')
   assert done.returncode == 1
   assert (
-    done.stderr
-    == f'error: {told} is -1; it must be a whole number, 0 or more.\n'
+    done.stderr == f'error: {told} is -1; it must be a whole number, from 0 to'
+    ' 4294967295.\n'
   )
   assert len(done.stderr.strip().splitlines()) == 1
 

@@ -79,6 +79,7 @@ def test_list_names_every_plug_in():
     text=True,
     check=True,
   )
+  assert '  watch                Which exercise, but not who' in done.stdout
   for name in ('watch', 'cnn1d', 'pca', 'noise', 'trees', 'kde', 'transfer'):
     assert f'  {name} ' in done.stdout
 

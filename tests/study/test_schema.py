@@ -98,7 +98,8 @@ def test_true_is_no_number():
 
 # A key, a value out of range, and what is valid.
 WRONG_RANGES = [
-  ('seed', -1, 'a whole number, 0 or more'),
+  ('seed', -1, 'a whole number, from 0 to 4294967295'),
+  ('seed', 2**70, 'a whole number, from 0 to 4294967295'),
   ('training.steps', 0, 'a whole number, 1 or more (steps)'),
   ('training.learning_rate', 0.0, 'a number, above 0'),
   ('training.warmup', 1.0, 'a number, 0 or more and below 1 (share)'),

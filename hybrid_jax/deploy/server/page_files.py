@@ -117,7 +117,7 @@ def load(
   for name in _PREPARED:
     if not (folder / name).is_file():
       raise errors.UserError(
-        f'{folder} has no {name}: `python -m launch.live --workdir=WORKDIR`'
+        f'{folder} has no {name}: `hybrid-jax live --workdir=WORKDIR`'
         ' writes what the page needs into WORKDIR/live.'
       )
   prepared = files.read_json(folder / 'live.json').get('edge_sha256')
@@ -126,7 +126,7 @@ def load(
     raise errors.UserError(
       f'{folder} was prepared for an edge half with sha256 {prepared}; that of'
       f' {bundle} has {sha256}. Serve --bundle={folder / "bundle"}, or run'
-      ' `python -m launch.live` again.'
+      ' `hybrid-jax live` again.'
     )
   assets = [p for p in HERE.iterdir() if p.suffix in ('.css', '.js', '.svg')]
   return Page(

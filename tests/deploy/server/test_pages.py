@@ -159,7 +159,7 @@ def test_only_the_page_needs_no_token(site):
 def test_a_missing_file_is_an_error_with_the_command_to_run(here, prepared):
   bundle = prepared / 'bundle'
   (prepared / 'windows.f32').unlink()
-  with pytest.raises(errors.UserError, match=r'windows.f32: .*launch.live'):
+  with pytest.raises(errors.UserError, match=r'windows.f32: .*hybrid-jax live'):
     page_files.load(prepared, bundle, 'cloud')
   (here / 'vendor' / 'wasm-utils.js').unlink()
   with pytest.raises(errors.UserError, match=r'bash .*page/vendor.sh'):

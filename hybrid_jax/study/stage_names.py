@@ -1,0 +1,14 @@
+"""The names of the stages, apart from the code, whose import takes seconds."""
+
+# In the order in which they run.
+STAGES = (
+  'data',
+  'train',
+  'siamese',
+  'defend',
+  'release',
+  'attack',
+  'grid',
+  'export',
+  'report',
+)
