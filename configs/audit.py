@@ -19,5 +19,5 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     arg: nothing, or `'fast'`.
   """
   if arg not in ('', 'fast'):
-    raise ValueError(f'configs/audit.py takes fast or nothing, not {arg!r}')
+    raise ValueError(f'audit takes fast or nothing, not {arg!r}')
   return audit_config.get(fast=arg == 'fast')
