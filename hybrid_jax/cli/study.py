@@ -32,31 +32,38 @@ def main(argv: list[str]) -> None:
   if _LIST.value:
     _list()
     return
-  if _WORKDIR.value is None and not _HELP.value:
+  if _HELP.value:
+    _show_settings()
+    return
+  workdir = _WORKDIR.value
+  if workdir is None:
     raise errors.UserError('--config and --workdir are needed; see --help.')
   for stage in _STAGES.value:
     errors.check_known('stage', stage, stage_names.STAGES)
   # Imported here, because it takes seconds: mistakes in flags are shown first.
-  from hybrid_jax.cli import config_help
-  from hybrid_jax.study import runner, schema, validate
+  from hybrid_jax.study import runner, schema
 
   config = config_flag.read(_CONFIG, schema.of, 'data', 'model')
-  if _HELP.value:
-    config_help.show(validate.prepare(config))
-    return
   if config.get('distributed'):
     command.no_profile('it is for a run of one process.')
   command.set_up_jax()
-  workdir = pathlib.Path(_WORKDIR.value)
 
   def work() -> None:
-    runner.run(config, workdir, tuple(_STAGES.value))
+    runner.run(config, pathlib.Path(workdir), tuple(_STAGES.value))
 
   if config.get('distributed'):
     process_group.run(work)
   else:
     process_group.check_single_process()
     work()
+
+
+def _show_settings():
+  from hybrid_jax.cli import config_help
+  from hybrid_jax.study import schema, validate
+
+  config = config_flag.read(_CONFIG, schema.of, 'data', 'model')
+  config_help.show(validate.prepare(config))
 
 
 def _list():
