@@ -1,9 +1,10 @@
 """Extra trees on noisy copies; often the best attack on short vectors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import ml_collections
 import numpy as np
+import scipy.sparse
 import sklearn.ensemble
 
 from hybrid_jax import plugins
@@ -11,7 +12,7 @@ from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 
 OPTIONS = {
-  'count': plugins.Option(80, 'Trees in a forest.', low=1),
+  'count': plugins.Option(80, 'Trees in the forest.', low=1),
   'leaves': plugins.Option(
     (1, 2),
     'Smallest leaf sizes to try.',
@@ -25,7 +26,10 @@ OPTIONS = {
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
 ) -> Iterator[adversary.Attack]:
-  """Yields one attack for each leaf size and label, on standardised vectors.
+  """Yields one attack for each label and leaf size, on standardised vectors.
+
+  One forest learns all labels. Its trees have the smallest leaf size; a larger
+  one is read from them by joining the leaves that are too small.
 
   Args:
     problem: the attack problem.
@@ -33,40 +37,104 @@ def attack(
       each training vector.
     seed: for the forest and the noise of the copies.
   """
+  names = {leaf: f'extra trees, leaf {leaf}' for leaf in config.leaves}
+  wanted = [
+    (attribute, leaf)
+    for attribute in problem.sensitive
+    for leaf in names
+    if problem.wants(names[leaf], attribute)
+  ]
+  if not wanted:
+    return
   copies = problem.copies(dataset.TRAIN, config.noise_copies, 200 + seed)
   view = problem.views['standardised']
   x = view(copies.reshape(-1, copies.shape[-1]))
   train = problem.rows(dataset.TRAIN)
-  for attribute, labels in problem.sensitive.items():
-    y = np.tile(labels[train], len(copies))
-    for leaf in config.leaves:
-      name = f'extra trees, leaf {leaf}'
-      if not problem.wants(name, attribute):
-        continue
-      forest = sklearn.ensemble.ExtraTreesClassifier(
-        config.count,
-        min_samples_leaf=leaf * len(copies),
-        n_jobs=1,
-        random_state=seed,
-      ).fit(x, y)
-      log_shares = {
-        fold: _log_shares(forest, view(released), int(labels.max()) + 1)
-        for fold, released in problem.evaluation_draws.items()
-      }
-      yield adversary.Attack(
-        name,
-        attribute,
-        log_shares[dataset.VALIDATION],
-        log_shares[dataset.TEST],
-      )
+  labels = np.stack(
+    [np.tile(y[train], len(copies)) for y in problem.sensitive.values()], axis=1
+  )
+  forest = sklearn.ensemble.ExtraTreesClassifier(
+    config.count,
+    min_samples_leaf=min(config.leaves) * len(copies),
+    n_jobs=1,
+    random_state=seed,
+  ).fit(x, labels if labels.shape[1] > 1 else labels[:, 0])
+  released = [
+    view(problem.evaluation_draws[fold])
+    for fold in (dataset.VALIDATION, dataset.TEST)
+  ]
+  sizes = [leaf * len(copies) for leaf in names]
+  shares = [
+    dict(zip(names, vote_shares(forest, r, sizes), strict=True))
+    for r in released
+  ]
+  for attribute, leaf in wanted:
+    output = list(problem.sensitive).index(attribute)
+    classes = np.unique(labels[:, output])
+    count = int(problem.sensitive[attribute].max()) + 1
+    validation, test = (
+      _log_shares(by_leaf[leaf][..., output, :], classes, count)
+      for by_leaf in shares
+    )
+    yield adversary.Attack(names[leaf], attribute, validation, test)
 
 
-def _log_shares(forest, x, classes):
-  """Log-shares `[draws, n, classes]` of the trees' votes on `x [draws, n, d]`.
+def _log_shares(shares, classes, count):
+  """Log-shares `[..., count]`; classes without examples get the lowest."""
+  out = np.zeros((*shares.shape[:-1], count), np.float32)
+  out[..., classes] = shares[..., : len(classes)]
+  return np.log(out + 1e-3)
 
-  Classes without training examples get the lowest share.
+
+def vote_shares(
+  forest: sklearn.ensemble.ExtraTreesClassifier,
+  x: np.ndarray,
+  least: Sequence[int],
+) -> list[np.ndarray]:
+  """Returns the mean of the trees' shares of classes, by smallest leaf size.
+
+  Args:
+    forest: trained, for one output or several.
+    x: `[draws, n, d]`, float32.
+    least: the smallest numbers of training examples in a leaf. A smaller node
+      counts as its nearest ancestor that is large enough.
+
+  Returns:
+    For each of `least` an array `[draws, n, outputs, classes]`. Classes are
+    those of the training labels, in order; outputs with fewer end in zeros.
   """
-  shares = np.zeros((*x.shape[:2], classes))
-  predicted = forest.predict_proba(x.reshape(-1, x.shape[-1]))
-  shares[..., forest.classes_] = predicted.reshape(*x.shape[:2], -1)
-  return np.log(shares + 1e-3)
+  leaves = forest.apply(x.reshape(-1, x.shape[-1]))
+  trees = [tree.tree_ for tree in forest.estimators_]
+  first_node = np.cumsum([0] + [tree.node_count for tree in trees[:-1]])
+  values = np.concatenate([tree.value for tree in trees])
+  values /= values.sum(axis=-1, keepdims=True) * len(trees)
+  values = values.astype(np.float32)
+  start = np.arange(leaves.size + 1, step=len(trees))
+  out = []
+  for size in least:
+    nodes = np.stack(
+      [
+        _ancestors(tree, size)[leaf] + first
+        for tree, leaf, first in zip(trees, leaves.T, first_node, strict=True)
+      ],
+      axis=1,
+    )
+    votes = scipy.sparse.csr_array(
+      (np.ones(nodes.size, np.float32), nodes.ravel(), start),
+      (len(nodes), len(values)),
+    )
+    shares = votes @ values.reshape(len(values), -1)
+    out.append(shares.reshape(*x.shape[:2], *values.shape[1:]))
+  return out
+
+
+def _ancestors(tree, least):
+  """Maps each node to its nearest ancestor of at least `least` examples."""
+  parent = np.zeros(tree.node_count, int)
+  for children in (tree.children_left, tree.children_right):
+    inner = np.flatnonzero(children >= 0)
+    parent[children[inner]] = inner
+  out = np.arange(tree.node_count)
+  while (small := (tree.n_node_samples[out] < least) & (out > 0)).any():
+    out[small] = parent[out[small]]
+  return out

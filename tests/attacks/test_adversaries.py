@@ -6,10 +6,11 @@ import ml_collections
 import numpy as np
 import pytest
 import scipy.stats
+import sklearn.ensemble
 from flax import linen as nn
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.attacks import adversary, kde, knn, majority, transfer
+from hybrid_jax.attacks import adversary, kde, knn, majority, transfer, trees
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import attack_accuracy
 
@@ -271,6 +272,46 @@ def test_equal_seeds_attack_alike():
     )
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).max() > 1e-3
+
+
+def test_larger_leaves_of_a_forest_are_joined_nodes():
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal((2, 40, 3)).astype(np.float32)
+  labels = np.stack([rng.integers(3, size=40), 5 * rng.integers(2, size=40)], 1)
+  forest = sklearn.ensemble.ExtraTreesClassifier(
+    3, min_samples_leaf=2, random_state=0
+  ).fit(x[0], labels)
+  smallest, joined = trees.vote_shares(forest, x, (2, 7))
+  assert smallest.shape == (2, 40, 2, 3)
+  for output, shares in enumerate(forest.predict_proba(x.reshape(80, 3))):
+    np.testing.assert_allclose(
+      smallest[..., output, : shares.shape[1]].reshape(80, -1),
+      shares,
+      atol=1e-6,
+    )
+  assert (smallest[..., 1, 2] == 0).all()  # The second label has two classes.
+  # By hand: the last node on the path with 7 examples, or the root.
+  expected = np.zeros(2)
+  for estimator in forest.estimators_:
+    path = estimator.decision_path(x[1, :1]).indices
+    passed = estimator.decision_path(x[0]).toarray()
+    node = [n for n in path if passed[:, n].sum() >= 7][-1]
+    rows = passed[:, node] == 1
+    expected += [(labels[rows, 1] == c).mean() / 3 for c in (0, 5)]
+  np.testing.assert_allclose(joined[1, 0, 1, :2], expected, atol=1e-6)
+  assert np.abs(joined - smallest).max() > 0.1
+
+
+def test_trees_attack_a_label_alone_and_a_class_without_training_examples():
+  who, _, _, fold = _labels()
+  rare = np.where((fold > 0) & (who == 0), 7, who)
+  problem = _problem(_features(leak=7), sensitive={'rare': rare})
+  (attack,) = trees.attack(problem, _config(), 0)
+  assert attack.test.shape == (1, _TEST, 8)
+  np.testing.assert_allclose(attack.test[..., 3:], np.log(1e-3), rtol=1e-6)
+  known = rare[fold == 2] < _WHO
+  correct = attack.test[0].argmax(-1) == rare[fold == 2]
+  assert correct[known].mean() > 0.95
 
 
 def test_copies_have_the_distribution_of_the_noise():
