@@ -1,6 +1,7 @@
-"""Reads files of released vectors as attack problems."""
+"""Reads and checks released vectors as attack problems."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,90 +36,169 @@ def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
     for name, labels in arrays.items()
     if name.startswith('sensitive_')
   }
-  _check(path, arrays, sensitive)
-  return adversary.Problem(
-    clean=arrays['clean'].astype(np.float32),
-    noise_scale=_noise_scale(path, arrays),
-    primary=arrays['primary'],
-    sensitive=sensitive,
-    recording=arrays['recording'],
-    fold=arrays['fold'],
-    draws=draws,
-    **knowledge,
-  )
-
-
-def _check(path, arrays, sensitive):
-  clean = arrays['clean']
-  if clean.ndim != 2 or not clean.size or clean.dtype.kind not in 'fiu':
-    raise errors.UserError(
-      f"{path}: 'clean' is {clean.dtype} of shape {clean.shape}; it must be"
-      ' numbers of shape [examples, numbers].'
-    )
-  largest = np.finfo(np.float32).max
-  if not (np.abs(clean) <= largest).all():
-    row = int(np.argmin((np.abs(clean) <= largest).all(axis=1)))
-    raise errors.UserError(
-      f"{path}: 'clean' holds NaN, infinity or more than {largest:.2g}, first"
-      f' in row {row}.'
-    )
   if not sensitive or '' in sensitive:
     raise errors.UserError(
       f"{path} has no sensitive label: name one array 'sensitive_NAME' for"
       ' each.'
     )
-  labels = {'primary': arrays['primary']} | {
-    f'sensitive_{name}': values for name, values in sensitive.items()
-  }
-  integers = labels | {n: arrays[n] for n in ('recording', 'fold')}
+  with errors.prefix(path):
+    check_vectors('clean', arrays['clean'])
+    check_labels(
+      {'primary': arrays['primary']}
+      | {f'sensitive_{name}': labels for name, labels in sensitive.items()},
+      arrays['recording'],
+      arrays['fold'],
+      len(arrays['clean']),
+    )
+    return problem(
+      arrays['clean'],
+      arrays['primary'],
+      sensitive,
+      arrays['recording'],
+      arrays['fold'],
+      arrays.get('noise_cov'),
+      draws=draws,
+      **knowledge,
+    )
+
+
+def problem(
+  clean: np.ndarray,
+  primary: np.ndarray,
+  sensitive: Mapping[str, np.ndarray],
+  recording: np.ndarray,
+  fold: np.ndarray,
+  noise_cov: np.ndarray | None,
+  **knowledge: Any,
+) -> adversary.Problem:
+  """Returns the attack problem of arrays that the checks of this file passed.
+
+  Args:
+    clean: `[n, d]`, see `check_vectors`.
+    primary: `[n]`, see `check_labels`.
+    sensitive: name to `[n]`.
+    recording: `[n]`.
+    fold: `[n]`.
+    noise_cov: `[d, d]`, the covariance of the noise; `None` without noise.
+    **knowledge: other fields of `adversary.Problem`.
+
+  Raises:
+    UserError: `noise_cov` has the wrong shape, or is no covariance.
+  """
+  return adversary.Problem(
+    clean=clean.astype(np.float32),
+    noise_scale=_noise_scale(noise_cov, clean.shape[1]),
+    primary=primary,
+    sensitive=sensitive,
+    recording=recording,
+    fold=fold,
+    **knowledge,
+  )
+
+
+def check_vectors(name: str, vectors: np.ndarray) -> None:
+  """Checks released vectors.
+
+  Args:
+    name: of the array, for messages.
+    vectors: `[n, d]`.
+
+  Raises:
+    UserError: they are not numbers of two axes, or one is NaN or too large.
+  """
+  if vectors.ndim != 2 or not vectors.size or vectors.dtype.kind not in 'fiu':
+    raise errors.UserError(
+      f'{name!r} is {vectors.dtype} of shape {vectors.shape}; it must be'
+      ' numbers of shape [examples, numbers].'
+    )
+  largest = np.finfo(np.float32).max
+  if not (np.abs(vectors) <= largest).all():
+    row = int(np.argmin((np.abs(vectors) <= largest).all(axis=1)))
+    raise errors.UserError(
+      f'{name!r} holds NaN, infinity or more than {largest:.2g}, first in row'
+      f' {row}.'
+    )
+
+
+def check_labels(
+  labels: Mapping[str, np.ndarray],
+  recording: np.ndarray,
+  fold: np.ndarray,
+  count: int,
+  classes: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+  """Checks labels, recordings and folds.
+
+  Args:
+    labels: name of the array to `[n]`, classes from 0.
+    recording: `[n]`.
+    fold: `[n]`.
+    count: the number of vectors.
+    classes: name of the array to the names of its classes; their numbers by
+      default.
+
+  Raises:
+    UserError: an array has another length or is not of integers, a fold is
+      empty, or a class has no example in the train fold.
+  """
+  integers = {**labels, 'recording': recording, 'fold': fold}
   for name, values in integers.items():
-    if values.shape != (len(clean),):
+    if values.shape != (count,):
       raise errors.UserError(
-        f'{path}: {name!r} has shape {values.shape}, and there are'
-        f' {len(clean)} vectors.'
+        f'{name!r} has shape {values.shape}, and there are {count} vectors.'
       )
     if not np.issubdtype(values.dtype, np.integer):
       raise errors.UserError(
-        f'{path}: {name!r} is {values.dtype}; it must be integers.'
+        f'{name!r} is {values.dtype}; it must be integers.'
       )
-  if not np.isin(arrays['fold'], range(len(dataset.FOLDS))).all():
+  if not np.isin(fold, range(len(dataset.FOLDS))).all():
     raise errors.UserError(
-      f"{path}: 'fold' holds {sorted(set(arrays['fold'].tolist()))[:8]}; 0 is"
-      ' train, 1 validation, 2 test.'
+      f"'fold' holds {sorted(set(fold.tolist()))[:8]}; 0 is train, 1"
+      ' validation, 2 test.'
     )
-  for fold, fold_name in enumerate(dataset.FOLDS):
-    if not (arrays['fold'] == fold).any():
+  for i, fold_name in enumerate(dataset.FOLDS):
+    if not (fold == i).any():
       raise errors.UserError(
-        f"{path}: the {fold_name} fold is empty: no 'fold' is {fold}."
+        f"the {fold_name} fold is empty: no 'fold' is {i}."
       )
-  train = arrays['fold'] == dataset.TRAIN
   for name, values in labels.items():
-    if values.min() < 0 or values.max() >= len(values):
-      raise errors.UserError(
-        f'{path}: {name!r} holds {values.min()} to {values.max()}; classes are'
-        ' numbered from 0 without a gap.'
-      )
-    counts = np.bincount(values[train], minlength=int(values.max()) + 1)
-    if len(counts) < 2:
-      raise errors.UserError(
-        f'{path}: {name!r} has one class only; two or more are needed.'
-      )
-    if not counts.all():
-      raise errors.UserError(
-        f'{path}: class {int(np.argmin(counts))} of {name!r} is empty in the'
-        ' train fold; classes are numbered from 0 without a gap.'
-      )
+    _check_classes(
+      name, values, fold == dataset.TRAIN, (classes or {}).get(name)
+    )
 
 
-def _noise_scale(path, arrays):
-  covariance = arrays.get('noise_cov')
+def _check_classes(name, values, train, class_names):
+  if values.min() < 0 or values.max() >= len(values):
+    raise errors.UserError(
+      f'{name!r} holds {values.min()} to {values.max()}; classes are numbered'
+      ' from 0 without a gap.'
+    )
+  counts = np.bincount(values[train], minlength=int(values.max()) + 1)
+  if len(counts) < 2:
+    only = f' ({class_names[0]})' if class_names else ''
+    raise errors.UserError(
+      f'{name!r} has one class only{only}; two or more are needed.'
+    )
+  if not counts.all():
+    empty = int(np.argmin(counts))
+    if class_names:
+      raise errors.UserError(
+        f'class {class_names[empty]!r} of {name!r} is empty in the train fold;'
+        ' it needs at least one training example.'
+      )
+    raise errors.UserError(
+      f'class {empty} of {name!r} is empty in the train fold; classes are'
+      ' numbered from 0 without a gap.'
+    )
+
+
+def _noise_scale(covariance, d):
   if covariance is None:
     return None
-  d = arrays['clean'].shape[1]
   if covariance.shape != (d, d) or covariance.dtype.kind not in 'fiu':
     raise errors.UserError(
-      f"{path}: 'noise_cov' is {covariance.dtype} of shape {covariance.shape};"
-      f' it must be numbers of shape {(d, d)}.'
+      f"'noise_cov' is {covariance.dtype} of shape {covariance.shape}; it must"
+      f' be numbers of shape {(d, d)}.'
     )
   try:
     if not np.allclose(covariance, covariance.T, rtol=1e-4):
@@ -131,7 +211,7 @@ def _noise_scale(path, arrays):
     return scale.astype(np.float32)
   except np.linalg.LinAlgError as e:
     raise errors.UserError(
-      f"{path}: 'noise_cov' must be symmetric and positive definite, of"
-      f' deviations from {_MIN_STD:g} to {1 / _MIN_STD:g}; leave it out where'
-      ' there is no noise.'
+      f"'noise_cov' must be symmetric and positive definite, of deviations from"
+      f' {_MIN_STD:g} to {1 / _MIN_STD:g}; leave it out where there is no'
+      ' noise.'
     ) from e

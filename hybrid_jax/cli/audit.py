@@ -52,14 +52,10 @@ def main(argv: list[str]) -> None:
 
 def _audit_file(path, out):
   # Imported here, because it takes seconds: mistakes in flags are shown first.
-  from hybrid_jax.report import tables
   from hybrid_jax.study import audit_released, schema
 
   config = config_flag.read(_CONFIG, schema.of_audit, 'attack')
-  row = audit_released.run(path, out, config)
-  print(tables.terminal([row], {}))
-  for sentence in row['failed_controls']:
-    print(f'FAILED CONTROL: {sentence}')
+  print(audit_released.run(path, out, config))
   print(f'Report: {out / "report.html"}')
 
 

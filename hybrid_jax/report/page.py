@@ -68,7 +68,11 @@ def render(
 
 
 def render_audit(
-  name: str, row: rows.Row, controls: dict[str, Any], failed: list[str]
+  name: str,
+  row: rows.Row,
+  controls: dict[str, Any],
+  failed: list[str],
+  notes: list[str],
 ) -> str:
   """Returns the page of one file of released vectors as HTML.
 
@@ -77,9 +81,12 @@ def render_audit(
     row: a row as in a study, with `None` as its `utility`.
     controls: the measures of `noise`.
     failed: the sentences of `rows.failed_controls`.
+    notes: sentences on how the vectors were attacked; may be empty.
   """
   context = _context([row], controls, failed, None)
-  return template('audit.html').render(context, title=name, row=row, point=None)
+  return template('audit.html').render(
+    context, title=name, row=row, notes=notes, point=None
+  )
 
 
 def template(name: str) -> jinja2.Template:

@@ -3,22 +3,23 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Sequence
 
 import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
-from hybrid_jax.attacks import released_vectors
+from hybrid_jax.attacks import adversary, released_vectors
 from hybrid_jax.datasets import dataset
 from hybrid_jax.measures import measurement
 from hybrid_jax.metrics import noise_level
-from hybrid_jax.report import page, rows
+from hybrid_jax.report import audit_report, rows
 from hybrid_jax.study import validate
 
 
 def run(
   path: pathlib.Path, out: pathlib.Path, config: ml_collections.ConfigDict
-) -> rows.Row:
+) -> audit_report.AuditReport:
   """Writes `metrics.json` and `report.html`; keeps existing results.
 
   Args:
@@ -28,9 +29,6 @@ def run(
     out: the folder of all results.
     config: `seed` and `attack`, see `configs/audit.py`.
 
-  Returns:
-    A row as in a study, with `None` as its `utility`, and `failed_controls`.
-
   Raises:
     UserError: the file is invalid, or `out` has results of another file or
       config.
@@ -38,51 +36,74 @@ def run(
   config = validate.prepare_audit(config)
   problem = released_vectors.read(path, config.attack.draws)
   _claim(out, path, config)
+  report = measure(path.stem, problem, config, out=out)
+  report.save(out / 'metrics.json')
+  report.save(out / 'report.html')
+  return report
+
+
+def measure(
+  name: str,
+  problem: adversary.Problem,
+  config: ml_collections.ConfigDict,
+  notes: Sequence[str] = (),
+  out: pathlib.Path | None = None,
+) -> audit_report.AuditReport:
+  """Attacks released vectors, and pure noise as a control.
+
+  Args:
+    name: of the vectors, for the report.
+    problem: the vectors and their labels.
+    config: see `validate.prepare_audit`, which made it.
+    notes: sentences for the report.
+    out: a folder that keeps each measure's result, and has those of an earlier
+      run; by default nothing is written.
+  """
   rng = np.random.default_rng(config.seed)
   random = rng.standard_normal(problem.clean.shape).astype(np.float32)
   noise = dataclasses.replace(problem, clean=random, noise_scale=None)
   names = measurement.names(config.attack)
   total = len(names) + 1
   with progress.Progress('audit', total, unit='measure') as bar:
-    row = _row(path, problem) | _measure(
+    row = _row(name, problem) | _measure(
       'released', problem, names, out, config, bar
     )
     control = _measure('noise', noise, (measurement.LEAKAGE,), out, config, bar)
-  failed = rows.failed_controls({'noise': control}, [row])
-  files.write_json(
-    out / 'metrics.json',
-    {
-      'rows': [rows.public(row)],
-      'controls': {'noise': rows.public(control)},
-      'failed_controls': failed,
-      'recommended': None,
-    },
+  controls = {'noise': control}
+  return audit_report.AuditReport(
+    name=name,
+    notes=tuple(notes),
+    failed_controls=tuple(rows.failed_controls(controls, [row])),
+    figures=row,
+    controls=controls,
   )
-  html = page.render_audit(path.name, row, {'noise': control}, failed)
-  files.write_bytes(out / 'report.html', html.encode())
-  return row | {'failed_controls': failed}
 
 
 def _measure(target, problem, names, out, config, bar):
   """Returns a target's results by measure; takes the missing measures."""
   results = {}
   for name in names:
-    path = out / 'results' / name / f'{target}.json'
-    if not path.exists():
-      figures = measurement.run(name, problem, config.attack, config.seed)
-      files.write_json(path, figures)
-    figures = files.read_json(path)
+    path = out / 'results' / name / f'{target}.json' if out else None
+    if path is not None and path.exists():
+      figures = files.read_json(path)
+    else:
+      content = files.encode_json(
+        measurement.run(name, problem, config.attack, config.seed)
+      )
+      if path is not None:
+        files.write_bytes(path, content)
+      figures = json.loads(content)
     if figures is not None:
       results[name] = figures
     bar.advance(1, last=f'{name} of {target}')
   return results
 
 
-def _row(path, problem):
+def _row(name, problem):
   scale = problem.noise_scale
   return {
     'split_point': 'released',
-    'embedding': path.stem,
+    'embedding': name,
     **noise_level.measure(
       problem.clean[problem.rows(dataset.TRAIN)],
       None if scale is None else scale @ scale.T,

@@ -17,8 +17,8 @@ HALVES = ('edge', 'cloud')
 
 
 @dataclasses.dataclass(frozen=True)
-class Bundle:
-  """A bundle that `read` has checked.
+class Contents:
+  """The contents of a bundle, which `read` has checked.
 
   Attributes:
     folder: the folder of the bundle.
@@ -52,7 +52,9 @@ class Bundle:
     return self.manifest['cloud']['inputs']['released']['shape'][1]
 
 
-def read(folder: str | os.PathLike, halves: Collection[str] = HALVES) -> Bundle:
+def read(
+  folder: str | os.PathLike, halves: Collection[str] = HALVES
+) -> Contents:
   """Reads a bundle and checks it.
 
   Args:
@@ -81,7 +83,7 @@ def read(folder: str | os.PathLike, halves: Collection[str] = HALVES) -> Bundle:
   if problem:
     raise errors.UserError(f'{path}: {problem}.')
   files = {name: _read_half(folder, manifest, name) for name in halves}
-  return Bundle(folder, manifest, files)
+  return Contents(folder, manifest, files)
 
 
 def _problem(manifest: Any) -> str | None:

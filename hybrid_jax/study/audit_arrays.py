@@ -1,0 +1,271 @@
+"""Audits released vectors in memory: `hybrid_jax.audit`."""
+
+import dataclasses
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from hybrid_jax import errors
+from hybrid_jax.attacks import released_vectors
+from hybrid_jax.datasets import dataset, folds, label_encoding
+from hybrid_jax.report import audit_report
+from hybrid_jax.study import (
+  audit_config,
+  audit_folds,
+  audit_released,
+  validate,
+)
+
+# An attacker needs some rows in each fold.
+_LEAST_ROWS = 20
+_LABEL_KINDS = ('whole number', 'text', 'bytes')
+_SHOWN = 5  # Classes that a note lists.
+_NOISE = (
+  'Noise: the attackers draw it afresh from noise_cov and add it to the'
+  ' vectors, which must come without it.'
+)
+_RECORDINGS_UNKNOWN = (
+  'Intervals: no recordings were given, so that every row counts as'
+  ' independent. Where rows are of one recording or person, the intervals are'
+  ' too narrow.'
+)
+_CHANGING = (
+  'The label {label!r} changes within recordings, so that it has no accuracy by'
+  ' recording.'
+)
+
+
+def audit(
+  released: Any,
+  *,
+  primary: Any,
+  sensitive: Any,
+  noise_cov: Any = None,
+  recording: Any = None,
+  fold: Any = None,
+  name: str = 'released',
+  fast: bool = True,
+  attackers: Sequence[str] | None = None,
+  seed: int | None = None,
+  config: ml_collections.ConfigDict | None = None,
+) -> audit_report.AuditReport:
+  """Attacks released vectors and reports what they reveal.
+
+  It is the same code as the command `hybrid-jax audit`, with the same figures.
+  It needs a minute or more, and writes nothing. Arrays may be of NumPy,
+  PyTorch, JAX or TensorFlow, or lists. Labels are whole numbers or text.
+
+  Args:
+    released: `[n, d]` numbers, one vector in each row. With `noise_cov`, they
+      must be without the noise: the attackers add it.
+    primary: `[n]`, the label that the vectors should reveal.
+    sensitive: name to `[n]`, the labels that they should not reveal; or one
+      array `[n]`, which is then called `sensitive`.
+    noise_cov: `[d, d]`, the covariance of the Gaussian noise that the device
+      adds; `None` without noise. Only with noise there is a ceiling.
+    recording: `[n]`, numbers or names. Rows of one recording or person are
+      alike; the intervals resample recordings. By default every row counts as
+      independent.
+    fold: `[n]`, 0 or `'train'`, 1 or `'validation'`, 2 or `'test'`. By default
+      see `audit_folds.split`; the report says how the rows were split.
+    name: of the vectors, in the report.
+    fast: leaves out the curves over repeated releases and over the attacker's
+      data, which only the page shows.
+    attackers: their names, such as `('linear', 'trees')`; all by default.
+    seed: of the attackers, 0 by default.
+    config: all settings, as `configs/audit.py` returns them; then `fast` is
+      not used.
+
+  Returns:
+    The report: `print` it, show it in a notebook, or `save` it.
+
+  Raises:
+    UserError: an array has the wrong shape, length, type or values, a fold is
+      empty, a class has no training example, or a setting is unknown.
+
+  Example:
+    >>> import hybrid_jax as hj
+    >>> report = hj.audit(
+    ...   vectors, primary=exercise, sensitive={'person': person}
+    ... )  # doctest: +SKIP
+  """
+  settings = _settings(config, fast, attackers, seed)
+  vectors = _vectors(released)
+  n = len(vectors)
+  labels = _labels(primary, sensitive, n)
+  codes = {label.what: label.codes for label in labels}
+  groups = None if recording is None else _encode('recording', recording, n)[0]
+  if fold is None:
+    fold, fold_note = audit_folds.split(codes, groups)
+  else:
+    fold, fold_note = _fold(fold, n), ''
+  unit = np.arange(n) if groups is None else groups
+  classes = {label.what: label.classes for label in labels}
+  released_vectors.check_labels(codes, unit, fold, n, classes)
+  problem = released_vectors.problem(
+    vectors,
+    labels[0].codes,
+    {label.name: label.codes for label in labels[1:]},
+    unit,
+    fold,
+    None if noise_cov is None else _array('noise_cov', noise_cov),
+    draws=settings.attack.draws,
+  )
+  changing = () if groups is None else _changing(problem)
+  notes = [
+    '' if noise_cov is None else _NOISE,
+    _RECORDINGS_UNKNOWN if groups is None else '',
+    fold_note,
+    *(_CHANGING.format(label=label) for label in changing),
+    *_missing_notes(labels, fold),
+  ]
+  report = audit_released.measure(
+    name, problem, settings, tuple(filter(None, notes))
+  )
+  without = tuple(problem.sensitive) if groups is None else changing
+  return dataclasses.replace(report, without_recordings=without)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Label:
+  """A label: its name, what messages call it, and its classes."""
+
+  name: str
+  what: str
+  codes: np.ndarray
+  classes: Sequence[str]
+
+
+def _labels(primary, sensitive, n):
+  """Returns the labels, the primary one first."""
+  if not isinstance(sensitive, Mapping):
+    given = {'sensitive': ('sensitive', sensitive)}
+  else:
+    given = {k: (f'sensitive[{k!r}]', v) for k, v in sensitive.items()}
+  if not given:
+    raise errors.UserError(
+      "'sensitive' is empty; it must be labels, or a dict from names to labels."
+    )
+  for name in given:
+    if not isinstance(name, str) or not name:
+      raise errors.UserError(
+        f"'sensitive' has the key {name!r}; a key is the name of a label."
+      )
+  return [
+    _Label(name, what, *_encode(what, values, n))
+    for name, (what, values) in [
+      ('primary', ('primary', primary)),
+      *given.items(),
+    ]
+  ]
+
+
+def _settings(config, fast, attackers, seed):
+  if config is None:
+    config = audit_config.get(fast)
+  config = ml_collections.ConfigDict(config.to_dict())
+  if attackers is not None:
+    names = dataset.as_tuple(attackers)
+    audit_config.check_attackers(names)
+    config.attack.adversaries = tuple(names)
+  if seed is not None:
+    config.seed = seed
+  return validate.prepare_audit(config)
+
+
+def _array(what, values):
+  """Returns an array of any library as one of NumPy."""
+  if hasattr(values, 'detach'):  # A tensor of PyTorch.
+    values = values.detach().cpu()
+  try:
+    array = np.asarray(values)
+    if array.dtype.name.startswith('bfloat16'):
+      array = array.astype(np.float32)
+  except Exception as e:  # Each library has errors of its own.
+    reason = ' '.join(str(e).split())
+    raise errors.UserError(
+      f'{what!r} is {type(values).__name__}, and no array: {reason}'
+    ) from e
+  return array
+
+
+def _vectors(released):
+  vectors = _array('released', released)
+  released_vectors.check_vectors('released', vectors)
+  if len(vectors) < _LEAST_ROWS:
+    raise errors.UserError(
+      f"'released' has {len(vectors)} rows; an audit needs {_LEAST_ROWS} or"
+      ' more.'
+    )
+  return vectors
+
+
+def _encode(what, values, count):
+  """Returns labels as class numbers, and the names of the classes."""
+  array = _array_of_labels(what, values)
+  if array.shape != (count,):
+    raise errors.UserError(
+      f'{what!r} has shape {array.shape}, and there are {count} vectors.'
+    )
+  return label_encoding.encode(array, repr(what))
+
+
+def _array_of_labels(what, values):
+  """Returns labels as an array of one type; NumPy would turn 1 into text."""
+  listed = isinstance(values, list | tuple)
+  array = None if listed else _array(what, values)
+  if array is not None and array.dtype != object:
+    return array
+  items = list(values) if array is None else array.ravel().tolist()
+  kinds = [_kind(item) for item in items]
+  first = kinds[0] if kinds else ''
+  for row, kind in enumerate(kinds):
+    if kind not in _LABEL_KINDS or kind != first:
+      raise errors.UserError(
+        f'{what!r} is {items[row]!r} in row {row}, of type {kind}'
+        + (f', and {items[0]!r} in row 0' if row else '')
+        + '; labels are all whole numbers or all text.'
+      )
+  out = np.array(items)
+  return out if array is None else out.reshape(array.shape)
+
+
+def _kind(item):
+  if isinstance(item, bool | np.bool_ | numbers.Integral):
+    return 'whole number'
+  return 'text' if isinstance(item, str) else type(item).__name__
+
+
+def _fold(values, count):
+  array = _array_of_labels('fold', values)
+  if array.shape != (count,):
+    raise errors.UserError(
+      f"'fold' has shape {array.shape}, and there are {count} vectors."
+    )
+  return folds.parse_folds(array, "'fold'")
+
+
+def _changing(problem):
+  """Returns the sensitive labels that change within a recording."""
+  return tuple(
+    label
+    for label, codes in problem.sensitive.items()
+    if len(np.unique(np.stack([problem.recording, codes]), axis=1).T)
+    > len(np.unique(problem.recording))
+  )
+
+
+def _missing_notes(labels, fold):
+  for label in labels[1:]:
+    for i, name in enumerate(dataset.FOLDS):
+      missing = np.setdiff1d(label.codes, label.codes[fold == i])
+      if len(missing):
+        listed = ', '.join(label.classes[code] for code in missing[:_SHOWN])
+        more = ', …' if len(missing) > _SHOWN else ''
+        yield (
+          f'The {name} fold has no row of {len(missing)} of the'
+          f' {len(label.classes)} classes of {label.name}: {listed}{more}.'
+        )
