@@ -61,7 +61,8 @@ def measure(
   """
   rng = np.random.default_rng(config.seed)
   random = rng.standard_normal(problem.clean.shape).astype(np.float32)
-  noise = dataclasses.replace(problem, clean=random, noise_scale=None)
+  # With the noise of the release, whose programs are compiled already.
+  noise = dataclasses.replace(problem, clean=random)
   names = measurement.names(config.attack)
   total = len(names) + 1
   with progress.Progress('audit', total, unit='measure') as bar:
