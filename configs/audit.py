@@ -4,7 +4,8 @@
 
 The attackers and measures are those of `watch`, without those that need the
 network: the transfer attack and the reconstructions. `:fast` leaves out the
-curves over repeated releases and over the attacker's data.
+multilayer perceptrons, and the curves over repeated releases and over the
+attacker's data.
 """
 
 import ml_collections

@@ -28,9 +28,9 @@ class AuditRow:
     low: the lower end of the interval of `accuracy`.
     high: the upper end.
     chance: the share of the largest class.
-    ceiling: an upper bound on the accuracy of every attacker; `None` where it
-      was not measured, and 1 for most releases without noise.
-    ceiling_high: the upper end of the interval of `ceiling`.
+    ceiling: an upper bound on the accuracy of every attacker who sees one
+      release, with a confidence of 97.5 %; 1 for most releases without noise,
+      `None` where it was not measured.
     by_recording: the accuracy from all vectors of a recording; `None` where the
       recordings are unknown, or the label changes within one.
     tried: the number of attackers that were tried.
@@ -43,7 +43,6 @@ class AuditRow:
   high: float
   chance: float
   ceiling: float | None
-  ceiling_high: float | None
   by_recording: float | None
   tried: int
 
@@ -185,8 +184,7 @@ def _row(label, leakage, figures, with_recordings):
     low=leakage['low'],
     high=leakage['high'],
     chance=leakage['chance'],
-    ceiling=ceiling.get('value'),
-    ceiling_high=ceiling.get('high'),
+    ceiling=ceiling.get('high'),
     by_recording=leakage['per_recording']['value'] if with_recordings else None,
     tried=leakage['tried'],
   )

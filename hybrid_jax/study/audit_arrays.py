@@ -21,8 +21,11 @@ from hybrid_jax.study import (
 
 # An attacker needs some rows in each fold.
 _LEAST_ROWS = 20
-_LABEL_KINDS = ('whole number', 'text', 'bytes')
 _SHOWN = 5  # Classes that a note lists.
+_FAST = (
+  'A first look, with few attackers: audit without `fast` before you rely on'
+  ' the figures.'
+)
 _NOISE = (
   'Noise: the attackers draw it afresh from noise_cov and add it to the'
   ' vectors, which must come without it.'
@@ -47,7 +50,7 @@ def audit(
   recording: Any = None,
   fold: Any = None,
   name: str = 'released',
-  fast: bool = True,
+  fast: bool = False,
   attackers: Sequence[str] | None = None,
   seed: int | None = None,
   config: ml_collections.ConfigDict | None = None,
@@ -55,8 +58,9 @@ def audit(
   """Attacks released vectors and reports what they reveal.
 
   It is the same code as the command `hybrid-jax audit`, with the same figures.
-  It needs a minute or more, and writes nothing. Arrays may be of NumPy,
-  PyTorch, JAX or TensorFlow, or lists. Labels are whole numbers or text.
+  It takes some minutes, or less than one if `fast`, and writes nothing. Arrays
+  may be of NumPy, PyTorch, JAX or TensorFlow, or lists. Labels are whole
+  numbers or text.
 
   Args:
     released: `[n, d]` numbers, one vector in each row. With `noise_cov`, they
@@ -72,8 +76,9 @@ def audit(
     fold: `[n]`, 0 or `'train'`, 1 or `'validation'`, 2 or `'test'`. By default
       see `audit_folds.split`; the report says how the rows were split.
     name: of the vectors, in the report.
-    fast: leaves out the curves over repeated releases and over the attacker's
-      data, which only the page shows.
+    fast: leaves out the multilayer perceptrons, and the curves over repeated
+      releases and over the attacker's data. Use it for a first look: a slower
+      attacker may find more.
     attackers: their names, such as `('linear', 'trees')`; all by default.
     seed: of the attackers, 0 by default.
     config: all settings, as `configs/audit.py` returns them; then `fast` is
@@ -116,6 +121,7 @@ def audit(
   )
   changing = () if groups is None else _changing(problem)
   notes = [
+    _FAST if fast and config is None else '',
     '' if noise_cov is None else _NOISE,
     _RECORDINGS_UNKNOWN if groups is None else '',
     fold_note,
@@ -203,44 +209,46 @@ def _vectors(released):
   return vectors
 
 
-def _encode(what, values, count):
+def _encode(what, values, n):
   """Returns labels as class numbers, and the names of the classes."""
-  array = _array_of_labels(what, values)
-  if array.shape != (count,):
+  array = _label_array(what, values)
+  if array.shape != (n,):
     raise errors.UserError(
-      f'{what!r} has shape {array.shape}, and there are {count} vectors.'
+      f'{what!r} has shape {array.shape}, and there are {n} vectors.'
     )
   return label_encoding.encode(array, repr(what))
 
 
-def _array_of_labels(what, values):
-  """Returns labels as an array of one type; NumPy would turn 1 into text."""
-  listed = isinstance(values, list | tuple)
-  array = None if listed else _array(what, values)
-  if array is not None and array.dtype != object:
-    return array
-  items = list(values) if array is None else array.ravel().tolist()
-  kinds = [_kind(item) for item in items]
-  first = kinds[0] if kinds else ''
-  for row, kind in enumerate(kinds):
-    if kind not in _LABEL_KINDS or kind != first:
-      raise errors.UserError(
-        f'{what!r} is {items[row]!r} in row {row}, of type {kind}'
-        + (f', and {items[0]!r} in row 0' if row else '')
-        + '; labels are all whole numbers or all text.'
-      )
-  out = np.array(items)
-  return out if array is None else out.reshape(array.shape)
+def _label_array(what, values):
+  """Returns labels as an array; NumPy alone would make text of [1, 'a']."""
+  if isinstance(values, list | tuple):
+    array = np.fromiter(values, object, len(values))
+  else:
+    array = _array(what, values)
+  if array.dtype == object:
+    _check_one_type(what, array.ravel().tolist())
+  return array
 
 
-def _kind(item):
-  if isinstance(item, bool | np.bool_ | numbers.Integral):
-    return 'whole number'
-  return 'text' if isinstance(item, str) else type(item).__name__
+def _check_one_type(what, values):
+  """Checks that labels are numbers, or text; None and NaN are left alone."""
+  rows = {}
+  for row, value in enumerate(values):
+    if isinstance(value, str | bytes):
+      rows.setdefault('text', row)
+    elif isinstance(value, numbers.Number | np.bool_) and value == value:
+      rows.setdefault('number', row)
+  if len(rows) > 1:
+    text, number = rows['text'], rows['number']
+    raise errors.UserError(
+      f'{what!r} mixes text and numbers: {values[text]!r} in row {text},'
+      f' {values[number]!r} in row {number}. Labels are all text or all whole'
+      ' numbers.'
+    )
 
 
 def _fold(values, count):
-  array = _array_of_labels('fold', values)
+  array = _label_array('fold', values)
   if array.shape != (count,):
     raise errors.UserError(
       f"'fold' has shape {array.shape}, and there are {count} vectors."

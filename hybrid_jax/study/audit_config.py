@@ -7,6 +7,8 @@ from hybrid_jax.study import config_tree, schema
 
 # These attack or rebuild with the network, which an audit does not have.
 _WITH_NETWORK = ('transfer', 'decensor')
+# These take most of the time: several programs are compiled for each.
+_SLOW = ('mlp',)
 # Each point of a curve takes attackers of its own.
 _CURVES = ('releases', 'attacker_data')
 
@@ -15,13 +17,17 @@ def get(fast: bool = False) -> ml_collections.ConfigDict:
   """Returns `seed` and `attack`, see `study/schema.py`.
 
   Args:
-    fast: leaves out the curves over repeated releases and over the attacker's
-      data. The attackers, and so all other figures, stay the same.
+    fast: leaves out the multilayer perceptrons, and the curves over repeated
+      releases and over the attacker's data.
   """
   tree = schema.of_audit({})
   values = config_tree.complete({}, tree)
   attack = values['attack']
-  attack['adversaries'] = without_network(attack['adversaries'])
+  attack['adversaries'] = tuple(
+    name
+    for name in without_network(attack['adversaries'])
+    if not (fast and name in _SLOW)
+  )
   attack['measures'] = {
     name: plugins.defaults('measure', name)
     for name in ('ceiling', 'ranks', *(() if fast else _CURVES))
