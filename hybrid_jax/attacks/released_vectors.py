@@ -8,10 +8,16 @@ import numpy as np
 
 from hybrid_jax import errors, files
 from hybrid_jax.attacks import adversary
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import (
+  dataset,
+  folds,
+  label_encoding,
+  number_checks,
+)
 
 # The smallest standard deviation of noise that single precision can handle.
 _MIN_STD = 1e-12
+_REQUIRED = ('clean', 'primary', 'recording', 'fold')
 
 
 def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
@@ -23,10 +29,21 @@ def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
     **knowledge: other fields of `adversary.Problem`.
 
   Raises:
-    UserError: an array is missing, or has the wrong length, shape or values.
+    UserError: an array is missing, unknown, or has the wrong length, shape or
+      values.
+  """
+  return read_with_remarks(path, draws, **knowledge)[0]
+
+
+def read_with_remarks(
+  path: pathlib.Path, draws: int, **knowledge: Any
+) -> tuple[adversary.Problem, list[str]]:
+  """Does the same as `read`, and returns doubts about the labels, a line each.
+
+  Labels and recordings are whole numbers or text; folds may be names.
   """
   arrays = files.read_npz(path, 'It must be a whole .npz without objects.')
-  for name in ('clean', 'primary', 'recording', 'fold'):
+  for name in _REQUIRED:
     if name not in arrays:
       raise errors.UserError(
         f'{path} lacks the array {name!r}; it has {", ".join(sorted(arrays))}.'
@@ -42,24 +59,45 @@ def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
       ' each.'
     )
   with errors.prefix(path):
+    known = [*_REQUIRED, 'noise_cov', *map('sensitive_{}'.format, sensitive)]
+    for name in arrays:
+      errors.check_known('array', name, known)
     check_vectors('clean', arrays['clean'])
-    check_labels(
-      {'primary': arrays['primary']}
-      | {f'sensitive_{name}': labels for name, labels in sensitive.items()},
-      arrays['recording'],
-      arrays['fold'],
-      len(arrays['clean']),
-    )
-    return problem(
+    labels, classes = {}, {}
+    for name in ('primary', *map('sensitive_{}'.format, sensitive)):
+      labels[name], classes[name] = _read_label(arrays[name], name)
+    recording, _ = _read_label(arrays['recording'], 'recording')
+    fold = _read_fold(arrays['fold'])
+    check_labels(labels, recording, fold, len(arrays['clean']), classes)
+    primary, *others = labels.values()
+    read_problem = problem(
       arrays['clean'],
-      arrays['primary'],
-      sensitive,
-      arrays['recording'],
-      arrays['fold'],
+      primary,
+      dict(zip(sensitive, others, strict=True)),
+      recording,
+      fold,
       arrays.get('noise_cov'),
       draws=draws,
       **knowledge,
     )
+  return read_problem, [
+    line
+    for name, names in classes.items()
+    for line in label_encoding.remarks(repr(name), names)
+  ]
+
+
+def _read_label(values, name):
+  """Returns whole numbers as they are, and text as classes with names."""
+  if values.dtype.kind not in 'US':
+    return values, []
+  return label_encoding.encode(values, repr(name))
+
+
+def _read_fold(values):
+  return (
+    folds.parse_folds(values, "'fold'") if values.dtype.kind in 'US' else values
+  )
 
 
 def problem(
@@ -104,7 +142,8 @@ def check_vectors(name: str, vectors: np.ndarray) -> None:
     vectors: `[n, d]`.
 
   Raises:
-    UserError: they are not numbers of two axes, or one is NaN or too large.
+    UserError: they are not numbers of two axes, one is NaN or too large, or
+      float32 does not hold their differences.
   """
   if vectors.ndim != 2 or not vectors.size or vectors.dtype.kind not in 'fiu':
     raise errors.UserError(
@@ -118,6 +157,7 @@ def check_vectors(name: str, vectors: np.ndarray) -> None:
       f'{name!r} holds NaN, infinity or more than {largest:.2g}, first in row'
       f' {row}.'
     )
+  number_checks.check_resolution(name, vectors)
 
 
 def check_labels(

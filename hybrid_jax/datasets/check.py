@@ -5,7 +5,6 @@ knowing, and may be no mistake.
 """
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,6 +13,7 @@ import rich.table
 
 from hybrid_jax import progress
 from hybrid_jax.datasets import (
+  copies,
   dataset,
   label_encoding,
   number_checks,
@@ -62,6 +62,7 @@ class Report:
     recordings: the number of recordings in each fold.
     shared: how many of them are in another fold, too.
     channels: statistics of the channels.
+    copies: examples with a copy in another fold.
     faults: one line each.
     remarks: one line each.
   """
@@ -73,6 +74,7 @@ class Report:
   recordings: list[int]
   shared: list[int]
   channels: Channels
+  copies: copies.Copies
   faults: list[str]
   remarks: list[str]
 
@@ -88,7 +90,7 @@ def examine(data: dataset.Dataset) -> Report:
     for label, values in data.labels().items()
   }
   recordings, shared = _count_recordings(data)
-  channels, copies = _scan(data)
+  channels, found = _scan(data)
   return Report(
     shape=tuple(data.x.shape),
     dtype=str(data.x.dtype),
@@ -97,13 +99,15 @@ def examine(data: dataset.Dataset) -> Report:
     recordings=recordings,
     shared=shared,
     channels=channels,
+    copies=found,
     faults=[
       *_missing_classes(data.names(), counts),
-      *_copies_across_folds(copies, data.fold),
+      *found.equal_line('examples'),
       *_constant_channels(channels),
     ],
     remarks=[
       *data.remarks,
+      *found.near_line('examples'),
       *_axes(data),
       *_columns(data.x),
       *_scales(data.x.shape, channels.values),
@@ -146,23 +150,15 @@ def _count_recordings(data):
 
 
 def _scan(data):
-  """Reads all examples once.
-
-  Returns:
-    The channels' statistics, and the groups of equal examples (lists of rows)
-    that are in more than one fold.
-  """
+  """Reads all examples once: the channels' statistics, and the copies."""
   scan = _ChannelScan(data.x.shape)
-  rows_of: dict[bytes, list[int]] = {}
+  finder = copies.Finder(data.x, data.fold)
   row = 0
   for block in sources.iter_blocks(data.x, _BLOCK):
     scan.add(block, row)
-    for example in block:
-      digest = hashlib.blake2b(np.ascontiguousarray(example).data).digest()
-      rows_of.setdefault(digest, []).append(row)
-      row += 1
-  copies = [r for r in rows_of.values() if len(set(data.fold[r])) > 1]
-  return scan.finish(data.channels), copies
+    finder.add(block)
+    row += len(block)
+  return scan.finish(data.channels), finder.finish()
 
 
 class _ChannelScan:
@@ -229,15 +225,6 @@ def _missing_classes(names, counts) -> Iterator[str]:
           f'the {name} fold has no example of {len(missing)} of the'
           f' {len(names[label])} classes of {label!r}: {_listed(missing)}.'
         )
-
-
-def _copies_across_folds(copies, fold) -> Iterator[str]:
-  if copies:
-    first = [f'{row} ({dataset.FOLDS[fold[row]]})' for row in copies[0]]
-    yield (
-      f'examples with equal copies in another fold: {len(copies)}. The first'
-      f' are the examples {_listed(first)}.'
-    )
 
 
 def _constant_channels(channels) -> Iterator[str]:

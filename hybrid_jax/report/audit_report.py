@@ -61,6 +61,9 @@ class AuditReport:
     figures: the row of `metrics.json`, with what only the page shows.
     controls: the same for the control `noise`.
     without_recordings: the sensitive labels without an accuracy by recording.
+    faults: sentences on what is wrong with the vectors.
+    copies: how many vectors have a copy in another fold, see
+      `datasets.copies`.
   """
 
   name: str
@@ -69,6 +72,10 @@ class AuditReport:
   figures: rows.Row = dataclasses.field(hash=False)
   controls: Mapping[str, Any] = dataclasses.field(hash=False)
   without_recordings: tuple[str, ...] = ()
+  faults: tuple[str, ...] = ()
+  copies: Mapping[str, Any] = dataclasses.field(
+    default_factory=dict, hash=False
+  )
 
   @property
   def rows(self) -> list[AuditRow]:
@@ -86,6 +93,7 @@ class AuditReport:
       'failed_controls': list(self.failed_controls),
       'recommended': None,
       'notes': list(self.notes),
+      'data': {'faults': list(self.faults), 'copies': dict(self.copies)},
     }
 
   def save(self, path: str | os.PathLike) -> None:
@@ -116,6 +124,7 @@ class AuditReport:
       dict(self.controls),
       list(self.failed_controls),
       list(self.notes),
+      list(self.faults),
     )
     files.write_bytes(path, html.encode())
 
@@ -127,7 +136,8 @@ class AuditReport:
     for line in body:
       table.add_row(*line)
     failed = [f'FAILED CONTROL: {text}' for text in self.failed_controls]
-    text = progress.render_text(*failed, table, *self.notes)
+    faults = [f'fault: {text}' for text in self.faults]
+    text = progress.render_text(*failed, *faults, table, *self.notes)
     return '\n'.join(line.rstrip() for line in text.splitlines())
 
   __repr__ = __str__
@@ -139,6 +149,7 @@ class AuditReport:
     return page.template('audit_table.html').render(
       title=self._title(),
       failed=self.failed_controls,
+      faults=self.faults,
       head=head,
       body=body,
       notes=self.notes,

@@ -57,6 +57,8 @@ def render(
     context,
     title=title,
     data=data,
+    faults=data.get('faults', []),
+    notes=data.get('remarks', []),
     point=point,
     chosen=rows.find(table, point),
     cost=cost,
@@ -73,6 +75,7 @@ def render_audit(
   controls: dict[str, Any],
   failed: list[str],
   notes: list[str],
+  faults: list[str],
 ) -> str:
   """Returns the page of one file of released vectors as HTML.
 
@@ -82,10 +85,11 @@ def render_audit(
     controls: the measures of `noise`.
     failed: the sentences of `rows.failed_controls`.
     notes: sentences on how the vectors were attacked; may be empty.
+    faults: sentences on what is wrong with the vectors; may be empty.
   """
   context = _context([row], controls, failed, None)
   return template('audit.html').render(
-    context, title=name, row=row, notes=notes, point=None
+    context, title=name, row=row, notes=notes, faults=faults, point=None
   )
 
 

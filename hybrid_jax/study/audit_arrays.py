@@ -127,6 +127,11 @@ def audit(
     fold_note,
     *(_CHANGING.format(label=label) for label in changing),
     *_missing_notes(labels, fold),
+    *(
+      line
+      for label in labels
+      for line in label_encoding.remarks(repr(label.name), label.classes)
+    ),
   ]
   report = audit_released.measure(
     name, problem, settings, tuple(filter(None, notes))

@@ -10,7 +10,7 @@ import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
 from hybrid_jax.attacks import adversary, released_vectors
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import copies, dataset
 from hybrid_jax.measures import measurement
 from hybrid_jax.metrics import noise_level
 from hybrid_jax.report import audit_report, rows
@@ -34,9 +34,11 @@ def run(
       config.
   """
   config = validate.prepare_audit(config)
-  problem = released_vectors.read(path, config.attack.draws)
+  problem, remarks = released_vectors.read_with_remarks(
+    path, config.attack.draws
+  )
   _claim(out, path, config)
-  report = measure(path.stem, problem, config, out=out)
+  report = measure(path.stem, problem, config, remarks, out)
   report.save(out / 'metrics.json')
   report.save(out / 'report.html')
   return report
@@ -71,12 +73,15 @@ def measure(
     )
     control = _measure('noise', noise, (measurement.LEAKAGE,), out, config, bar)
   controls = {'noise': control}
+  found = copies.find(problem.clean, problem.fold)
   return audit_report.AuditReport(
     name=name,
-    notes=tuple(notes),
+    notes=(*notes, *found.near_line('Vectors')),
     failed_controls=tuple(rows.failed_controls(controls, [row])),
     figures=row,
     controls=controls,
+    faults=tuple(found.equal_line('vectors')),
+    copies=found.public(),
   )
 
 

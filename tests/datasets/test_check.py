@@ -99,8 +99,10 @@ def _still(x):
 FAULTS = {
   'copies': (
     {'x': _x(_copy)},
-    'examples with equal copies in another fold: 1. The first are the examples'
-    ' 3 (train), 25 (validation), 45 (test).',
+    'examples with equal copies in another fold: 1 of 20 in train, 1 of 20 in'
+    ' validation, 1 of 20 in test. The first are 3 (train), 25 (validation), 45'
+    ' (test). An attacker or network that learnt one knows the answer for its'
+    ' copies.',
   ),
   'a class that is missing': (
     {'sensitive': {'person': np.repeat([0, 1, 2, 3, 0, 1], 10)}},

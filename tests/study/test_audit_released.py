@@ -139,12 +139,51 @@ def test_another_file_in_the_same_folder_is_an_error(audited, tmp_path):
     ({'noise_cov': -np.eye(4)}, 'positive definite'),
     ({'sensitive_person': np.full(_N, -1)}, 'holds -1'),
     ({'sensitive_person': np.arange(_N) % 2 * 2}, 'class 1 .* is empty'),
+    (
+      {'noise_covariance': np.eye(4)},
+      "unknown array 'noise_covariance'. Did you mean 'noise_cov'",
+    ),
+    (
+      {'sensitive_person': np.array(['Анна'.encode('cp1251'), b'Bo'] * 300)},
+      "'sensitive_person' is b.* in row 0, which is not UTF-8",
+    ),
+    (
+      {'sensitive_person': np.array(['a', 'b', 'nan'] * 200)},
+      "'sensitive_person' is 'nan' in row 2, which is no label",
+    ),
+    ({'recording': np.full(_N, b'\xff')}, "'recording' is b.*not UTF-8"),
+    ({'fold': np.array(['train', 'val'] * 300)}, "'fold' is 'val' in row 1"),
+    (
+      {'clean': 2e8 + _arrays()['clean'].astype(float)},
+      "'clean' .float64.*most of the signal would be lost",
+    ),
   ],
 )
 def test_an_invalid_file_is_one_clear_error(tmp_path, change, message):
   path = _write(tmp_path, _arrays(**change))
   with pytest.raises(errors.UserError, match=message):
     released_vectors.read(path, draws=2)
+
+
+def test_labels_may_be_text(tmp_path):
+  person = np.array(['Zoë', 'Zoe\u0308', 'Bob', 'bob', '-1', '2.0'])
+  number = _arrays()['sensitive_person']
+  path = _write(
+    tmp_path,
+    _arrays(
+      sensitive_person=np.char.encode(person, 'utf-8')[number],
+      recording=np.array(list('abcdefghij'))[np.arange(_N) // 60],
+      fold=np.array(['train', 'validation', 'test'])[_arrays()['fold']],
+    ),
+  )
+  problem, remarks = released_vectors.read_with_remarks(path, draws=2)
+  # In the order of the names: -1, 2, Bob, Zoë, bob.
+  expected = np.array([3, 3, 2, 4, 0, 1])[number]
+  np.testing.assert_array_equal(problem.sensitive['person'], expected)
+  np.testing.assert_array_equal(problem.recording, np.arange(_N) // 60)
+  np.testing.assert_array_equal(problem.fold, _arrays()['fold'])
+  assert any("'Bob' and 'bob'" in line for line in remarks)
+  assert any("the class '-1'" in line for line in remarks)
 
 
 def test_a_mistake_is_one_line(tmp_path):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from hybrid_jax import errors, files, progress
-from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.datasets import check, dataset, sources
 from hybrid_jax.release import mechanisms, pca
 from hybrid_jax.study import context
 from hybrid_jax.training import augmentation
@@ -14,13 +14,13 @@ from hybrid_jax.training import augmentation
 def run(study: context.Study) -> None:
   """Writes `results/data.json`: shapes, class counts by fold, normalization.
 
+  Says the faults and remarks of `datasets.check`, which the file has too.
+
   Raises:
     UserError: the data, or a size in the config, is invalid; see
       `datasets.dataset.validate`.
   """
   data = study.data
-  for remark in data.remarks:
-    progress.say(f'data: {remark}')
   augmentation.check(study.config.augment, data.x.shape[1:])
   _check_sizes(study)
   _check_folds(study)
@@ -37,9 +37,11 @@ def run(study: context.Study) -> None:
     }
     for label, values in data.labels().items()
   }
+  checked = _check(study)
   files.write_json(
     study.result('data'),
-    {
+    checked
+    | {
       'examples': folds,
       'recordings': len(np.unique(data.recording)),
       'shape': list(data.x.shape[1:]),
@@ -52,12 +54,29 @@ def run(study: context.Study) -> None:
       'std': study.normalizer.std.tolist(),
     },
   )
+  for kind, lines in (('fault', 'faults'), ('note', 'remarks')):
+    for line in checked[lines]:
+      progress.say(f'data: {kind}: {line}')
   progress.say(
     f'data: {len(data.x)} windows of shape {data.x.shape[1:]} from'
     f' {len(np.unique(data.recording))} recordings; '
     + ', '.join(f'{n} {fold}' for fold, n in folds.items())
     + f'; {_describe_reading(data.x, study.config.input)}'
   )
+
+
+def _check(study):
+  """Returns what `check_data` says; a second run repeats what it said."""
+  path = study.result('data')
+  stored = files.read_json(path) if path.exists() else {}
+  if not {'faults', 'remarks', 'copies'} <= stored.keys():
+    report = check.examine(study.data)
+    stored = {
+      'faults': report.faults,
+      'remarks': report.remarks,
+      'copies': report.copies.public(),
+    }
+  return {name: stored[name] for name in ('faults', 'remarks', 'copies')}
 
 
 def _check_folds(study):

@@ -13,6 +13,7 @@ def run(study: context.Study) -> None:
   comparison = results.read_grid(study)
   point = rows.recommend(table, study.config.recommend.utility_loss)
   deployed = results.read_deployed(study)
+  data = study.read('data', stage='data')
   files.write_json(
     study.workdir / 'metrics.json',
     {
@@ -22,13 +23,18 @@ def run(study: context.Study) -> None:
       'recommended': point,
       'deployed': [rows.public(row) for row in deployed],
       'rivals': grid.public(comparison),
+      'data': {
+        name: data[name]
+        for name in ('faults', 'remarks', 'copies')
+        if name in data  # Not in the work directory of an earlier version.
+      },
     },
   )
   files.write_bytes(
     study.workdir / 'report.html',
     page.render(
       study.config.data.name,
-      study.read('data', stage='data'),
+      data,
       results.read_cost(study),
       table,
       controls,
