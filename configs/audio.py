@@ -14,6 +14,7 @@ It needs soundfile: `pip install 'hybrid-jax[audio]'`.
 import ml_collections
 
 from hybrid_jax.study import config_parts, folder_config
+from hybrid_jax.training import augmentation
 
 _KEYS = ('rate', 'bands', 'window', 'hop', 'trim')
 
@@ -33,5 +34,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     data, {'name': 'cnn1d', 'options': {'dense': 64}}, {'dense1': 6}
   )
   folder_config.fit_to_data(c)
+  c.augment.update(augmentation.PRESETS['sound'])
   config_parts.shrink(c, variant)
   return c

@@ -14,6 +14,7 @@ Without a GPU, start with `size=32` and `fast`.
 import ml_collections
 
 from hybrid_jax.study import config_parts, folder_config
+from hybrid_jax.training import augmentation
 
 _DENSE = 64
 
@@ -34,5 +35,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     data, {'name': 'vgg16', 'options': options}, {'fc7': 6}
   )
   folder_config.fit_to_data(c)
+  c.augment.update(augmentation.PRESETS['picture'])
   config_parts.shrink(c, variant)
   return c

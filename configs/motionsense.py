@@ -27,6 +27,7 @@ steps was chosen on validation, from 2,400 and 4,800.
 import ml_collections
 
 from hybrid_jax.study import config_parts
+from hybrid_jax.training import augmentation
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -41,7 +42,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     {'name': 'cnn1d_deep'},
     {'conv1': 8, 'conv2': 8, 'conv3': 8, 'conv4': 8, 'dense1': 6},
   )
-  c.augment.gain = c.augment.time_scale = 0.1
+  c.augment.update(augmentation.PRESETS['motion'])
   # At early cuts, these attacks train a large network each time.
   c.attack.only_at.transfer = c.attack.only_at.decensor = ('dense1',)
   c.attack.measures.releases.counts = (1, 8, 64)

@@ -21,6 +21,7 @@ and the grid. `:small` is a test of two minutes, whose figures mean nothing.
 import ml_collections
 
 from hybrid_jax.study import config_parts
+from hybrid_jax.training import augmentation
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
@@ -35,5 +36,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     {'name': 'cnn1d', 'options': {'kernel': 3}},
     {'conv1': 8, 'conv2': 8, 'conv3': 8, 'dense1': 6},
   )
+  c.augment.update(augmentation.PRESETS['motion'])
   config_parts.shrink(c, arg)
   return c

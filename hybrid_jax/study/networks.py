@@ -22,7 +22,13 @@ from hybrid_jax.study import (
   trainings,
   workdir,
 )
-from hybrid_jax.training import checkpoint, distributed, precision, train_state
+from hybrid_jax.training import (
+  augmentation,
+  checkpoint,
+  distributed,
+  precision,
+  train_state,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +60,10 @@ class Networks(workdir.Workdir, examples.Examples):
   ) -> optax.GradientTransformation:
     """Returns the optimizer of `config.training` or `config.siamese`."""
     return train_state.optimizer(config, split_points=self.model.SPLIT_POINTS)
+
+  def augment(self) -> augmentation.Augment:
+    """Returns the random changes of training examples."""
+    return augmentation.make(self.config.augment, self.normalizer)
 
   def key(self, *names: str) -> jax.Array:
     """Returns a random key that depends on the seed and the names alone."""

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hybrid_jax import errors, plugins
+from hybrid_jax.datasets import normalization
 
 Augment = Callable[[jax.Array, jax.Array], jax.Array]
 
@@ -99,7 +100,84 @@ def contrast(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
   return x * (1 + deviation * scale) + deviation * offset
 
 
+def rotate(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
+  """Turns the frame of motion sensors about a random axis.
+
+  This models a device that is worn another way. Channels 0 to 2, 3 to 5, and so
+  on are the axes x, y and z of one sensor; all sensors turn together.
+
+  Args:
+    key: the random key.
+    x: `[batch, ..., 3 k]`, in the units of the sensors.
+    deviation: the standard deviation of the angle in radians.
+  """
+  axis_key, angle_key = jax.random.split(key)
+  axis = jax.random.normal(axis_key, (len(x), 3))
+  axis /= jnp.linalg.norm(axis, axis=1, keepdims=True)
+  angle = deviation * jax.random.normal(angle_key, (len(x), 1, 1))
+  # Rodrigues' formula, with K v the cross product of the axis and v.
+  a, b, c = axis.T
+  zero = jnp.zeros_like(a)
+  k = jnp.stack([zero, -c, b, c, zero, -a, -b, a, zero], -1).reshape(-1, 3, 3)
+  matrix = jnp.eye(3) + jnp.sin(angle) * k + (1 - jnp.cos(angle)) * (k @ k)
+  triples = x.reshape(*x.shape[:-1], -1, 3)
+  return jnp.einsum('n...j,nij->n...i', triples, matrix).reshape(x.shape)
+
+
+def time_mask(key: jax.Array, x: jax.Array, share: float) -> jax.Array:
+  """Sets a stretch of a series to zero, the mean of the training data.
+
+  SpecAugment: Park et al., Interspeech 2019. The length is uniform up to
+  `share` of the series.
+
+  Args:
+    key: the random key.
+    x: `[batch, 1, time, channels]`.
+    share: the largest share.
+  """
+  return _mask(key, x, share, axis=2)
+
+
+def band_mask(key: jax.Array, x: jax.Array, share: float) -> jax.Array:
+  """Sets neighbouring bands of a spectrogram to zero; see `time_mask`.
+
+  Args:
+    key: the random key.
+    x: `[batch, 1, time, bands]`.
+    share: the largest share of the bands.
+  """
+  return _mask(key, x, share, axis=3)
+
+
+def _mask(key, x, share, axis):
+  length_key, start_key = jax.random.split(key)
+  size = x.shape[axis]
+  uniform = jax.random.uniform(length_key, (len(x), 1))
+  length = (uniform * (share * size + 1)).astype(jnp.int32)
+  start = jax.random.uniform(start_key, (len(x), 1)) * (size - length + 1)
+  place = jnp.arange(size) - start.astype(jnp.int32)
+  masked = (place >= 0) & (place < length)
+  shape = [len(x), *(size if i == axis else 1 for i in range(1, x.ndim))]
+  return jnp.where(masked.reshape(shape), 0, x)
+
+
+def band_shift(key: jax.Array, x: jax.Array, bands: int) -> jax.Array:
+  """Shifts a spectrogram along its bands, as another pitch does.
+
+  The bands at the edges are repeated.
+
+  Args:
+    key: the random key.
+    x: `[batch, 1, time, bands]`.
+    bands: the largest shift in each direction.
+  """
+  moves = jax.random.randint(key, (len(x), 1), -int(bands), int(bands) + 1)
+  place = jnp.clip(jnp.arange(x.shape[3]) - moves, 0, x.shape[3] - 1)
+  return jnp.take_along_axis(x, place[:, None, None], axis=3)
+
+
 OPTIONS = {
+  'enabled': plugins.Option(True, 'Whether training examples are changed.'),
   'gain': plugins.Option(
     0.0, 'Standard deviation of a gain of each channel.', low=0, high=1
   ),
@@ -115,6 +193,30 @@ OPTIONS = {
   'contrast': plugins.Option(
     0.0, 'Standard deviation of contrast and brightness.', low=0, high=1
   ),
+  'rotate': plugins.Option(
+    0.0,
+    'Standard deviation of the angle of the frame of motion sensors, whose'
+    ' channels are x, y, z, x, y, z ...',
+    unit='rad',
+    low=0,
+    high=4,
+  ),
+  'time_mask': plugins.Option(
+    0.0, 'Largest share of a series that is masked.', low=0, high=1
+  ),
+  'band_mask': plugins.Option(
+    0.0, 'Largest share of the bands that is masked.', low=0, high=1
+  ),
+  'band_shift': plugins.Option(
+    0, 'Largest shift of a spectrogram.', unit='bands', low=0
+  ),
+}
+# What suits most data of a kind, for the configs.
+PRESETS: dict[str, dict[str, float]] = {
+  'motion': {'rotate': 0.4, 'gain': 0.1, 'time_scale': 0.1},
+  'signal': {'gain': 0.1, 'time_scale': 0.1},
+  'sound': {'time_mask': 0.2, 'band_mask': 0.2, 'band_shift': 2},
+  'picture': {'shift': 2, 'contrast': 0.1},
 }
 
 KNOWN = {
@@ -123,9 +225,14 @@ KNOWN = {
   'mirror': mirror,
   'shift': shift,
   'contrast': contrast,
+  'rotate': rotate,
+  'time_mask': time_mask,
+  'band_mask': band_mask,
+  'band_shift': band_shift,
 }
 
 _PICTURES = ('mirror', 'shift')  # A mirrored series would run backwards.
+_SERIES = ('time_scale', 'time_mask', 'band_mask', 'band_shift')
 
 
 def identity(key: jax.Array, x: jax.Array) -> jax.Array:
@@ -149,9 +256,9 @@ def check(
       does not suit such examples.
   """
   for name, strength in config.items():
-    errors.check_known('augmentation', name, KNOWN)
+    errors.check_known('augmentation', name, OPTIONS)
     OPTIONS[name].check(f'augment.{name}', strength)
-    if shape is not None and strength:
+    if shape is not None and strength and name in active(config):
       _check_suits(name, strength, tuple(shape))
 
 
@@ -169,30 +276,62 @@ def _check_suits(name, strength, shape):
       f'augment.shift is {strength}; pictures of {shape[0]} by {shape[1]} can'
       f' be shifted by 0 to {min(shape[:2]) - 1} pixels.'
     )
-  if name == 'time_scale' and (len(shape) != 3 or shape[1] < 2):
+  if name in _SERIES and (len(shape) != 3 or shape[1] < 2):
     raise errors.UserError(
-      f'augment.time_scale is {strength}, and is for examples [1, time,'
+      f'augment.{name} is {strength}, and is for examples [1, time,'
       f' channels] of two samples or more; they are {list(shape)}. Set it to 0.'
+    )
+  if name == 'rotate' and shape[-1] % 3:
+    raise errors.UserError(
+      f'augment.rotate is {strength}, and is for sensors with the channels x, y'
+      f' and z; the examples have {shape[-1]} channels. Set it to 0.'
+    )
+  if name == 'band_shift' and strength >= shape[-1]:
+    raise errors.UserError(
+      f'augment.band_shift is {strength}; {shape[-1]} bands can be shifted by 0'
+      f' to {shape[-1] - 1}.'
     )
 
 
-def make(config: Mapping[str, float]) -> Augment:
+def active(config: Mapping[str, float]) -> dict[str, float]:
+  """Returns the changes of a config that have an effect, with their strengths.
+
+  Args:
+    config: see `make`.
+  """
+  if not config.get('enabled', True):
+    return {}
+  return {name: config[name] for name in KNOWN if config.get(name)}
+
+
+def make(
+  config: Mapping[str, float],
+  normalizer: normalization.Normalizer | None = None,
+) -> Augment:
   """Returns `(key, x) -> x`, which applies the changes in the order of `KNOWN`.
 
   Args:
     config: maps the names of changes to their strengths; empty leaves the
       examples unchanged.
+    normalizer: of the examples; `None` where they have the sensors' units.
 
   Raises:
     UserError: see `check`; the returned function also checks the shape of `x`.
   """
   check(config)
+  changes = active(config)
 
   def augment(key, x):
     check(config, x.shape[1:])
     for i, (name, change) in enumerate(KNOWN.items()):
-      if config.get(name):
-        x = change(jax.random.fold_in(key, i), x, config[name])
+      if name not in changes:
+        continue
+      in_units = name == 'rotate' and normalizer is not None
+      if in_units:
+        x = x * normalizer.std + normalizer.mean
+      x = change(jax.random.fold_in(key, i), x, changes[name])
+      if in_units:
+        x = (x - normalizer.mean) / normalizer.std
     return x
 
   return augment

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
+from hybrid_jax.datasets import normalization
 from hybrid_jax.training import augmentation
 
 _KEY = jax.random.key(0)
@@ -140,3 +141,87 @@ def test_suitable_changes_and_zero_strengths_are_valid():
 def test_an_unknown_change_lists_the_known_ones():
   with pytest.raises(errors.UserError, match=r"'gian'.*'gain'.*mirror"):
     augmentation.make({'gian': 0.1})
+
+
+def test_sensors_turn_about_one_axis():
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.standard_normal((2000, 1, 4, 6)), jnp.float32)
+  y = np.asarray(augmentation.rotate(_KEY, x, 0.4))
+  triples = np.asarray(x).reshape(2000, 8, 3)
+  turned = y.reshape(2000, 8, 3)
+  # Lengths and angles between samples and sensors stay.
+  gram = np.einsum('nij,nkj->nik', triples, triples)
+  np.testing.assert_allclose(
+    np.einsum('nij,nkj->nik', turned, turned), gram, atol=2e-5
+  )
+  # The angle, from the trace of the least-squares matrix: 1 + 2 cos(angle).
+  matrices = np.stack(
+    [np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(triples, turned)]
+  )
+  assert np.linalg.det(matrices) == pytest.approx(1, abs=1e-3)
+  trace = np.trace(matrices, axis1=1, axis2=2)
+  angle = np.arccos(np.clip((trace - 1) / 2, -1, 1))
+  assert np.sqrt(np.square(angle).mean()) == pytest.approx(0.4, rel=0.05)
+  np.testing.assert_array_equal(augmentation.rotate(_KEY, x, 0.0), x)
+
+
+def test_a_frame_turns_in_the_units_of_the_sensors():
+  x = jnp.asarray(np.random.default_rng(1).standard_normal((50, 1, 4, 3)))
+  normalizer = normalization.Normalizer(
+    np.array([1, 2, 3], np.float32), np.array([4, 5, 6], np.float32)
+  )
+  augment = augmentation.make({'rotate': 0.5}, normalizer)
+  raw = np.asarray(x) * normalizer.std + normalizer.mean
+  out = np.asarray(augment(_KEY, x)) * normalizer.std + normalizer.mean
+  np.testing.assert_allclose(
+    np.linalg.norm(out, axis=-1), np.linalg.norm(raw, axis=-1), rtol=1e-4
+  )
+  assert np.abs(out - raw).max() > 1
+
+
+@pytest.mark.parametrize(('name', 'axis'), [('time_mask', 2), ('band_mask', 3)])
+def test_a_mask_is_one_stretch(name, axis):
+  x = jnp.ones((3000, 1, 10, 10))
+  y = np.asarray(getattr(augmentation, name)(_KEY, x, 0.3))
+  other = 5 - axis
+  assert (y == y.take([0], axis=other)).all()
+  masked = y.take(0, axis=other).reshape(3000, 10) == 0
+  lengths = masked.sum(axis=1)
+  assert sorted(set(lengths)) == [0, 1, 2, 3]
+  assert lengths.mean() == pytest.approx(1.5, abs=0.1)
+  assert (np.abs(np.diff(masked.astype(int), axis=1)).sum(axis=1) <= 2).all()
+  # Every place is masked, the first and the last too.
+  assert masked.any(axis=0).all()
+
+
+def test_bands_are_shifted():
+  x = jnp.arange(6.0) * jnp.ones((800, 1, 3, 1))
+  y = np.asarray(augmentation.band_shift(_KEY, x, 2))
+  moves = {tuple(row) for row in y[:, 0, 0].astype(int).tolist()}
+  assert moves == {
+    (2, 3, 4, 5, 5, 5),
+    (1, 2, 3, 4, 5, 5),
+    (0, 1, 2, 3, 4, 5),
+    (0, 0, 1, 2, 3, 4),
+    (0, 0, 0, 1, 2, 3),
+  }
+
+
+def test_one_key_switches_all_changes_off():
+  config = {'enabled': False, 'gain': 0.5, 'mirror': 0.5}
+  x = _signals(3)
+  assert augmentation.active(config) == {}
+  np.testing.assert_array_equal(augmentation.make(config)(_KEY, x), x)
+
+
+@pytest.mark.parametrize(
+  ('config', 'words'),
+  [
+    ({'rotate': 0.4}, 'the examples have 2 channels'),
+    ({'band_shift': 2}, 'can be shifted by 0 to 1'),
+    ({'rotat': 0.4}, "Did you mean 'rotate'"),
+  ],
+)
+def test_what_does_not_suit_is_refused(config, words):
+  with pytest.raises(errors.UserError, match=words):
+    augmentation.make(config)(_KEY, _signals(3))

@@ -13,7 +13,6 @@ from hybrid_jax.models import split_model
 from hybrid_jax.release import bottleneck, embeddings
 from hybrid_jax.study import context, trainings
 from hybrid_jax.training import (
-  augmentation,
   checkpoint,
   distributed,
   joint_training,
@@ -114,7 +113,7 @@ def _fit(
   tx = train_state.defence_optimizer(
     config, options.get('adversary_factor', 1.0)
   )
-  augment = augmentation.make(study.config.augment)
+  augment = study.augment()
   defence = plugins.load('defence', method).make(options)
 
   def make_step(settings):

@@ -8,7 +8,6 @@ from hybrid_jax.release import embeddings, mechanisms
 from hybrid_jax.study import context, trainings
 from hybrid_jax.study.stages import train
 from hybrid_jax.training import (
-  augmentation,
   joint_training,
   steps,
   train_state,
@@ -40,7 +39,7 @@ def train_group(
   """
   config = study.config.siamese
   tx = study.optimizer(config)
-  augment = augmentation.make(study.config.augment)
+  augment = study.augment()
   balance_pairs = mechanisms.at_split_point(config.balance_pairs, split_point)
 
   def make_step(settings):

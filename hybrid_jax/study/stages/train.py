@@ -15,12 +15,17 @@ from hybrid_jax.training import augmentation, loop, steps, train_state
 
 def run(study: context.Study) -> None:
   """Trains from the newest checkpoint on."""
+  changes = augmentation.active(study.config.augment)
+  if changes:
+    text = ', '.join(f'{name} {value:g}' for name, value in changes.items())
+    progress.say(
+      f'training examples are changed at random: {text};'
+      ' --config.augment.enabled=False leaves them'
+    )
   tx = study.optimizer(study.config.training)
   config = study.config.training
   loop.fit(
-    steps.make_task_step(
-      study.trainable, tx, augmentation.make(study.config.augment)
-    ),
+    steps.make_task_step(study.trainable, tx, study.augment()),
     train_state.create(first_params(study), tx),
     data(study),
     total=config.steps,
