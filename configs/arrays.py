@@ -21,6 +21,7 @@ import ml_collections
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import arrays, dataset, recordings
 from hybrid_jax.study import config_parts
+from hybrid_jax.training import augmentation
 
 _NAME = 'arrays'
 _POOLED = 8  # samples that three pools by two need at least
@@ -51,6 +52,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     train = int((data.fold == dataset.TRAIN).sum())
   c = config_parts.get_config(settings.to_dict(), *_network(shape))
   c.release.prototypes = len(classes)
+  c.augment.update(augmentation.PRESETS[_kind(c)])
   # A batch cannot be larger than the training fold.
   most = math.inf if train is None else train
   if variant == 'small' and c.model.name == 'vgg16':
@@ -78,6 +80,11 @@ def _network(shape):
       f'a series has {shape[1]} samples; cnn1d needs {_POOLED} or more.'
     )
   return {'name': 'cnn1d', 'options': {'dense': _DENSE}}, {'dense1': 6}
+
+
+def _kind(c):
+  """Returns the preset of augmentation for the kind of data."""
+  return 'picture' if c.model.name == 'vgg16' else 'signal'
 
 
 def _parse(arg):

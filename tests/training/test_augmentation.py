@@ -156,7 +156,10 @@ def test_sensors_turn_about_one_axis():
   )
   # The angle, from the trace of the least-squares matrix: 1 + 2 cos(angle).
   matrices = np.stack(
-    [np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(triples, turned)]
+    [
+      np.linalg.lstsq(a, b, rcond=None)[0]
+      for a, b in zip(triples, turned, strict=True)
+    ]
   )
   assert np.linalg.det(matrices) == pytest.approx(1, abs=1e-3)
   trace = np.trace(matrices, axis1=1, axis2=2)
