@@ -3,7 +3,6 @@
 from typing import Any
 
 import plotly.graph_objects as go
-import plotly.offline
 import rich.table
 
 from hybrid_jax import progress
@@ -69,8 +68,8 @@ def render(cost: dict[str, Any], title: str) -> str:
   """Returns the page as HTML, which works offline."""
   return page.template('cost.html').render(
     title=title,
-    plotly=plotly.offline.get_plotlyjs(),
-    figure=style.html(figure(cost), 'cost'),
+    **page.scripts(),
+    figure=style.html(figure(cost)),
     cost=cost,
     names={row['embedding']: style.title_of(row) for row in cost['rows']},
     device=[(row, _device(row)) for row in cost['rows']],
@@ -105,7 +104,7 @@ def figure(cost: dict[str, Any]) -> go.Figure:
         },
         text=[
           f'<b>{row["cut"]}, {row["variant"]}</b><br>'
-          f'{style.title_of(row)}<br>'
+          f'{style.plain(style.title_of(row))}<br>'
           f'{row["one"]["p50_ms"]:.3f} ms, {row["edge_bytes"]:,} bytes<br>'
           f'utility {100 * row["utility"]["value"]:.1f} %'
           for row in variants

@@ -74,7 +74,9 @@ def windows(table: list[rows.Row], attribute: str, of: str) -> go.Figure:
   )
   _log_axis(figure, counts)
   group = 'one recording' if of == 'recording' else f'one {attribute}'
-  style.lay_out(figure, f'combined windows of {group}', _axis_title(attribute))
+  style.lay_out(
+    figure, f'combined windows of {style.plain(group)}', _axis_title(attribute)
+  )
   return figure
 
 
@@ -104,7 +106,7 @@ def sort_keys(curve: dict[str, Any]) -> dict[float, Any]:
 
 
 def _axis_title(attribute):
-  return f'{attribute} found, %'
+  return f'{style.plain(attribute)} found, %'
 
 
 def _curve(figure, curve, name, colour, i, count):
@@ -116,7 +118,7 @@ def _curve(figure, curve, name, colour, i, count):
       y=[100 * f['value'] for f in figures],
       error_y=style.whiskers(figures),
       mode='lines+markers',
-      name=name,
+      name=style.plain(name),
       line={'color': colour, 'width': 1.5},
       marker={
         'size': 7,
@@ -133,7 +135,7 @@ def _hover(name, k, figures):
   groups = f'<br>over {figures["groups"]} groups' if 'groups' in figures else ''
   by = f'<br>by {figures["adversary"]}' if 'adversary' in figures else ''
   return (
-    f'<b>{name}</b><br>at {k:g}: {100 * figures["value"]:.1f} %'
+    f'<b>{style.plain(name)}</b><br>at {k:g}: {100 * figures["value"]:.1f} %'
     f' [{100 * figures["low"]:.1f}, {100 * figures["high"]:.1f}]{by}{groups}'
   )
 
@@ -148,7 +150,8 @@ def _ceiling(figure, curve, name, colour):
       marker={'symbol': 'line-ew-open', 'size': 9, 'color': colour},
       showlegend=False,
       text=[
-        f'<b>{name}, ceiling</b><br>at {k:g}: {100 * f["high"]:.1f} %'
+        f'<b>{style.plain(name)}, ceiling</b><br>'
+        f'at {k:g}: {100 * f["high"]:.1f} %'
         for k, f in curve.items()
       ],
       hovertemplate='%{text}<extra></extra>',

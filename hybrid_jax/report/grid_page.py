@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import plotly.offline
 import rich.table
 
 from hybrid_jax import progress
@@ -116,8 +115,8 @@ def render(grid: dict[str, Any], title: str) -> str:
   """
   return page.template('grid.html').render(
     title=title,
-    plotly=plotly.offline.get_plotlyjs(),
-    figures={'front': style.html(grid_plot.front(grid), 'front')},
+    **page.scripts(),
+    figures={'front': style.html(grid_plot.front(grid))},
     grid=grid,
     methods=grid_plot.methods(grid),
     names={label: grid_plot.title(label, grid) for label in grid['trainings']},

@@ -137,7 +137,7 @@ def _add_curve(figure, label, grid, symbol, colour):
       error_x=style.whiskers(row['advantage'] for row in rows),
       error_y=style.whiskers(row['utility'] for row in rows),
       mode='lines+markers',
-      name=name,
+      name=style.plain(name),
       line={'color': colour, 'width': 1},
       marker={
         'color': colour,
@@ -196,11 +196,11 @@ def _add_operating_point(figure, grid):
 
 def _hover(name, row):
   leaks = ''.join(
-    f'<br>{label} found {100 * figures["value"]:.1f} %'
+    f'<br>{style.plain(label)} found {100 * figures["value"]:.1f} %'
     for label, figures in row['leakage'].items()
   )
   return (
-    f'<b>{name}, noise {row["noise"]:g}</b>'
+    f'<b>{style.plain(name)}, noise {row["noise"]:g}</b>'
     f'<br>utility {100 * row["utility"]["value"]:.1f} %'
     f'<br>advantage {100 * row["advantage"]["value"]:.1f} %{leaks}'
   )

@@ -1,6 +1,8 @@
 """The report page: plots, tables, and how to deploy, in one HTML file."""
 
+import base64
 import functools
+import hashlib
 import math
 from typing import Any
 
@@ -48,11 +50,10 @@ def render(
   context = _context(table, controls, failed, _channels(data))
   for attribute in context['attributes']:
     context['figures'][f'trade_off-{attribute}'] = style.html(
-      plots.trade_off(table, controls, point, attribute),
-      f'trade_off-{attribute}',
+      plots.trade_off(table, controls, point, attribute)
     )
   if grid:
-    context['figures']['front'] = style.html(grid_plot.front(grid), 'front')
+    context['figures']['front'] = style.html(grid_plot.front(grid))
   return template('report.html').render(
     context,
     title=title,
@@ -91,6 +92,26 @@ def render_audit(
   return template('audit.html').render(
     context, title=name, row=row, notes=notes, faults=faults, point=None
   )
+
+
+def scripts() -> dict[str, str]:
+  """Returns the scripts of a page, and the policy that allows no other one.
+
+  `policy` is a Content Security Policy, Level 3: the browser runs the scripts
+  with these hashes alone, and loads nothing from anywhere. A tag that came in
+  with the name of a label would do nothing.
+  """
+  contents = {'plotly': plotly.offline.get_plotlyjs(), 'draw': style.DRAW}
+  hashes = ' '.join(
+    f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    for text in contents.values()
+  )
+  return contents | {
+    'policy': (
+      f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline';"
+      " img-src data:; base-uri 'none'; form-action 'none'"
+    )
+  }
 
 
 def template(name: str) -> jinja2.Template:
@@ -134,10 +155,8 @@ def _context(table, controls, failed, channels):
     if 'attacker_data' in has:
       plotters['attacker_data'] = curves.attacker_data
     for kind, plot in plotters.items():
-      name = f'{kind}-{attribute}'
-      figures[name] = style.html(plot(table, attribute), name)
-  return {
-    'plotly': plotly.offline.get_plotlyjs(),
+      figures[f'{kind}-{attribute}'] = style.html(plot(table, attribute))
+  return scripts() | {
     'rows': table,
     'titles': {
       name: style.titles([row for row in table if name in row]) for name in has

@@ -54,7 +54,7 @@ def trade_off(
       yanchor='top',
       font={'size': 11, 'color': '#666'},
     )
-  style.lay_out(figure, f'{attribute} found, %', 'utility, %', 620)
+  style.lay_out(figure, f'{style.plain(attribute)} found, %', 'utility, %', 620)
   return figure
 
 
@@ -65,7 +65,7 @@ def _symbol(cuts, cut):
 def _points(figure, table, attribute, colour, cuts):
   leakage = [row['leakage'][attribute] for row in table]
   utility = [row['utility'] for row in table]
-  name = style.title_of(table[0])
+  name = style.plain(style.title_of(table[0]))
   symbols = [_symbol(cuts, row['split_point']) for row in table]
   figure.add_trace(
     go.Scatter(
@@ -85,9 +85,10 @@ def _points(figure, table, attribute, colour, cuts):
 def _hover(row, attribute):
   leakage = row['leakage'][attribute]
   text = (
-    f'<b>{row["split_point"]}, {style.title_of(row)}</b><br>'
-    f'utility {100 * row["utility"]["value"]:.1f} %<br>{attribute} found'
-    f' {100 * leakage["value"]:.1f} %<br>by {leakage["adversary"]}'
+    f'<b>{row["split_point"]}, {style.plain(style.title_of(row))}</b><br>'
+    f'utility {100 * row["utility"]["value"]:.1f} %<br>'
+    f'{style.plain(attribute)} found {100 * leakage["value"]:.1f} %<br>'
+    f'by {leakage["adversary"]}'
   )
   if 'ceiling' in row:
     limit = row['ceiling'][attribute]['high']

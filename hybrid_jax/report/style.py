@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import markupsafe
 import plotly.graph_objects as go
 import plotly.io
 
@@ -18,6 +19,16 @@ COLOURS = (
 )
 SYMBOLS = ('circle', 'square', 'diamond', 'cross', 'triangle-up', 'star')
 INK, GREY = '#1d1d1f', '#777'
+# Draws all figures of a page that holds Plotly's script.
+DRAW = """
+for (const element of document.querySelectorAll('.figure')) {
+  const { data, layout } = JSON.parse(element.dataset.figure);
+  Plotly.newPlot(element, data, layout, {
+    responsive: true,
+    displayModeBar: false,
+  });
+}
+"""
 _SHIFT = 0.05  # of a curve, as a share of the distance between two ticks
 
 
@@ -127,12 +138,17 @@ def lay_out(figure: go.Figure, x: str, y: str, height: int = 480) -> None:
   )
 
 
-def html(figure: go.Figure, name: str) -> str:
-  """Returns a figure's HTML for a page that already holds Plotly's script."""
-  return plotly.io.to_html(
-    figure,
-    include_plotlyjs=False,
-    full_html=False,
-    div_id=name,
-    config={'responsive': True, 'displayModeBar': False},
-  )
+def html(figure: go.Figure) -> markupsafe.Markup:
+  """Returns a figure's element for a page; `DRAW` draws it there.
+
+  All text of the figure is in an attribute, which is escaped, and nothing of it
+  in a script.
+  """
+  return markupsafe.Markup(
+    '<div class="figure" data-figure="{}"></div>'
+  ).format(plotly.io.to_json(figure))
+
+
+def plain(text: str) -> str:
+  """Returns `text` so that Plotly shows it, and reads no tags in it."""
+  return text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')

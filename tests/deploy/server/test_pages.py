@@ -86,6 +86,10 @@ def test_the_page_loads_from_this_server_alone(site, here):
   assert status == 200
   assert body == (here / 'index.html').read_bytes()
   assert headers['content-type'] == 'text/html; charset=utf-8'
+  # The page has the policy too, should it be served by another server.
+  policy = headers['content-security-policy']
+  meta = policy.replace("; frame-ancestors 'none'", '')  # Of headers only.
+  assert f'content="{meta}"' in ' '.join(body.decode().split())
   assert headers['x-content-type-options'] == 'nosniff'
   assert headers['referrer-policy'] == 'no-referrer'
   policy = [p.strip() for p in headers['content-security-policy'].split(';')]
