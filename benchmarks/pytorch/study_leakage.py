@@ -38,12 +38,11 @@ def measure(
 def _best(problem, attribute, attacks, counts):
   labels = problem.sensitive[attribute]
   held, test = problem.rows(VALIDATION), problem.rows(TEST)
+  parts = attack_accuracy.RecordingParts(problem.recording[held])
 
   def scored(kind, attack):
     right = attack.validation.argmax(-1) == labels[held]
-    over = attack_accuracy.over_recordings(
-      attack.validation, labels[held], problem.recording[held]
-    )
+    over = parts.accuracy(attack.validation, labels[held])
     return {
       'kind': kind,
       'attack': attack,
@@ -130,17 +129,12 @@ def _temperature(attack, truth):
 def _by_windows(problem, labels, best, group, counts):
   """Returns, by number of windows, the test figures of the best attacker."""
   held, test = problem.rows(VALIDATION), problem.rows(TEST)
-  curves = [
-    attack_accuracy.by_windows(
-      f['attack'].validation, labels[held], group[held], counts
-    )
-    for f in best
-  ]
+  sets = attack_accuracy.WindowSets(group[held], counts)
+  curves = [sets.values(f['attack'].validation, labels[held]) for f in best]
   out = {}
   for count in counts:
-    last = [k for k in curves[0] if int(k) <= count][-1]
-    first = int(np.argmax([curve[last]['value'] for curve in curves]))
-    out |= attack_accuracy.by_windows(
-      best[first]['attack'].test, labels[test], group[test], [count]
-    )
+    last = [k for k in curves[0] if k <= count][-1]
+    first = int(np.argmax([curve[last] for curve in curves]))
+    sets = attack_accuracy.WindowSets(group[test], [count])
+    out |= sets.figures(best[first]['attack'].test, labels[test])
   return out

@@ -1,10 +1,10 @@
 """Accuracy of the best attacker on each sensitive label."""
 
+import collections
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 from scipy import special
@@ -195,10 +195,11 @@ def relearn(
         )
 
   def learnt_again(attack):
-    members = [again[m.adversary, m.attribute] for m in attack.members]
-    if members:
-      return _committee(attack.adversary, members)
-    return again[attack.adversary, attack.attribute]
+    key = attack.adversary, attack.attribute
+    if key not in again:  # A committee; it may have several uses.
+      members = [again[m.adversary, m.attribute] for m in attack.members]
+      (again[key],) = _committees({attack.adversary: members})
+    return again[key]
 
   return learnt_again
 
@@ -261,7 +262,16 @@ class RankedAttacks:
     tried: the number of attacks.
   """
 
-  def __init__(self) -> None:
+  def __init__(
+    self, labels: np.ndarray, parts: attack_accuracy.RecordingParts
+  ) -> None:
+    """Starts without attacks.
+
+    Args:
+      labels: `[n]`, the labels of the validation fold.
+      parts: random parts of its recordings.
+    """
+    self._labels, self._parts = labels, parts
     self.best: dict[str, list[tuple[float, adversary.Attack]]] = {
       'window': [],
       'recording': [],
@@ -272,30 +282,18 @@ class RankedAttacks:
     }
     self.tried = 0
 
-  def add(
-    self,
-    kind: str,
-    attack: adversary.Attack,
-    labels: np.ndarray,
-    recording: np.ndarray,
-  ) -> None:
+  def add(self, kind: str, attack: adversary.Attack) -> None:
     """Counts an attack, and keeps it if it is among the best so far.
 
     Args:
       kind: the name of the adversary.
       attack: the attack.
-      labels: `[n]`, the labels of the validation fold.
-      recording: `[n]`, their recordings.
     """
     self.tried += 1
-    correct = attack_accuracy.correct_windows(
-      attack.validation, labels, attack.columns
-    )
+    scored = attack.validation, self._labels, attack.columns
     scores = {
-      'window': float(correct.mean()),
-      'recording': attack_accuracy.over_recordings(
-        attack.validation, labels, recording, columns=attack.columns
-      ),
+      'window': float(attack_accuracy.correct_windows(*scored).mean()),
+      'recording': self._parts.accuracy(*scored),
     }
     for name, score in scores.items():
       kinds = self.best_of_kind[name]
@@ -313,7 +311,7 @@ class RankedAttacks:
     """
     return max(self.best_of_kind['window'].values(), key=lambda pair: pair[0])
 
-  def committees(self, labels: np.ndarray) -> list[adversary.Attack]:
+  def committees(self) -> list[adversary.Attack]:
     """Returns five attacks, each the mean probabilities of several others.
 
     The members' probabilities are calibrated on validation first.
@@ -321,33 +319,32 @@ class RankedAttacks:
     For each of the two scores (one window, one recording): the best attack of
     each kind, and the best 8 of all. The last committee has all of
     these; an attack counts once for each time it was chosen.
-
-    Args:
-      labels: `[n]`, the labels of the validation fold.
     """
-    out, all_members = [], []
-    calibrated: dict[str, adversary.Attack] = {}
-
-    def calibrate(attack):
-      if attack.adversary not in calibrated:
-        calibrated[attack.adversary] = dataclasses.replace(
-          attack, temperature=_temperature(attack, labels)
-        )
-      return calibrated[attack.adversary]
-
+    groups = {}
     for name in self.best:
       for choice, pairs in (
         ('best of each kind', self.best_of_kind[name].values()),
         (f'best {len(self.best[name])}', self.best[name]),
       ):
-        members = [calibrate(attack) for _, attack in pairs]
-        all_members += members
         title = f'committee of the {choice} at one {name}'
-        out.append(_committee(title, members))
-    return [
-      *out,
-      _committee('committee of the best of every choice', all_members),
+        groups[title] = [attack for _, attack in pairs]
+    groups['committee of the best of every choice'] = [
+      attack for members in groups.values() for attack in members
     ]
+    calibrated = {
+      attack.adversary: attack
+      for members in groups.values()
+      for attack in members
+    }
+    for name, attack in calibrated.items():
+      temperature = _temperature(attack, self._labels)
+      calibrated[name] = dataclasses.replace(attack, temperature=temperature)
+    return _committees(
+      {
+        title: [calibrated[attack.adversary] for attack in members]
+        for title, members in groups.items()
+      }
+    )
 
 
 def run_adversaries(
@@ -368,19 +365,20 @@ def run_adversaries(
     Sensitive label to its attacks.
   """
   rows = problem.rows(dataset.VALIDATION)
-  out = {attribute: RankedAttacks() for attribute in problem.sensitive}
-
-  def add(kind, attack):
-    labels = problem.sensitive[attack.attribute][rows]
-    out[attack.attribute].add(kind, attack, labels, problem.recording[rows])
-
+  parts = attack_accuracy.RecordingParts(problem.recording[rows])
+  out = {
+    attribute: RankedAttacks(labels[rows], parts)
+    for attribute, labels in problem.sensitive.items()
+  }
   for kind in kinds:
     module = plugins.load('adversary', kind)
     for attack in module.attack(problem, settings(config, kind), seed):
-      add(plugins.key(kind), dataclasses.replace(attack, kind=kind))
-  for attribute, ranked in out.items():
-    for attack in ranked.committees(problem.sensitive[attribute][rows]):
-      add('committee', attack)
+      out[attack.attribute].add(
+        plugins.key(kind), dataclasses.replace(attack, kind=kind)
+      )
+  for ranked in out.values():
+    for attack in ranked.committees():
+      ranked.add('committee', attack)
   return out
 
 
@@ -402,24 +400,37 @@ def settings(
   )
 
 
-def _committee(name, members):
-  """Mean of the calibrated probabilities of several attacks."""
-  classes = max(map(_classes, members))
-
-  def mean(fold):
-    every = [
-      jax.nn.softmax(_class_scores(m, fold, classes) / m.temperature, axis=-1)
-      for m in members
+def _committees(groups):
+  """Committees by name: the mean calibrated probabilities of the members."""
+  every = {m.adversary: m for members in groups.values() for m in members}
+  classes = max(map(_classes, every.values()))
+  folds = ('validation', 'test')
+  probabilities = {
+    name: [
+      special.softmax(
+        _class_scores(attack, fold, classes) / attack.temperature, axis=-1
+      )
+      for fold in folds
     ]
-    return np.log(np.mean(every, axis=0) + 1e-6)
-
-  return adversary.Attack(
-    name,
-    members[0].attribute,
-    mean('validation'),
-    mean('test'),
-    members=tuple(members),
-  )
+    for name, attack in every.items()
+  }
+  out = []
+  for title, members in groups.items():
+    counts = collections.Counter(m.adversary for m in members)
+    means = [
+      sum(n * probabilities[name][fold] for name, n in counts.items())
+      / len(members)
+      for fold in range(len(folds))
+    ]
+    out.append(
+      adversary.Attack(
+        title,
+        members[0].attribute,
+        *(np.log(mean + 1e-6) for mean in means),
+        members=tuple(members),
+      )
+    )
+  return out
 
 
 def _class_scores(attack, fold, classes):
@@ -460,37 +471,31 @@ def _best_by_windows(ranked, problem, attribute, counts):
   validation has decides.
   """
   attacks = [attack for _, attack in ranked.best['recording']]
+  labels, groups = _labels_and_groups(problem, attribute, dataset.VALIDATION)
   out = {}
-  for group in ('recording', 'class'):
-    curves = [
-      _windows_curve(attack, problem, attribute, group, 'validation', counts)
-      for attack in attacks
-    ]
+  for name, group in groups.items():
+    sets = attack_accuracy.WindowSets(group, counts)
+    curves = [sets.values(a.validation, labels, a.columns) for a in attacks]
     for count in counts:
-      *_, largest = (key for key in curves[0] if int(key) <= count)
-      scores = [figures[largest]['value'] for figures in curves]
-      out[group, count] = attacks[int(np.argmax(scores))]
+      *_, largest = (k for k in curves[0] if k <= count)
+      scores = [curve[largest] for curve in curves]
+      out[name, count] = attacks[int(np.argmax(scores))]
   return out
 
 
-def _windows_curve(attack, problem, attribute, group, fold, counts):
-  """See `attack_accuracy.by_windows`."""
-  rows = problem.rows(dataset.FOLDS.index(fold))
-  labels = problem.sensitive[attribute][rows]
-  return attack_accuracy.by_windows(
-    getattr(attack, fold),
-    labels,
-    problem.recording[rows] if group == 'recording' else labels,
-    counts,
-    columns=attack.columns,
-  )
-
-
-def _by_windows(attacks, problem, attribute, group, counts):
+def _by_windows(attacks, problem, attribute, name, counts):
   """Test figures for each number of windows, each of the attack for it."""
+  labels, groups = _labels_and_groups(problem, attribute, dataset.TEST)
   out = {}
   for count in counts:
-    out |= _windows_curve(
-      attacks[group, count], problem, attribute, group, 'test', [count]
-    )
+    attack = attacks[name, count]
+    sets = attack_accuracy.WindowSets(groups[name], [count])
+    out |= sets.figures(attack.test, labels, attack.columns)
   return out
+
+
+def _labels_and_groups(problem, attribute, fold):
+  """Labels of a fold, and what its windows may be grouped by."""
+  rows = problem.rows(fold)
+  labels = problem.sensitive[attribute][rows]
+  return labels, {'recording': problem.recording[rows], 'class': labels}

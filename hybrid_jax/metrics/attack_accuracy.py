@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from hybrid_jax.metrics import bootstrap
 
@@ -87,44 +88,76 @@ def _predict(log_probs, columns):
   return class_log_probs(log_probs, columns, int(columns.max()) + 1).argmax(-1)
 
 
-def over_recordings(
-  log_probs: np.ndarray,
-  labels: np.ndarray,
-  recording: np.ndarray,
-  shares: Sequence[float] = (0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0) * 4,
-  columns: np.ndarray | None = None,
-) -> float:
-  """Returns the mean accuracy over random parts of each recording.
+class RecordingParts:
+  """Random parts of each recording, drawn once for all attackers.
 
-  This score chooses an attacker. There are few recordings, so that the accuracy
-  on whole recordings would rank two attackers mostly by luck.
+  There are few recordings, so that the accuracy on whole recordings would rank
+  two attackers mostly by luck. The accuracy on parts of them chooses instead.
+  """
+
+  def __init__(
+    self,
+    recording: np.ndarray,
+    shares: Sequence[float] = (0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0) * 4,
+  ):
+    """Draws the parts.
+
+    Args:
+      recording: `[n]`.
+      shares: the share of each recording that is used, at least one window.
+        Each entry uses another part of the recordings and the next draw of the
+        noise.
+    """
+    rng = np.random.default_rng(0)
+    _, self._first, index, sizes = np.unique(
+      recording, return_index=True, return_inverse=True, return_counts=True
+    )
+    windows, starts = [], []
+    for share in shares:
+      order = np.lexsort((rng.random(len(index)), index))
+      place = np.arange(len(index)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+      used = np.ceil(share * sizes).astype(int)
+      windows.append(order[place < used[index[order]]])
+      starts.append(used)
+    self._windows = np.concatenate(windows)
+    self._part = np.repeat(np.arange(len(shares)), [len(w) for w in windows])
+    self._starts = np.concatenate([[0], np.cumsum(np.concatenate(starts))])
+    self._shape = len(shares), len(sizes)
+
+  def accuracy(
+    self,
+    log_probs: np.ndarray,
+    labels: np.ndarray,
+    columns: np.ndarray | None = None,
+  ) -> float:
+    """Returns the mean accuracy over all parts.
+
+    Args:
+      log_probs: `[draws, n, k]`.
+      labels: `[n]`, constant within a recording.
+      columns: `[k]`, see `class_log_probs`.
+    """
+    draws, n, k = log_probs.shape
+    rows = self._windows + n * (self._part % draws)
+    total = _sums(rows, self._starts, log_probs.reshape(draws * n, k))
+    predicted = _predict(total.reshape(*self._shape, k), columns)
+    return float((predicted == labels[self._first]).mean())
+
+
+def _sums(rows, starts, values):
+  """Sums of rows of `values [m, k]`: set i has `rows[starts[i]:starts[i+1]]`.
 
   Args:
-    log_probs: `[draws, n, k]`.
-    labels: `[n]`.
-    recording: `[n]`.
-    shares: the share of each recording that is used, at least one window. Each
-      entry uses another part of the recordings and the next draw.
-    columns: `[k]`, see `class_log_probs`.
+    rows: the rows of all sets, one after the other.
+    starts: `[sets + 1]`.
+    values: `[m, k]`.
+
+  Returns:
+    `[sets, k]`, as one product with a sparse matrix of ones.
   """
-  rng = np.random.default_rng(0)
-  _, index, sizes = np.unique(
-    recording, return_inverse=True, return_counts=True
-  )
-  accuracies = []
-  for i, share in enumerate(shares):
-    draw = log_probs[[i % len(log_probs)]]
-    order = np.lexsort((rng.random(len(index)), index))
-    place = np.empty(len(index), int)
-    place[order] = np.arange(len(index)) - np.repeat(
-      np.cumsum(sizes) - sizes, sizes
-    )
-    used = place < np.ceil(share * sizes)[index]
-    correct, _ = per_recording(
-      draw[:, used], labels[used], recording[used], columns
-    )
-    accuracies.append(correct.mean())
-  return float(np.mean(accuracies))
+  ones = np.ones(len(rows), np.float32)
+  shape = len(starts) - 1, len(values)
+  return scipy.sparse.csr_array((ones, rows, starts), shape) @ values
 
 
 def measure(
@@ -177,46 +210,82 @@ def correct_windows(
   return (_predict(log_probs, columns) == labels).mean(axis=0)
 
 
-def by_windows(
-  log_probs: np.ndarray,
-  labels: np.ndarray,
-  group: np.ndarray,
-  counts: Sequence[int],
-  repeats: int = 16,
-  columns: np.ndarray | None = None,
-) -> dict[str, dict[str, Any]]:
-  """Adds up the log-probabilities of k windows of one group.
+class WindowSets:
+  """Random sets of k windows of one group, drawn once for all attackers."""
 
-  Args:
-    log_probs: `[draws, n, k]`; windows are added within one draw of the noise.
-    labels: `[n]`, constant within a group.
-    group: `[n]`, the recording, or the person.
-    counts: the numbers k. Groups with fewer than k windows are left out, and so
-      is k if no group has enough.
-    repeats: the number of random sets of k windows of each group and draw.
-    columns: `[k]`, see `class_log_probs`.
+  def __init__(
+    self, group: np.ndarray, counts: Sequence[int], repeats: int = 16
+  ):
+    """Draws the sets.
 
-  Returns:
-    k to `value`, `low`, `high`, `chance`, `blind`, `advantage` and `groups`,
-    the number of groups.
-  """
-  rng = np.random.default_rng(0)
-  groups = [np.flatnonzero(group == g) for g in np.unique(group)]
-  out = {}
-  for count in counts:
-    large = [rows for rows in groups if len(rows) >= count]
-    if not large:
-      continue
-    correct = np.zeros(len(large))
-    for i, rows in enumerate(large):
-      chosen = rng.permuted(np.tile(rows, (repeats, 1)), axis=1)[:, :count]
-      total = log_probs[:, chosen].sum(axis=2)
-      correct[i] = (_predict(total, columns) == labels[rows[0]]).mean()
-    truth = labels[[rows[0] for rows in large]]
-    out[str(count)] = _figures(correct, truth, np.arange(len(large))) | {
-      'groups': len(large)
+    Args:
+      group: `[n]`, the recording, or the person.
+      counts: the numbers k. Groups with fewer than k windows are left out, and
+        so is k if no group has enough.
+      repeats: the number of random sets of k windows of each group and draw.
+    """
+    rng = np.random.default_rng(0)
+    groups = [np.flatnonzero(group == g) for g in np.unique(group)]
+    # k to the sets `[groups, repeats, k]`.
+    self._sets: dict[int, np.ndarray] = {}
+    for count in counts:
+      sets = [
+        rng.permuted(np.tile(rows, (repeats, 1)), axis=1)[:, :count]
+        for rows in groups
+        if len(rows) >= count
+      ]
+      if sets:
+        self._sets[count] = np.stack(sets)
+
+  def figures(
+    self,
+    log_probs: np.ndarray,
+    labels: np.ndarray,
+    columns: np.ndarray | None = None,
+  ) -> dict[str, dict[str, Any]]:
+    """Adds up the log-probabilities of k windows of one group.
+
+    Args:
+      log_probs: `[draws, n, k]`; windows are added within one draw of the
+        noise.
+      labels: `[n]`, constant within a group.
+      columns: `[k]`, see `class_log_probs`.
+
+    Returns:
+      k to `value`, `low`, `high`, `chance`, `blind`, `advantage` and `groups`,
+      the number of groups.
+    """
+    out = {}
+    for count, sets in self._sets.items():
+      correct, truth = self._correct(sets, log_probs, labels, columns)
+      out[str(count)] = _figures(correct, truth, np.arange(len(truth))) | {
+        'groups': len(truth)
+      }
+    return out
+
+  def values(
+    self,
+    log_probs: np.ndarray,
+    labels: np.ndarray,
+    columns: np.ndarray | None = None,
+  ) -> dict[int, float]:
+    """Returns k to the `value` of `figures` alone."""
+    return {
+      count: float(self._correct(sets, log_probs, labels, columns)[0].mean())
+      for count, sets in self._sets.items()
     }
-  return out
+
+  def _correct(self, sets, log_probs, labels, columns):
+    """Returns the share of correct sets of each group, and its label."""
+    draws, n, k = log_probs.shape
+    total = _sums(
+      sets.ravel(),
+      np.arange(sets.size + 1, step=sets.shape[-1]),
+      log_probs.transpose(1, 0, 2).reshape(n, draws * k),
+    )
+    truth = labels[sets[:, 0, 0]]
+    predicted = _predict(total.reshape(len(sets), -1, k), columns)
+    return (predicted == truth[:, None]).mean(axis=1), truth
 
 
 def _figures(correct, labels, group):

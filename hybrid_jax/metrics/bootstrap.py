@@ -1,9 +1,12 @@
 """Bootstrap intervals over recordings or people, never over windows."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import scipy.stats
+
+_KEPT = 2**20  # numbers in memory at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +57,37 @@ def mean(
   value = float(total.sum() / count.sum())
   if len(count) < 2:
     return Estimate(value, 0.0, 1.0)  # One group cannot vary.
-  interval = scipy.stats.bootstrap(
-    (total, count),
-    lambda t, c, axis=-1: t.sum(axis=axis) / c.sum(axis=axis),
-    paired=True,
-    vectorized=True,
-    n_resamples=resamples,
-    method='percentile',
-    rng=np.random.default_rng(0),
-  ).confidence_interval
-  return Estimate(value, float(interval.low), float(interval.high))
+  sums = [
+    w @ np.stack([total, count], axis=1)
+    for w in _weights(len(count), resamples)
+  ]
+  means = np.divide(*np.concatenate(sums).T)
+  low, high = np.percentile(means, [2.5, 97.5])
+  return Estimate(value, float(low), float(high))
+
+
+def _weights(groups, resamples):
+  """Blocks `[some, groups]` of the resamples: how often each has a group.
+
+  The resamples are the same for every estimate. Those of few groups are kept,
+  those of many are drawn in blocks of bounded memory.
+  """
+  if groups * resamples <= _KEPT:
+    return [_kept_weights(groups, resamples)]
+  return _draw_weights(groups, resamples)
+
+
+@functools.lru_cache(maxsize=8)
+def _kept_weights(groups, resamples):
+  return np.concatenate(list(_draw_weights(groups, resamples)))
+
+
+def _draw_weights(groups, resamples):
+  rng = np.random.default_rng(0)
+  block = max(1, _KEPT // groups)
+  for start in range(0, resamples, block):
+    size = min(block, resamples - start)
+    chosen = rng.integers(0, groups, (size, groups))
+    chosen += groups * np.arange(size)[:, None]
+    counts = np.bincount(chosen.ravel(), minlength=size * groups)
+    yield counts.reshape(size, groups).astype(float)

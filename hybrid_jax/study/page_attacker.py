@@ -74,7 +74,9 @@ def train(
   recording = problem.recording[problem.rows(dataset.TEST)]
   keys = ('value', 'low', 'high', 'chance')
   per_window = attack_accuracy.per_window(scores, truth, recording)
-  by_count = attack_accuracy.by_windows(scores, truth, truth, (1, count))
+  by_count = attack_accuracy.WindowSets(truth, (1, count)).figures(
+    scores, truth
+  )
   return as_layers(best) | {
     'kind': best_kind,
     'accuracy': {k: per_window[k] for k in keys},

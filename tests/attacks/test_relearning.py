@@ -37,8 +37,8 @@ def test_windows_of_a_recording_are_added_by_component():
   figures = attack_accuracy.measure(log_probs, labels, recording, columns)
   assert figures['value'] == 0
   assert figures['per_recording']['value'] == 1
-  curve = attack_accuracy.by_windows(
-    log_probs, labels, recording, (1, 2), columns=columns
+  curve = attack_accuracy.WindowSets(recording, (1, 2)).figures(
+    log_probs, labels, columns
   )
   assert [figures['value'] for figures in curve.values()] == [0, 1]
   # Added by class, as if independent given the class, they are class 0.

@@ -195,8 +195,8 @@ def test_windows_by_hand():
   )
   labels, group = np.array([0, 0, 0, 1, 1]), np.array([1, 1, 1, 2, 2])
   logs = np.log(shares)[None]
-  found = attack_accuracy.by_windows(
-    logs, labels, group, (1, 2, 3, 4), repeats=3000
+  found = attack_accuracy.WindowSets(group, (1, 2, 3, 4), repeats=3000).figures(
+    logs, labels
   )
   assert found.keys() == {'1', '2', '3'}
   assert found['1']['value'] == pytest.approx((2 / 3 + 0) / 2, abs=0.02)
@@ -214,8 +214,8 @@ def test_a_weak_consistent_signal_adds_up():
   labels = np.repeat(np.arange(20) % 2, 64)
   score = rng.standard_normal((2, 1280)) + 0.3 * (2 * labels - 1)
   logs = np.stack([-score, score], axis=-1)
-  found = attack_accuracy.by_windows(
-    logs, labels, np.arange(1280) // 64, (1, 8, 64)
+  found = attack_accuracy.WindowSets(np.arange(1280) // 64, (1, 8, 64)).figures(
+    logs, labels
   )
   one, some, all_of_it = (found[k]['value'] for k in ('1', '8', '64'))
   # Phi(0.3 sqrt k): 62 %, 80 % and 99 %.

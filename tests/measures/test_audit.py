@@ -11,6 +11,7 @@ from hybrid_jax.measures import (
   ranks,
   releases,
 )
+from hybrid_jax.metrics import attack_accuracy
 from tests.measures import problems
 
 ALL_KINDS = {*problems.config().adversaries, 'committee'}
@@ -69,17 +70,17 @@ def _attack(name, on_validation, on_test):
 
 
 def test_the_committee_averages_probabilities():
-  found = leakage._committee(
-    'two',
-    [
-      _attack('one', [[0.6, 0.4]], [[0.9, 0.1]]),
-      _attack('two', [[0.1, 0.9]], [[0.2, 0.8]]),
-    ],
+  one = _attack('one', [[0.6, 0.4]], [[0.9, 0.1]])
+  two = _attack('two', [[0.1, 0.9]], [[0.2, 0.8]])
+  found, thrice = leakage._committees(
+    {'both': [one, two], 'one twice': [one, two, one]}
   )
   np.testing.assert_allclose(np.exp(found.test[0, 0]), [0.55, 0.45], atol=1e-5)
   np.testing.assert_allclose(
     np.exp(found.validation[0, 0]), [0.35, 0.65], atol=1e-5
   )
+  np.testing.assert_allclose(np.exp(thrice.test[0, 0]), [2 / 3, 1 / 3], 1e-4)
+  assert thrice.members == (one, two, one)
 
 
 def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
@@ -88,9 +89,11 @@ def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
   # is wrong.
   hasty = _attack('hasty', [[0.6, 0.4]] * 3 + [[0.1, 0.9]], [[0.5, 0.5]] * 4)
   patient = _attack('patient', [[0.9, 0.1], [0.4, 0.6]] * 2, [[0.5, 0.5]] * 4)
-  ranked = leakage.RankedAttacks()
+  ranked = leakage.RankedAttacks(
+    labels, attack_accuracy.RecordingParts(recording)
+  )
   for attack in (hasty, patient):
-    ranked.add('kind', attack, labels, recording)
+    ranked.add('kind', attack)
   assert ranked.best_of_kind['window']['kind'] == (0.75, hasty)
   assert ranked.best['recording'][0][1] is patient
   assert ranked.tried == 2
@@ -100,11 +103,13 @@ def test_committees_have_the_best_by_either_score():
   labels, recording = np.zeros(4, int), np.array([0, 0, 1, 1])
   good = _attack('good', [[0.9, 0.1]] * 4, [[0.8, 0.2]] * 4)
   poor = _attack('poor', [[0.3, 0.7]] * 4, [[0.4, 0.6]] * 4)
-  ranked = leakage.RankedAttacks()
-  ranked.add('one', poor, labels, recording)
-  ranked.add('two', good, labels, recording)
+  ranked = leakage.RankedAttacks(
+    labels, attack_accuracy.RecordingParts(recording)
+  )
+  ranked.add('one', poor)
+  ranked.add('two', good)
   assert [a for _, a in ranked.best['window']] == [good, poor]
-  names = [committee.adversary for committee in ranked.committees(labels)]
+  names = [committee.adversary for committee in ranked.committees()]
   assert names == [
     'committee of the best of each kind at one window',
     'committee of the best 2 at one window',
@@ -116,7 +121,7 @@ def test_committees_have_the_best_by_either_score():
   # and gets blunter: as far as the temperatures of 1/8 and 16 go.
   sharp, blunt = np.array([0.8, 0.2]) ** 8, np.array([0.4, 0.6]) ** (1 / 16)
   want = (sharp / sharp.sum() + blunt / blunt.sum()) / 2
-  for committee in ranked.committees(labels):
+  for committee in ranked.committees():
     np.testing.assert_allclose(
       np.exp(committee.test), np.tile(want, (1, 4, 1)), atol=1e-5
     )

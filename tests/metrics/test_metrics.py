@@ -153,16 +153,39 @@ def test_parts_of_recordings():
   p = np.array([[0.6, 0.4], [0.1, 0.9], [0.7, 0.3], [0.7, 0.3]])
   logs, labels = np.log(p)[None], np.zeros(4, int)
   recording = np.array([5, 5, 9, 9])
-  whole = attack_accuracy.over_recordings(
-    logs, labels, recording, shares=(1.0,)
-  )
-  assert whole == 0.5
+
+  def accuracy(*shares):
+    parts = attack_accuracy.RecordingParts(recording, shares)
+    return parts.accuracy(logs, labels)
+
+  assert accuracy(1.0) == 0.5
   # Of one window, recording 0 is right half the time, recording 1 always.
-  halves = attack_accuracy.over_recordings(
-    logs, labels, recording, shares=(0.5,) * 400
-  )
-  assert halves == pytest.approx(0.75, abs=0.05)
+  assert accuracy(*(0.5,) * 400) == pytest.approx(0.75, abs=0.05)
   # As many windows as the ceiling of the share: one, and then both.
-  assert (
-    attack_accuracy.over_recordings(logs, labels, recording, (0.51,)) == 0.5
-  )
+  assert accuracy(0.51) == 0.5
+
+
+def test_estimates_share_resamples_and_need_no_more_memory_for_many_groups(
+  monkeypatch,
+):
+  correct, group = _correlated()
+  whole = bootstrap.accuracy(correct, group)
+  # The same resamples, drawn in blocks of 150.
+  monkeypatch.setattr(bootstrap, '_KEPT', 150 * 20)
+  assert bootstrap.accuracy(correct, group) == whole
+  sizes = [len(w) for w in bootstrap._weights(20, 2000)]
+  assert max(sizes) == 150
+  assert sum(sizes) == 2000
+
+
+def test_parts_of_recordings_take_turns_with_the_draws():
+  # The first draw is always correct, the second never.
+  logs = np.log([[[0.9, 0.1]] * 4, [[0.1, 0.9]] * 4])
+  labels, recording = np.zeros(4, int), np.array([0, 0, 1, 1])
+  parts = attack_accuracy.RecordingParts(recording, (0.5, 1.0, 0.5, 1.0, 1.0))
+  assert parts.accuracy(logs, labels) == 3 / 5
+  assert parts.accuracy(logs[:1], labels) == 1
+  # Of a mixture, the second and third component are class 0.
+  columns = np.array([1, 0, 0])
+  mixed = np.log([[[0.4, 0.3, 0.3]] * 4])
+  assert parts.accuracy(mixed, labels, columns) == 1
