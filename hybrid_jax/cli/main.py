@@ -18,6 +18,7 @@ COMMANDS = (
   'live',
   'check-data',
   'grid',
+  'results',
 )
 
 

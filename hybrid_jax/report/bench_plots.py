@@ -193,7 +193,7 @@ def check_path(path: Path) -> None:
   """
   if path.suffix not in ('.html', '.png'):
     raise errors.UserError(f'{path} must end in .html or .png.')
-  if path.suffix == '.png' and not _browser():
+  if path.suffix == '.png' and not browser():
     raise errors.UserError(
       f'{path} needs one of {", ".join(_BROWSERS)}; .html needs none.'
     )
@@ -210,7 +210,7 @@ def write_plot(figure: go.Figure, path: Path) -> None:
     html.write_bytes(page)
     subprocess.run(
       [
-        _browser(),
+        browser(),
         *('--headless', '--no-sandbox', '--hide-scrollbars'),
         f'--user-data-dir={folder}/profile',
         f'--window-size={_WIDTH + 16},{figure.layout.height + 16}',
@@ -223,5 +223,6 @@ def write_plot(figure: go.Figure, path: Path) -> None:
     files.write_bytes(path, picture.read_bytes())
 
 
-def _browser():
+def browser() -> str:
+  """Returns the path of a headless browser, or an empty text."""
   return next(filter(None, map(shutil.which, _BROWSERS)), '')

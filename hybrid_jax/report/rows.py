@@ -33,9 +33,7 @@ def public(row: Row) -> Row:
   out = {k: v for k, v in row.items() if k not in (*measure_names(), *_SHOWN)}
   out |= {name: row[name] for name in ('ceiling', 'ranks') if name in row}
   out['leakage'] = {
-    attribute: {
-      k: v for k, v in figures.items() if k not in ('by_kind', 'by_windows')
-    }
+    attribute: {k: v for k, v in figures.items() if k != 'by_kind'}
     for attribute, figures in row['leakage'].items()
   }
   if 'releases' in row:

@@ -11,7 +11,13 @@ import ml_collections
 
 from hybrid_jax import errors, files, progress
 from hybrid_jax.models import split_model
-from hybrid_jax.study import compile_timer, context, stage_names, validate
+from hybrid_jax.study import (
+  compile_timer,
+  context,
+  stage_names,
+  summary,
+  validate,
+)
 from hybrid_jax.training import distributed, loop
 
 # The stages in which all processes of a distributed run take part.
@@ -78,6 +84,7 @@ def run(
     before, compiled = compiled, timer.seconds()
     timings[stage] = round(seconds, 1)
     timings.setdefault('compiling', {})[stage] = round(compiled - before, 1)
+    timings['run'] = summary.describe_run()
     files.write_json(path, timings)
     progress.say(f'{stage}: {seconds:.1f} s')
   return study

@@ -23,7 +23,7 @@ class Client:
 
   Noise is drawn once per window. A retry sends the same bytes: a vector with
   fresh noise would be another release of the same input, and a cloud that lets
-  requests fail could average the noise away.
+  requests fail could average the noise away::
 
       link = connection.Connection('http://127.0.0.1:8000')
       device = client.Client(edge_half.read('bundle'), link)
