@@ -1,0 +1,340 @@
+"""Writes the figures of README.md and docs/*.md from docs/results/*.json.
+
+    python docs/generate.py           # rewrites the pages and the plot
+    python docs/generate.py --check   # changes nothing; fails if a page differs
+
+A page marks what is generated:
+
+    <!-- table: KIND FILE OPTION=VALUE ... -->
+    <!-- end -->
+
+and, inside a sentence but not at the start of a line,
+
+    <!-- value: FILE KEY KEY ... -->13.8<!-- end -->
+
+KIND is a function of `TABLES`. FILE is a file of docs/results without its
+suffix. A key may be a row of a study, as `dense1/bounded`. A number below
+`rows` or `controls` is shown in per cent. `hybrid-jax results` writes the file
+of a study.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import PIL.Image
+import PIL.PngImagePlugin
+
+from hybrid_jax import errors
+from hybrid_jax.report import bench_plots, plots, style, tables
+
+ROOT = pathlib.Path(__file__).parents[1]
+PLOT = 'docs/trade_off.png'
+
+_TABLE = re.compile(
+  r'^<!-- table: (.*?) -->\n(.*?)^<!-- end -->$', re.MULTILINE | re.DOTALL
+)
+_VALUE = re.compile(r'<!-- value: ([^>]*?) -->(.*?)<!-- end -->', re.DOTALL)
+_FENCE = re.compile(r'^```.*?^```$', re.MULTILINE | re.DOTALL)
+# A per cent, or an interval of two numbers.
+_FIGURE = re.compile(r'\d\s?%|\[\d[\d.]*, ?\d[\d.]*\]')
+_INTERVAL = re.compile(r'\d[\d.]* \[[\d., ]+\]')
+_CONFIDENCE = re.compile(r'\b(95|97\.5) %')
+_CONTROLS = {
+  'raw': 'raw input',
+  'decision': 'the answer alone',
+  'noise': 'pure noise',
+}
+
+
+def pages(root: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the pages of the documentation."""
+  return [root / 'README.md', *sorted((root / 'docs').glob('*.md'))]
+
+
+def generate(page: str, results: pathlib.Path) -> str:
+  """Returns a page with its figures.
+
+  Args:
+    page: the Markdown text.
+    results: the folder of the JSON files.
+
+  Raises:
+    UserError: a marker names something unknown, is damaged, or a value stands
+      at the start of a line, where Markdown takes the line for HTML.
+  """
+  for line in page.splitlines():
+    if line.lstrip().startswith('<!-- value:'):
+      raise errors.UserError(f'{line!r} begins with a value; move it.')
+  page = _TABLE.sub(lambda m: _table(m[1], results), page)
+  page = _VALUE.sub(lambda m: _value(m[1], results), page)
+  begun = len(re.findall(r'<!-- (?:table|value):', page))
+  if begun != page.count('<!-- end -->'):
+    raise errors.UserError('a marker has no <!-- end -->, or is no marker.')
+  return page
+
+
+def typed_figures(page: str) -> Iterator[str]:
+  """Yields the lines that have a figure outside of every generated region.
+
+  A figure is a number in per cent or an interval; the confidence of intervals
+  is none.
+  """
+  page = _FENCE.sub('', page)
+  page = _VALUE.sub('', _TABLE.sub('', page))
+  for line in page.splitlines():
+    if _FIGURE.search(_CONFIDENCE.sub('', line)):
+      yield line
+
+
+def _table(text: str, results: pathlib.Path) -> str:
+  kind, name, *options = text.split()
+  errors.check_known('kind of table', kind, TABLES)
+  named = dict(option.partition('=')[::2] for option in options)
+  lines = TABLES[kind](_read(results, name), **named)
+  return f'<!-- table: {text} -->\n\n{lines}\n\n<!-- end -->'
+
+
+def _value(text: str, results: pathlib.Path) -> str:
+  name, *keys = text.split()
+  value: Any = _read(results, name)
+  share = keys[0] in ('rows', 'controls')
+  for key in keys:
+    if isinstance(value, list):
+      value = {f'{r["split_point"]}/{r["embedding"]}': r for r in value}
+    errors.check_known(f'key of {name}.json', key, value)
+    value = value[key]
+  shown = tables.share(value) if share else str(value)
+  return f'<!-- value: {text} -->{shown}<!-- end -->'
+
+
+def _read(results: pathlib.Path, name: str) -> dict[str, Any]:
+  known = sorted(path.stem for path in results.glob('*.json'))
+  errors.check_known('file of docs/results', name, known)
+  return json.loads((results / f'{name}.json').read_text())
+
+
+def _markdown(columns: list[str], rows: list[list[str]]) -> str:
+  lines = [columns, ['---'] * len(columns), *rows]
+  table = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+  # An interval is not broken into lines.
+  return _INTERVAL.sub(lambda m: m[0].replace(' ', '\N{NO-BREAK SPACE}'), table)
+
+
+def text(data: dict[str, Any], table: str) -> str:
+  """Returns a table whose cells the file has as text."""
+  return _markdown(
+    data['tables'][table]['columns'], data['tables'][table]['rows']
+  )
+
+
+def study(data: dict[str, Any], cut: str = '', ceiling: str = '') -> str:
+  """Returns the rows and controls of a study, in per cent.
+
+  Args:
+    data: what `summary.summarize` returns.
+    cut: the split point of all rows; by default all, with a column for it.
+    ceiling: the label whose ceiling has a column; by default none has.
+  """
+  rows = [r for r in data['rows'] if cut in ('', r['split_point'])]
+  labels = list(rows[0]['leakage'])
+  lines = [
+    _line(r['split_point'], _title(data, r['embedding']), r, labels, ceiling)
+    for r in rows
+  ]
+  lines.append(_chance(rows[0], labels, ceiling))
+  for name, control in data['controls'].items():
+    title = f'*control: {_CONTROLS[name]}*'
+    lines.append(_line('', title, control, labels, ceiling))
+  columns = ['cut', 'released', 'numbers', 'utility']
+  for label in labels:
+    columns += [f'{_words(label)} found', 'by recording']
+    columns += ['ceiling'] if label == ceiling else []
+  # Columns without content are left out, as those of measures not taken.
+  kept = [i for i in range(len(columns)) if any(line[i] for line in lines)]
+  kept = [i for i in kept if not (cut and columns[i] == 'cut')]
+  return _markdown(
+    [columns[i] for i in kept], [[line[i] for i in kept] for line in lines]
+  )
+
+
+def _line(cut, title, row, labels, ceiling):
+  line = [cut, title, str(row.get('dim', '')), _figures(row.get('utility'))]
+  for label in labels:
+    figures = row['leakage'][label]
+    line += [_figures(figures), _figures(figures.get('per_recording'))]
+    if label == ceiling:
+      line.append(tables.ceiling(row.get('ceiling', {}).get(label), '100'))
+  return line
+
+
+def _chance(row, labels, ceiling):
+  line = ['', '*chance*', '', tables.share(row['utility']['chance'])]
+  for label in labels:
+    figures = row['leakage'][label]
+    recording = figures.get('per_recording', {})
+    line.append(tables.share(figures['chance']))
+    line.append(tables.share(recording['chance']) if recording else '')
+    line += [''] if label == ceiling else []
+  return line
+
+
+def _figures(figures):
+  if not figures:
+    return ''
+  return (
+    tables.percent(figures)
+    if 'low' in figures
+    else tables.share(figures['value'])
+  )
+
+
+def _title(data, embedding):
+  embeddings = data['config']['release']['embeddings']
+  return style.title_of({**embeddings[embedding], 'embedding': embedding})
+
+
+def _words(label):
+  return label.replace('_', ' ')
+
+
+def defences(data: dict[str, Any]) -> str:
+  """Returns each method of a grid at its operating point, in per cent."""
+  rivals = data['rivals']
+  rows = []
+  for method, point in rivals['matched'].items():
+    if point is None:
+      rows.append([method, '', 'never reached', *[''] * 3])
+      continue
+    row = next(
+      r
+      for r in rivals['table']
+      if (r['method'], r['noise']) == (method, point['noise'])
+    )
+    rows.append(
+      [
+        method.replace('_', ' '),
+        f'{row["noise"]:g}',
+        tables.percent(row['utility']),
+        *map(tables.percent, row['leakage'].values()),
+        tables.percent(row['advantage']),
+        tables.percent(rivals['hypervolume'][method]),
+      ]
+    )
+  found = [f'{_words(name)} found' for name in rivals['table'][0]['leakage']]
+  return _markdown(
+    ['method', 'noise', 'utility', *found, 'advantage', 'hypervolume'], rows
+  )
+
+
+def bench(data: dict[str, Any]) -> str:
+  """Returns the rows of `launch.bench --out`."""
+  return bench_plots.markdown(data['rows'])
+
+
+def origin(data: dict[str, Any]) -> str:
+  """Returns a sentence about where the figures are from."""
+  o = data['origin']
+  if 'note' in o:
+    return (
+      f'*These figures are of an earlier version ({o["version"]}):'
+      f' {o["note"]}.*'
+    )
+  packages = ', '.join(f'{k} {v}' for k, v in o['packages'].items())
+  return (
+    f'*Version {o["version"]}, commit {o["commit"]}, {o["date"]}: seed'
+    f' {data["config"]["seed"]}, {o["seconds"] / 60:.0f} minutes on'
+    f' {o["cores"]} cores ({o["processor"]}), Python {o["python"]},'
+    f' {packages}.*'
+  )
+
+
+TABLES: dict[str, Callable[..., str]] = {
+  f.__name__: f for f in (bench, defences, origin, study, text)
+}
+
+
+def draws_plot(data: dict[str, Any]) -> bool:
+  """Returns whether a study has what its plot needs: a recommended row."""
+  return 'recommended' in data
+
+
+def digest(data: dict[str, Any]) -> str:
+  """Returns the hash of a study's figures, which its plot carries."""
+  shown = {k: data[k] for k in ('rows', 'controls', 'recommended')}
+  return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
+
+
+def plot_digest(path: pathlib.Path) -> str:
+  """Returns the hash of the figures that a plot was drawn from."""
+  with PIL.Image.open(path) as image:
+    return image.info.get('digest', '')
+
+
+def draw_plot(data: dict[str, Any], path: pathlib.Path) -> None:
+  """Draws utility against leakage, as a PNG that carries its `digest`."""
+  table = [
+    {**row, 'title': _title(data, row['embedding'])} for row in data['rows']
+  ]
+  attribute = next(iter(table[0]['leakage']))
+  figure = plots.trade_off(
+    table, data['controls'], data['recommended'], attribute
+  )
+  bench_plots.write_plot(figure, path)
+  text = PIL.PngImagePlugin.PngInfo()
+  text.add_text('digest', digest(data))
+  with PIL.Image.open(path) as image:
+    image.convert('P', palette=PIL.Image.Palette.ADAPTIVE, colors=128).save(
+      path, pnginfo=text, optimize=True
+    )
+
+
+def main(root: pathlib.Path, check: bool) -> list[str]:
+  """Writes or checks all pages and the plot.
+
+  Args:
+    root: the folder of README.md and docs.
+    check: whether to change nothing.
+
+  Returns:
+    What differs, one line each; without `check`, what was written.
+  """
+  results = root / 'docs/results'
+  changed = []
+  for path in pages(root):
+    before = path.read_text()
+    try:
+      after = generate(before, results)
+    except errors.UserError as e:
+      raise errors.UserError(f'{path.relative_to(root)}: {e}') from e
+    if after != before:
+      changed.append(f'{path.relative_to(root)}')
+      if not check:
+        path.write_text(after)
+  watch = _read(results, 'watch')
+  if draws_plot(watch) and plot_digest(root / PLOT) != digest(watch):
+    changed.append(PLOT)
+    if not check:
+      draw_plot(watch, root / PLOT)
+  return changed
+
+
+if __name__ == '__main__':
+  parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
+  parser.add_argument('--check', action='store_true', help='change nothing')
+  arguments = parser.parse_args()
+  try:
+    changed = main(ROOT, arguments.check)
+  except errors.UserError as e:
+    sys.exit(f'error: {e}')
+  for name in changed:
+    print(
+      f'{name} {"differs from" if arguments.check else "written from"} its'
+      ' data in docs/results'
+    )
+  sys.exit(1 if arguments.check and changed else 0)

@@ -1,0 +1,208 @@
+"""Every figure of a page comes from a file."""
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+
+import PIL.Image
+import pytest
+
+from hybrid_jax import errors
+from hybrid_jax.study import summary
+from tests import studies
+
+_spec = importlib.util.spec_from_file_location(
+  'generate', studies.ROOT / 'docs/generate.py'
+)
+generate = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(generate)
+
+PAGES = [
+  str(path.relative_to(studies.ROOT)) for path in generate.pages(studies.ROOT)
+]
+
+
+@pytest.fixture
+def copy(tmp_path):
+  (tmp_path / 'docs').mkdir()
+  for name in (*PAGES, generate.PLOT):
+    shutil.copy(studies.ROOT / name, tmp_path / name)
+  shutil.copytree(studies.ROOT / 'docs/results', tmp_path / 'docs/results')
+  return tmp_path
+
+
+def test_the_pages_show_what_their_files_hold():
+  assert generate.main(studies.ROOT, check=True) == []
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_no_figure_is_typed(page):
+  text = (studies.ROOT / page).read_text()
+  assert list(generate.typed_figures(text)) == []
+
+
+@pytest.mark.parametrize(
+  ('page', 'right', 'wrong'),
+  [
+    ('README.md', '| 12.3', '| 12.2'),
+    ('docs/results.md', '-->12.8<', '-->12.7<'),
+    ('docs/speed.md', '| 7.985 |', '| 7.885 |'),
+  ],
+)
+def test_a_wrong_figure_is_noticed_and_mended(copy, page, right, wrong):
+  path = copy / page
+  text = path.read_text()
+  assert right in text
+  path.write_text(text.replace(right, wrong, 1))
+  assert generate.main(copy, check=True) == [page]
+  assert generate.main(copy, check=False) == [page]
+  assert path.read_text() == text
+
+
+def test_a_changed_result_is_noticed(copy):
+  path = copy / 'docs/results/digits.json'
+  path.write_text(path.read_text().replace('0.98', '0.97'))
+  assert generate.main(copy, check=True) == ['docs/results.md']
+
+
+@pytest.mark.parametrize(
+  'line',
+  [
+    'The person was found in 12.3 % of windows.',
+    '| bounded | 97.3 [95.6, 98.7] |',
+    'The utility is 97%.',
+  ],
+)
+def test_a_typed_figure_is_noticed(line):
+  page = f'# Page\n\nIntervals of 95 % confidence.\n{line}\n'
+  assert list(generate.typed_figures(page)) == [line]
+  assert list(generate.typed_figures(f'```\n{line}\n```\n')) == []
+
+
+@pytest.mark.parametrize(
+  ('page', 'parts'),
+  [
+    ('<!-- table: studdy watch -->\n<!-- end -->', ["'studdy'", 'study']),
+    ('<!-- table: study wach -->\n<!-- end -->', ["'wach'", 'watch']),
+    ('a <!-- value: watch rows x/y -->1<!-- end -->', ["'x/y'", 'dense1']),
+    ('a <!-- value: watch config seed -->1', ['no <!-- end -->']),
+    ('<!-- value: watch config seed -->1<!-- end -->', ['begins with']),
+  ],
+)
+def test_a_wrong_marker_is_one_line(page, parts):
+  with pytest.raises(errors.UserError) as caught:
+    generate.generate(page, studies.ROOT / 'docs/results')
+  for part in parts:
+    assert part in str(caught.value)
+
+
+def test_the_plot_carries_the_figures_it_shows(tmp_path):
+  data = json.loads((studies.ROOT / 'docs/results/watch.json').read_text())
+  data['recommended'] = {'split_point': 'dense1', 'embedding': 'snapped'}
+  for row in data['rows']:
+    row['leakage']['person'].setdefault('adversary', 'majority guess')
+  path = tmp_path / 'plot.png'
+  if not generate.bench_plots.browser():
+    pytest.skip('no Chromium draws it')
+  generate.draw_plot(data, path)
+  assert generate.plot_digest(path) == generate.digest(data)
+  with PIL.Image.open(path) as image:
+    assert image.width >= 1000
+    assert len(image.convert('RGB').getcolors(1 << 20)) > 20
+  data['rows'][0]['utility']['value'] += 0.001
+  assert generate.plot_digest(path) != generate.digest(data)
+
+
+FIGURES = {'value': 0.123456, 'low': 0.1, 'high': 0.2, 'chance': 0.1}
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  folder = tmp_path / 'run'
+  folder.mkdir()
+  row = {
+    'split_point': 'dense1',
+    'embedding': 'bounded',
+    'dim': 4,
+    'utility': FIGURES,
+    'leakage': {'person': {**FIGURES, 'per_recording': FIGURES}},
+    'ceiling': {'person': {'value': 0.2, 'high': 0.3, 'by_bound': {}}},
+  }
+  metrics = {
+    'rows': [row],
+    'controls': {'noise': {'leakage': {'person': FIGURES}}},
+    'recommended': {'split_point': 'dense1', 'embedding': 'bounded'},
+  }
+  config = {
+    'seed': 3,
+    'data': {'name': 'mine'},
+    'release': {'embeddings': {'bounded': {'title': 'Bounded'}}},
+  }
+  timings = {'train': 60.0, 'attack': 90.4, 'compiling': {'train': 5.0}}
+  for name, value in (
+    ('metrics', metrics),
+    ('config', config),
+    ('timings', {**timings, 'run': summary.describe_run()}),
+  ):
+    (folder / f'{name}.json').write_text(json.dumps(value))
+  return folder
+
+
+def _results(*arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'launch.results', *arguments],
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def test_the_command_keeps_the_old_file_after_a_mistake(workdir, tmp_path):
+  arguments = (f'--workdir={workdir}', f'--out={tmp_path / "kept"}')
+  done = _results(*arguments)
+  assert done.returncode == 0, done.stderr
+  path = tmp_path / 'kept/mine.json'
+  before = path.read_bytes()
+  assert json.loads(before) == summary.summarize(workdir)
+  (workdir / 'metrics.json').unlink()
+  for extra in ((), ('--name=a/b',)):
+    done = _results(*arguments, *extra)
+    assert done.returncode == 1
+    assert done.stderr.startswith('error: ')
+    assert done.stderr.count('\n') == 1
+  assert path.read_bytes() == before
+  assert [p.name for p in path.parent.iterdir()] == ['mine.json']
+
+
+def test_a_summary_is_small_rounded_and_says_where_it_is_from(workdir):
+  data = summary.summarize(workdir)
+  assert data['origin']['seconds'] == 150
+  assert data['origin']['cores'] >= 1
+  assert data['origin']['packages']['jax']
+  assert data['config']['seed'] == 3
+  row = data['rows'][0]
+  assert row['utility']['value'] == 0.1235
+  assert 'by_bound' not in row['ceiling']['person']
+  assert generate.study(data, ceiling='person').split('\n')[2] == (
+    '| dense1 | Bounded | 4 | 12.3 [10.0, 20.0] | 12.3 [10.0, 20.0] |'
+    ' 12.3 [10.0, 20.0] | 30.0 |'
+  ).replace(' [', '\N{NO-BREAK SPACE}[').replace(', ', ',\N{NO-BREAK SPACE}')
+  assert 'seed 3, 2 minutes' in generate.origin(data)
+
+
+@pytest.mark.parametrize(
+  ('damage', 'part'),
+  [
+    (lambda w: (w / 'metrics.json').unlink(), 'metrics.json does not exist'),
+    (lambda w: (w / 'metrics.json').write_text('{"ro'), 'is damaged'),
+    (lambda w: (w / 'timings.json').write_text('{}'), "has no 'run'"),
+  ],
+)
+def test_a_summary_of_a_broken_study_is_refused(workdir, damage, part):
+  damage(workdir)
+  with pytest.raises(errors.UserError, match=part):
+    summary.summarize(workdir)
