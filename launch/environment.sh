@@ -6,7 +6,7 @@
 make_environment() {
   local root base folder limits stamp extras
   extras=watch,faces,digits,audio,images,pretrained,export,serve,test
-  if [ $# -eq 0 ]; then extras+=,lint,load; fi
+  if [ $# -eq 0 ]; then extras+=,docs,lint,load; fi
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
   base=${PYTHON3:-python3}
   folder=$root/.venv${1:+-$1}
