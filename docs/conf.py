@@ -24,6 +24,8 @@ html_css_files = ['wide_tables.css']
 # GitHub makes anchors of headings, and MyST the same ones.
 myst_heading_anchors = 3
 nb_execution_mode = 'off'
+# Of a notebook's `!command`, which is no Python.
+suppress_warnings = ['misc.highlighting_failure']
 autodoc_typehints = 'description'
 autodoc_typehints_format = 'short'
 autodoc_typehints_description_target = 'documented'

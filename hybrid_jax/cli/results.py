@@ -1,6 +1,6 @@
 """Keeps the figures of a finished study in a small JSON file.
 
-python -m launch.results --workdir=runs/watch --out=docs/results
+hybrid-jax results --workdir=runs/watch --out=docs/results
 
 The file has the config, the seed, the commit, the machine and the time of the
 study. The pages of the documentation are made from such files by
