@@ -95,7 +95,7 @@ def typed_figures(page: str) -> Iterator[str]:
 def _table(text: str, results: pathlib.Path) -> str:
   kind, name, *options = text.split()
   errors.check_known('kind of table', kind, TABLES)
-  named = dict(option.partition('=')[::2] for option in options)
+  named = {o.partition('=')[0]: o.partition('=')[2] for o in options}
   lines = TABLES[kind](_read(results, name), **named)
   return f'<!-- table: {text} -->\n\n{lines}\n\n<!-- end -->'
 
