@@ -13,7 +13,7 @@ _NO_PICTURES = ('.eps', '.mpeg', '.mpg', '.pdf', '.ps')
 
 
 def read(path: pathlib.Path, mode: str) -> np.ndarray:
-  """Reads an image file.
+  """Reads an image file, upright as its EXIF orientation says.
 
   Args:
     path: the file.
@@ -23,17 +23,28 @@ def read(path: pathlib.Path, mode: str) -> np.ndarray:
     uint8, `[h, w]` for grey images and `[h, w, 3]` for colour.
 
   Raises:
-    UserError: Pillow is not installed, or the file is not a complete image.
+    UserError: Pillow is not installed, the file is not a complete image, or it
+      has more than 8 bits a channel, which Pillow would cut off.
   """
+  pillow()
+  from PIL import ImageOps
+
   try:
     with pillow().open(path) as image:
-      return np.asarray(image.convert(mode))
+      stored, upright = image.mode, ImageOps.exif_transpose(image)
+      pixels = np.asarray(upright.convert(mode))
   except (OSError, SyntaxError, ValueError) as e:
     size = path.stat().st_size if path.is_file() else None
     state = 'does not exist' if size is None else f'has {size} bytes'
     raise errors.UserError(
       f'{path} cannot be read as an image: it {state}.'
     ) from e
+  if stored.startswith(('I', 'F')):  # I;16, I and F of Pillow.
+    raise errors.UserError(
+      f'{path} has more than 8 bits a channel (mode {stored} of Pillow);'
+      ' save it with 8.'
+    )
+  return pixels
 
 
 def suffixes() -> tuple[str, ...]:

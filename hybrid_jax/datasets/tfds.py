@@ -181,6 +181,9 @@ def input_kind(config: ml_collections.ConfigDict) -> str:
 def _select_features(config, tfds, builder) -> _Selected:
   known = features.list_features(tfds, builder.info.features)
   input_feature = features.find_input(config.feature, known)
+  features.check_settings(
+    input_feature, config.size, config.grey, config.length
+  )
   candidates = [feature for feature in known if feature.is_label]
   labels = [features.find_feature('primary label', config.primary, candidates)]
   labels += [

@@ -52,9 +52,10 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   by 48 grey pixels, 206 of them are in 100 sets of equal images.)
 
   Args:
-    config: see `OPTIONS`. A folder has the published file names,
-      `[age]_[gender]_[race]_[date&time].jpg`; images without a label in their
-      name are left out, and their number is printed. An `.npz` has
+    config: see `OPTIONS`. A folder, or its subfolders, have the published file
+      names, `[age]_[gender]_[race]_[date&time].jpg`, with any suffix that
+      Pillow reads; images without a label in their name are left out, and their
+      number is printed. An `.npz` has
       `X [n, h, w]` uint8, `age`, `gender` and `race`, each `[n]`.
 
   Raises:
@@ -114,7 +115,11 @@ def _read_folder(path, config):
     `[n]`.
   """
   labelled, unlabelled = [], []
-  for file in sorted(path.glob('*.jpg')):
+  suffixes = image_files.suffixes()
+  for file in sorted(path.rglob('*')):
+    is_hidden = any(p[0] == '.' for p in file.relative_to(path).parts)
+    if file.suffix.lower() not in suffixes or is_hidden or not file.is_file():
+      continue
     parts = file.name.split('_')
     if len(parts) >= 4 and all(p.isascii() and p.isdigit() for p in parts[:3]):
       labelled.append((file, [int(part) for part in parts[:3]]))
@@ -123,7 +128,7 @@ def _read_folder(path, config):
   if not labelled:
     raise errors.UserError(
       f'{path} has no image named [age]_[gender]_[race]_[date&time].jpg; it has'
-      f' {len(unlabelled)} other .jpg files.'
+      f' {len(unlabelled)} other images.'
     )
   if unlabelled:
     progress.say(

@@ -9,6 +9,7 @@ import ml_collections
 
 from hybrid_jax import errors, files
 from hybrid_jax.models.pretrained import weights
+from hybrid_jax.release import embeddings
 from hybrid_jax.study import config_tree, schema
 
 
@@ -34,7 +35,28 @@ def prepare(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   known = tree['model']['split_points'].known()
   config_tree.check(out, tree, split_points=cuts, known=known)
   weights.check(out.model.pretrained, out.model.name, out.model.options)
+  _check_simple(out)
   return out
+
+
+def _check_simple(config):
+  """Checks that the plain features are released, which others compare with."""
+  names = config.release.embeddings
+  if not names:
+    return
+  if embeddings.SIMPLE not in names:
+    raise errors.UserError(
+      f'release.embeddings has no {embeddings.SIMPLE!r}, but'
+      f' {", ".join(names)}; keep it: the recommendation compares the utility'
+      " with that of the network's plain features."
+    )
+  cuts = config_tree.names(names[embeddings.SIMPLE].get('split_points'))
+  asked = asked_split_points(config)
+  if cuts and not set(cuts) & set(asked):
+    raise errors.UserError(
+      f'release.embeddings.{embeddings.SIMPLE}.split_points is'
+      f' {", ".join(cuts)}, none of model.split_points {", ".join(asked)}.'
+    )
 
 
 def prepare_audit(

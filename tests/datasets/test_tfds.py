@@ -13,7 +13,7 @@ import pytest
 
 from configs import tfds as configs
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import dataset, sources, tfds
+from hybrid_jax.datasets import check, dataset, sources, tfds
 from hybrid_jax.datasets._tfds import tfds_builder
 from hybrid_jax.study import validate
 from tests.datasets import loading
@@ -156,6 +156,38 @@ class TinyTables(_Builder, skip_registration=True):
   }
 
 
+def _bands(i):
+  return np.arange(i, i + 4 * 6 * 5, dtype=np.float32).reshape(4, 6, 5)
+
+
+class TinyBands(_Builder, skip_registration=True):
+  """Pictures of five bands, with labels as people write them."""
+
+  FEATURES = {  # noqa: RUF012
+    'bands': known.Tensor(shape=(4, 6, 5), dtype=np.float32),
+    'count': known.Tensor(shape=(8,), dtype=np.int64),
+    'label': known.ClassLabel(num_classes=2),
+    'who': known.Text(),
+    'gap': known.Text(),
+    'bytes': known.Tensor(shape=(), dtype=np.bytes_),
+    'code': np.int64,
+  }
+  SPLITS = {  # noqa: RUF012
+    'train': [
+      {
+        'bands': _bands(i),
+        'count': np.arange(8) + 2**40 + i,
+        'label': i % 2,
+        'who': ('Zo\u00eb', 'Bob', 'Zoe\u0308 ', '1.0', '1')[i // 2 % 5],
+        'gap': ('left', 'nan')[i // 2 % 2],
+        'bytes': ('Анна', 'Олег')[i // 2 % 2].encode('cp1251'),
+        'code': (0, 1, -1)[i // 2 % 3],
+      }
+      for i in range(60)
+    ]
+  }
+
+
 class TinyAway(_Builder):
   """A registered builder that cannot be prepared."""
 
@@ -221,6 +253,53 @@ def _numbers(data):
   number = np.rint(red).astype(int)
   np.testing.assert_allclose(red, number, atol=1e-4)
   return number
+
+
+@pytest.fixture(scope='module')
+def bands(tmp_path_factory):
+  return _prepare(tmp_path_factory.mktemp('bands'), TinyBands)
+
+
+def _load_bands(folder, **change):
+  settings = {'dataset': 'tiny_bands', 'primary': 'label', 'feature': 'bands'}
+  return _load(_config(folder, **{**settings, 'sensitive': 'who', **change}))
+
+
+def test_a_tensor_of_bands_is_resized(bands):
+  assert _load_bands(bands).x.shape == (60, 4, 6, 5)
+  data = _load_bands(bands, size=(2, 3))
+  assert data.x.shape == (60, 2, 3, 5)
+  whole = _load_bands(bands)
+  # The mean of a linear ramp stays, and its slope per pixel doubles.
+  np.testing.assert_allclose(
+    data.x.mean(axis=(1, 2)), whole.x.mean(axis=(1, 2)), rtol=1e-5
+  )
+  assert _load_bands(bands, size=(4, 6)).x.tolist() == whole.x.tolist()
+
+
+@pytest.mark.parametrize(
+  ('change', 'part'),
+  [
+    ({'grey': True}, "data.grey is True, and 'bands' has the type numbers"),
+    ({'length': 5}, "data.length is 5, and 'bands'"),
+    ({'feature': 'count', 'size': (2, 2)}, "data.size is .2, 2., and 'count'"),
+    ({'feature': 'count'}, "'count' .int64.* most of the signal would be lost"),
+    ({'sensitive': 'gap'}, "'gap' is 'nan' in row .*, which is no label"),
+    ({'sensitive': 'bytes'}, "'bytes' is b.* in row .*, which is not UTF-8"),
+    ({'group': 'bytes'}, "'bytes' is b.* in row .*, which is not UTF-8"),
+  ],
+)
+def test_what_would_be_passed_over_is_refused(bands, change, part):
+  with pytest.raises(errors.UserError, match=part):
+    _load_bands(bands, **change)
+
+
+def test_labels_are_read_as_everywhere(bands):
+  data = _load_bands(bands, sensitive=('who', 'code'))
+  assert data.sensitive_names['who'] == ['1', 'Bob', 'Zo\u00eb']
+  assert np.bincount(data.sensitive['who']).tolist() == [24, 12, 24]
+  remarks = check.examine(data).remarks
+  assert any("'code' has the class '-1'" in line for line in remarks)
 
 
 def test_the_plugin_is_known():

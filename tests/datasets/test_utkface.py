@@ -61,6 +61,23 @@ def test_values_and_age_groups(tmp_path):
   assert len(np.unique(data.recording)) == N
 
 
+def test_any_suffix_and_subfolders_are_read(tmp_path, capfd):
+  suffixes = ['jpg', 'JPG', 'jpeg', 'png', 'Png', 'bmp']
+  (tmp_path / 'more' / '.hidden').mkdir(parents=True)
+  for i in range(60):
+    folder = tmp_path / ('' if i % 2 else 'more')
+    name = f'{[5, 30][i // 6 % 2]}_{i // 12 % 2}_{i // 24 % 2}_{i}'
+    image.fromarray(np.full((8, 8), 4 * i, np.uint8)).save(
+      folder / f'{name}.{suffixes[i % 6]}'
+    )
+  (tmp_path / 'notes.txt').write_text('no image')
+  (tmp_path / 'more' / 'nameless.PNG').write_bytes(b'')
+  (tmp_path / 'more' / '.hidden' / '5_0_0_x.png').write_bytes(b'')
+  assert len(_load(tmp_path).x) == 60
+  output = capfd.readouterr().err
+  assert 'no label: 1: nameless.PNG' in output
+
+
 def test_every_class_has_its_share_in_every_fold(tmp_path):
   data = _load(_write(tmp_path))
   assert np.bincount(data.fold).tolist() == [140, 20, 40]

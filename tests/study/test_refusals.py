@@ -26,6 +26,14 @@ def _config(changes):
     ({'model.options.kernel': 0}, r'kernel is 0; it must .* 1 or more'),
     ({'release.embeddings': {}}, r'release\.embeddings is empty'),
     (
+      {'release.embeddings': {'reduced': {'weights': 'simple'}}},
+      r"release\.embeddings has no 'simple', but reduced; keep it",
+    ),
+    (
+      {'release.embeddings.simple.split_points': ('conv1',)},
+      r'simple\.split_points is conv1, none of model\.split_points dense1',
+    ),
+    (
       {'model.options.widths': (8, 8, 8, 8)},
       r"'cnn1d' .*'widths': \(8, 8, 8, 8\).* shape \(1, 128, 6\): ",
     ),

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from hybrid_jax import errors, progress
-from hybrid_jax.datasets import dataset, sources
+from hybrid_jax.datasets import dataset, number_checks, sources
 from hybrid_jax.datasets._tfds import features
+
+_CHECKED = 256  # examples whose numbers are compared with float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +22,8 @@ class ExampleReader:
     fold: `[n]`, the fold of each example.
     position: `[n]`, its position in `folds[fold]`.
     feature: the input.
-    size: height and width of images; empty to leave them.
+    size: height and width of images and of tensors of three axes; empty to
+      leave them.
     grey: whether images get one channel.
     length: of series, in samples; 0 to leave it.
     shape: of every example; empty if it is not known yet.
@@ -48,6 +51,8 @@ class ExampleReader:
       x = pixels.astype(np.float32) / 255
     else:
       x = features.to_series(value, self.feature.kind)
+      if x.ndim == 3:
+        x = features.resize_tensor(x, self.size)
       if x.ndim == 2 and self.length:
         x = features.pad_or_cut(x, self.length)
       if x.ndim == 2:
@@ -78,10 +83,32 @@ def make_source(reader: ExampleReader) -> sources.FunctionSource:
   if is_series and not reader.length:
     length = known[0] or _longest_in_training(reader)
     reader = dataclasses.replace(reader, length=length)
+  _check_resolution(reader)
   reader = dataclasses.replace(reader, shape=reader(0).shape)
   return sources.FunctionSource(
     len(reader.fold), reader.shape, np.float32, reader
   )
+
+
+def _check_resolution(reader):
+  """Checks that float32 holds the differences of numbers, on some examples."""
+  feature = reader.feature
+  dtype = np.dtype(feature.connector.np_dtype)
+  if feature.kind != features.NUMBERS or dtype.itemsize <= 2:
+    return
+  rows = np.linspace(0, len(reader.fold) - 1, _CHECKED).round().astype(int)
+  values = [
+    np.asarray(
+      feature.value(reader.folds[reader.fold[i]][int(reader.position[i])])
+    )
+    for i in np.unique(rows)
+  ]
+  if len({value.shape for value in values}) == 1:
+    values = [np.stack(values)]
+  else:
+    values = [value[None] for value in values]
+  for value in values:
+    number_checks.check_resolution(feature.key, value)
 
 
 def _longest_in_training(reader):

@@ -266,6 +266,55 @@ def prepare_image(
   return np.asarray(picture).reshape(picture.height, picture.width, -1)
 
 
+def resize_tensor(values: np.ndarray, size: Sequence[int]) -> np.ndarray:
+  """Resizes each channel, bilinear with antialiasing.
+
+  Args:
+    values: `[h, w, c]` float32, of any number of channels.
+    size: height and width; empty to leave them.
+
+  Raises:
+    UserError: Pillow is not installed.
+  """
+  if not size or values.shape[:2] == tuple(size):
+    return values
+  pillow = image_files.pillow()
+  channels = [
+    pillow.fromarray(np.ascontiguousarray(channel)).resize(
+      (size[1], size[0]), pillow.Resampling.BILINEAR
+    )
+    for channel in np.moveaxis(values, -1, 0)
+  ]
+  return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+
+
+def check_settings(
+  feature: Feature, size: Sequence[int], grey: bool, length: int
+) -> None:
+  """Refuses settings that the input would pass over.
+
+  Raises:
+    UserError: a size of an input that is no picture and no tensor of three
+      axes, grey of what is no picture, or a length of what is no series.
+  """
+  axes = len(feature.connector.shape)
+  what = f'{feature.key!r} has the type {feature.kind} and the shape'
+  what += f' {tuple(feature.connector.shape)}'
+  if size and axes != 3:
+    raise errors.UserError(
+      f'data.size is {tuple(size)}, and {what}; only pictures and tensors'
+      ' [height, width, channels] have a size.'
+    )
+  if grey and feature.kind != IMAGE:
+    raise errors.UserError(
+      f'data.grey is True, and {what}; only pictures can be made grey.'
+    )
+  if length and axes > 2:
+    raise errors.UserError(
+      f'data.length is {length}, and {what}; only series have a length.'
+    )
+
+
 def to_series(values: np.ndarray, kind: str) -> np.ndarray:
   """Returns a sound or tensor as float32.
 

@@ -21,6 +21,7 @@ from hybrid_jax import errors, plugins
 from hybrid_jax.models.pretrained import layers, layout, names, readers
 
 MODELS = ('vgg16',)
+_BGR_SUFFIXES = ('.h5', '.keras')
 _LAYER_CHOICES = ('match', 'skip', 'must')
 OPTIONS = {
   'path': plugins.Option('', 'File of published weights; empty for none.'),
@@ -53,12 +54,16 @@ class Summary:
     loaded: the layers with parameters from the file.
     fresh: the layers that keep their random parameters.
     unused: names in the file that belong to no layer.
+    channel_order: that the file's pictures were taken to have.
+    scale: that they were taken to have.
   """
 
   path: pathlib.Path
   loaded: tuple[str, ...]
   fresh: tuple[str, ...]
   unused: tuple[str, ...]
+  channel_order: str = 'rgb'
+  scale: float = 1.0
 
   def line(self) -> str:
     """Returns one line for the log."""
@@ -66,9 +71,17 @@ class Summary:
       f'{self.path.name}: loaded {", ".join(self.loaded)}; fresh:'
       f' {", ".join(self.fresh) or "none"}'
     )
-    return line + (
-      f'; not used: {", ".join(self.unused)}' if self.unused else ''
-    )
+    if self.unused:
+      line += f'; not used: {", ".join(self.unused)}'
+    order = self.channel_order.upper()
+    line += f'; taken to expect {order} pictures of scale {self.scale:g}'
+    if self.path.suffix in _BGR_SUFFIXES and (order, self.scale) == ('RGB', 1):
+      line += (
+        '. Published files of Keras and Caffe expect BGR from 0 to 255: then'
+        ' set model.pretrained.channel_order=bgr, and scale to 255 times the'
+        ' deviation of the normalization'
+      )
+    return line
 
 
 def check(
@@ -191,4 +204,4 @@ def load(
     else:
       new[layer] = block
   loaded = tuple(layer for layer in names.LAYERS if layer not in fresh)
-  return new, Summary(path, loaded, tuple(fresh), unused)
+  return new, Summary(path, loaded, tuple(fresh), unused, channel_order, scale)

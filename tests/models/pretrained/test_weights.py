@@ -1,5 +1,6 @@
 """NumPy files, options, and what is refused; no other program's answers."""
 
+import pathlib
 import pickle
 import subprocess
 import sys
@@ -325,8 +326,18 @@ def test_a_config_with_a_path(params, expected, tmp_path):
     expected['conv1_1']['kernel'][:, :, [2, 1, 0]],
   )
   assert summary.line() == (
-    f'x.npz: loaded {", ".join(names.LAYERS)}; fresh: none; not used: step'
+    f'x.npz: loaded {", ".join(names.LAYERS)}; fresh: none; not used: step;'
+    ' taken to expect BGR pictures of scale 1'
   )
+
+
+def test_the_line_of_a_keras_file_says_what_it_may_expect():
+  line = weights.Summary(pathlib.Path('x.h5'), ('conv1_1',), (), ()).line()
+  assert 'taken to expect RGB pictures of scale 1. Published files' in line
+  assert 'model.pretrained.channel_order=bgr' in line
+  for more in ({'channel_order': 'bgr'}, {'scale': 58.0}):
+    line = weights.Summary(pathlib.Path('x.h5'), (), (), (), **more).line()
+    assert 'Published' not in line
 
 
 @pytest.mark.parametrize(
