@@ -52,7 +52,8 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     train = int((data.fold == dataset.TRAIN).sum())
   c = config_parts.get_config(settings.to_dict(), *_network(shape))
   c.release.prototypes = len(classes)
-  c.augment.update(augmentation.PRESETS[_kind(c)])
+  if c.model.name != 'fully_connected':  # A table has no augmentation.
+    c.augment.update(augmentation.PRESETS[_kind(c)])
   # A batch cannot be larger than the training fold.
   most = math.inf if train is None else train
   if variant == 'small' and c.model.name == 'vgg16':

@@ -244,6 +244,7 @@ def test_the_config_of_a_table(tmp_path):
   c = _made(tmp_path / 'my.npz')
   assert (c.model.name, c.data.layout) == ('fully_connected', 'auto')
   assert tuple(c.model.split_points) == ('dense3',)
+  assert not any(c.augment.to_dict().values())
   assert _made(tmp_path / 'my.npz', ',table').data.layout == 'table'
 
 

@@ -21,8 +21,8 @@ def run(study: context.Study) -> None:
       `datasets.dataset.validate`.
   """
   data = study.data
-  augmentation.check(study.config.augment, data.x.shape[1:])
   _check_sizes(study)
+  augmentation.check(study.config.augment, data.x.shape[1:])
   _check_folds(study)
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {
