@@ -61,7 +61,7 @@ def _audit_file(path, out):
 
 def _audit_bundle(folder):
   from hybrid_jax.report import rows, tables
-  from hybrid_jax.study import audit_bundle, results, runner
+  from hybrid_jax.study import audit_bundle, results, runner, workdir_lock
   from hybrid_jax.study.stages import report
 
   workdir = pathlib.Path(_WORKDIR.value) if _WORKDIR.value else None
@@ -75,9 +75,10 @@ def _audit_bundle(folder):
       )
     workdir = above[0]
   study = runner.open_study(workdir)
-  row = audit_bundle.run(study, folder)
-  trained = rows.find(results.gather(study), row)
-  report.run(study)
+  with workdir_lock.hold(workdir):
+    row = audit_bundle.run(study, folder)
+    trained = rows.find(results.gather(study), row)
+    report.run(study)
   print(
     tables.terminal(
       [

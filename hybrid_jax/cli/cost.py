@@ -12,7 +12,7 @@ from hybrid_jax import errors, files
 from hybrid_jax.cli import command
 from hybrid_jax.deploy.export import variants
 from hybrid_jax.report import cost_page
-from hybrid_jax.study import cost, cut_recommendation, runner
+from hybrid_jax.study import cost, cut_recommendation, runner, workdir_lock
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'The work directory of a finished study.'
@@ -54,11 +54,11 @@ def main(argv: list[str]) -> None:
   command.set_up_jax()
   workdir = pathlib.Path(_WORKDIR.value)
   study = runner.open_study(workdir)
-  costs = cost.run(study, _VARIANTS.value, _SECONDS.value, links, weights)
   page = workdir / 'cost.html'
-  files.write_bytes(
-    page, cost_page.render(costs, study.config.data.name).encode()
-  )
+  with workdir_lock.hold(workdir):
+    costs = cost.run(study, _VARIANTS.value, _SECONDS.value, links, weights)
+    html = cost_page.render(costs, study.config.data.name)
+    files.write_bytes(page, html.encode())
   print(cost_page.terminal(costs))
   print(f'The plot: {page}')
 

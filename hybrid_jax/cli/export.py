@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
   # Imported here, because it takes seconds: mistakes in flags are shown first.
   from hybrid_jax.deploy.export import cloud_models
   from hybrid_jax.report import rows
-  from hybrid_jax.study import deployment, runner
+  from hybrid_jax.study import deployment, runner, workdir_lock
 
   study = runner.open_study(pathlib.Path(_WORKDIR.value))
   split_point, embedding = _SPLIT_POINT.value, _EMBEDDING.value
@@ -67,9 +67,10 @@ def main(argv: list[str]) -> None:
     raise errors.UserError(
       f'{_SAVED_MODEL.value} exists already; name another --saved_model.'
     )
-  manifest = deployment.write_bundle(
-    study, split_point, embedding, _VARIANT.value, folder, _INT8_INPUT.value
-  )
+  with workdir_lock.hold(folder):
+    manifest = deployment.write_bundle(
+      study, split_point, embedding, _VARIANT.value, folder, _INT8_INPUT.value
+    )
   print(_summary(folder, manifest))
   if _SAVED_MODEL.value or _JAX_EXPORT.value:
     split = deployment.split_network(study, split_point, embedding)

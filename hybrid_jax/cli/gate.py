@@ -11,7 +11,7 @@ import pathlib
 
 from absl import flags
 
-from hybrid_jax import errors
+from hybrid_jax import digests, errors
 from hybrid_jax.cli import command
 from hybrid_jax.report import gate
 
@@ -62,7 +62,9 @@ def main(argv: list[str]) -> int:
     _MAX_CEILING.value,
     _MAX_STREAM.value,
   )
-  metrics = gate.read(pathlib.Path(_WORKDIR.value))
+  workdir = pathlib.Path(_WORKDIR.value)
+  metrics = gate.read(workdir)
+  digests.check(workdir, '--workdir')
   row = gate.pick(metrics, _SPLIT_POINT.value, _EMBEDDING.value)
   checks = gate.check(metrics, row, bounds)
   if _JUNIT.value:

@@ -33,10 +33,11 @@ def main(argv: list[str]) -> None:
   workdir = pathlib.Path(_WORKDIR.value)
   command.set_up_jax()
   # Imported here, because it takes seconds: mistakes in flags are shown first.
-  from hybrid_jax.study import page_demo
+  from hybrid_jax.study import page_demo, workdir_lock
 
   out = pathlib.Path(_OUT.value) if _OUT.value else workdir / 'live'
-  page = page_demo.prepare(workdir, out)
+  with workdir_lock.hold(out):
+    page = page_demo.prepare(workdir, out)
   _download_litert()
   print(
     f'{out}: {len(page["windows"])} windows and two attackers. Show it by'

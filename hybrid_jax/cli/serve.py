@@ -11,9 +11,11 @@ With --page, the server also has a page that runs the edge half in a browser;
 `hybrid-jax live` prepares it.
 """
 
+import pathlib
+
 from absl import flags
 
-from hybrid_jax import errors
+from hybrid_jax import digests, errors
 from hybrid_jax.cli import command
 
 _BUNDLE = flags.DEFINE_string('bundle', None, 'Folder of the bundle.')
@@ -108,6 +110,8 @@ def main(argv: list[str]) -> None:
     body_seconds=_BODY_SECONDS.value,
     grid_only=_GRID_ONLY.value,
   )
+  for folder in pathlib.Path(_BUNDLE.value).absolute().parents:
+    digests.check(folder, '--bundle')
   cloud = cloud_half.CloudHalf(_BUNDLE.value, limits.max_batch)
   token = addresses.read_token(address.token_file)
   page = (

@@ -136,6 +136,15 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   )
 
 
+def input_files(config: ml_collections.ConfigDict) -> list[pathlib.Path]:
+  """Returns the published files."""
+  folder = pathlib.Path(config.manual_dir)
+  names = (
+    published_files.names(folder.expanduser()) if config.manual_dir else []
+  )
+  return [folder / name for name in names]
+
+
 def _check_settings(config) -> tuple[tuple[str, ...], tuple[str, ...]]:
   """Checks the settings, and returns the sensitive labels and the channels."""
   sensitive = dataset.as_tuple(config.sensitive)

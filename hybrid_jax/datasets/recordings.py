@@ -9,6 +9,7 @@ are ignored.
 """
 
 import dataclasses
+import pathlib
 
 import ml_collections
 
@@ -77,6 +78,16 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
 def read_labels(config: ml_collections.ConfigDict) -> label_table.Labels:
   """Reads the `labels.csv` of the folder; see `label_table.read`."""
   return label_table.read(config, ('.csv',))
+
+
+def input_files(config: ml_collections.ConfigDict) -> list[pathlib.Path]:
+  """Returns the recordings and `labels.csv`."""
+  folder = pathlib.Path(config.folder)
+  return [
+    folder / file.relative_to(folder.expanduser())
+    for file in sorted(label_table.folder(config).rglob('*'))
+    if file.suffix.lower() == '.csv' and not file.name.startswith('.')
+  ]
 
 
 def _place_windows(config, recordings, signals):

@@ -6,6 +6,7 @@ the first preparation of a set. See https://www.tensorflow.org/datasets.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import ml_collections
@@ -162,6 +163,12 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       channels=_channels(selected.input, x.shape[-1]),
     )
   )
+
+
+def input_files(config: ml_collections.ConfigDict) -> list[pathlib.Path]:
+  """Returns the descriptions of the prepared data, with sizes and counts."""
+  folder = pathlib.Path(tfds_builder.make_builder(config).data_dir)
+  return [folder / 'dataset_info.json', folder / 'features.json']
 
 
 def input_kind(config: ml_collections.ConfigDict) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import ml_collections
 import numpy as np
 
-from hybrid_jax import errors, files, plugins, progress
+from hybrid_jax import digests, errors, files, plugins, progress
 from hybrid_jax.attacks import adversary, released_vectors
 from hybrid_jax.datasets import copies, dataset
 from hybrid_jax.measures import measurement
 from hybrid_jax.metrics import noise_level
 from hybrid_jax.report import audit_report, rows
-from hybrid_jax.study import validate
+from hybrid_jax.study import validate, workdir_lock
 
 
 def run(
@@ -37,10 +37,11 @@ def run(
   problem, remarks = released_vectors.read_with_remarks(
     path, config.attack.draws
   )
-  _claim(out, path, config)
-  report = measure(path.stem, problem, config, remarks, out)
-  report.save(out / 'metrics.json')
-  report.save(out / 'report.html')
+  with workdir_lock.hold(out):
+    _claim(out, path, config)
+    report = measure(path.stem, problem, config, remarks, out)
+    report.save(out / 'metrics.json')
+    report.save(out / 'report.html')
   return report
 
 
@@ -121,8 +122,8 @@ def _row(name, problem):
 
 def _claim(out, path, config):
   """Stores the file's hash and the config in `out`, or compares them."""
+  digests.claim(out, {'released': path}, '--out')
   identity = {
-    'released_sha256': files.sha256(path),
     'config': json.loads(config.to_json_best_effort()),
     'measures': plugins.known('measure'),
   }
@@ -131,6 +132,6 @@ def _claim(out, path, config):
     files.write_json(stored, identity)
   elif files.read_json(stored) != identity:
     raise errors.UserError(
-      f'{out} belongs to another file or config. Choose another --out, or'
+      f'{out} belongs to another config. Choose another --out, or'
       ' remove this folder.'
     )

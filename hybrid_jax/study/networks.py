@@ -12,8 +12,8 @@ import ml_collections
 import numpy as np
 import optax
 
-from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import sources
+from hybrid_jax import errors, files, plugins
+from hybrid_jax.datasets import normalization, sources
 from hybrid_jax.models import split_model
 from hybrid_jax.release import bottleneck, embeddings, mechanisms
 from hybrid_jax.study import (
@@ -44,6 +44,17 @@ class Networks(workdir.Workdir, examples.Examples):
   _features: array_cache.ArrayCache = dataclasses.field(
     default_factory=array_cache.ArrayCache, repr=False
   )
+
+  @functools.cached_property
+  def normalizer(self) -> normalization.Normalizer:
+    """The normalizer of the training fold, which the work directory keeps."""
+    path = self.workdir / 'normalizer.npz'
+    if not path.exists():
+      fitted = super().normalizer
+      if not distributed.is_first():
+        return fitted
+      files.write_npz(path, {'mean': fitted.mean, 'std': fitted.std})
+    return normalization.Normalizer(**files.read_npz(path))
 
   @functools.cached_property
   def model(self) -> split_model.SplitModel:

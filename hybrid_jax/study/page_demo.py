@@ -47,6 +47,7 @@ def prepare(
       f'{workdir} holds no finished study: there is no bundle/manifest.json.'
       ' Run hybrid-jax study to its end first.'
     )
+  study = runner.open_study(workdir)
   manifest = files.read_json(path)
   page_path = folder / 'live.json'
   if page_path.exists():
@@ -54,7 +55,6 @@ def prepare(
     same_edge = page.get('edge_sha256') == manifest['edge']['sha256']
     if same_edge and page.get('format') == _FORMAT:
       return page
-  study = runner.open_study(workdir)
   _check(study, manifest)
   for name in _BUNDLE:
     data = (workdir / 'bundle' / name).read_bytes()

@@ -1,5 +1,6 @@
 """Runs the stages of a study, in order."""
 
+import contextlib
 import importlib
 import pathlib
 import shutil
@@ -9,14 +10,16 @@ from collections.abc import Sequence
 import jax
 import ml_collections
 
-from hybrid_jax import errors, files, progress
+from hybrid_jax import digests, errors, files, progress
 from hybrid_jax.models import split_model
 from hybrid_jax.study import (
   compile_timer,
   context,
+  inputs,
   stage_names,
   summary,
   validate,
+  workdir_lock,
 )
 from hybrid_jax.training import distributed, loop
 
@@ -57,11 +60,37 @@ def run(
   check_batches(config)
   distributed.check_same('--stages', ','.join(stages))
   fresh = distributed.is_first() and not workdir.exists()
-  if distributed.is_first():
+  with contextlib.ExitStack() as stack:
+    if distributed.is_first():
+      stack.enter_context(workdir_lock.hold(workdir))
+    try:
+      _claim(study, config)
+    except errors.UserError:
+      if fresh:
+        shutil.rmtree(workdir)
+      raise
+    _run_stages(study, stages, fresh)
+  return study
+
+
+def _claim(study, config):
+  """Stores or compares the config and the digests of the inputs."""
+  workdir = study.workdir
+  paths = inputs.of_config(config, workdir)
+
+  def claim():
     validate.claim(workdir, config)
+    digests.claim(workdir, paths, '--workdir')
+
+  if distributed.is_first():
+    claim()
   distributed.check_shared_workdir(workdir)
   if not distributed.is_first():
-    validate.claim(workdir, config)
+    claim()
+
+
+def _run_stages(study, stages, fresh):
+  workdir = study.workdir
   timer, compiled = compile_timer.CompileTimer(), 0.0
   ordered = [s for s in stage_names.STAGES if s in stages]
   for stage in ordered:
@@ -87,7 +116,6 @@ def run(
     timings['run'] = summary.describe_run()
     files.write_json(path, timings)
     progress.say(f'{stage}: {seconds:.1f} s')
-  return study
 
 
 def check_batches(config: ml_collections.ConfigDict) -> None:
@@ -105,7 +133,8 @@ def open_study(workdir: pathlib.Path) -> context.Study:
   """Opens the study of a work directory with the config stored in it.
 
   Raises:
-    UserError: the folder has no config, or no valid one.
+    UserError: the folder has no config, or no valid one; or the data or the
+      pretrained weights are not those of the study.
   """
   path = workdir / 'config.json'
   if not path.exists():
@@ -115,6 +144,8 @@ def open_study(workdir: pathlib.Path) -> context.Study:
   values = _with_tuples(files.read_json(path))
   validate.check_version(path, values)
   config = validate.prepare(ml_collections.ConfigDict(values))
+  if (workdir / digests.NAME).exists():  # Earlier versions kept none.
+    digests.claim(workdir, inputs.of_config(config, workdir), '--workdir')
   return context.Study(ml_collections.FrozenConfigDict(config), workdir)
 
 

@@ -110,7 +110,7 @@ def test_another_file_in_the_same_folder_is_an_error(audited, tmp_path):
   leak, out, _ = audited
   done = _command(_write(tmp_path, _arrays(not leak)), out)
   assert done.returncode == 1
-  assert 'belongs to another file' in done.stderr
+  assert 'released has other content' in done.stderr
   assert 'Traceback' not in done.stderr
 
 

@@ -5,13 +5,12 @@ A_DeviceMotion_data/dws_1/sub_1.csv    fifty rows a second, 12 channels
 """
 
 import dataclasses
-import hashlib
 import pathlib
 import re
 
 import numpy as np
 
-from hybrid_jax import errors, files
+from hybrid_jax import digests, errors
 from hybrid_jax.datasets import csv_table
 
 FOLDER = 'A_DeviceMotion_data'
@@ -107,10 +106,12 @@ def digest(folder: pathlib.Path) -> str:
   Raises:
     UserError: see `find_recordings`.
   """
-  total = hashlib.sha256()
-  for name in (PEOPLE, *(r.name for r in find_recordings(folder))):
-    total.update(f'{name} {files.sha256(folder / name)}\n'.encode())
-  return total.hexdigest()[:32]
+  return digests.of_files(folder, names(folder))[:32]
+
+
+def names(folder: pathlib.Path) -> list[str]:
+  """Returns the names of all files, within the folder; see `digest`."""
+  return [PEOPLE, *(r.name for r in find_recordings(folder))]
 
 
 def read_people(path: pathlib.Path) -> dict[int, dict[str, float]]:
