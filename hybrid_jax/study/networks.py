@@ -26,6 +26,7 @@ from hybrid_jax.training import (
   augmentation,
   checkpoint,
   distributed,
+  loop,
   precision,
   train_state,
 )
@@ -174,6 +175,8 @@ class Networks(workdir.Workdir, examples.Examples):
         raise errors.UserError(
           f'{folder} has no finished training; run --stages={stage} first.'
         )
+      if (folder / loop.BEST).exists():
+        state = checkpoint.restore(folder / loop.BEST, like) or state
       self._params[folder] = state.params
     return self._params[folder]
 

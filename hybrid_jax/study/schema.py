@@ -117,6 +117,14 @@ def _training(steps: int, learning_rate: float, every: int) -> config_tree.Tree:
   }
 
 
+_KEEP_BEST = {
+  'keep_best': Option(
+    True,
+    'Whether the weights of the best validation are used, not the last ones.',
+  ),
+}
+
+
 def _fine_tuning(cuts: Sequence[str]) -> config_tree.Tree:
   return {
     'trainable_from': Option(
@@ -214,7 +222,7 @@ def of(config: Mapping[str, Any]) -> config_tree.Tree:
     },
     'augment': augmentation.OPTIONS,
     'input': _INPUT,
-    'training': _training(800, 2e-3, 200) | _fine_tuning(cuts),
+    'training': _training(800, 2e-3, 200) | _fine_tuning(cuts) | _KEEP_BEST,
     'siamese': _siamese(cuts),
     'release': _release(config, cuts),
     'defend': _defend(config),

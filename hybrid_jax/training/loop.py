@@ -17,6 +17,7 @@ from hybrid_jax.datasets import sources
 from hybrid_jax.training import checkpoint, distributed, runners, steps
 from hybrid_jax.training.train_state import TrainState
 
+BEST = 'best'  # the folder of the best state
 Evaluate = Callable[[Any], dict[str, float]]
 
 
@@ -43,6 +44,7 @@ def fit(
   label: str,
   mesh: Mesh | None = None,
   workers: int = 0,
+  keep_best: bool = False,
 ) -> TrainState:
   """Runs `step` up to step `total`, starting from the newest checkpoint.
 
@@ -70,6 +72,8 @@ def fit(
     label: the text of the progress bar.
     mesh: the devices; all of them by default.
     workers: worker processes that read a `Source`; with 0, threads read.
+    keep_best: whether the state with the highest `validation_accuracy`, the
+      latest of several, is kept in the folder `best`.
 
   Returns:
     The state after the last step.
@@ -87,7 +91,7 @@ def fit(
   if done >= total:
     return distributed.to_local(state)
   runner = _make_runner(step, data, batch_size, key, mesh, workers)
-  recorder = Recorder(folder, label, evaluate, done)
+  recorder = Recorder(folder, label, evaluate, done, keep_best)
   with (
     contextlib.closing(runner),
     progress.Progress(label, total, initial=done) as bar,
@@ -157,10 +161,16 @@ class Recorder:
   """Validates and saves a training after each chunk of its steps."""
 
   def __init__(
-    self, folder: pathlib.Path, label: str, evaluate: Evaluate, done: int
+    self,
+    folder: pathlib.Path,
+    label: str,
+    evaluate: Evaluate,
+    done: int,
+    keep_best: bool = False,
   ):
     """Continues after step `done`; the other arguments are those of `fit`."""
     self._folder, self._label, self._evaluate = folder, label, evaluate
+    self._keep_best = keep_best
     self._curve = _Curve(folder, done) if distributed.is_first() else None
 
   def add(
@@ -190,6 +200,12 @@ class Recorder:
     if self._curve is not None:
       metrics |= self._evaluate(distributed.to_local(state.params))
       self._curve.add(done, metrics)
+    # Before the checkpoint: a run that is killed between the two repeats the
+    # chunk, and saves the same state again.
+    if self._keep_best and distributed.broadcast_bool(
+      self._curve is not None and self._curve.is_best()
+    ):
+      checkpoint.save(self._folder / BEST, done, jax.device_get(state))
     checkpoint.save(
       self._folder / 'checkpoints', done, jax.device_get(state), position
     )
@@ -207,6 +223,11 @@ class _Curve:
     self._events = tensorboardX.SummaryWriter(
       str(folder / 'events'), purge_step=done + 1 if done else None
     )
+
+  def is_best(self) -> bool:
+    """Returns whether no line has a higher accuracy than the last one."""
+    accuracies = [json.loads(x)['validation_accuracy'] for x in self._lines]
+    return accuracies[-1] >= max(accuracies)
 
   def add(self, step: int, metrics: dict[str, float]) -> None:
     self._lines.append(json.dumps({'step': step, **metrics}))

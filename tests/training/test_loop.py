@@ -348,3 +348,36 @@ def test_data_that_differ_in_length(step, mesh1, tmp_path, streams):
   data = {'x': _Rows() if streams else _data()['x'], 'primary': np.zeros(47)}
   with pytest.raises(errors.UserError, match=r'x has 48, primary has 47'):
     _fit(step, tmp_path, mesh1, data=data)
+
+
+def test_the_best_state_is_kept(step, mesh1, tmp_path):
+  """Accuracy by validation: 0.5, 0.8, 0.8, 0.6; the latest of the best."""
+  accuracies = [0.5, 0.8, 0.8, 0.6]
+  states = {}
+
+  def fit(name, total, left):
+    def evaluate(params):
+      accuracy = left.pop(0)
+      states.setdefault(name, []).append(jax.device_get(params))
+      return {'validation_accuracy': accuracy}
+
+    return _fit(
+      step,
+      tmp_path / name,
+      mesh1,
+      total=total,
+      evaluate=evaluate,
+      keep_best=True,
+    )
+
+  last = fit('whole', 20, list(accuracies))
+  best = checkpoint.restore(tmp_path / 'whole' / loop.BEST, _start())
+  assert int(best.step) == 15
+  _assert_identical(best.params, states['whole'][2])
+  assert not np.array_equal(best.params['w'], last.params['w'])
+  # In two parts: the best of the first part stays until it is passed.
+  fit('parts', 10, accuracies[:2])
+  fit('parts', 20, [0.7, 0.6])
+  again = checkpoint.restore(tmp_path / 'parts' / loop.BEST, _start())
+  assert int(again.step) == 10
+  _assert_identical(again.params, states['whole'][1])

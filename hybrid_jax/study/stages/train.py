@@ -36,6 +36,7 @@ def run(study: context.Study) -> None:
     evaluate=make_evaluate(study),
     label=embeddings.SIMPLE,
     workers=study.config.input.workers,
+    keep_best=config.keep_best,
   )
 
 
