@@ -16,7 +16,7 @@ for argument in "$@"; do  # A path is meant from where the command was given.
 done
 cd "$(dirname "$0")/.."
 source launch/environment.sh
-make_environment
+make_environment "$STUDY"
 
 stamp="$torch numpy scikit-learn"
 if [ "$(cat .venv-torch/stamp 2>/dev/null)" != "$stamp" ]; then

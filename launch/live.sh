@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The live loop on one machine: a page whose edge half runs in the browser, and
-# the cloud half behind it: bash launch/live.sh [WORKDIR [flags of launch.serve]]
+# the cloud half behind it: bash launch/live.sh [WORKDIR [flags of hybrid-jax serve]]
 set -euo pipefail
 workdir=$(realpath -m "${1:-runs/watch}")
 if [ $# -eq 0 ]; then workdir=''; fi
@@ -11,10 +11,9 @@ if [ ! -f "$workdir/bundle/manifest.json" ]; then
  runs/watch" >&2
   exit 1
 fi
-bash hybrid_jax/deploy/page/vendor.sh
 source launch/environment.sh
-make_environment
-"$PYTHON" -m launch.live --workdir="$workdir"
+make_environment "$STUDY,serve"
+"$PYTHON" -m hybrid_jax live --workdir="$workdir"
 echo 'Open the address below in a browser.'
-exec "$PYTHON" -m launch.serve --bundle="$workdir/live/bundle" \
+exec "$PYTHON" -m hybrid_jax serve --bundle="$workdir/live/bundle" \
   --page="$workdir/live" "${@:2}"

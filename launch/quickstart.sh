@@ -5,6 +5,6 @@ workdir=$(realpath -m "${1:-runs/watch}")
 if [ $# -eq 0 ]; then workdir=''; fi
 cd "$(dirname "$0")/.."
 source launch/environment.sh
-make_environment
-"$PYTHON" -m launch.study --config=configs/watch.py \
+make_environment "$STUDY"
+"$PYTHON" -m hybrid_jax study --config=watch \
   --workdir="${workdir:-runs/watch}"

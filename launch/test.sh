@@ -5,6 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/environment.sh
+# The tests of the oldest versions are few, and need neither of the others.
+TESTS=watch,faces,digits,images,audio,pretrained,export,serve,test
 
 # A file's tests stay together, since they share what they train; files go in
 # their order, in which those that take long are not the last.
@@ -23,7 +25,7 @@ OLDEST=(tests/test_colabs.py::test_train_and_audit
   tests/release/test_release.py tests/deploy/server/test_server.py)
 
 if [ "${JAX:-newest}" = newest ]; then
-  make_environment
+  make_environment "$TESTS,docs,lint,load"
   # The page's tests need LiteRT.js and Chromium, and are skipped without either.
   if command -v npm > /dev/null; then
     bash hybrid_jax/deploy/page/vendor.sh || echo 'the page is not tested' >&2
@@ -35,7 +37,7 @@ if [ "${JAX:-newest}" = newest ]; then
   run_pytest "$@"
 fi
 if [ "${JAX:-}" = oldest ] || [ $# -eq 0 ]; then
-  make_environment oldest
+  make_environment "$TESTS" oldest
   if [ $# -eq 0 ]; then set -- "${OLDEST[@]}"; fi
   run_pytest "$@"
 fi

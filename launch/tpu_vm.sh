@@ -5,7 +5,7 @@
 #     --accelerator-type=v5litepod-16 --version=v2-alpha-tpuv5-lite
 #   bash launch/tpu_vm.sh NAME ZONE setup    # Python 3.11, a clone, JAX for TPU
 #   bash launch/tpu_vm.sh NAME ZONE \
-#     --config=configs/watch.py --workdir=/mnt/shared/run
+#     --config=watch --workdir=/mnt/shared/run
 #
 # The work directory must be in a file system that all hosts have mounted, such
 # as Filestore. After a failure give the same command again: it goes on.
@@ -24,7 +24,7 @@ if [ "$1" = setup ]; then
 && cd hybrid_jax && git pull -q && python3.11 -m venv .venv \
 && .venv/bin/pip install -q -e '.[watch]' 'jax[tpu]'"
 else
-  command="cd hybrid_jax && .venv/bin/python -m launch.study\
+  command="cd hybrid_jax && .venv/bin/python -m hybrid_jax study\
 $(printf ' %q' "$@") --config.distributed=true"
 fi
 gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --worker=all \
