@@ -15,6 +15,7 @@ from hybrid_jax.models import split_model
 from hybrid_jax.study import (
   compile_timer,
   context,
+  extras,
   inputs,
   stage_names,
   summary,
@@ -52,6 +53,8 @@ def run(
     )
   for stage in stages:
     errors.check_known('stage', stage, stage_names.STAGES)
+  if 'export' in stages:
+    extras.check('export')
   config = validate.prepare(config)
   if not config.release.embeddings:
     raise errors.UserError('release.embeddings is empty; name one or more.')

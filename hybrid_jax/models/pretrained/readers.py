@@ -164,9 +164,11 @@ def _installed(package):
 
 
 def _raise_missing(package, path):
+  # PyTorch is no extra: a study needs nothing else of it.
+  wanted = 'torch' if package == 'torch' else "'hybrid-jax[pretrained]'"
   raise errors.UserError(
     f'{path} is read with the package {package}, which is not installed: pip'
-    f' install {package}.{_ADVICE if package == "torch" else ""}'
+    f' install {wanted}.{_ADVICE if package == "torch" else ""}'
   )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hybrid_jax import errors, files, progress
 from hybrid_jax.datasets import check, dataset, sources
 from hybrid_jax.release import mechanisms, pca
-from hybrid_jax.study import context
+from hybrid_jax.study import context, extras
 from hybrid_jax.training import augmentation
 
 
@@ -24,6 +24,11 @@ def run(study: context.Study) -> None:
   _check_sizes(study)
   augmentation.check(study.config.augment, data.x.shape[1:])
   _check_folds(study)
+  if (
+    dataset.is_image(data.x.shape)
+    and 'reconstruction' in study.config.attack.measures
+  ):
+    extras.check('images')
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {
     name: int(study.rows(i).sum()) for i, name in enumerate(dataset.FOLDS)

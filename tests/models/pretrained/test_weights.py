@@ -226,16 +226,22 @@ def test_a_missing_file_or_unknown_ending(name, word, params, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('package', 'name'),
-  [('torch', 'x.pth'), ('h5py', 'x.h5'), ('safetensors', 'x.safetensors')],
+  ('package', 'name', 'install'),
+  [
+    ('torch', 'x.pth', 'torch'),
+    ('h5py', 'x.h5', r"'hybrid-jax\[pretrained\]'"),
+    ('safetensors', 'x.safetensors', r"'hybrid-jax\[pretrained\]'"),
+  ],
 )
-def test_a_package_that_is_absent(package, name, params, tmp_path, monkeypatch):
+def test_a_package_that_is_absent(
+  package, name, install, params, tmp_path, monkeypatch
+):
   (tmp_path / name).write_bytes(b'')
   monkeypatch.setitem(sys.modules, package, None)
   monkeypatch.delitem(sys.modules, f'{package}.numpy', raising=False)
-  with pytest.raises(errors.UserError, match=f'pip install {package}'):
+  with pytest.raises(errors.UserError, match=f'pip install {install}'):
     weights.check({'path': str(tmp_path / name)}, 'vgg16')
-  with pytest.raises(errors.UserError, match=f'pip install {package}'):
+  with pytest.raises(errors.UserError, match=f'pip install {install}'):
     weights.load(tmp_path / name, params, 'vgg16')
 
 
