@@ -54,23 +54,6 @@ def of_study(table: list[rows.Row], controls: Mapping[str, Any]) -> Table:
   )
 
 
-def of_audit(row: rows.Row) -> Table:
-  """Returns the leakage of each label in one audited file, in per cent."""
-  return Table(
-    ['label', 'found', 'chance', 'ceiling', 'attacker'],
-    *(
-      [
-        name,
-        tables.percent(figures),
-        tables.share(figures['chance']),
-        tables.ceiling(row['ceiling'][name]),
-        figures['adversary'],
-      ]
-      for name, figures in row['leakage'].items()
-    ),
-  )
-
-
 def _leaks(row):
   for name, figures in row['leakage'].items():
     yield tables.percent(figures)
