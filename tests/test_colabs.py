@@ -164,7 +164,7 @@ def test_attack_it_yourself(executed, place):
   assert trees['*chance*'] == pytest.approx(chance, abs=0.05)
   assert trees['simple'] > 2 * chance
   assert trees['simple'] > trees['noisy reduced Siamese']
-  (report,) = _shown(notebook, 'text/html')
+  report = _shown(notebook, 'text/html')[-1]  # Plotly's figure is before it.
   assert 'my vectors, 3 numbers with noise' in report
   for label in ('person', 'side'):
     assert f'<td>{label}</td>' in report

@@ -1,6 +1,7 @@
 """The configs, and the rules of the house."""
 
 import importlib
+import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import ml_collections
 import pytest
 
+import hybrid_jax
 from hybrid_jax.models import split_model
 from hybrid_jax.study import validate
 
@@ -34,6 +36,30 @@ def test_training_imports_no_tensorflow():
     "assert 'seglearn' not in sys.modules\n"
   )
   subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
+
+
+def test_the_package_imports_what_it_needs_when_it_needs_it():
+  script = (
+    'import sys, hybrid_jax as hj\n'
+    "heavy = {'jax', 'numpy', 'sklearn', 'plotly', 'tensorflow'}\n"
+    'assert not heavy & set(sys.modules), heavy & set(sys.modules)\n'
+    'assert set(hj.__all__) <= set(dir(hj))\n'
+    'assert hj.UserError is not None\n'
+    "assert not hasattr(hj, 'nothing')\n"
+    'hj.Bundle\n'
+    "assert not {'jax', 'tensorflow'} & set(sys.modules)\n"
+    'hj.audit\n'
+    "assert 'tensorflow' not in sys.modules\n"
+    'from hybrid_jax.study import audit_released\n'
+    'assert callable(hj.audit)\n'
+  )
+  subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
+
+
+def test_no_module_hides_a_public_name():
+  for name in hybrid_jax.__all__:
+    assert importlib.util.find_spec(f'hybrid_jax.{name}') is None
+    assert getattr(hybrid_jax, name).__name__ == name
 
 
 def test_the_device_side_imports_numpy_alone():

@@ -258,7 +258,7 @@ def _fold(values, count):
     raise errors.UserError(
       f"'fold' has shape {array.shape}, and there are {count} vectors."
     )
-  return folds.parse_folds(array, "'fold'")
+  return folds.parse_folds(label_encoding.read(array, "'fold'"), "'fold'")
 
 
 def _changing(problem):

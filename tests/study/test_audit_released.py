@@ -13,6 +13,32 @@ from tests import studies
 
 _N, _PEOPLE = 600, 6
 
+# The audit of `_command`, from Python, with labels as text.
+_IN_PYTHON = """
+import json, sys
+import numpy as np
+import hybrid_jax as hj
+from hybrid_jax.study import audit_config
+
+f = dict(np.load(sys.argv[1]))
+config = audit_config.get()
+attack, measures = config.attack, config.attack.measures
+attack.heads.max_chunks, attack.heads.trials = 2, 1
+measures.ceiling.resamples = 50
+measures.releases.counts, measures.attacker_data.shares = (1, 4), (1.0,)
+report = hj.audit(
+  f['clean'],
+  primary=np.array(['no', 'yes'])[f['primary']],
+  sensitive={'person': np.array(list('abcdef'))[f['sensitive_person']]},
+  noise_cov=f.get('noise_cov'),
+  recording=f['recording'],
+  fold=f['fold'],
+  name='my',
+  config=config,
+)
+print(json.dumps(report.to_dict()))
+"""
+
 
 def _arrays(leak=False, **more):
   rng = np.random.default_rng(0)
@@ -85,6 +111,24 @@ def test_a_leak_is_found_and_random_features_are_at_chance(audited):
     assert row['ceiling']['person']['value'] >= person['value']
     assert set(row['releases']['person']['by_count']) == {'1', '4'}
   assert (out / 'report.html').stat().st_size > 1_000_000
+
+
+@pytest.mark.parametrize('audited', [False], ids=['random'], indirect=True)
+def test_python_gives_the_figures_of_the_command(audited):
+  _, out, metrics = audited
+  done = subprocess.run(
+    [sys.executable, '-c', _IN_PYTHON, str(out.parent / 'my.npz')],
+    cwd=studies.ROOT,
+    env=studies.environment(),
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  in_python = json.loads(done.stdout)
+  assert in_python['rows'] == metrics['rows']
+  assert in_python['controls'] == metrics['controls']
 
 
 def test_the_gate_fails_on_a_leak(audited):
