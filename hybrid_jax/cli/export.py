@@ -28,6 +28,14 @@ _OUT = flags.DEFINE_string('out', None, 'The folder for the bundle.')
 _INT8_INPUT = flags.DEFINE_bool(
   'int8_input', False, 'With int8: the edge takes 8-bit windows.'
 )
+_MIN_AGREEMENT = flags.DEFINE_float(
+  'min_agreement',
+  0.95,
+  'The share of test windows for which the files must give the label of the'
+  ' network; else nothing is written.',
+  lower_bound=0.0,
+  upper_bound=1.0,
+)
 _SAVED_MODEL = flags.DEFINE_string(
   'saved_model',
   None,
@@ -69,7 +77,13 @@ def main(argv: list[str]) -> None:
     )
   with workdir_lock.hold(folder):
     manifest = deployment.write_bundle(
-      study, split_point, embedding, _VARIANT.value, folder, _INT8_INPUT.value
+      study,
+      split_point,
+      embedding,
+      _VARIANT.value,
+      folder,
+      _INT8_INPUT.value,
+      _MIN_AGREEMENT.value,
     )
   print(_summary(folder, manifest))
   if _SAVED_MODEL.value or _JAX_EXPORT.value:

@@ -184,7 +184,7 @@ def _as_deployed(study, names, variant):
 def _write_halves(study, split, embedding, variant, folder):
   """Writes a bundle and returns its sizes."""
   manifest = deployment.write_bundle(
-    study, split.split_point, embedding, variant, folder
+    study, split.split_point, embedding, variant, folder, min_agreement=0
   )
   wire = manifest['wire']
   bytes_per_number = np.dtype(wire['dtype']).itemsize if wire else 4
@@ -192,6 +192,7 @@ def _write_halves(study, split, embedding, variant, folder):
   return {
     'edge_bytes': manifest['edge']['bytes'],
     'cloud_bytes': manifest['cloud']['bytes'],
+    'agreement': manifest['parity']['agreement'],
     'edge_parameters': counts['edge_parameters'],
     'edge_multiply_adds': counts['edge_multiply_adds'],
     'sent_bytes': bytes_per_number * split.dim,

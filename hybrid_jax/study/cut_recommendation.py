@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hybrid_jax.deploy.export import variants
+
 # The two extremes: nothing is sent, and nothing runs on the device.
 WHOLE, RAW = 'all on the device', 'raw input sent'
 # The weights of: the best attacker's advantage; the time on the device,
@@ -18,8 +20,9 @@ def recommend(costs: Mapping[str, Any], whole_utility: float) -> dict[str, str]:
   plus `time` times the median time on the device over that of the whole network
   there in float32, plus `bytes` times the bytes sent over those of the raw
   input. Only rows whose validation utility is within `utility_loss` of the
-  whole network's are considered; if there is none, all are. The two extremes
-  are never recommended.
+  whole network's are considered, and whose files agree with the network often
+  enough to be exported; if there is none, all are. The two extremes are never
+  recommended.
 
   Args:
     costs: `rows`, `weights` and `utility_loss`; see `cost.run`.
@@ -37,6 +40,9 @@ def recommend(costs: Mapping[str, Any], whole_utility: float) -> dict[str, str]:
     )
 
   cuts = [row for row in costs['rows'] if row['cut'] not in (WHOLE, RAW)]
+  cuts = [
+    row for row in cuts if row.get('agreement', 1) >= variants.MIN_AGREEMENT
+  ] or cuts
   useful = [
     row
     for row in cuts

@@ -56,6 +56,7 @@ def write_bundle(
   variant: str,
   folder: pathlib.Path,
   int8_input: bool = False,
+  min_agreement: float = variants.MIN_AGREEMENT,
 ) -> dict[str, Any]:
   """Writes the bundle of one row of a study.
 
@@ -66,13 +67,14 @@ def write_bundle(
     variant: see `bundle_writer.write`.
     folder: where to write.
     int8_input: see `bundle_writer.write`.
+    min_agreement: see `bundle_writer.write`.
 
   Returns:
     The manifest.
 
   Raises:
     UserError: the row or the variant is unknown, an earlier stage is missing,
-      or the files do not equal the network.
+      or the files do not equal the network, or agree with it too seldom.
   """
   variants.check(variant, int8_input)
   split = split_network(study, split_point, embedding)
@@ -98,7 +100,14 @@ def write_bundle(
     ),
   )
   return bundle_writer.write(
-    folder, split, facts, examples, study.config.seed, variant, int8_input
+    folder,
+    split,
+    facts,
+    examples,
+    study.config.seed,
+    variant,
+    int8_input,
+    min_agreement,
   )
 
 

@@ -244,7 +244,8 @@ def test_the_config_of_a_table(tmp_path):
   c = _made(tmp_path / 'my.npz')
   assert (c.model.name, c.data.layout) == ('fully_connected', 'auto')
   assert tuple(c.model.split_points) == ('dense3',)
-  assert not c.augment.gain and not c.augment.time_scale
+  assert not c.augment.gain
+  assert not c.augment.time_scale
   assert _made(tmp_path / 'my.npz', ',table').data.layout == 'table'
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax import files
+from hybrid_jax import errors, files
 from hybrid_jax.deploy.export import (
   convert_halves,
   manifest,
@@ -38,6 +38,7 @@ def write(
   seed: int,
   variant: str = 'float32',
   int8_input: bool = False,
+  min_agreement: float = variants.MIN_AGREEMENT,
 ) -> dict[str, Any]:
   """Converts both halves, compares them with JAX, and writes the bundle.
 
@@ -51,13 +52,15 @@ def write(
       network. For the others the manifest says under `parity` how much they
       differ.
     int8_input: the edge takes 8-bit windows; the manifest has their scale.
+    min_agreement: the share of test examples for which the files must give the
+      label of the network.
 
   Returns:
     The manifest.
 
   Raises:
-    UserError: the variant is unknown, or the float32 files do not equal the
-      network.
+    UserError: the variant is unknown, the float32 files do not equal the
+      network, or the files agree with it less often than `min_agreement`.
   """
   variants.check(variant, int8_input)
   calibration = convert_halves.calibrate(split, examples.train, seed)
@@ -75,6 +78,13 @@ def write(
     seed,
     exact=variant == 'float32',
   )
+  if agreement['agreement'] < min_agreement:
+    raise errors.UserError(
+      f'the files of the variant {variant} give the label of the network for'
+      f' {agreement["agreement"]:.1%} of {agreement["windows"]} test windows;'
+      f' {min_agreement:.1%} is needed. Export another variant, or look for'
+      ' outliers in the training data with check_data.'
+    )
   content = manifest.make(
     split, edge_file, cloud_file, facts, calibration.released
   ) | {'variant': variant, 'parity': agreement}

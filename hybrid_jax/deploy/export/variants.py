@@ -14,6 +14,8 @@ VARIANTS = {
   'dynamic': '8-bit weights; activations are scaled to 8 bits in each call',
   'int8': '8-bit weights and activations, scaled by training examples',
 }
+# The share of windows for which a file must give the label of the network.
+MIN_AGREEMENT = 0.95
 
 
 def configure(

@@ -62,6 +62,31 @@ def test_the_edge_before_the_grid(split, networks, variant):
     assert error > 1e-5  # It is a different file.
 
 
+def test_extremes_of_few_windows_set_no_range():
+  windows = small_split.windows(64)
+  clipped = convert_halves.clip_extremes(windows)
+  # The largest of 64 is above the 98th percentile of the maxima.
+  maxima = np.sort(windows.max(axis=(1, 2)), axis=0)
+  np.testing.assert_array_equal(clipped.max(axis=(0, 1, 2)), maxima[61])
+  assert (clipped == windows).mean() > 0.99
+  wild = windows.copy()
+  wild[0] *= 3000
+  spread = np.ptp(convert_halves.clip_extremes(wild), axis=(0, 1, 2))
+  assert (spread < 1.3 * np.ptp(clipped, axis=(0, 1, 2))).all()
+
+
+def test_a_wild_window_ruins_no_int8(split):
+  windows = small_split.windows(64, seed=1)
+  windows[0] *= 3000
+  calibration = convert_halves.calibrate(split, windows, 0)
+  network = convert_halves.convert_network(split, 'int8', calibration)
+  run, in_jax = tflite.load(network), jax.jit(split.edge_without_noise())
+  pairs = [(run(x=x[None]), in_jax(x[None])) for x in small_split.windows(16)]
+  actual, expected = (np.stack(side) for side in zip(*pairs, strict=True))
+  error = np.sqrt(np.mean((actual - expected) ** 2) / np.mean(expected**2))
+  assert error < 2 * WITHIN['int8']
+
+
 @pytest.mark.parametrize('variant', variants.VARIANTS)
 def test_noise_and_grid_stay_float(split, edges, variant):
   run = tflite.load(edges[variant])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.deploy.export import tflite
+from hybrid_jax.deploy.export import parity, tflite
 from hybrid_jax.deploy.formats import bundle, device
 from hybrid_jax.study import deployment, runner
 from tests import studies
@@ -242,6 +242,23 @@ def _command(*arguments):
     timeout=200,
     check=False,
   )
+
+
+def test_files_that_disagree_with_the_network_are_not_written(
+  exported, tmp_path, monkeypatch
+):
+  _, study = exported
+  monkeypatch.setattr(
+    parity, 'check', lambda *_, **__: {'agreement': 0.94, 'windows': 256}
+  )
+  row = ('dense1', 'reduced', 'dynamic', tmp_path / 'b')
+  with pytest.raises(
+    errors.UserError, match=r'94\.0% of 256 test windows; 95\.0% is needed'
+  ):
+    deployment.write_bundle(study, *row)
+  assert not (tmp_path / 'b').exists()
+  deployment.write_bundle(study, *row, min_agreement=0.94)
+  assert bundle.read(tmp_path / 'b').manifest['parity']['agreement'] == 0.94
 
 
 def test_unknown_names_list_the_known_ones(exported, tmp_path):
