@@ -8,7 +8,7 @@
     hybrid-jax check-data --config=arrays:my.npz
 
 Words can follow the path, as in `:my.npz,image,small`. `image`, `series`,
-`channels_first` or `table` says what the axes of `x` are. `fast`, `small` or
+`channels_first` or `table` says what the axes of `x` are. `full`, `small` or
 `tune` is a variant. The name of the file may contain commas.
 """
 

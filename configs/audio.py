@@ -4,7 +4,7 @@
 
 `hybrid_jax.datasets.audio` describes the folder. Words can follow it, as in
 `:FOLDER,rate=8000,small`: `rate=` in Hz, `bands=`, `window=` and `hop=` in
-spectra, `trim=` in dB, and `fast`, `small` or `tune`. Check the data first:
+spectra, `trim=` in dB, and `full`, `small` or `tune`. Check the data first:
 
     hybrid-jax check-data --config=audio:FOLDER
 

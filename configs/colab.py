@@ -2,7 +2,7 @@
 
     hybrid-jax study --config=colab --workdir=runs/colab
 
-It is `watch:fast` at the dense split only, with shorter trainings and one trial
+It is `watch` at the dense split only, with shorter trainings and one trial
 of each attacker. The order of the embeddings is visible; for reliable figures
 run `watch`. `:small` is a shorter test, whose figures mean nothing.
 """
@@ -20,7 +20,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   """
   if arg not in ('', 'small'):
     raise ValueError(f'colab takes small or nothing, not {arg!r}')
-  c = config_files.load('watch:fast')
+  c = config_files.load('watch')
   c.model.split_points = ('dense1',)
   c.training.steps = 400
   c.siamese.steps = 300

@@ -4,11 +4,11 @@
 
 `hybrid_jax.datasets.images` describes the folder. Words can follow it, as in
 `:FOLDER,size=48,grey=1,small`: `size=48` or `size=48x64` (height, width),
-`grey=1`, and `fast`, `small` or `tune`. Look at the data first:
+`grey=1`, and `full`, `small` or `tune`. Look at the data first:
 
     hybrid-jax check-data --config=images:FOLDER
 
-Without a GPU, start with `size=32` and `fast`.
+Without a GPU, start with `size=32`.
 """
 
 import ml_collections

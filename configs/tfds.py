@@ -7,7 +7,7 @@ The argument is the name of the data set, then `primary=` and `sensitive=` with
 keys of its features; `+` joins several sensitive ones. Optional: `size=64` or
 `size=48x64` (height, width), `grey=1`, `length=` (samples of a series),
 `group=`, `feature=`, `max_examples=` (of each fold), `min_examples=` (of a
-class in the training fold), `data_dir=`, and `fast`, `small` or `tune`. See
+class in the training fold), `data_dir=`, and `full`, `small` or `tune`. See
 `hybrid_jax.datasets.tfds`. Without a GPU, start with `max_examples=4000`.
 """
 

@@ -12,8 +12,9 @@ cache, the attacks took 442 s. Results on the test fold at the dense split
 - bounded, four numbers: 97 %, 14 %, 52 %, ceiling 26 %;
 - snapped, four numbers: 98 %, 12 %, 53 %, ceiling 18 %.
 
-The README has the intervals. Variants: `:fast` is without the slow attackers
-and the grid. `:small` is a test of two minutes, whose figures mean nothing.
+The README has the intervals. Variants: `:full` adds the curves, the
+reconstructions and the grid, also in the work directory of a finished study.
+`:small` is a test of two minutes, whose figures mean nothing.
 `:tune` trains every defence with a range of weights. `:grid` is a grid for
 `hybrid-jax grid`.
 """

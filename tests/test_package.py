@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 @pytest.mark.parametrize(
   'path', ['watch', 'motionsense', 'faces', 'digits', 'utkface']
 )
-@pytest.mark.parametrize('arg', ['', 'fast', 'small', 'tune'])
+@pytest.mark.parametrize('arg', ['', 'full', 'small', 'tune'])
 def test_every_config_builds(path, arg):
   config = importlib.import_module(f'configs.{path}').get_config(arg)
   assert isinstance(config, ml_collections.ConfigDict)

@@ -4,6 +4,7 @@ import base64
 import functools
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
@@ -33,6 +34,7 @@ def render(
   point: dict[str, str],
   grid: dict[str, Any],
   deployed: list[dict[str, Any]],
+  missing: Sequence[str] = (),
 ) -> str:
   """Returns a study's page as HTML, which works offline.
 
@@ -46,6 +48,7 @@ def render(
     point: see `rows.recommend`.
     grid: see `grid.summarise`; may be empty.
     deployed: see `results.read_deployed`; may be empty.
+    missing: what a full study also measures; see `config_parts.missing_parts`.
   """
   context = _context(table, controls, failed, _channels(data))
   for attribute in context['attributes']:
@@ -57,6 +60,7 @@ def render(
   return template('report.html').render(
     context,
     title=title,
+    missing=missing,
     data=data,
     faults=data.get('faults', []),
     notes=data.get('remarks', []),

@@ -12,7 +12,9 @@ import ml_collections
 
 from hybrid_jax.study import schema
 
-VARIANTS = ('', 'fast', 'small', 'tune', 'grid')
+VARIANTS = ('', 'full', 'small', 'tune', 'grid')
+# What a full study has and the study itself lacks.
+_FULL_MEASURES = ('releases', 'attacker_data', 'reconstruction')
 
 _EMBEDDINGS: dict[str, dict[str, Any]] = {
   'simple': {'weights': 'simple'},
@@ -109,19 +111,15 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
 
   Args:
     c: the config, which is changed in place.
-    arg: nothing for the study itself; `'fast'` without the slow attackers, the
-      curves and the grid; `'small'` for one split point and few steps, a test
-      whose figures mean nothing; `'tune'` for every defence with a range of
-      weights and one seed; `'grid'` for a grid
-      of Siamese trainings at the last split point; see `hybrid-jax grid`.
+    arg: nothing for the study itself; `'full'` also with the curves, the
+      reconstructions and the grid, which may be added to the work directory of
+      the study itself; `'small'` for one split point and few steps of a full
+      one, a test whose figures mean nothing; `'tune'` for every defence with a
+      range of weights and one seed; `'grid'` for a grid of Siamese trainings at
+      the last split point; see `hybrid-jax grid`.
   """
-  if arg == 'fast':
-    c.attack.adversaries = tuple(
-      name
-      for name in c.attack.adversaries
-      if name not in ('transfer', 'decensor')
-    )
-    for name in ('releases', 'attacker_data', 'reconstruction'):
+  if not arg:
+    for name in _FULL_MEASURES:
       del c.attack.measures[name]
     del c.grid
   if arg == 'small':
@@ -171,3 +169,19 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
     c.grid.methods = ml_collections.ConfigDict({'siamese': (0.03, 0.1, 0.3)})
     c.grid.margins = (5.0, 10.0)
     c.grid.noise = (0.3, 0.6)
+
+
+def missing_parts(config: ml_collections.ConfigDict) -> list[str]:
+  """Returns what a full study measures and the one of a config does not.
+
+  Args:
+    config: of a study.
+  """
+  out: list[str] = [
+    name.replace('_', ' ')
+    for name in _FULL_MEASURES
+    if name not in config.attack.measures
+  ]
+  if not config.get('grid'):
+    out.append('grid of defences')
+  return out

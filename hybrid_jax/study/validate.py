@@ -73,7 +73,9 @@ def prepare_audit(
 def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
   """Stores the config in a new work directory, or compares it with the stored.
 
-  The number of processes is no part of a study, and may differ.
+  A config may add measures and a grid to the stored one, which it then
+  replaces: nothing that is there depends on them. The number of processes is
+  no part of a study, and may differ.
 
   Raises:
     UserError: the work directory has another config, whose differing keys the
@@ -87,6 +89,8 @@ def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     return
   there = files.read_json(path)
   stored, asked = _flat(there), _flat(wanted)
+  added = _added(stored, asked)
+  asked = {k: v for k, v in asked.items() if k not in added}
   differing = [
     f'{key} (there {stored.get(key, "absent")}, asked for'
     f' {asked.get(key, "absent")})'
@@ -100,6 +104,28 @@ def claim(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
       + '; '.join(differing)
       + '. Choose another --workdir, or remove this one.'
     )
+  if added:
+    files.write_json(path, wanted)
+
+
+def _added(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> set[str]:
+  """Returns the settings of whole groups that only add to a study.
+
+  They are the grid, a measure, and an attacker's settings. The stored config
+  has no setting of such a group; so no result that is there has used it.
+  """
+
+  def group(key):
+    parts = key.split('.')
+    if parts[0] == 'grid':
+      return 'grid'
+    if parts[:2] == ['attack', 'measures']:
+      return '.'.join(parts[:3])
+    # `attack.draws` is no group, and `attack.only_at` is never absent.
+    return '.'.join(parts[:2]) if parts[0] == 'attack' and parts[2:] else None
+
+  groups = {group(key) for key in stored} | set(stored)
+  return {key for key in asked if group(key) and group(key) not in groups}
 
 
 def check_version(path: pathlib.Path, config: Mapping[str, Any]) -> None:

@@ -176,7 +176,7 @@ def test_a_row_of_two_runs():
 
 
 def test_the_data_that_both_read(tmp_path):
-  config = study.watch.get_config('fast')
+  config = study.config()
   study.write_data(config, tmp_path / 'd.npz')
   with np.load(tmp_path / 'd.npz', allow_pickle=False) as data:
     assert data['x'].shape == (len(data['fold']), 1, 128, 6)

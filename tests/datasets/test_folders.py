@@ -196,8 +196,8 @@ def test_the_argument_of_a_config(tmp_path):
   assert variant == 'small'
   for arg, words in {
     '': 'takes a folder',
-    f'{folder},tiny': 'takes fast, small',
-    f'{folder},width=3': 'takes size=, grey= or fast',
+    f'{folder},tiny': 'takes full, small',
+    f'{folder},width=3': 'takes size=, grey= or full',
     f'{folder},size=x': 'a number, or two as 48x64',
   }.items():
     with pytest.raises(ValueError, match=words):

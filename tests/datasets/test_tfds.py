@@ -698,7 +698,7 @@ def test_sound_sets_by_name(sounds):
     ('primary=Male', 'celeb_a,primary=Male'),
     ('mnist,primary=label', 'needs sensitive='),
     ('mnist,sensitive=label', 'needs primary='),
-    ('mnist,primry=label', "size= or fast, small, tune, grid, not 'primry="),
+    ('mnist,primry=label', "size= or full, small, tune, grid, not 'primry="),
     ('mnist,primary=', "not 'primary='"),
     ('mnist,smal', "not 'smal'"),
     ('mnist,size=3x4x5', "48x64 for size=, not '3x4x5'"),

@@ -13,7 +13,7 @@ CODE = CODE[[0, 3, 5, 6, 7, 9, 10, 12, 14, 15]].astype(float)
 
 def config():
   """Returns the watch study's attack config with few, small attackers."""
-  c = watch.get_config().attack
+  c = watch.get_config('full').attack
   c.adversaries = (
     'majority',
     'linear',

@@ -85,7 +85,8 @@ def test_labels_and_folders():
 
 
 def test_the_shipped_grids():
-  c = watch.get_config()
+  assert 'grid' not in watch.get_config()
+  c = watch.get_config('full')
   assert _labels(c) == [
     'bounded',
     'bounded@1',
@@ -171,8 +172,8 @@ def test_the_command_refuses_several_processes(config):
 
 
 def test_the_command_refuses_a_config_without_a_grid():
-  with pytest.raises(errors.UserError, match=r'watch\.py:grid'):
-    command.check(watch.get_config('fast'))
+  with pytest.raises(errors.UserError, match='watch:grid'):
+    command.check(watch.get_config())
 
 
 # Twelve trainings, as in the shipped grid: eight devices cannot share them
@@ -356,7 +357,9 @@ def test_a_siamese_training_is_that_of_the_loop(config, finished, tmp_path):
     {'weight': 1.0, 'margin': 5.0, 'balance_pairs': True}
   )
   state = loop.fit(
-    steps.make_siamese_step(study.trainable, tx, 'dense1', loss),
+    steps.make_siamese_step(
+      study.trainable, tx, 'dense1', loss, study.augment()
+    ),
     train_state.create(study.params('simple'), tx),
     train.data(study),
     total=12,

@@ -60,7 +60,7 @@ def _set(config, key, value):
 
 
 def _refused(key, value):
-  config = watch.get_config()
+  config = watch.get_config('full')
   _set(config, key, value)
   with pytest.raises(errors.UserError) as caught:
     validate.prepare(config)
@@ -252,7 +252,7 @@ def test_a_dotted_path_that_is_no_plug_in(folder, name, parts):
     assert part.lower() in message.lower()
 
 
-@pytest.mark.parametrize('arg', ['', 'small', 'fast', 'tune'])
+@pytest.mark.parametrize('arg', ['', 'small', 'full', 'tune'])
 def test_the_help_has_every_key(arg):
   config = validate.prepare(watch.get_config(arg))
   rows = {

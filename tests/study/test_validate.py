@@ -191,6 +191,45 @@ def test_claim_refuses_the_workdir_of_another(tmp_path, key, value, there):
   assert (tmp_path / 'config.json').read_bytes() == stored
 
 
+def test_claim_lets_a_full_study_add_to_the_study_itself(tmp_path):
+  validate.claim(tmp_path, validate.prepare(watch.get_config()))
+  full = validate.prepare(watch.get_config('full'))
+  validate.claim(tmp_path, full)
+  stored = json.loads((tmp_path / 'config.json').read_text())
+  assert stored['grid']['seeds'] == full.grid.seeds
+  assert 'reconstruction' in stored['attack']['measures']
+  # Nothing may be taken away, and nothing of what is there may change.
+  with pytest.raises(errors.UserError, match=r'grid\.adversaries \(there'):
+    validate.claim(tmp_path, validate.prepare(watch.get_config()))
+  full.attack.measures.ceiling.resamples += 1
+  with pytest.raises(errors.UserError) as caught:
+    validate.claim(tmp_path, full)
+  assert re.findall(r'(\S+) \(there', str(caught.value)) == [
+    'attack.measures.ceiling.resamples'
+  ]
+
+
+@pytest.mark.parametrize(
+  ('key', 'value'),
+  [
+    ('attack.only_at.mlp', ('dense1',)),
+    ('attack.trees.more', 1),
+    ('attack.more', 1),
+    ('release.embeddings.more.weights', 'simple'),
+  ],
+)
+def test_claim_lets_nothing_else_be_added(tmp_path, key, value):
+  config = validate.prepare(watch.get_config())
+  validate.claim(tmp_path, config)
+  asked = group = config.to_dict()
+  *path, last = key.split('.')
+  for part in path:
+    group = group.setdefault(part, {})
+  group[last] = value
+  with pytest.raises(errors.UserError, match=key):
+    validate.claim(tmp_path, ml_collections.ConfigDict(asked))
+
+
 def test_claim_tells_a_key_that_only_one_has(tmp_path):
   validate.claim(tmp_path, watch.get_config())
   config = watch.get_config()

@@ -2,7 +2,7 @@
 
 from hybrid_jax import files, progress
 from hybrid_jax.report import page, rows, tables
-from hybrid_jax.study import context, grid, problems, results
+from hybrid_jax.study import config_parts, context, grid, problems, results
 
 
 def run(study: context.Study) -> None:
@@ -42,6 +42,7 @@ def run(study: context.Study) -> None:
       point,
       comparison,
       deployed,
+      config_parts.missing_parts(study.config),
     ).encode(),
   )
   print(tables.terminal(table, controls))
