@@ -132,6 +132,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       primary_names=names[config.primary],
       sensitive_names={label: names[label] for label in sensitive},
       channels=[f'{c} ({published_files.CHANNELS[c]})' for c in channels],
+      hertz=HERTZ,
     )
   )
 

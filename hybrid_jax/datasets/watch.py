@@ -79,6 +79,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
         'side': ['side 0', 'side 1'],
       },
       channels=_CHANNELS,
+      hertz=HERTZ,
     )
   )
 

@@ -11,6 +11,7 @@ from hybrid_jax.deploy.export import (
   bundle_writer,
   manifest,
   split_functions,
+  training_range,
   variants,
 )
 from hybrid_jax.report import rows
@@ -18,6 +19,8 @@ from hybrid_jax.study import context, results
 from hybrid_jax.study.stages import release
 
 _TRAIN_EXAMPLES = 128  # for the ranges of int8
+_RANGE_EXAMPLES = 4096  # at most, for the range of the training data,
+_RANGE_BYTES = 2**28  # and at most so many bytes of them
 _TEST_EXAMPLES = {'float32': 64}  # for the comparison with JAX
 _MORE_TEST_EXAMPLES = 256  # for the other variants
 
@@ -92,6 +95,11 @@ def write_bundle(
       'utility': row['utility'],
       'leakage': rows.public(row)['leakage'],
     },
+    hertz=study.data.hertz,
+    training_range=training_range.measure(
+      example_windows(study, dataset.TRAIN, _range_examples(study)),
+      study.normalizer,
+    ),
   )
   examples = bundle_writer.Examples(
     train=example_windows(study, dataset.TRAIN),
@@ -109,6 +117,12 @@ def write_bundle(
     int8_input,
     min_agreement,
   )
+
+
+def _range_examples(study) -> int:
+  """Returns how many training examples the range is measured on."""
+  size = 4 * int(np.prod(study.data.x.shape[1:]))
+  return max(_TRAIN_EXAMPLES, min(_RANGE_EXAMPLES, _RANGE_BYTES // size))
 
 
 def example_windows(

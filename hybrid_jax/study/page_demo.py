@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from hybrid_jax import errors, files, plugins
+from hybrid_jax import errors, files
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.release import embeddings
 from hybrid_jax.study import context, deployment, page_attacker, runner
@@ -80,7 +80,6 @@ def _describe(study, manifest, open_manifest, attribute, per_value):
   """Returns the content of `live.json` without its windows."""
   split_point, embedding = manifest['split_point'], manifest['embedding']
   values = len(study.data.sensitive_names[attribute])
-  data_set = plugins.load('data set', study.config.data.name)
 
   def train_attacker(embedding, grid):
     path = study.released_path(split_point, embedding)
@@ -98,7 +97,7 @@ def _describe(study, manifest, open_manifest, attribute, per_value):
     'names': [str(i + 1) for i in range(values)],
     'channels': list(study.data.channels)
     or [f'channel {i + 1}' for i in range(study.data.x.shape[-1])],
-    'rate': getattr(data_set, 'HERTZ', None),
+    'rate': study.data.hertz,
     'utility': manifest['figures']['utility'],
     'strongest': {
       'private': _strongest_attack(manifest, attribute),

@@ -5,16 +5,14 @@ python -m hybrid_jax.deploy.device --bundle=bundle --url=https://cloud:8000
 """
 
 import argparse
-import csv
-import math
 import sys
-from collections.abc import Iterable, Iterator
 
 from hybrid_jax import errors
 from hybrid_jax.deploy.device import (
   budget,
   client,
   connection,
+  csv_rows,
   delivery,
   edge_half,
   failures,
@@ -32,19 +30,33 @@ def main(argv: list[str] | None = None) -> int:
   )
   device = None
   try:
-    device = _client(args)
+    edge = edge_half.read(args.bundle)
+    device = _client(args, edge)
     if args.csv == '-':  # Live rows: send each window as soon as it is full.
-      for row in _rows(sys.stdin):
+      for row in csv_rows.read(sys.stdin, edge.channels):
         _print(device.push(row))
+        _warn(device)
     else:
-      with open(args.csv, newline='', encoding='utf-8') as file:
-        for row in _rows(file):
+      with open(args.csv, newline='', encoding='utf-8-sig') as file:
+        for row in csv_rows.read(file, edge.channels):
           if device.take(row):
             _print(device.drain())
+          _warn(device)
     _print(device.drain())
     if not any(vars(device.counts).values()):
       raise errors.UserError(
         f'the rows of {args.csv} ended before a window was full.'
+      )
+    if not edge.has_range:
+      print(
+        f'{args.bundle} was exported without the range of its training data:'
+        ' windows are not compared with it.',
+        file=sys.stderr,
+      )
+    if device.counts.out_of_range:
+      raise errors.UserError(
+        f'{device.counts.out_of_range} windows are far outside of the training'
+        ' data and were not released; --allow_out_of_range releases them.'
       )
   except (failures.Refused, failures.Unreachable) as e:
     _print(e.answers)
@@ -59,8 +71,14 @@ def main(argv: list[str] | None = None) -> int:
   return 0
 
 
-def _client(args):
-  edge = edge_half.read(args.bundle)
+def _warn(device):
+  """Says once why windows are not released."""
+  if device.counts.out_of_range == 1 and device.out_of_range:
+    print(f'a window is not released: {device.out_of_range}', file=sys.stderr)
+    device.out_of_range = None
+
+
+def _client(args, edge):
   link = connection.Connection(
     args.url,
     args.timeout,
@@ -77,27 +95,8 @@ def _client(args):
     budget.Budget(args.per_input, args.per_hour),
     delivery.Retry(args.attempts),
     args.queue,
+    args.allow_out_of_range,
   )
-
-
-def _rows(lines: Iterable[str]) -> Iterator[list[float]]:
-  """Yields the rows of a CSV file; skips a header in the first line."""
-  for number, cells in enumerate(csv.reader(lines), 1):
-    if not cells:
-      continue
-    try:
-      row = [float(cell) for cell in cells]
-    except ValueError:
-      if number > 1:
-        raise errors.UserError(
-          f'line {number} of the rows is not numbers.'
-        ) from None
-      continue
-    if not all(map(math.isfinite, row)):
-      raise errors.UserError(
-        f'line {number} of the rows holds NaN or infinity.'
-      )
-    yield row
 
 
 def _print(answers):
@@ -168,6 +167,12 @@ def _parser():
     help='how many releases are allowed in an hour',
   )
   add('--queue', type=int, default=64, help='how many vectors may wait')
+  add(
+    '--allow_out_of_range',
+    action='store_true',
+    help='also release windows far outside of the training data, which the'
+    ' noise hides less',
+  )
   add('--attempts', type=int, default=5, help='how often to send one vector')
   add(
     '--timeout', type=float, default=5.0, help='seconds to wait for an answer'

@@ -34,6 +34,8 @@ class Client:
 
   Attributes:
     counts: what happened to all windows.
+    out_of_range: why the last window outside of the training data was not
+      released; None without one.
   """
 
   def __init__(
@@ -45,6 +47,7 @@ class Client:
     limits: budget.Budget | None = None,
     retry: delivery.Retry | None = None,
     queue: int = 64,
+    allow_out_of_range: bool = False,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
   ):
@@ -60,6 +63,8 @@ class Client:
       limits: the budget; None for `budget.Budget()`.
       retry: when to try again; None for `delivery.Retry()`.
       queue: how many vectors may wait; one more drops the oldest.
+      allow_out_of_range: whether to release windows far outside of the training
+        data. The noise was made for the training data, and hides them less.
       clock: returns seconds that never decrease.
       sleep: waits for some seconds.
 
@@ -67,7 +72,9 @@ class Client:
       UserError: the hop exceeds the budget, or a number is not positive.
     """
     self.counts = delivery.Counts()
+    self.out_of_range: str | None = None
     self._edge = edge
+    self._allow_out_of_range = allow_out_of_range
     self._input = protocol.Tensor('released', (1, edge.dim), edge.grid)
     self._budget = limits or budget.Budget()
     self._windows = None
@@ -96,7 +103,8 @@ class Client:
   def take(self, rows: Any) -> int:
     """Queues a vector for each window that `rows` complete. Sends nothing.
 
-    Windows beyond the budget are skipped and counted.
+    Windows beyond the budget, and those far outside of the training data, are
+    skipped and counted.
 
     Args:
       rows: `[channels]` or `[n, channels]`, in the units of the manifest.
@@ -112,7 +120,7 @@ class Client:
       for window in self._check_windows().push(rows):
         try:
           self._delivery.add(self._release(window))
-        except failures.OverBudget:
+        except (failures.OverBudget, failures.OutOfRange):
           continue
         queued += 1
       return queued
@@ -154,6 +162,7 @@ class Client:
     Raises:
       UserError: the window does not fit.
       OverBudget: the window may not be released; no noise was drawn.
+      OutOfRange: the same, since it is far outside of the training data.
       Unreachable: the last attempt failed; the vector waits for `drain`.
       Refused: the server will never answer it.
     """
@@ -176,7 +185,12 @@ class Client:
     return self._windows
 
   def _release(self, window):
-    """Draws the one vector of a window, if the budget allows it."""
+    """Draws the one vector of a window, if range and budget allow it."""
+    reason = self._edge.outside(window)
+    if reason and not self._allow_out_of_range:
+      self.counts.out_of_range += 1
+      self.out_of_range = reason
+      raise failures.OutOfRange(reason)
     try:
       self._budget.spend(window)
     except failures.OverBudget:

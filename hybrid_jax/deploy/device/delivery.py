@@ -39,6 +39,7 @@ class Counts:
   Attributes:
     released: a vector was drawn.
     over_budget: no vector was drawn, because of the budget.
+    out_of_range: no vector was drawn: far outside of the training data.
     answered: the cloud answered.
     dropped: dropped without an answer, as the oldest of a full queue.
     refused: the server will never answer.
@@ -47,6 +48,7 @@ class Counts:
 
   released: int = 0
   over_budget: int = 0
+  out_of_range: int = 0
   answered: int = 0
   dropped: int = 0
   refused: int = 0

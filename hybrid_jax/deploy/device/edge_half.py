@@ -1,6 +1,7 @@
 """The edge half of a bundle, as the client needs it."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable
 
@@ -15,6 +16,10 @@ class EdgeHalf:
 
   Attributes:
     release: maps a window to `[1, dim]`, with fresh noise in each call.
+    outside: why a window is far outside of the training data; None if it is
+      not.
+    has_range: whether the bundle has the range of the training data.
+    channels: the names of the channels, with units; empty if unknown.
     window_shape: the shape of a window without a batch: `[1, time, channels]`
       for signals, `[height, width, channels]` for pictures.
     dim: how many numbers are released.
@@ -29,6 +34,9 @@ class EdgeHalf:
   grid: float | None
   labels: tuple[str, ...]
   cloud_sha256: str
+  outside: Callable[[np.ndarray], str | None] = lambda window: None
+  has_range: bool = False
+  channels: tuple[str, ...] = ()
 
 
 def read(folder: str | os.PathLike) -> EdgeHalf:
@@ -38,8 +46,12 @@ def read(folder: str | os.PathLike) -> EdgeHalf:
     UserError: see `formats.bundle.read`.
   """
   contents = bundle.read(folder, ('edge',))
+  edge = device.Edge(folder)
   return EdgeHalf(
-    release=device.Edge(folder),
+    release=functools.partial(edge, allow_out_of_range=True),
+    outside=edge.outside,
+    has_range=bool(contents.manifest['edge']['inputs']['x'].get('range')),
+    channels=tuple(edge.channels),
     window_shape=contents.window_shape,
     dim=contents.dim,
     grid=contents.grid,

@@ -11,6 +11,10 @@ class OverBudget(errors.UserError):
   """Another release would exceed the budget; no noise was drawn."""
 
 
+class OutOfRange(errors.UserError):
+  """A window is far outside of the training data; no noise was drawn."""
+
+
 class Refused(errors.UserError):
   """The server will never answer this request; a retry is useless.
 

@@ -26,6 +26,8 @@ class Facts:
     sigma: the standard deviation of the noise; None without noise.
     relative_noise: `sigma` over the rms of the released vectors; None without.
     figures: the study's figures of this embedding: `utility` and `leakage`.
+    hertz: samples a second of a signal; None if unknown.
+    training_range: see `training_range.measure`; None if unknown.
   """
 
   labels: Sequence[str]
@@ -35,6 +37,8 @@ class Facts:
   sigma: float | None
   relative_noise: float | None
   figures: dict[str, Any]
+  hertz: float | None = None
+  training_range: dict[str, Any] | None = None
 
 
 def make(
@@ -81,10 +85,16 @@ def _edge_inputs(split, edge_file, facts):
     'x': ', '.join(facts.channels) or 'as in the data set',
     'noise': 'standard normal, fresh for each input; see device.py',
   }
-  return {
+  specs = {
     name: spec | {'units': units[name]}
     for name, spec in convert_halves.input_specs(split, edge_file).items()
   }
+  specs['x'] |= {
+    'channels': list(facts.channels),
+    'hertz': facts.hertz,
+    'range': facts.training_range,
+  }
+  return specs
 
 
 def _wire_format(grid, released):

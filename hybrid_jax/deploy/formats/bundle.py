@@ -12,7 +12,8 @@ from typing import Any
 from hybrid_jax import errors
 from hybrid_jax.deploy.formats import device
 
-FORMAT = 2
+FORMAT = 3
+_FORMATS = (2, FORMAT)  # 2 has no channels, rate and range.
 HALVES = ('edge', 'cloud')
 
 
@@ -88,9 +89,10 @@ def read(
 
 def _problem(manifest: Any) -> str | None:
   """Returns what contradicts itself in a manifest; None if nothing does."""
-  if not isinstance(manifest, dict) or manifest.get('format') != FORMAT:
+  if not isinstance(manifest, dict) or manifest.get('format') not in _FORMATS:
     version = manifest.get('format') if isinstance(manifest, dict) else None
-    return f'it has the format {version!r}; this version reads {FORMAT}'
+    known = ' and '.join(map(str, _FORMATS))
+    return f'it has the format {version!r}; this version reads {known}'
   for name in HALVES:
     if not isinstance(manifest.get(name), dict):
       return f'it describes no {name} half'
@@ -117,6 +119,13 @@ def _problem(manifest: Any) -> str | None:
   classes = len(manifest['labels'])
   if logits != [1, classes]:
     return f'the logits have the shape {logits} for {classes} labels'
+  width = inputs['x']['shape'][-1]
+  spread = edge['inputs']['x'].get('range') or {}
+  for name in ('mean', 'std', 'limit'):
+    if spread and len(spread[name]) != width:
+      return f'the range has {len(spread[name])} numbers for {width} channels'
+  if len(edge['inputs']['x'].get('channels') or []) not in (0, width):
+    return f'it does not name {width} channels'
   grid = manifest.get('grid')
   if grid is not None and not 0 < float(grid) < float('inf'):
     return f'the grid is {grid}; it must be more than 0'

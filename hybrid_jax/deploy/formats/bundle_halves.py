@@ -46,7 +46,7 @@ class Bundle:
     self._edge = device.Edge(folder)
     self._cloud = device.Half(folder, 'cloud')
 
-  def edge(self, x: np.ndarray) -> np.ndarray:
+  def edge(self, x: np.ndarray, allow_out_of_range: bool = False) -> np.ndarray:
     """Returns what the device releases, with fresh noise in each call.
 
     The noise comes from the operating system's generator, as on the device.
@@ -55,14 +55,26 @@ class Bundle:
 
     Args:
       x: `[batch, *input_shape]`, or one example without the batch.
+      allow_out_of_range: whether to release examples far outside of the
+        training data, which the noise hides less.
 
     Returns:
       `[batch, dim]` float32, or `[dim]` for one example.
 
     Raises:
-      UserError: `x` has another shape, or holds NaN or infinity.
+      UserError: `x` has another shape, holds NaN or infinity, or is far outside
+        of the training data.
     """
-    return _map('x', x, self.input_shape, lambda row: self._edge(row)[0])
+
+    def release(example):
+      reason = None if allow_out_of_range else self._edge.outside(example)
+      if reason:
+        raise errors.UserError(
+          f'{reason} Give allow_out_of_range=True to release it anyway.'
+        )
+      return self._edge(example, allow_out_of_range=True)[0]
+
+    return _map('x', x, self.input_shape, release)
 
   def cloud(self, released: np.ndarray) -> np.ndarray:
     """Returns the probability of each primary class.

@@ -46,6 +46,36 @@ export class Edge {
     return this.manifest.wire?.grid ?? null;
   }
 
+  /** The names of the channels, with units; empty if they are unknown. */
+  get channels() {
+    return this.inputs.x.channels ?? [];
+  }
+
+  /**
+   * Returns why a window is far outside of the training data, as a sentence;
+   * null if it is not, or if the manifest has no range.
+   */
+  outside(window) {
+    const { range } = this.inputs.x;
+    if (!range) return null;
+    const count = range.mean.length;
+    const farthest = new Array(count).fill(0);
+    window.forEach((value, i) => {
+      const k = i % count;
+      const distance = Math.abs(value - range.mean[k]) / range.std[k];
+      farthest[k] = Math.max(farthest[k], distance);
+    });
+    const excess = farthest.map((d, k) => (d > range.limit[k] ? d / range.limit[k] : 0));
+    const worst = Math.max(...excess);
+    if (worst === 0) return null;
+    const k = excess.indexOf(worst);
+    const name = this.channels[k] ?? `channel ${k}`;
+    return `The window is not sent: ${name} is up to ${farthest[k].toPrecision(3)}`
+      + ' deviations from the mean of the training data;'
+      + ` ${range.limit[k].toPrecision(3)} is the limit. The noise was made for`
+      + ' the range of the training data, and would hide less.';
+  }
+
   /** How many numbers are released. */
   get dim() {
     return this.manifest.edge.outputs[this.output].shape.at(-1);

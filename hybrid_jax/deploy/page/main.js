@@ -87,6 +87,12 @@ class Page {
 
   /** Releases one window, sends it once, and shows the result. */
   async release() {
+    const reason = this.edges.private.outside(this.window);
+    if (reason) {
+      showNote(reason);
+      this.showProgress();
+      return;
+    }
     this.busy = true;
     const truth = this.source.truth ?? {};
     try {
@@ -274,6 +280,13 @@ async function start() {
     Edge.load('/live/open'),
   ]);
   const edges = { private: privateEdge, open: openEdge };
+  const { channels } = privateEdge;
+  if (channels.length && String(channels) !== String(live.channels)) {
+    throw new Error(
+      `The page was prepared for the channels ${live.channels.join(', ')}; the`
+      + ` bundle takes ${channels.join(', ')}.`,
+    );
+  }
   const cloud = new Cloud(server.model, privateEdge.wireGrid);
   // The file is little-endian, like all machines that run browsers.
   const page = new Page(live, edges, cloud, new Float32Array(recorded.buffer));

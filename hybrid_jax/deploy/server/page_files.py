@@ -120,7 +120,9 @@ def load(
         f'{folder} has no {name}: `hybrid-jax live --workdir=WORKDIR`'
         ' writes what the page needs into WORKDIR/live.'
       )
-  prepared = files.read_json(folder / 'live.json').get('edge_sha256')
+  live = files.read_json(folder / 'live.json')
+  _check_channels(folder, live, bundle)
+  prepared = live.get('edge_sha256')
   sha256 = files.sha256(_edge_file(bundle))
   if prepared != sha256:
     raise errors.UserError(
@@ -140,6 +142,18 @@ def load(
       **{f'/live/{name}': folder / name for name in _PREPARED},
     },
   )
+
+
+def _check_channels(folder, live, bundle):
+  """Checks that the page's rows have the channels of the bundle, in order."""
+  manifest = files.read_json(bundle / 'manifest.json')
+  channels = manifest.get('edge', {}).get('inputs', {}).get('x', {})
+  names = channels.get('channels') or []
+  if names and list(live.get('channels', names)) != list(names):
+    raise errors.UserError(
+      f'{folder} was prepared for the channels {", ".join(live["channels"])};'
+      f' {bundle} takes {", ".join(names)}.'
+    )
 
 
 def _edge_file(bundle):

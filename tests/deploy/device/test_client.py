@@ -1,5 +1,6 @@
 """What the device sends, and when, against a server that fails by script."""
 
+import dataclasses
 import json
 import threading
 import traceback
@@ -79,6 +80,7 @@ def test_what_is_tried_again_is_the_same_vector(edge, clock):
   assert vars(device.counts) == {
     'released': 2,
     'over_budget': 0,
+    'out_of_range': 0,
     'answered': 2,
     'dropped': 0,
     'refused': 0,
@@ -224,6 +226,25 @@ def test_the_budget_is_not_passed(edge, clock):
     assert len(device.push(np.ones((40, 2)))) == 1
     assert len(server.bodies) == 7
   assert len(edge.release.released) == 7
+
+
+def test_a_window_out_of_range_is_not_released(edge, clock):
+  def outside(window):
+    return 'too far' if window.max() > 1000 else None
+
+  edge = dataclasses.replace(edge, outside=outside)
+  with stub.run() as server:
+    device = _device(edge, server.url, clock)
+    far = ROWS.copy()
+    far[5, 1] = 1e6  # in the second of thirty windows
+    assert device.take(far) == 29
+    assert (device.counts.released, device.counts.out_of_range) == (29, 1)
+    assert device.out_of_range == 'too far'
+    with pytest.raises(failures.OutOfRange, match='too far'):
+      device.infer(far[4:8][None])
+    assert len(edge.release.released) == 29
+    asked = _device(edge, server.url, clock, allow_out_of_range=True)
+    assert asked.infer(far[4:8][None]).index == 0
 
 
 def test_a_hop_that_releases_rows_again_must_be_allowed(edge, clock):

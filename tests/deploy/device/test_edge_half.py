@@ -47,10 +47,54 @@ def test_the_devices_part_suffices(copy, exported):
   np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
 
 
+def test_the_range_and_the_channels_of_a_manifest(copy):
+  x = ('edge', 'inputs', 'x')
+  folder = copy((*x, 'channels'), ['acc (g)', 'gyr (rad/s)'])
+  assert not edge_half.read(folder).has_range
+  manifest = json.loads((folder / 'manifest.json').read_text())
+  spec = manifest['edge']['inputs']['x']
+  spec['range'] = {'mean': [0, 1], 'std': [1, 2], 'limit': [3, 4]}
+  (folder / 'manifest.json').write_text(json.dumps(manifest))
+  edge, raw = edge_half.read(folder), device.Edge(folder)
+  assert edge.has_range
+  assert edge.channels == ('acc (g)', 'gyr (rad/s)')
+  window = np.zeros((1, 32, 2), np.float32)
+  window[0, 5] = [3, -7]  # 3 and 4 deviations, which are the limits.
+  assert edge.outside(window) is None
+  window[0, 9, 1] = 11  # 5 deviations
+  assert "'gyr (rad/s)' is up to 5 deviations" in str(edge.outside(window))
+  with pytest.raises(device.OutOfRange, match=r'gyr .* 4 is the limit'):
+    raw(window)
+  assert raw(window, allow_out_of_range=True).shape == (1, 6)
+  other = window[..., ::-1]
+  with pytest.raises(device.OutOfRange, match='gyr'):
+    raw(other, columns=['gyr (rad/s)', 'acc (g)'])
+  with pytest.raises(ValueError, match=r"column 1 is 'gyr \(deg/s\)'"):
+    raw(other, columns=['gyr (deg/s)', 'acc (g)'])
+  spec['range']['std'] = [1]
+  (folder / 'manifest.json').write_text(json.dumps(manifest))
+  with pytest.raises(errors.UserError, match='1 numbers for 2 channels'):
+    edge_half.read(folder)
+
+
+def test_a_bundle_of_format_2_has_no_range(copy):
+  folder = copy(('format',), 2)
+  manifest = json.loads((folder / 'manifest.json').read_text())
+  spec = manifest['edge']['inputs']['x']
+  for name in ('channels', 'hertz', 'range'):
+    del spec[name]
+  spec['units'] = 'acc (g), gyr (rad/s)'
+  (folder / 'manifest.json').write_text(json.dumps(manifest))
+  edge = edge_half.read(folder)
+  assert not edge.has_range
+  assert edge.outside(1e6 + WINDOW) is None
+  assert edge.channels == ('acc (g)', 'gyr (rad/s)')
+
+
 @pytest.mark.parametrize(
   ('path', 'value', 'message'),
   [
-    (('format',), 1, 'format 1; this version reads 2'),
+    (('format',), 1, 'format 1; this version reads 2 and 3'),
     (('edge', 'sha256'), '00', 'halves are of two bundles'),
     (('edge', 'file'), 'other.tflite', 'could not read'),
     (('edge', 'file'), '../edge.tflite', 'outside of'),

@@ -128,7 +128,9 @@ def test_runs_with_numpy_and_litert_alone(exported, running, rows_file):
     assert label in ('sit', 'walk', 'run')
     assert 33 <= int(confidence.removesuffix(' %')) <= 100
     assert 12 < int(sent.removesuffix(' bytes')) < 200
-  assert '3 released, 0 over budget, 3 answered' in completed.stderr
+  assert (
+    '3 released, 0 over budget, 0 out of range, 3 answered' in completed.stderr
+  )
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def test_the_manifest_describes_the_files(exported):
   assert manifest['edge']['inputs']['noise']['shape'] == [6]
   assert manifest['grid'] == pytest.approx(manifest['sigma'] / 16, rel=1e-5)
   assert len(manifest['labels']) == 7
-  assert manifest['format'] == 2
+  assert manifest['format'] == 3
   assert manifest['variant'] == 'float32'
   assert manifest['wire'] == {'dtype': 'int16', 'grid': manifest['grid']}
   assert manifest['edge']['paired_with'] == manifest['cloud']['sha256']

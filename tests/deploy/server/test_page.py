@@ -210,6 +210,26 @@ def test_the_noise_is_normal_and_from_the_system(page, running):
   assert 'nothing may be sent' in message
 
 
+def test_a_window_far_outside_of_the_training_data(page, running):
+  _open(page, running)
+  messages = page.evaluate("""async () => {
+    const { Edge } = await import('/page/edge.js');
+    const edge = new Edge({ edge: {
+      inputs: { x: {
+        dtype: 'float32',
+        channels: ['acc (g)', 'gyr (rad/s)'],
+        range: { mean: [0, 1], std: [1, 2], limit: [3, 4] },
+      } },
+      outputs: { released: {} },
+    } }, null);
+    return [[3, -7, 0, 0], [0, 0, 1, 11]].map(
+      (rows) => edge.outside(Float32Array.from(rows)),
+    );
+  }""")
+  assert messages[0] is None
+  assert 'gyr (rad/s) is up to 5.00 deviations' in messages[1]
+
+
 def test_nan_is_not_sent(page, running, site):
   _open(page, running)
   message = page.evaluate("""async () => {

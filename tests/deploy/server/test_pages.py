@@ -36,7 +36,8 @@ def prepared(tmp_path):
   for name in ('bundle', 'open'):
     (folder / name).mkdir(parents=True)
     for file in ('manifest.json', 'edge.tflite', 'cloud.tflite'):
-      (folder / name / file).write_bytes(b'')
+      content = b'{}' if file == 'manifest.json' else b''
+      (folder / name / file).write_bytes(content)
   (folder / 'windows.f32').write_bytes(b'')
   empty = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
   (folder / 'live.json').write_text(json.dumps({'edge_sha256': empty}))
@@ -168,6 +169,17 @@ def test_a_missing_file_is_an_error_with_the_command_to_run(here, prepared):
   (here / 'vendor' / 'wasm-utils.js').unlink()
   with pytest.raises(errors.UserError, match=r'bash .*page/vendor.sh'):
     page_files.load(prepared, bundle, 'cloud')
+
+
+def test_other_channels_are_an_error(here, prepared):
+  live = json.loads((prepared / 'live.json').read_text())
+  live['channels'] = ['acc (g)', 'gyr (rad/s)']
+  (prepared / 'live.json').write_text(json.dumps(live))
+  names = {'edge': {'inputs': {'x': {'channels': live['channels'][::-1]}}}}
+  path = prepared / 'bundle' / 'manifest.json'
+  path.write_text(json.dumps(names))
+  with pytest.raises(errors.UserError, match=r'channels acc .*takes gyr '):
+    page_files.load(prepared, prepared / 'bundle', 'cloud')
 
 
 def test_another_bundle_is_an_error(here, prepared):
