@@ -48,6 +48,7 @@ class Labels:
     group: `[files]` int32, or `None` without a `group` column.
     labels: label to `[files]` int32; the first one is `'primary'`.
     names: label to the names of its classes.
+    remarks: doubts about the names of the groups, one line each.
   """
 
   files: list[str]
@@ -55,6 +56,7 @@ class Labels:
   group: np.ndarray | None
   labels: dict[str, np.ndarray]
   names: dict[str, list[str]]
+  remarks: list[str]
 
 
 def folder(config: ml_collections.ConfigDict) -> pathlib.Path:
@@ -107,13 +109,14 @@ def read(
     if label in labels:
       raise errors.UserError(f'{path}: two labels are called {label!r}.')
     labels[label], names[label] = _encode(table, column)
-  group = None
+  group, remarks = None, []
   if 'group' in table.header and 'group' not in columns:
     group, groups = _encode(table, 'group')
+    remarks += label_encoding.remarks("'group'", groups)
     if fold is not None:
       with errors.prefix(path):
         folds.check_groups(group, groups, fold)
-  return Labels(listed, fold, group, labels, names)
+  return Labels(listed, fold, group, labels, names, remarks)
 
 
 def make_dataset(
@@ -156,6 +159,7 @@ def make_dataset(
         recording=group[file].astype(np.int32),
         fold=fold[file],
         channels=list(channels),
+        remarks=labels.remarks,
       )
     )
 

@@ -61,22 +61,32 @@ def check_resolution(
     UserError: the rounding changes a channel by more than a hundredth of its
       deviation.
   """
+  for values in [x, x[..., None]] if x.ndim == 2 else [x]:
+    for i, loss in losses(values).items():
+      channel = channels[i] if len(channels) else f'channel {i}'
+      where = f', {channel}' if values.shape[-1] > 1 else ''
+      raise errors.UserError(f'{name!r} ({x.dtype}){where}: {loss}')
+
+
+def losses(x: np.ndarray) -> dict[int, str]:
+  """Returns a sentence for each channel whose signal float32 would lose.
+
+  Args:
+    x: `[n, ..., channels]` of finite real numbers.
+  """
   is_exact = x.dtype.itemsize <= 2 or x.dtype == np.float32
   if is_exact or x.dtype.kind not in 'iuf':
-    return
-  for values in [x, x[..., None]] if x.ndim == 2 else [x]:
-    error, spread, level = _rounding(values)
-    lost = error > _LOST * spread
-    if lost.any():
-      i = int(np.argmax(lost))
-      channel = channels[i] if len(channels) else f'channel {i}'
-      where = f', {channel}' if len(lost) > 1 else ''
-      step = np.spacing(np.float32(abs(level[i])))
-      raise errors.UserError(
-        f'{name!r} ({x.dtype}){where}: the values are about {level[i]:.6g} and'
-        f' differ by {spread[i]:.3g}, where float32 has steps of {step:.3g}:'
-        ' most of the signal would be lost. Subtract an offset first.'
-      )
+    return {}
+  error, spread, level = _rounding(x)
+  steps = np.spacing(np.abs(level).astype(np.float32))
+  return {
+    int(i): (
+      f'the values are about {level[i]:.6g} and differ by {spread[i]:.3g},'
+      f' where float32 has steps of {steps[i]:.3g}: most of the signal would be'
+      ' lost. Subtract an offset first.'
+    )
+    for i in np.flatnonzero(error > _LOST * spread)
+  }
 
 
 def _rounding(x):

@@ -69,7 +69,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     fold=fold,
     channels=signals.channels,
     hertz=signals.hertz,
-    remarks=signals.remarks,
+    remarks=[*recordings.remarks, *signals.remarks],
   )
   with errors.prefix(folder):
     return dataset.validate(data)

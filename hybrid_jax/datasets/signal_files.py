@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import clocks, csv_table, dataset
+from hybrid_jax.datasets import clocks, csv_table, dataset, number_checks
 
 _LISTED = 3  # files that a message lists
 _NOT_TIME = "If {name!r} is no time, give --config.data.time='none'."
@@ -61,6 +61,7 @@ class _Recording:
     unit: of the time; empty for date-times.
     rising: for each channel, whether it rises from row to row.
     counting: whether it does so in equal steps.
+    losses: channel to a sentence, see `number_checks.losses`.
   """
 
   x: np.ndarray
@@ -69,6 +70,7 @@ class _Recording:
   unit: str
   rising: np.ndarray
   counting: np.ndarray
+  losses: dict[int, str]
 
 
 def read(
@@ -90,6 +92,13 @@ def read(
   read_clocks = [r.clock for r in read if r.clock is not None]
   _check_rates(files, read_clocks, config.hertz)
   kept, remarks = _channels(layout, read, dataset.as_tuple(config.channels))
+  for file, recording in zip(files, read, strict=True):
+    for k in kept:
+      if k in recording.losses and not recording.rising[k]:
+        raise errors.UserError(
+          f'{folder / file}, column {layout.channels[k]!r}:'
+          f' {recording.losses[k]}'
+        )
   rates = [clock.hertz for clock in read_clocks if clock.hertz]
   hertz = config.hertz or (float(np.median(rates)) if rates else None)
   if layout.times:
@@ -149,7 +158,12 @@ def _read_file(path, layout, config) -> _Recording:
   if not layout.times:
     values = csv_table.read_numbers(path, layout.channels)
     return _Recording(
-      values.astype(np.float32), (0,), None, '', *_rising(values)
+      values.astype(np.float32),
+      (0,),
+      None,
+      '',
+      *_rising(values),
+      number_checks.losses(values[None]),
     )
   name = layout.times[0]
   is_date = clocks.is_date(first_row[header.index(name)])
@@ -174,7 +188,12 @@ def _read_file(path, layout, config) -> _Recording:
   if config.hertz:
     values, starts = clocks.resample(values, clock, config.hertz)
   return _Recording(
-    values.astype(np.float32), starts, clock, '' if is_date else unit, *rising
+    values.astype(np.float32),
+    starts,
+    clock,
+    '' if is_date else unit,
+    *rising,
+    number_checks.losses(values[None]),
   )
 
 

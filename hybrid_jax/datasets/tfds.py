@@ -261,8 +261,8 @@ def _read_group(values, feature, count) -> np.ndarray:
   group, names = label_encoding.encode(
     np.array(values, object), repr(feature.key)
   )
-  for remark in label_encoding.remarks(repr(feature.key), names):
-    progress.say(f'group: {remark}')
+  for remark in label_encoding.remarks(f'the group {feature.key!r}', names):
+    progress.say(f'data: {remark}')
   return group
 
 

@@ -76,6 +76,14 @@ def test_pictures_of_one_group_stay_in_one_fold(tmp_path):
     assert len(np.unique(data.fold[data.recording == group])) == 1
 
 
+def test_groups_that_look_alike_are_told(tmp_path):
+  _write_pictures(tmp_path, group=lambda i: f'{"pP"[i % 2]}{i % 6 // 2}')
+  (remark, *_) = _load(images, tmp_path).remarks
+  assert remark.startswith(
+    "'group' has the classes 'P0' and 'p0', which differ"
+  )
+
+
 def test_equal_pictures_are_in_one_fold(tmp_path):
   _write_pictures(tmp_path)
   first = (tmp_path / '00.png').read_bytes()

@@ -37,6 +37,35 @@ def _load(folder, **change):
   )
 
 
+def test_a_signal_that_float32_does_not_hold_is_refused(tmp_path):
+  _write(tmp_path)
+  rows = [f'{2e8 + 20 * (i % 3)},{i % 5}' for i in range(100)]
+  (tmp_path / 'run.csv').write_text('\n'.join(['x (m),y (m)', *rows]) + '\n')
+  with pytest.raises(
+    errors.UserError, match=r"run.csv, column 'x .m.': .* about 2e\+08 and"
+  ):
+    _load(tmp_path)
+  assert _load(tmp_path, channels=('y (m)',)).channels == ['y (m)']
+
+
+def test_labels_of_one_spelling_are_one_class(tmp_path):
+  labels = [
+    'file,primary,sensitive_who,sensitive_side',
+    'walk/one.csv,walk,Zo\u00eb,1.0',
+    'walk/two.csv,walk,Bob,2',
+    'run.csv,run,Zoe\u0308,1',
+  ]
+  _write(tmp_path, labels)
+  data = _load(tmp_path)
+  assert data.sensitive_names == {
+    'who': ['Bob', 'Zo\u00eb'],
+    'side': ['1', '2'],
+  }
+  _write(tmp_path, [*labels[:3], labels[3].replace(',1', ',nan')])
+  with pytest.raises(errors.UserError, match="'sensitive_side' is 'nan'"):
+    _load(tmp_path)
+
+
 def test_windows_by_hand(tmp_path):
   _write(tmp_path)
   data = _load(tmp_path)
