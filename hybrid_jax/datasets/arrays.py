@@ -2,8 +2,8 @@
 
 It holds `x [n, ...]`, `primary [n]`, and a `sensitive_NAME [n]` for each label
 to hide. Optional: `group [n]`, the recording of each example; `fold [n]`, 0, 1
-and 2 or `train`, `validation` and `test`; and the names `channels`,
-`primary_names` and `sensitive_NAME_names`.
+and 2 or `train`, `validation` and `test`; the names `channels`, `primary_names`
+and `sensitive_NAME_names`; and `hertz`, samples a second.
 """
 
 import contextlib
@@ -30,7 +30,15 @@ OPTIONS = {
   **folds.OPTIONS,
 }
 
-_ARRAYS = ('x', 'primary', 'group', 'fold', 'channels', 'primary_names')
+_ARRAYS = (
+  'x',
+  'primary',
+  'group',
+  'fold',
+  'channels',
+  'primary_names',
+  'hertz',
+)
 _SENSITIVE, _NAMES = 'sensitive_', '_names'
 
 
@@ -100,6 +108,7 @@ def read(
       recording=recording,
       fold=fold,
       channels=_channels(stored, x.shape[-1]),
+      hertz=_hertz(stored),
     )
     return dataset.validate(data), [
       remark,
@@ -290,6 +299,18 @@ def _remarks(stored) -> list[str]:
     what = 'groups' if 'group' in stored else 'examples'
     remarks.append(f"there is no 'fold', so the {what} are split at random.")
   return remarks
+
+
+def _hertz(stored) -> float | None:
+  """Returns the samples a second, or None."""
+  if 'hertz' not in stored:
+    return None
+  hertz = stored['hertz']
+  if hertz.shape != () or hertz.dtype.kind not in 'iuf' or not hertz > 0:
+    raise errors.UserError(
+      f"'hertz' is {hertz.tolist()!r}; it must be one number above 0."
+    )
+  return float(hertz)
 
 
 def _channels(stored, count) -> list[str]:

@@ -29,6 +29,7 @@ _LISTED = 5  # items that a line lists; outliers that have a line
 _OUTLIER_RANGES = 20  # interquartile ranges from the median
 _OUTLIER_DEVIATIONS = 100  # from the mean, where the interquartile range is 0
 _BRIGHTEST = 16  # of images from 0 to 1, or normalized
+_CLOCK_STEPS = 8  # of a series that only rises, to look like a clock
 _FEW_RECORDINGS = 20  # in the test fold
 _IMAGE_CHANNELS = 4  # that an image usually has at most
 
@@ -42,12 +43,15 @@ class Channels:
     values: `[channels, 4]`, minimum, maximum, mean and standard deviation.
     examples: `[channels, 2]`, the examples with the minimum and the maximum.
     quartiles: `[channels, 3]`; of a random sample if there are many values.
+    is_clock: `[channels]`, whether a channel of a series only rises, or only
+      falls, in every example.
   """
 
   names: list[str]
   values: np.ndarray
   examples: np.ndarray
   quartiles: np.ndarray
+  is_clock: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +113,7 @@ def examine(data: dataset.Dataset) -> Report:
       *data.remarks,
       *found.near_line('examples'),
       *_axes(data),
+      *_clocks(data, channels),
       *_columns(data.x),
       *_scales(data.x.shape, channels.values),
       *_outliers(channels),
@@ -176,9 +181,15 @@ class _ChannelScan:
     self._sum = self._squares = 0.0
     self._ends = np.empty((2, 0))  # minimum and maximum
     self._examples = np.zeros((2, shape[-1]), int)
+    is_series = len(shape) == 4 and shape[1] == 1 and shape[2] >= _CLOCK_STEPS
+    self._is_clock = np.full(shape[-1], is_series)
 
   def add(self, block, first_row):
     """Adds a block of examples, the first of which is `first_row`."""
+    if self._is_clock.any():
+      steps = np.diff(block[:, 0], axis=1)
+      one_way = (steps > 0).all(axis=1) | (steps < 0).all(axis=1)
+      self._is_clock &= one_way.all(axis=0)
     flat = block.reshape(-1, block.shape[-1]).astype(np.float64)
     if self._offset is None:
       self._offset = flat[0]
@@ -213,6 +224,7 @@ class _ChannelScan:
       values=np.stack([*self._ends, mean + self._offset, std], axis=1),
       examples=self._examples.T,
       quartiles=quartiles.T,
+      is_clock=self._is_clock,
     )
 
 
@@ -225,6 +237,16 @@ def _missing_classes(names, counts) -> Iterator[str]:
           f'the {name} fold has no example of {len(missing)} of the'
           f' {len(names[label])} classes of {label!r}: {_listed(missing)}.'
         )
+
+
+def _clocks(data, channels) -> Iterator[str]:
+  """Channels that look like time or an index, unless the loader told them."""
+  for name, is_clock in zip(channels.names, channels.is_clock, strict=True):
+    if is_clock and not any(repr(name) in line for line in data.remarks):
+      yield (
+        f'{name!r} only rises or falls in every example: it looks like time or'
+        ' an index, which tells the recording; leave it out of x.'
+      )
 
 
 def _constant_channels(channels) -> Iterator[str]:

@@ -59,7 +59,7 @@ class _Recording:
     starts: the first sample of each part without a gap.
     clock: of the rows in the file; None without a time.
     unit: of the time; empty for date-times.
-    rising: for each channel, whether it rises from row to row.
+    rising: for each channel, whether it rises, or falls, from row to row.
     counting: whether it does so in equal steps.
     losses: channel to a sentence, see `number_checks.losses`.
   """
@@ -198,10 +198,11 @@ def _read_file(path, layout, config) -> _Recording:
 
 
 def _rising(values) -> tuple[np.ndarray, np.ndarray]:
-  """Returns for each channel whether it rises, and whether evenly."""
+  """Returns for each channel whether it only rises or falls; and evenly."""
   steps = np.diff(values, axis=0)
-  rising = (steps > 0).all(axis=0) & (len(steps) > 0)
-  return rising, rising & (steps == steps[:1]).all(axis=0)
+  steady = (steps > 0).all(axis=0) | (steps < 0).all(axis=0)
+  steady &= len(steps) > 0
+  return steady, steady & (steps == steps[:1]).all(axis=0)
 
 
 def _check_rates(files, read_clocks, hertz) -> None:
@@ -239,8 +240,8 @@ def _channels(layout, read, chosen) -> tuple[list[int], list[str]]:
     kept.append(k)
     if rising[k]:
       remarks.append(
-        f'the channel {name!r} rises from row to row in every file: it looks'
-        ' like time or an index, which tells the recording; leave it out by'
+        f'the channel {name!r} only rises or falls in every file: it looks like'
+        ' time or an index, which tells the recording; leave it out by'
         ' data.channels.'
       )
   if not kept:

@@ -519,3 +519,24 @@ def test_a_class_missing_from_a_fold_is_refused_and_no_files_are_left(tmp_path):
   with pytest.raises(errors.UserError, match='the test fold'):
     runner.run(config, tmp_path / 'run', ('data',))
   assert (tmp_path / 'run' / 'notes').read_text() == 'kept'
+
+
+def test_the_rate_of_a_series(tmp_path):
+  path = tmp_path / 'my.npz'
+  group = np.arange(60) // 2
+  arrays_of = {
+    'x': np.random.default_rng(0).normal(size=(60, 16, 2)),
+    'primary': group % 2,
+    'sensitive_who': group // 2 % 3,
+    'group': group,
+  }
+  config = ml_collections.ConfigDict(
+    {**plugins.values(arrays.OPTIONS), 'path': str(path)}
+  )
+  for hertz, expected in ((None, None), (50, 50.0)):
+    more = {} if hertz is None else {'hertz': hertz}
+    np.savez(path, **arrays_of, **more)
+    assert arrays.load(config).hertz == expected
+  np.savez(path, **arrays_of, hertz=[50, 51])
+  with pytest.raises(errors.UserError, match=r"'hertz' is \[50, 51\]; it must"):
+    arrays.load(config)

@@ -362,3 +362,15 @@ def test_a_mistake_is_one_line(arguments, part):
   assert part in done.stderr
   assert len(done.stderr.strip().splitlines()) == 1
   assert not done.stdout
+
+
+def test_a_channel_that_only_rises_is_told():
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(60, 1, 16, 2)).astype(np.float32)
+  x[..., 1] = np.arange(16) / 50 + 100 * np.arange(60)[:, None, None]
+  data = _data(x=x, channels=('acc', 'clock'))
+  (line,) = (r for r in check.examine(data).remarks if 'only rises' in r)
+  assert line.startswith("'clock' only rises or falls in every example")
+  x[7, 0, 3, 1] = x[7, 0, 2, 1]
+  data = _data(x=x, channels=('acc', 'clock'))
+  assert not any('only rises' in r for r in check.examine(data).remarks)

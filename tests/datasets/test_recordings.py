@@ -374,7 +374,9 @@ def test_a_time_is_no_channel_and_no_window_crosses_a_gap(tmp_path):
     _load(tmp_path, channels=('a', 'time_s'))
   kept = _load(tmp_path, time='none')
   assert list(kept.channels) == ['time_s', 'a', 'b']
-  assert any("'time_s' rises from row" in remark for remark in kept.remarks)
+  assert any(
+    "'time_s' only rises or falls" in remark for remark in kept.remarks
+  )
 
 
 def test_dates_and_other_columns_of_times(tmp_path):
@@ -428,7 +430,7 @@ def test_an_index_is_left_out_and_a_counter_is_told(tmp_path):
   data = _load(tmp_path)
   assert list(data.channels) == ['ticks', 'a', 'b']
   assert "'Unnamed: 0' numbers the rows" in data.remarks[0]
-  assert "'ticks' rises from row to row" in data.remarks[1]
+  assert "'ticks' only rises or falls" in data.remarks[1]
   assert len(data.remarks) == 2
   chosen = _load(tmp_path, channels=('Unnamed: 0', 'a'))
   assert list(chosen.channels) == ['Unnamed: 0', 'a']
