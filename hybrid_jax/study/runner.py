@@ -17,6 +17,7 @@ from hybrid_jax.study import (
   context,
   extras,
   inputs,
+  stage_costs,
   stage_names,
   summary,
   validate,
@@ -96,29 +97,48 @@ def _run_stages(study, stages, fresh):
   workdir = study.workdir
   timer, compiled = compile_timer.CompileTimer(), 0.0
   ordered = [s for s in stage_names.STAGES if s in stages]
-  for stage in ordered:
-    started = time.monotonic()
-    try:
-      if stage in _DISTRIBUTED or distributed.is_first():
-        importlib.import_module(f'hybrid_jax.study.stages.{stage}').run(study)
-    except errors.UserError:
-      # Nothing was trained: the corrected command may have this directory.
-      if fresh and stage == ordered[0] and not (workdir / 'training').exists():
-        shutil.rmtree(workdir)
-      raise
-    distributed.barrier(stage)
-    if not distributed.is_first():
-      continue
-    seconds = time.monotonic() - started
-    # Times differ from run to run, so they are not in metrics.json.
-    path = workdir / 'timings.json'
-    timings = files.read_json(path) if path.exists() else {}
-    before, compiled = compiled, timer.seconds()
-    timings[stage] = round(seconds, 1)
-    timings.setdefault('compiling', {})[stage] = round(compiled - before, 1)
-    timings['run'] = summary.describe_run()
-    files.write_json(path, timings)
-    progress.say(f'{stage}: {seconds:.1f} s')
+  path = workdir / 'timings.json'
+  with contextlib.ExitStack() as stack:
+    estimator = None
+    for stage in ordered:
+      if stage != 'data' and estimator is None:
+        estimator = _estimator(study, ordered)
+        stack.enter_context(progress.overall('study', estimator))
+      started = time.monotonic()
+      if estimator is not None:
+        estimator.start(stage)
+      try:
+        if stage in _DISTRIBUTED or distributed.is_first():
+          importlib.import_module(f'hybrid_jax.study.stages.{stage}').run(study)
+      except errors.UserError:
+        # Nothing was trained: the corrected command may have this directory.
+        is_new = fresh and stage == ordered[0]
+        if is_new and not (workdir / 'training').exists():
+          shutil.rmtree(workdir)
+        raise
+      distributed.barrier(stage)
+      if estimator is not None:
+        estimator.finish()
+      if not distributed.is_first():
+        continue
+      seconds = time.monotonic() - started
+      # Times differ from run to run, so they are not in metrics.json.
+      timings = files.read_json(path) if path.exists() else {}
+      before, compiled = compiled, timer.seconds()
+      timings[stage] = round(seconds, 1)
+      timings.setdefault('compiling', {})[stage] = round(compiled - before, 1)
+      timings['run'] = summary.describe_run()
+      files.write_json(path, timings)
+      progress.say(f'{stage}: {seconds:.1f} s')
+
+
+def _estimator(study, stages):
+  """Estimates the time of all stages but the first, which reads the data."""
+  stages = [stage for stage in stages if stage != 'data']
+  plan = stage_costs.of_study(study, stages)
+  path = study.workdir / 'timings.json'
+  times = files.read_json(path) if path.exists() else {}
+  return progress.Estimator(plan, stage_costs.measured_scale(plan, times))
 
 
 def check_batches(config: ml_collections.ConfigDict) -> None:

@@ -137,7 +137,9 @@ def _fit_group(group, chunk, total, every, evaluate):
     if int(state.step) < total
   }
   more = f' and {len(group) - 1} more' if len(group) > 1 else ''
-  with progress.Progress(group[0].label + more, total, initial=done) as bar:
+  with progress.Progress(
+    group[0].label + more, total, initial=done, weight=len(group)
+  ) as bar:
     while done < total:
       # A killed study may have saved this chunk for some of the runs.
       behind = [i for i, s in enumerate(states) if int(s.step) == done]

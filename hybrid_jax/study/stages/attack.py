@@ -8,7 +8,7 @@ import threadpoolctl
 from hybrid_jax import files, progress
 from hybrid_jax.measures import measurement
 from hybrid_jax.release import embeddings
-from hybrid_jax.study import context, problems
+from hybrid_jax.study import context, problems, stage_costs
 from hybrid_jax.training import distributed
 
 
@@ -30,6 +30,7 @@ def run(study: context.Study) -> None:
     return
   # Fill the caches once, before the threads start.
   study.data, study.x, study.model, study.params(embeddings.SIMPLE)
+  costs = stage_costs.attack_costs(study)
   # The longest first, so that no long target runs alone at the end. Of equals
   # the later: these have noise and take longer.
   count = collections.Counter(target for _, target in missing)
@@ -47,7 +48,11 @@ def run(study: context.Study) -> None:
   ):
     waiting = [
       pool.submit(
-        _attack, study, target, [m for m, t in missing if t == target], bar
+        _attack,
+        study,
+        target,
+        {m: costs[m, t] for m, t in missing if t == target},
+        bar,
       )
       for target in targets
     ]
@@ -78,8 +83,9 @@ def _attack(study, target, measures, bar):
     study.config.attack,
     measurement.CONTROL if split_point == 'control' else split_point,
   )
-  for measure in measures:
-    result = measurement.run(measure, problem, config, study.config.seed)
+  for measure, cost in measures.items():
+    with progress.task(cost, study.config.attack.workers):
+      result = measurement.run(measure, problem, config, study.config.seed)
     if measure == measurement.LEAKAGE and len(problem.fold) < len(
       study.data.fold
     ):
