@@ -101,13 +101,13 @@ def _run_stages(study, stages, fresh):
   with contextlib.ExitStack() as stack:
     estimator = None
     for stage in ordered:
-      if stage != 'data' and estimator is None:
-        estimator = _estimator(study, ordered)
-        stack.enter_context(progress.overall('study', estimator))
       started = time.monotonic()
-      if estimator is not None:
-        estimator.start(stage)
       try:
+        if stage != 'data' and estimator is None:
+          estimator = _estimator(study, ordered)
+          stack.enter_context(progress.overall('study', estimator))
+        if estimator is not None:
+          estimator.start(stage)
         if stage in _DISTRIBUTED or distributed.is_first():
           importlib.import_module(f'hybrid_jax.study.stages.{stage}').run(study)
       except errors.UserError:
