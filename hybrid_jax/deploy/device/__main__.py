@@ -34,12 +34,17 @@ def main(argv: list[str] | None = None) -> int:
     device = _client(args, edge)
     if args.csv == '-':  # Live rows: send each window as soon as it is full.
       for row in csv_rows.read(sys.stdin, edge.channels):
+        if row is None:
+          device.clear()
+          continue
         _print(device.push(row))
         _warn(device)
     else:
       with open(args.csv, newline='', encoding='utf-8-sig') as file:
         for row in csv_rows.read(file, edge.channels):
-          if device.take(row):
+          if row is None:
+            device.clear()
+          elif device.take(row):
             _print(device.drain())
           _warn(device)
     _print(device.drain())

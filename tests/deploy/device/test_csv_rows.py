@@ -24,7 +24,7 @@ def test_a_header_names_the_columns(header):
 
 
 def test_columns_are_put_in_order_and_others_passed_over():
-  text = 'time,gyr (rad/s),acc (g)\nnoon,1,2\n'
+  text = 'place,gyr (rad/s),acc (g)\nhome,1,2\n'
   assert _read(text) == [[2, 1]]
   assert _read('y,x\n1,2\n', channels=()) == [[1, 2]]
 
@@ -46,6 +46,23 @@ def test_columns_are_put_in_order_and_others_passed_over():
 def test_what_does_not_fit_is_named(text, message):
   with pytest.raises(errors.UserError, match=message):
     _read(text)
+
+
+@pytest.mark.parametrize('form', ['{:.2f}', '2026-01-01T00:00:{:05.2f}'])
+def test_a_column_of_times_tells_the_gaps(form):
+  times = [0.02 * i + 10 * (i >= 5) for i in range(8)]
+  rows = [f'{form.format(t)},{i},{-i}' for i, t in enumerate(times)]
+  read = _read('\n'.join(['time_s,acc,gyr', *rows]))
+  assert read == [[i, -i] for i in range(5)] + [None] + [
+    [i, -i] for i in range(5, 8)
+  ]
+
+
+def test_a_time_that_goes_back_or_is_none():
+  with pytest.raises(errors.UserError, match=r'line 3 .* back by 1;'):
+    _read('t,acc,gyr\n2,0,0\n1,0,0\n')
+  with pytest.raises(errors.UserError, match=r"line 2 .*'noon' is no time"):
+    _read('time,acc,gyr\nnoon,0,0\n')
 
 
 def test_a_first_row_of_numbers_is_no_header():
