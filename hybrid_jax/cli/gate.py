@@ -11,8 +11,9 @@ import pathlib
 
 from absl import flags
 
-from hybrid_jax import digests, errors
+from hybrid_jax import errors
 from hybrid_jax.cli import command
+from hybrid_jax.datasets import digests
 from hybrid_jax.report import gate
 
 MISTAKE = 2

@@ -15,8 +15,9 @@ import pathlib
 
 from absl import flags
 
-from hybrid_jax import digests, errors
+from hybrid_jax import errors
 from hybrid_jax.cli import command
+from hybrid_jax.datasets import digests
 
 _BUNDLE = flags.DEFINE_string('bundle', None, 'Folder of the bundle.')
 _NAME = flags.DEFINE_string('name', 'cloud', "The model's name in the paths.")

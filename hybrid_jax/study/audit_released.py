@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import ml_collections
 import numpy as np
 
-from hybrid_jax import digests, errors, files, plugins, progress
+from hybrid_jax import errors, files, plugins, progress
 from hybrid_jax.attacks import adversary, released_vectors
-from hybrid_jax.datasets import copies, dataset
+from hybrid_jax.datasets import copies, dataset, digests
 from hybrid_jax.measures import measurement
 from hybrid_jax.metrics import noise_level
 from hybrid_jax.report import audit_report, rows

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import jax
 import ml_collections
 
-from hybrid_jax import digests, errors, files, progress
+from hybrid_jax import errors, files, progress
+from hybrid_jax.datasets import digests
 from hybrid_jax.models import split_model
 from hybrid_jax.study import (
   compile_timer,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from configs import arrays
-from hybrid_jax import digests, errors
+from hybrid_jax import errors
+from hybrid_jax.datasets import digests
 from hybrid_jax.study import inputs, runner
 
 

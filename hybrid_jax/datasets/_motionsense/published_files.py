@@ -10,8 +10,8 @@ import re
 
 import numpy as np
 
-from hybrid_jax import digests, errors
-from hybrid_jax.datasets import csv_table
+from hybrid_jax import errors
+from hybrid_jax.datasets import csv_table, digests
 
 FOLDER = 'A_DeviceMotion_data'
 PEOPLE = 'data_subjects_info.csv'

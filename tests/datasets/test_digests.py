@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from hybrid_jax import digests, errors
+from hybrid_jax import errors
+from hybrid_jax.datasets import digests
 
 
 def _inputs(folder, **contents):
