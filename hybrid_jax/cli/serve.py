@@ -112,7 +112,8 @@ def main(argv: list[str]) -> None:
     grid_only=_GRID_ONLY.value,
   )
   for folder in pathlib.Path(_BUNDLE.value).absolute().parents:
-    digests.check(folder, '--bundle')
+    if (folder / 'config.json').exists():  # The work directory of a study.
+      digests.check(folder, '--bundle')
   cloud = cloud_half.CloudHalf(_BUNDLE.value, limits.max_batch)
   token = addresses.read_token(address.token_file)
   page = (
