@@ -39,4 +39,6 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   )
   c.augment.update(augmentation.PRESETS['motion'])
   config_parts.shrink(c, arg)
+  if arg == 'small':
+    c.strangers.people_folds = 2
   return c

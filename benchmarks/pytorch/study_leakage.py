@@ -65,6 +65,12 @@ def _best(problem, attribute, attacks, counts):
   kinds = _of_kind(candidates, 'window')
   best = max(kinds.values(), key=lambda f: f['window'])
   patient = sorted(candidates, key=lambda f: -f['recording'])[:_BEST]
+  several = patient + [
+    f
+    for by in ('recording', 'window')
+    for f in _of_kind(candidates, by).values()
+  ]
+  several = list({id(f): f for f in several}.values())
   over_all = measured(patient[0], attack_accuracy.measure)
   return {
     **measured(best, attack_accuracy.measure),
@@ -72,7 +78,7 @@ def _best(problem, attribute, attacks, counts):
     'tried': len(candidates),
     'by_kind': {kind: measured(f) for kind, f in kinds.items()},
     'by_windows': {
-      name: _by_windows(problem, labels, patient, group, counts)
+      name: _by_windows(problem, labels, several, group, counts)
       for name, group in (('recording', problem.recording), ('class', labels))
     },
   }

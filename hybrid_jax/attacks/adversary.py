@@ -99,8 +99,9 @@ class Problem:
   def rows(self, fold: int) -> np.ndarray:
     """Returns a mask `[n]` of the examples of a fold.
 
-    Those of `TRAIN` are what attackers learn from: the training fold, and when
-    they learn again, also validation.
+    Those of `TRAIN` are what attackers learn from: the fold `dataset.ATTACK`
+    where there is one, or else the training fold; and when they learn again,
+    also validation.
     """
     if fold == dataset.TRAIN:
       return np.isin(self.fold, self._learning_folds)
@@ -108,9 +109,9 @@ class Problem:
 
   @property
   def _learning_folds(self):
-    if self.relearning is None:
-      return (dataset.TRAIN,)
-    return (dataset.TRAIN, dataset.VALIDATION)
+    held_back = (self.fold == dataset.ATTACK).any()
+    first = dataset.ATTACK if held_back else dataset.TRAIN
+    return (first,) if self.relearning is None else (first, dataset.VALIDATION)
 
   def relearn(self, attacks: 'Sequence[Attack]') -> 'Problem':
     """Returns the problem of learning chosen attacks again, on all labels.
@@ -145,7 +146,7 @@ class Problem:
     Without noise there is one copy. Of a device's releases there are at most
     as many copies as the device made.
     """
-    if fold in self.device_releases:
+    if self.device_releases:
       return self._device_copies(fold)[:count]
     clean = self.clean[self.rows(fold)]
     if self.noise_scale is None:

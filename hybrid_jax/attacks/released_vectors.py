@@ -191,20 +191,20 @@ def check_labels(
       raise errors.UserError(
         f'{name!r} is {values.dtype}; it must be integers.'
       )
-  if not np.isin(fold, range(len(dataset.FOLDS))).all():
+  if not np.isin(fold, (*range(len(dataset.FOLDS)), dataset.ATTACK)).all():
     raise errors.UserError(
       f"'fold' holds {sorted(set(fold.tolist()))[:8]}; 0 is train, 1"
-      ' validation, 2 test.'
+      ' validation, 2 test, 3 attack.'
     )
   for i, fold_name in enumerate(dataset.FOLDS):
     if not (fold == i).any():
       raise errors.UserError(
         f"the {fold_name} fold is empty: no 'fold' is {i}."
       )
+  held_back = fold == dataset.ATTACK
+  learning = held_back if held_back.any() else fold == dataset.TRAIN
   for name, values in labels.items():
-    _check_classes(
-      name, values, fold == dataset.TRAIN, (classes or {}).get(name)
-    )
+    _check_classes(name, values, learning, (classes or {}).get(name))
 
 
 def _check_classes(name, values, train, class_names):

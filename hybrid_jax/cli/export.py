@@ -56,7 +56,6 @@ def main(argv: list[str]) -> None:
   command.set_up_jax()
   # Imported here, because it takes seconds: mistakes in flags are shown first.
   from hybrid_jax.deploy.export import cloud_models
-  from hybrid_jax.report import rows
   from hybrid_jax.study import deployment, runner, workdir_lock
 
   study = runner.open_study(pathlib.Path(_WORKDIR.value))
@@ -66,9 +65,7 @@ def main(argv: list[str]) -> None:
       raise errors.UserError(
         'give both --split_point and --embedding, or neither.'
       )
-    point = rows.recommend(
-      results.gather(study), study.config.recommend.utility_loss
-    )
+    point = results.recommend(study)
     split_point, embedding = point['split_point'], point['embedding']
   folder = pathlib.Path(_OUT.value)
   if _SAVED_MODEL.value and pathlib.Path(_SAVED_MODEL.value).exists():

@@ -45,6 +45,11 @@ _SPLIT_POINT = flags.DEFINE_string(
   'The row to check; by default the recommended one.',
 )
 _EMBEDDING = flags.DEFINE_string('embedding', None, 'With --split_point.')
+_STRANGERS = flags.DEFINE_bool(
+  'strangers',
+  False,
+  'Check the figures of people whom the network never saw.',
+)
 _JUNIT = flags.DEFINE_string(
   'junit', None, 'The file for a report in JUnit XML.'
 )
@@ -67,6 +72,8 @@ def main(argv: list[str]) -> int:
   metrics = gate.read(workdir)
   digests.check(workdir, '--workdir')
   row = gate.pick(metrics, _SPLIT_POINT.value, _EMBEDDING.value)
+  if _STRANGERS.value:
+    row = gate.of_strangers(metrics, row)
   checks = gate.check(metrics, row, bounds)
   if _JUNIT.value:
     gate.write_junit(pathlib.Path(_JUNIT.value), row, checks)

@@ -27,6 +27,7 @@ OPTIONS = {
   'layout': plugins.Option(
     'auto', 'Meaning of the axes of x.', choices=LAYOUTS
   ),
+  **dataset.PEOPLE,
   **folds.OPTIONS,
 }
 
@@ -109,6 +110,7 @@ def read(
       fold=fold,
       channels=_channels(stored, x.shape[-1]),
       hertz=_hertz(stored),
+      people=config.people,
     )
     return dataset.validate(data), [
       remark,

@@ -9,11 +9,21 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import sources
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 FOLDS = ('train', 'validation', 'test')
+# Windows of no training of the network, from which only attackers learn. A data
+# set may have none: attackers then learn from the training fold.
+ATTACK = 3
+# A setting of the data sets that are a user's own.
+PEOPLE = {
+  'people': plugins.Option(
+    '',
+    'Sensitive label whose classes are people; they are audited as strangers.',
+  ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +36,13 @@ class Dataset:
     sensitive: name to `[n]` int32, the labels that it should not learn.
     recording: `[n]` int32, the recording that an example was cut from.
       Confidence intervals are bootstrapped over recordings.
-    fold: `[n]` int8, `TRAIN`, `VALIDATION` or `TEST`.
+    fold: `[n]` int8, `TRAIN`, `VALIDATION`, `TEST` or `ATTACK`.
     primary_names: the names of the primary classes.
     sensitive_names: label to the names of its classes.
     channels: the names of the channels (the last axis of `x`), with units.
     hertz: samples a second of a signal; None if it is unknown.
     remarks: how the data were understood, one line each.
+    people: the sensitive label whose classes are people; empty for none.
   """
 
   x: np.ndarray | sources.Source
@@ -44,6 +55,7 @@ class Dataset:
   channels: Sequence[str] = ()
   hertz: float | None = None
   remarks: Sequence[str] = ()
+  people: str = ''
 
   def labels(self) -> dict[str, np.ndarray]:
     """Returns the primary and the sensitive labels by name."""
@@ -82,6 +94,10 @@ def validate(data: Dataset) -> Dataset:
   """
   if not len(data.x):
     raise errors.UserError('the data set holds no example.')
+  if data.people:
+    errors.check_known(
+      'sensitive label', data.people, data.sensitive, 'data.people'
+    )
   check_types(data)
   _check_lengths(data)
   if isinstance(data.x, sources.Source):
@@ -103,7 +119,7 @@ def check_types(data: Dataset) -> None:
   Raises:
     UserError: `x` is not float32 of two axes or more, a label, `fold` or
       `recording` is not `[n]` of whole numbers, or `fold` holds another number
-      than 0, 1 and 2; the message names the array.
+      than 0 to 3; the message names the array.
   """
   shape, dtype = tuple(data.x.shape), np.dtype(data.x.dtype)
   if dtype != np.float32 or len(shape) < 2:
@@ -118,12 +134,12 @@ def check_types(data: Dataset) -> None:
         f'{name!r} is {values.dtype} of shape {values.shape}; it must be one'
         f' whole number for each of {shape[0]} examples.'
       )
-  wrong = ~np.isin(data.fold, (TRAIN, VALIDATION, TEST))
+  wrong = ~np.isin(data.fold, (TRAIN, VALIDATION, TEST, ATTACK))
   if wrong.any():
     row = int(np.argmax(wrong))
     raise errors.UserError(
       f"'fold' is {int(data.fold[row])} in row {row}; 0 is train, 1 validation,"
-      ' 2 test.'
+      ' 2 test, 3 attack.'
     )
 
 

@@ -1,13 +1,15 @@
 """Random folds: stratified by class, with related examples kept together."""
 
+import dataclasses
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
 
+import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.datasets import dataset, label_encoding
+from hybrid_jax.datasets import dataset, label_encoding, sources
 
 # Settings of the data sets with random folds.
 OPTIONS = {
@@ -25,6 +27,8 @@ _NUMBERS = {
   **{str(i): i for i in range(len(dataset.FOLDS))},
 }
 _VALID = '0 or train, 1 or validation, 2 or test'
+_MIN_WINDOWS = 4  # of a recording that is split in time
+_LEFT_OUT = -1
 _MIN_PAIR_UNITS = 5  # a pair of classes with fewer units is not balanced
 
 
@@ -229,3 +233,70 @@ def check_splittable(
         ' group only, so a split of whole groups leaves folds without them.'
         " Let 'group' name recordings, several of each class, or give 'fold'."
       )
+
+
+def hold_back(
+  data: dataset.Dataset, config: ml_collections.ConfigDict
+) -> dataset.Dataset:
+  """Moves a share of the training fold to the fold `dataset.ATTACK`.
+
+  An attacker's labelled vectors come from use, not from the windows that the
+  network was trained on, which training has drawn together. The last part of
+  each recording is held back; windows that share samples with it are removed.
+  Where most recordings have fewer than four windows, whole recordings
+  are held back, with the same share of each class.
+
+  Args:
+    data: the data set.
+    config: `attack_fold`, the share; and `window`, `hop` and `gap` in samples,
+      where windows are cut from recordings.
+
+  Raises:
+    UserError: a class would have no example in one of the two folds.
+  """
+  share = config.get('attack_fold', 0)
+  if not share:
+    return data
+  train = np.flatnonzero(data.fold == dataset.TRAIN)
+  _, index, sizes = np.unique(
+    data.recording[train], return_inverse=True, return_counts=True
+  )
+  fold = data.fold.copy()
+  if np.median(sizes) < _MIN_WINDOWS:
+    dealt = stratified(
+      [labels[train] for labels in data.labels().values()],
+      (1 - share, share / 2, share / 2),
+      0,
+      unit=index,
+    )
+    fold[train[dealt != dataset.TRAIN]] = dataset.ATTACK
+  else:
+    gap = 0
+    if 'hop' in config:
+      # Windows whose starts are so far apart share no sample.
+      gap = math.ceil((config.window + config.gap) / config.hop) - 1
+    for recording in range(len(sizes)):
+      rows = train[index == recording]
+      first = len(rows) - max(1, round(share * len(rows)))
+      fold[rows[first:]] = dataset.ATTACK
+      fold[rows[max(0, first - gap) : first]] = _LEFT_OUT
+  for label, values in data.labels().items():
+    for number, name in ((dataset.TRAIN, 'train'), (dataset.ATTACK, 'attack')):
+      held = np.isin(
+        np.arange(len(data.names()[label])), values[fold == number]
+      )
+      if not held.all():
+        raise errors.UserError(
+          f'data.attack_fold={share:g} leaves class'
+          f' {data.names()[label][int(np.argmin(held))]!r} of label {label!r}'
+          f' without an example in the {name} fold; take another share, or 0.'
+        )
+  kept = fold != _LEFT_OUT
+  return dataclasses.replace(
+    data,
+    x=sources.select_rows(data.x, kept),
+    primary=data.primary[kept],
+    sensitive={name: v[kept] for name, v in data.sensitive.items()},
+    recording=data.recording[kept],
+    fold=fold[kept],
+  )

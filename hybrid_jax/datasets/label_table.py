@@ -32,6 +32,7 @@ OPTIONS = {
     'Columns of the sensitive labels; none for all called sensitive_NAME.',
     type=tuple[str, ...],
   ),
+  **dataset.PEOPLE,
 }
 
 _SENSITIVE = 'sensitive_'
@@ -160,6 +161,7 @@ def make_dataset(
         fold=fold[file],
         channels=list(channels),
         remarks=labels.remarks,
+        people=config.people,
       )
     )
 

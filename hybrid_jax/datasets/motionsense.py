@@ -133,6 +133,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       sensitive_names={label: names[label] for label in sensitive},
       channels=[f'{c} ({published_files.CHANNELS[c]})' for c in channels],
       hertz=HERTZ,
+      people='person' if 'person' in sensitive else '',
     )
   )
 

@@ -68,6 +68,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     recording=recording,
     fold=fold,
     channels=signals.channels,
+    people=config.people,
     hertz=signals.hertz,
     remarks=[*recordings.remarks, *signals.remarks],
   )

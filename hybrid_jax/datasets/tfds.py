@@ -34,6 +34,7 @@ OPTIONS = {
   'sensitive': plugins.Option(
     (), 'Keys of the sensitive labels.', type=tuple[str, ...]
   ),
+  **dataset.PEOPLE,
   'group': plugins.Option(
     '', 'Key of the group of an example; empty for no groups.'
   ),
@@ -161,6 +162,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       primary_names=names[primary],
       sensitive_names={name: names[name] for name in sensitive},
       channels=_channels(selected.input, x.shape[-1]),
+      people=config.people,
     )
   )
 

@@ -80,6 +80,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       },
       channels=_CHANNELS,
       hertz=HERTZ,
+      people='person',
     )
   )
 

@@ -48,8 +48,11 @@ def measure(
   """
   settings = config.measures.attacker_data
   curves = {attribute: {} for attribute in problem.sensitive}
+  # What attackers learn from is the training fold here, and no other window.
+  learning = np.where(problem.fold == dataset.TRAIN, -1, problem.fold)
+  learning[problem.rows(dataset.TRAIN)] = dataset.TRAIN
   for share in sorted(settings.shares):
-    fold = first_part(problem.fold, problem.recording, share)
+    fold = first_part(learning, problem.recording, share)
     part = dataclasses.replace(problem, fold=fold)
     figures = leakage.measure_best(part, settings.adversaries, config, seed)
     for attribute, point in figures.items():

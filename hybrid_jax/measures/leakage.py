@@ -304,6 +304,19 @@ class RankedAttacks:
       ranked.sort(key=lambda pair: -pair[0])
       self.best[name] = ranked[:_COMMITTEE_SIZE]
 
+  def candidates(self) -> list[adversary.Attack]:
+    """Returns the attacks that may be best for several windows.
+
+    These are the best at a recording, and the best of each kind by both scores:
+    windows of several recordings need another attacker than those of one.
+    """
+    pairs = [
+      *self.best['recording'],
+      *self.best_of_kind['recording'].values(),
+      *self.best_of_kind['window'].values(),
+    ]
+    return list({a.adversary: a for _, a in pairs}.values())
+
   def best_window(self) -> tuple[float, adversary.Attack]:
     """Returns the best attack at one window with its score.
 
@@ -470,7 +483,7 @@ def _best_by_windows(ranked, problem, attribute, counts):
   Where validation has too few windows for a number, the largest number that
   validation has decides.
   """
-  attacks = [attack for _, attack in ranked.best['recording']]
+  attacks = ranked.candidates()
   labels, groups = _labels_and_groups(problem, attribute, dataset.VALIDATION)
   out = {}
   for name, group in groups.items():

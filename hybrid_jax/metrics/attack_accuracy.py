@@ -263,6 +263,18 @@ class WindowSets:
       }
     return out
 
+  def correct(
+    self,
+    log_probs: np.ndarray,
+    labels: np.ndarray,
+    columns: np.ndarray | None = None,
+  ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Returns k to the share of correct sets of each group, and its label."""
+    return {
+      count: self._correct(sets, log_probs, labels, columns)
+      for count, sets in self._sets.items()
+    }
+
   def values(
     self,
     log_probs: np.ndarray,

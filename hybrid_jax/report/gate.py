@@ -174,6 +174,39 @@ def pick(
   return rows[split_point][str(embedding)]
 
 
+def of_strangers(
+  metrics: dict[str, Any], row: dict[str, Any]
+) -> dict[str, Any]:
+  """Returns the figures of people whom the network never saw, as a row.
+
+  Args:
+    metrics: see `read`.
+    row: the row of the same split point and embedding; see `pick`.
+
+  Raises:
+    UserError: there are no figures of strangers, or none for this row.
+  """
+  strangers = metrics.get('strangers')
+  by_embedding = (strangers or {}).get('embeddings')
+  if not strangers or not by_embedding:
+    raise errors.UserError(
+      'metrics.json has no figures of strangers; the data need a label of'
+      ' people, and the study its stages strangers and report.'
+    )
+  name = str(row.get('embedding'))
+  errors.check_known(
+    'split point of strangers',
+    str(row.get('split_point')),
+    [str(strangers.get('split_point'))],
+  )
+  errors.check_known('embedding of strangers', name, by_embedding)
+  return {
+    'split_point': row.get('split_point'),
+    'embedding': f'{name} strangers',
+    **by_embedding[name],
+  }
+
+
 def check(
   metrics: dict[str, Any], row: dict[str, Any], bounds: list[Bound]
 ) -> list[Check]:

@@ -34,6 +34,7 @@ def render(
   point: dict[str, str],
   grid: dict[str, Any],
   deployed: list[dict[str, Any]],
+  strangers: dict[str, Any],
   missing: Sequence[str] = (),
 ) -> str:
   """Returns a study's page as HTML, which works offline.
@@ -49,6 +50,7 @@ def render(
     grid: see `grid.summarise`; may be empty.
     deployed: see `results.read_deployed`; may be empty.
     missing: what a full study also measures; see `config_parts.missing_parts`.
+    strangers: see `results.read_strangers`; may be empty.
   """
   context = _context(table, controls, failed, _channels(data))
   for attribute in context['attributes']:
@@ -71,6 +73,8 @@ def render(
     methods=grid_plot.methods(grid) if grid else [],
     chance=table[0]['leakage'],
     deployed=[(rows.find(table, row), row) for row in deployed],
+    strangers=strangers,
+    pairs=_seen_and_strangers(table, strangers) if strangers else [],
   )
 
 
@@ -180,6 +184,14 @@ def _context(table, controls, failed, channels):
     'few': curves.FEW,
     'box': (reconstructions.WIDTH, reconstructions.HEIGHT),
   }
+
+
+def _seen_and_strangers(table, strangers):
+  """Pairs of a row and the figures of strangers for the same embedding."""
+  return [
+    (rows.find(table, {**strangers, 'embedding': name}), figures)
+    for name, figures in strangers['embeddings'].items()
+  ]
 
 
 def _adversary_kinds(table, attributes):

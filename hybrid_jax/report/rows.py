@@ -91,16 +91,23 @@ def failed_controls(controls: dict[str, Any], rows: list[Row]) -> list[str]:
   return sentences
 
 
-def recommend(rows: list[Row], utility_loss: float) -> Row:
+def recommend(
+  rows: list[Row],
+  utility_loss: float,
+  strangers: Mapping[str, Any] | None = None,
+) -> Row:
   """Chooses the row to deploy, on the validation fold alone.
 
   A row qualifies if its validation utility is within `utility_loss` of the
   whole network's. Of these the one with the smallest `worst_advantage`, rounded
-  to a hundredth, is chosen; of equals the first.
+  to a hundredth, is chosen; of equals the first. Where there are figures of
+  strangers, they choose the embedding at the split point of that row, by the
+  same rule.
 
   Args:
     rows: the table.
     utility_loss: the loss of utility that is accepted, from 0 to 1.
+    strangers: see `study.strangers.summarise`; may be empty.
 
   Returns:
     `split_point`, `embedding`, and `why`, a sentence.
@@ -110,28 +117,43 @@ def recommend(rows: list[Row], utility_loss: float) -> Row:
     for row in rows
     if row['embedding'] == embeddings.SIMPLE
   )
-  useful = [
-    row for row in rows if row['validation_utility'] >= best - utility_loss
-  ]
-  chosen = min(
-    useful, key=lambda row: round(worst_advantage(row['leakage']), 2)
-  )
+  useful, chosen = _least_leaking(rows, best - utility_loss)
+  split_point, embedding = chosen['split_point'], chosen['embedding']
+  whose, whole = 'the whole network', best
+  if strangers:
+    by_embedding = strangers['embeddings']
+    simple = by_embedding.get(embeddings.SIMPLE)
+    whole = max(
+      figures['validation_utility']
+      for figures in ([simple] if simple else by_embedding.values())
+    )
+    named = [{'embedding': n, **f} for n, f in by_embedding.items()]
+    useful, chosen = _least_leaking(named, whole - utility_loss)
+    embedding = chosen['embedding']
+    whose = 'the simple features, both for people whom the network never saw'
   leaks = ', '.join(
     f'{attribute} {f["value"]:.1%} (chance {f["chance"]:.1%})'
     for attribute, f in chosen['leakage'].items()
   )
   return {
-    'split_point': chosen['split_point'],
-    'embedding': chosen['embedding'],
+    'split_point': split_point,
+    'embedding': embedding,
     'why': (
-      f'Cut at {chosen["split_point"]} and release'
-      f' {chosen["embedding"]}: of the {len(useful)} points whose validation'
-      f' utility is within {utility_loss:.1%} of the whole network'
-      f' ({best:.1%}), its worst sensitive label leaks least; on the test fold'
-      f' its utility is {chosen["utility"]["value"]:.1%}, and the best attacker'
-      f' finds {leaks}.'
+      f'Cut at {split_point} and release {embedding}: of the {len(useful)}'
+      f' points whose validation utility is within {utility_loss:.1%} of'
+      f' {whose} ({whole:.1%}), its worst sensitive label leaks least; on the'
+      f' test fold its utility is {chosen["utility"]["value"]:.1%}, and the'
+      f' best attacker finds {leaks}.'
     ),
   }
+
+
+def _least_leaking(rows, least_utility):
+  """The rows that are useful enough, and the one of them that leaks least."""
+  useful = [row for row in rows if row['validation_utility'] >= least_utility]
+  return useful, min(
+    useful, key=lambda row: round(worst_advantage(row['leakage']), 2)
+  )
 
 
 def find(rows: list[Row], point: dict[str, str]) -> Row:

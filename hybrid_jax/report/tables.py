@@ -93,6 +93,41 @@ def terminal(table: list[rows.Row], controls: dict[str, Any]) -> str:
   return progress.render_text(out)
 
 
+def strangers(figures: dict[str, Any]) -> str:
+  """Formats the figures of people whom the network never saw, as text.
+
+  Args:
+    figures: see `study.strangers.summarise`.
+  """
+  by_embedding = figures['embeddings']
+  first = next(iter(by_embedding.values()))
+  attributes = list(first['leakage'])
+  out = rich.table.Table(
+    title=f'Strangers at {figures["split_point"]}, %, with 95 % intervals'
+  )
+  out.add_column('embedding', min_width=max(map(len, by_embedding)))
+  out.add_column('utility', justify='right')
+  for attribute in attributes:
+    for name in (f'{attribute} found', 'by recording', 'ceiling'):
+      out.add_column(name, justify='right')
+  for name, row in by_embedding.items():
+    cells = [name, percent(row['utility'])]
+    for attribute in attributes:
+      found = row['leakage'][attribute]
+      cells += [percent(found), percent(found['per_recording'])]
+      cells.append(ceiling(row['ceiling'].get(attribute)))
+    out.add_row(*cells)
+  out.add_section()
+  cells = ['chance', share(first['utility']['chance'])]
+  for attribute in attributes:
+    found = first['leakage'][attribute]
+    cells += [share(f['chance']) for f in (found, found['per_recording'])] + [
+      ''
+    ]
+  out.add_row(*cells)
+  return progress.render_text(out)
+
+
 def _leakage_cells(row, with_ceiling):
   for attribute, figures in row['leakage'].items():
     yield percent(figures)

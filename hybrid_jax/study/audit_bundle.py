@@ -104,9 +104,9 @@ def _release(study, edge, trained, name) -> adversary.Problem:
       study,
       edge,
       all_examples[study.rows(fold)],
-      copies if fold == dataset.TRAIN else draws,
+      draws if fold in (dataset.VALIDATION, dataset.TEST) else copies,
     )
-    for fold in range(len(dataset.FOLDS))
+    for fold in np.unique(study.data.fold).tolist()
   }
   return dataclasses.replace(problem, device_releases=drawn)
 

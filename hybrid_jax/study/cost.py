@@ -79,7 +79,7 @@ def run(
     maps each link to the milliseconds from window to response.
   """
   table = results.gather(study)
-  point = rows.recommend(table, study.config.recommend.utility_loss)
+  point = results.recommend(study)
   measured = []
   # The recommendation compares with the whole network in float32, so that
   # variant is always measured there.

@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import plugins
-from hybrid_jax.datasets import dataset, normalization, sources
+from hybrid_jax.datasets import dataset, folds, normalization, sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Examples:
     """The data set in sensor units; in memory, if it is not too large."""
     module = plugins.load('data set', self.config.data.name)
     data = module.load(self.config.data)
+    data = folds.hold_back(data, self.config.data)
     limit = self.config.input.memory_limit * 2**30
     return dataclasses.replace(data, x=sources.load_if_fits(data.x, limit))
 

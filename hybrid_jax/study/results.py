@@ -5,7 +5,7 @@ from typing import Any
 from hybrid_jax import files
 from hybrid_jax.measures import measurement
 from hybrid_jax.report import rows
-from hybrid_jax.study import context
+from hybrid_jax.study import context, strangers
 
 
 def gather(study: context.Study) -> list[rows.Row]:
@@ -64,3 +64,27 @@ def read_grid(study: context.Study) -> dict[str, Any]:
   """Returns the summary of the study's grid; empty if it has none."""
   path = study.result('grid')
   return files.read_json(path) if path.exists() else {}
+
+
+def recommend_seen(study: context.Study) -> rows.Row:
+  """Returns the row to deploy by the figures of the people of the data set."""
+  return rows.recommend(gather(study), study.config.recommend.utility_loss)
+
+
+def read_strangers(study: context.Study) -> dict[str, Any]:
+  """Returns the figures of strangers; empty where there are none.
+
+  See `strangers.summarise`.
+  """
+  if not (study.workdir / 'strangers').exists():
+    return {}
+  return strangers.summarise(study, recommend_seen(study)['split_point'])
+
+
+def recommend(study: context.Study) -> rows.Row:
+  """Returns the row to deploy, by strangers where they were audited."""
+  return rows.recommend(
+    gather(study),
+    study.config.recommend.utility_loss,
+    read_strangers(study),
+  )

@@ -27,7 +27,7 @@ from hybrid_jax.study import (
 from hybrid_jax.training import distributed, loop
 
 # The stages in which all processes of a distributed run take part.
-_DISTRIBUTED = ('train', 'siamese', 'defend', 'attack', 'grid')
+_DISTRIBUTED = ('train', 'siamese', 'defend', 'attack', 'strangers', 'grid')
 
 
 def run(

@@ -38,6 +38,33 @@ _RECOMMEND = {
     high=1,
   ),
 }
+_STRANGERS = {
+  'people_folds': Option(
+    -1,
+    'Folds over people, each of whom is a stranger once; 0 for off, and -1 for'
+    ' 3, or 5 for ten people or fewer.',
+    low=-1,
+  ),
+  'embeddings': Option(
+    (),
+    'Embeddings besides simple; none for noisy_reduced_siamese, bounded and'
+    ' snapped, where they are released.',
+    type=tuple[str, ...],
+  ),
+  'adversaries': Option(
+    ('majority', 'linear', 'mlp', 'knn', 'kde', 'mixture', 'trees'),
+    'Adversaries that attack strangers.',
+    plugin='adversary',
+    filled=True,
+  ),
+  'stream_windows': Option(
+    (1, 8, 64),
+    'Windows of each of two streams that are verified, at most.',
+    low=1,
+    filled=True,
+    distinct=True,
+  ),
+}
 _HEADS = {
   'trials': Option(3, 'Settings tried of every network.', low=1),
   'views': Option(
@@ -201,6 +228,14 @@ def of(config: Mapping[str, Any]) -> config_tree.Tree:
       'name': Option(
         None, 'Data set, or a dotted path.', type=str, plugin='data set'
       ),
+      'attack_fold': Option(
+        0.0,
+        'Share of the training fold that is held back from all training, for'
+        ' attackers alone.',
+        unit='share',
+        low=0,
+        below=1,
+      ),
       **plugins.options('data set', data['name']),
     },
     'model': {
@@ -228,6 +263,7 @@ def of(config: Mapping[str, Any]) -> config_tree.Tree:
     'defend': _defend(config),
     'attack': _attack(config, cuts),
     'recommend': _RECOMMEND,
+    'strangers': _STRANGERS,
   }
   if config.get('grid') is not None:
     tree['grid'] = _grid(cuts)

@@ -12,7 +12,7 @@ import jax
 from hybrid_jax.deploy.export import operation_counts
 from hybrid_jax.measures import measurement
 from hybrid_jax.release import embeddings
-from hybrid_jax.study import context, problems, trainings
+from hybrid_jax.study import context, problems, strangers, trainings
 
 Plan = dict[str, dict[str, tuple[float, float]]]
 
@@ -55,6 +55,7 @@ def of_study(study: context.Study, stages: Sequence[str]) -> Plan:
     'defend': {},
     'release': {'embedding': (targets, _COMPILING + 0.4 * targets)},
     'attack': {},
+    'strangers': _strangers(study, step),
     'grid': _grid(study, 2 * step * defend.batch_size / 128),
     'export': {
       'split point': (
@@ -113,6 +114,29 @@ def measured_scale(plan: Plan, times: Mapping[str, float]) -> float:
 
 def _steps(steps, seconds):
   return {'step': (steps, _COMPILING + steps * seconds)}
+
+
+def _strangers(study, step):
+  """Trainings and attacks of all folds of people at one split point."""
+  folds, config = strangers.count_folds(study), study.config
+  if not folds:
+    return {}
+  names = strangers.chosen_embeddings(study, study.split_points[-1])
+  weights = {config.release.embeddings[name].weights for name in names}
+  count = config.training.steps
+  if embeddings.SIAMESE in weights:
+    count += config.siamese.steps
+  defences = weights - {embeddings.SIMPLE, embeddings.SIAMESE}
+  if defences:
+    # A step of a defence takes twice as long as a plain one.
+    count += 2 * config.defend.warm_steps
+    count += 2 * len(defences) * config.defend.steps
+  share = len(study.data.fold) / _WINDOWS
+  attacks = folds * len(names)
+  return {
+    'step': (folds * count, folds * (_COMPILING + step * count)),
+    'embedding': (attacks, attacks * _TARGET[measurement.LEAKAGE] * share / 2),
+  }
 
 
 def _grid(study, step):

@@ -8,6 +8,7 @@ STAGES = (
   'defend',
   'release',
   'attack',
+  'strangers',
   'grid',
   'export',
   'report',

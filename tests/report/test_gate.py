@@ -288,3 +288,24 @@ def test_a_stream_is_checked_at_its_number_of_windows():
   }.items():
     with pytest.raises(errors.UserError, match=words.split('. ')[0]):
       _check(metrics, stream=[bound])
+
+
+def test_strangers_are_checked_in_place_of_the_people_of_the_training_set():
+  metrics = _metrics()
+  figures = {k: _row('noisy', 0.6)[k] for k in ('utility', 'leakage')}
+  metrics['strangers'] = {
+    'split_point': 'dense1',
+    'embeddings': {'noisy': figures},
+  }
+  row = gate.of_strangers(metrics, gate.pick(metrics, None, None))
+  assert gate.point(row) == 'dense1 noisy strangers'
+  bounds = gate.parse_bounds(None, ['person=0.5'], [], [])
+  assert _passed(gate.check(metrics, row, bounds))['leakage of person'] is False
+  assert _passed(_check(metrics, leakage=['person=0.5']))['leakage of person']
+  simple = gate.pick(metrics, 'dense1', 'simple')
+  with pytest.raises(errors.UserError, match=r"'simple'.*Known: noisy"):
+    gate.of_strangers(metrics, simple)
+  with pytest.raises(errors.UserError, match='of strangers'):
+    gate.of_strangers(metrics, simple | {'split_point': 'conv1'})
+  with pytest.raises(errors.UserError, match='no figures of strangers'):
+    gate.of_strangers(_metrics(), simple)

@@ -7,7 +7,7 @@ import numpy as np
 from hybrid_jax import errors, files, progress
 from hybrid_jax.datasets import check, dataset, sources
 from hybrid_jax.release import mechanisms, pca
-from hybrid_jax.study import context, extras
+from hybrid_jax.study import context, extras, strangers
 from hybrid_jax.training import augmentation
 
 
@@ -29,10 +29,13 @@ def run(study: context.Study) -> None:
     and 'reconstruction' in study.config.attack.measures
   ):
     extras.check('images')
+  strangers.check(study)
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {
     name: int(study.rows(i).sum()) for i, name in enumerate(dataset.FOLDS)
   }
+  if study.rows(dataset.ATTACK).any():
+    folds['attack'] = int(study.rows(dataset.ATTACK).sum())
   counts = {
     label: {
       fold: np.bincount(

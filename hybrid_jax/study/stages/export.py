@@ -12,7 +12,6 @@ from hybrid_jax.deploy.export import (
   split_functions,
 )
 from hybrid_jax.models import split_model
-from hybrid_jax.report import rows
 from hybrid_jax.study import context, deployment, results
 
 
@@ -21,8 +20,7 @@ def run(study: context.Study) -> None:
 
   Does nothing if both exist.
   """
-  table = results.gather(study)
-  point = rows.recommend(table, study.config.recommend.utility_loss)
+  point = results.recommend(study)
   folder = study.workdir / 'bundle'
   if study.result('export').exists() and (folder / 'manifest.json').exists():
     return

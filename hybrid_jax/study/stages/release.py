@@ -119,6 +119,23 @@ def utility_of(
     fold: the fold to measure on.
   """
   rows = study.rows(fold)
+  return utility.measure(
+    primary_logits(study, split_point, params, mechanism, features, fold),
+    study.data.primary[rows],
+    study.data.recording[rows],
+  )
+
+
+def primary_logits(
+  study: context.Study,
+  split_point: str,
+  params: Any,
+  mechanism: mechanisms.Release,
+  features: np.ndarray,
+  fold: int,
+) -> np.ndarray:
+  """Returns the cloud's logits `[draws, n, k]` of a fold; see `utility_of`."""
+  rows = study.rows(fold)
   shape = features.shape[1:]
   draws = 1 if mechanism.noise_scale() is None else study.config.attack.draws
   key = study.key('utility', split_point, dataset.FOLDS[fold])
@@ -137,8 +154,4 @@ def utility_of(
     params,
     np.asarray(noisy).reshape(-1, clean.shape[1]),
   )
-  return utility.measure(
-    logits.reshape(draws, len(clean), -1),
-    study.data.primary[rows],
-    study.data.recording[rows],
-  )
+  return logits.reshape(draws, len(clean), -1)

@@ -11,7 +11,8 @@ def run(study: context.Study) -> None:
   controls = results.controls(study, problems.CONTROLS)
   failed = rows.failed_controls(controls, table)
   comparison = results.read_grid(study)
-  point = rows.recommend(table, study.config.recommend.utility_loss)
+  point = results.recommend(study)
+  unseen = results.read_strangers(study)
   deployed = results.read_deployed(study)
   data = study.read('data', stage='data')
   files.write_json(
@@ -21,6 +22,7 @@ def run(study: context.Study) -> None:
       'controls': {k: rows.public(v) for k, v in controls.items()},
       'failed_controls': failed,
       'recommended': point,
+      'strangers': unseen,
       'deployed': [rows.public(row) for row in deployed],
       'rivals': grid.public(comparison),
       'data': {
@@ -42,10 +44,13 @@ def run(study: context.Study) -> None:
       point,
       comparison,
       deployed,
+      unseen,
       config_parts.missing_parts(study.config),
     ).encode(),
   )
   print(tables.terminal(table, controls))
+  if unseen:
+    print(tables.strangers(unseen))
   for sentence in failed:
     print(f'FAILED CONTROL: {sentence}')
   print(f'\nRecommended: {point["why"]}')
