@@ -9,7 +9,6 @@ import statistics
 import warnings
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from sklearn import exceptions, neural_network
 
@@ -67,8 +66,8 @@ def timer(count: int, chunks: int = SIZES['max_chunks']) -> timing.Timer:
   settings.patience = 10**6
   n, held, k = (SIZES[a] for a in ('examples', 'held', 'classes'))
   rng, zeros = np.random.default_rng(0), np.zeros(count, int)
-  x = jnp.asarray(rng.normal(size=(1, n, SIZES['features'])), jnp.float32)
-  y, valid = jnp.asarray(rng.integers(k, size=(1, n))), jnp.ones((1, k), bool)
+  x = rng.normal(size=(1, n, SIZES['features'])).astype(np.float32)
+  y, valid = rng.integers(k, size=(1, n)), np.ones((1, k), bool)
   data = heads.Data(x, None, y, x[:, :held], y[:, :held], valid)
   head_settings = heads.HeadSettings(
     view=zeros,

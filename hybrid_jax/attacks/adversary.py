@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import sklearn.decomposition
 
-from hybrid_jax import errors
+from hybrid_jax import errors, padding
 from hybrid_jax.datasets import dataset, sources
 
 VIEWS = ('standardised', 'whitened', 'within')
@@ -203,6 +203,38 @@ class Problem:
     std = np.sqrt(variance)
     return np.maximum(std, _MIN_STD * std.max() or 1.0).astype(np.float32)
 
+  def noise_argument(self) -> np.ndarray | None:
+    """Returns the noise as an argument `[d, d]` of a program; see `add_noise`.
+
+    Without noise it is zeros, so that narrow vectors share a program with noisy
+    ones. It is `None` for wide vectors without noise, which are rarely noisy.
+    """
+    d = self.clean.shape[1]
+    if self.noise_scale is None and d > _LARGEST_VIEW:
+      return None
+    if self.noise_scale is None:
+      return np.zeros((d, d), np.float32)
+    return np.asarray(self.noise_scale, np.float32)
+
+  @property
+  def train_capacity(self) -> int:
+    """Number of rows to which training arrays are padded.
+
+    Problems that differ only in noise, in the share of the training fold, or in
+    whether attacks learn again, have one number and share their programs.
+    """
+    return padding.rows(int((self.fold != dataset.TEST).sum()))
+
+  @property
+  def evaluation_capacity(self) -> int:
+    """Number of rows to which arrays of evaluation draws are padded."""
+    return padding.rows(
+      max(
+        max(self.draws, len(x)) * x.shape[1]
+        for x in self.evaluation_draws.values()
+      )
+    )
+
   @functools.cached_property
   def views(self) -> dict[str, 'View']:
     """The rescalings of the released vectors; see `fit_views`."""
@@ -215,7 +247,8 @@ class TrainableCloud:
 
   Attributes:
     initialisers: name to `init(key) -> params`, where training may start.
-    apply: `(params, released [b, d]) -> logits`.
+    apply: `(params, released [b, d]) -> logits`. As a `jax.tree_util.Partial`
+      of one function, problems of one shape share a compilation.
   """
 
   initialisers: Mapping[str, Callable[[jax.Array], Any]]
@@ -263,6 +296,31 @@ class Attack:
   kind: str = ''
   members: 'tuple[Attack, ...]' = ()
   temperature: float = 1.0
+
+
+def add_noise(
+  x: jax.Array,
+  noise: jax.Array | None,
+  has_noise: jax.Array,
+  key: jax.Array,
+) -> jax.Array:
+  """Adds fresh noise to `x [b, d]`; whether there is any is an argument.
+
+  Args:
+    x: the vectors.
+    noise: `[d, d]`; the noise is `noise @ e` with `e` standard normal. `None`
+      is no noise.
+    has_noise: whether there is noise; without it none is drawn.
+    key: random key.
+  """
+  if noise is None:
+    return x
+  return jax.lax.cond(
+    has_noise,
+    lambda x: x + jax.random.normal(key, x.shape) @ noise.T,
+    lambda x: x,
+    x,
+  )
 
 
 def fit_views(problem: Problem) -> dict[str, View]:

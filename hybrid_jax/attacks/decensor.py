@@ -8,6 +8,7 @@ learns a map from censored to uncensored vectors. It attacks the mapped vectors.
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from hybrid_jax import plugins
+from hybrid_jax import padding, plugins
 from hybrid_jax.attacks import adversary, mlp
 from hybrid_jax.datasets import dataset
 from hybrid_jax.models import perceptron
@@ -37,6 +38,7 @@ OPTIONS = {
   ),
 }
 
+_BLOCK = 1024  # vectors mapped at once
 _VIEWS = ('trained on uncensored', 'trained on mapped')
 
 
@@ -71,22 +73,24 @@ def attack(
   )
 
   def for_both(vectors, others):
-    return jnp.asarray(heads.pad(np.stack([vectors, others])))
+    return np.stack([vectors, others])
 
   data = heads.Data(
     train=for_both(
       np.tile(uncensored[train], (len(copies), 1)), decensor(copies)
     ),
     noise=None,
-    train_label=jnp.asarray(np.tile(labels[:, train], len(copies))),
+    train_label=np.tile(labels[:, train], len(copies)),
     validation=for_both(validation, validation),
-    validation_label=jnp.asarray(
-      np.tile(
-        labels[:, problem.rows(dataset.VALIDATION)],
-        len(problem.evaluation_draws[dataset.VALIDATION]),
-      )
+    validation_label=np.tile(
+      labels[:, problem.rows(dataset.VALIDATION)],
+      len(problem.evaluation_draws[dataset.VALIDATION]),
     ),
     class_mask=class_mask,
+    capacity=(
+      config.noise_copies * problem.train_capacity,
+      problem.evaluation_capacity,
+    ),
   )
   settings = mlp.head_settings(
     len(_VIEWS), len(problem.sensitive), config.heads, seed
@@ -113,46 +117,70 @@ def _fit_map(problem, uncensored, config, seed):
   """
   train = problem.rows(dataset.TRAIN)
   view = problem.views['standardised']
-  noise = None
+  d, e = view.matrix.shape[1], uncensored.shape[1]
+  wide_d, wide_e = padding.width(d), padding.width(e)
+  rows = problem.train_capacity
+  noise = np.zeros((wide_d, wide_d), np.float32)
   if problem.noise_scale is not None:
-    noise = jnp.asarray(view.matrix.T @ problem.noise_scale, jnp.float32)
+    scale = heads.narrow(view.matrix.T @ problem.noise_scale)
+    noise[:d, : scale.shape[1]] = scale
   params = _train(
-    {'x': view(problem.clean[train]), 'y': uncensored[train]},
+    {
+      'x': padding.pad(view(problem.clean[train]), {0: rows, 1: wide_d}),
+      'y': padding.pad(uncensored[train], {0: rows, 1: wide_e}),
+    },
+    _Sizes(np.int32(train.sum()), np.float32(d), np.float32(e)),
     noise,
+    problem.noise_scale is not None,
     config.learning_rate,
-    jax.random.fold_in(jax.random.key(4), seed),
+    np.int32(seed),
     tuple(config.widths),
     config.steps,
     config.batch_size,
   )
 
   def decensor(released):
-    mapped = np.asarray(_apply(params, view(released)))
-    return mapped.reshape(-1, mapped.shape[-1])
+    flat = view(released).reshape(-1, d)
+    blocks = padding.blocks(padding.pad(flat, {1: wide_d}), _BLOCK)
+    out = [_apply(params, block) for block in blocks]
+    return np.concatenate(jax.device_get(out))[: len(flat), :e]
 
   return decensor
+
+
+class _Sizes(NamedTuple):
+  """What counts of the padded arrays."""
+
+  rows: np.ndarray
+  inputs: np.ndarray
+  outputs: np.ndarray
 
 
 _apply = jax.jit(perceptron.apply)
 
 
 @functools.partial(jax.jit, static_argnames=('widths', 'steps', 'batch_size'))
-def _train(data, noise, learning_rate, key, widths, steps, batch_size):
+def _train(
+  data, size, noise, has_noise, learning_rate, seed, widths, steps, batch_size
+):
+  key = jax.random.fold_in(jax.random.key(4), seed)
   init_key, fit_key = jax.random.split(key)
   sizes = (data['x'].shape[1], *widths, data['y'].shape[1])
 
   def loss(params, batch, key):
-    x = batch['x']
-    if noise is not None:
-      x += jax.random.normal(key, (len(x), noise.shape[1])) @ noise.T
-    return jnp.square(perceptron.apply(params, x) - batch['y']).mean()
+    x = adversary.add_noise(batch['x'], noise, has_noise, key)
+    error = perceptron.apply(params, x) - batch['y']
+    # Padded outputs would make the mean smaller.
+    counts = jnp.arange(error.shape[1]) < size.outputs
+    return (jnp.square(error) * counts).sum() / (batch_size * size.outputs)
 
   return fit_best.fit_best(
     loss,
-    perceptron.init(init_key, sizes),
+    perceptron.init(init_key, sizes, inputs=size.inputs),
     optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
     data,
     fit_key,
     steps=steps,
     batch_size=batch_size,
+    count=size.rows,
   )

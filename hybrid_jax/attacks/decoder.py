@@ -17,7 +17,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from hybrid_jax import plugins
+from hybrid_jax import padding, plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.models import perceptron
@@ -108,34 +108,46 @@ def reconstruct(
   def standardised(released):
     return ((released - problem.mean) / problem.std).astype(np.float32)
 
+  # Convolutions are not padded: the first layer would start differently.
+  d = problem.clean.shape[1]
+  wide = d if dataset.is_image(shape) else padding.width(d)
+
   def examples(fold, released):
     x = flat[problem.rows(fold)] - mean
-    return {'z': standardised(released), 'x': x}
+    return {'z': padding.pad(standardised(released), {1: wide}), 'x': x}
 
-  noise = problem.noise_scale
+  noise = problem.noise_argument()
+  if noise is not None:
+    noise = padding.pad(noise / problem.std[:, None], {0: wide, 1: wide})
   decoder = _decoder(shape[1:], tuple(config.widths))
   every = min(config.every, config.steps)
   params = _train(
     decoder,
     examples(dataset.TRAIN, problem.clean[train]),
     examples(dataset.VALIDATION, problem.released(dataset.VALIDATION)),
-    None if noise is None else noise / problem.std[:, None],
+    noise,
+    problem.noise_scale is not None,
+    np.float32(d),
     config.learning_rate,
     jax.random.key(seed),
     steps=-(-config.steps // every) * every,
     every=every,
     batch_size=min(config.batch_size, int(train.sum())),
   )
-  test = standardised(problem.released(dataset.TEST))
+  test = examples(dataset.TEST, problem.released(dataset.TEST))['z']
   deviation = _apply(decoder.apply, params, test)
   rebuilt = mean + deviation
   return np.arange(len(rebuilt)), np.asarray(rebuilt).reshape(-1, *shape[1:])
 
 
 class _Decoder(NamedTuple):
-  """Functions `init(key, z) -> params` and `apply(params, z) -> [b, size]`."""
+  """Functions `init(key, z, inputs)` and `apply(params, z) -> [b, size]`.
 
-  init: Callable[[jax.Array, jax.Array], Any]
+  `init` returns parameters for `z [b, d]`, of which `inputs` columns are not
+  padding.
+  """
+
+  init: Callable[[jax.Array, jax.Array, jax.Array], Any]
   apply: Callable[[Any, jax.Array], jax.Array]
 
 
@@ -145,10 +157,11 @@ def _decoder(shape, widths):
   """The decoder of inputs of a shape; untrained, its outputs are zero."""
   if dataset.is_image((1, *shape)):
     module = UpConvolution(*shape)
-    return _Decoder(module.init, module.apply)
+    return _Decoder(lambda key, z, inputs: module.init(key, z), module.apply)
 
-  def init(key, z):
-    params = perceptron.init(key, (z.shape[1], *widths, math.prod(shape)))
+  def init(key, z, inputs):
+    sizes = (z.shape[1], *widths, math.prod(shape))
+    params = perceptron.init(key, sizes, inputs=inputs)
     weight, bias = params[-1]
     return [*params[:-1], (jnp.zeros_like(weight), bias)]
 
@@ -185,6 +198,8 @@ def _train(
   train,
   validation,
   noise,
+  has_noise,
+  inputs,
   learning_rate,
   key,
   steps,
@@ -197,14 +212,12 @@ def _train(
     return jnp.square(_apply(decoder.apply, params, z) - x).mean()
 
   def loss(params, batch, key):
-    z = batch['z']
-    if noise is not None:
-      z += jax.random.normal(key, z.shape) @ noise.T
+    z = adversary.add_noise(batch['z'], noise, has_noise, key)
     return error(params, z, batch['x'])
 
   return fit_best.fit_best(
     loss,
-    decoder.init(init_key, validation['z'][:1]),
+    decoder.init(init_key, validation['z'][:1], inputs),
     optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
     train,
     fit_key,

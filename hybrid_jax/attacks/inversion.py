@@ -74,8 +74,10 @@ def reconstruct(
   released = released[items]
   whiten = noise_whitening(problem)
   shape = (config.restarts, len(items), *problem.inputs.shape[1:])
-  random = _START_STD * jax.random.normal(jax.random.key(seed), shape)
-  starts = jnp.concatenate([random, nearest(problem, released, whiten)[None]])
+  random = np.asarray(jax.random.normal(jax.random.key(seed), shape))
+  starts = np.concatenate(
+    [_START_STD * random, nearest(problem, released, whiten)[None]]
+  )
   results, objective = descend(
     problem.edge,
     released,
@@ -122,7 +124,7 @@ def nearest(
 def descend(
   edge: Callable[[jax.Array], jax.Array],
   released: np.ndarray,
-  starts: jax.Array,
+  starts: np.ndarray,
   whiten: np.ndarray,
   settings: tuple[int, float, float, float],
 ) -> tuple[jax.Array, jax.Array]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from hybrid_jax import plugins
+from hybrid_jax import padding, plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import distances
@@ -63,9 +63,11 @@ def attack(
       continue
     gallery = view(problem.clean[train])
     unit = 1.0 if is_absolute else spacing(gallery)
-    sharpness = jnp.asarray(0.5 / np.square(bandwidths * unit), jnp.float32)
+    sharpness = (0.5 / np.square(bandwidths * unit)).astype(np.float32)
     log_densities = {
-      fold: class_log_densities(view(x), gallery, onehot, sharpness)
+      fold: class_log_densities(
+        view(x), gallery, onehot, sharpness, problem.train_capacity
+      )
       for fold, x in problem.evaluation_draws.items()
     }
     for j, attack_name in enumerate(attacks):
@@ -115,7 +117,8 @@ def class_log_densities(
   released: np.ndarray,
   gallery: np.ndarray,
   onehot: np.ndarray,
-  sharpness: jax.Array,
+  sharpness: np.ndarray,
+  capacity: int = 0,
 ) -> np.ndarray:
   """Computes log-densities of each class, up to a constant of each vector.
 
@@ -124,32 +127,56 @@ def class_log_densities(
     gallery: `[m, d]`.
     onehot: `[m, k]`, the classes of the gallery.
     sharpness: `[bandwidths]`, `1 / (2 bandwidth^2)`.
+    capacity: the number of rows to which the gallery is padded at least;
+      galleries of one capacity share a program.
 
   Returns:
     `[bandwidths, draws, n, k]`.
   """
-  flat = released.reshape(-1, released.shape[-1])
-  padded = np.pad(flat, ((0, -len(flat) % _BLOCK), (0, 0)))
-  blocks = padded.reshape(-1, _BLOCK, flat.shape[1])
-  out = np.asarray(_block_log_densities(blocks, gallery, onehot, sharpness))
-  # [blocks, bandwidths, block, k] to [bandwidths, blocks * block, k].
-  out = out.swapaxes(0, 1).reshape(len(sharpness), -1, onehot.shape[1])
-  return out[:, : len(flat)].reshape(
-    len(sharpness), *released.shape[:2], onehot.shape[1]
+  (draws, n, d), (m, k) = released.shape, onehot.shape
+  rows, wide = padding.rows(max(m, capacity)), padding.width(d)
+  flat = padding.pad(released.reshape(-1, d), {1: wide})
+  arguments = jax.device_put(
+    (
+      padding.pad(gallery, {0: rows, 1: wide}),
+      padding.pad(onehot, {0: rows, 1: padding.width(k)}),
+      np.int32(m),
+      sharpness,
+    )
   )
+  out = [
+    _block_log_densities(block, *arguments)
+    for block in padding.blocks(flat, _BLOCK)
+  ]
+  return np.concatenate(jax.device_get(out), axis=1)[
+    :, : draws * n, :k
+  ].reshape(len(sharpness), draws, n, k)
 
 
 @jax.jit
-def _block_log_densities(blocks, gallery, onehot, sharpness):
-  def block_log_densities(x):
-    squared = distances.squared(x, gallery)
-    # Relative to the nearest vector: the largest term is 1, without underflow.
-    squared -= squared.min(axis=1, keepdims=True)
+def _block_log_densities(x, gallery, onehot, count, sharpness):
+  """Log-densities `[bandwidths, b, k]` of `x [b, d]`.
 
-    def with_bandwidth(sharp):
-      total = jnp.exp(-sharp * squared) @ onehot
-      return jnp.log(total / len(gallery) + 1e-12)
+  Only the first `count` rows of the gallery are vectors.
+  """
+  squared = distances.squared(x, gallery)
+  squared = jnp.where(jnp.arange(len(gallery)) < count, squared, jnp.inf)
+  # Relative to the nearest vector: the largest term is 1, without underflow.
+  squared -= squared.min(axis=1, keepdims=True)
+  # A CPU's cache holds a tile; other devices take the whole gallery at once.
+  tile = padding.TILE if jax.default_backend() == 'cpu' else len(gallery)
 
-    return jax.lax.map(with_bandwidth, sharpness)
+  def with_bandwidth(sharp):
+    def add(i, total):
+      def part(a, axis):
+        return jax.lax.dynamic_slice_in_dim(a, i * tile, tile, axis)
 
-  return jax.lax.map(block_log_densities, blocks)
+      return total + jnp.exp(-sharp * part(squared, 1)) @ part(onehot, 0)
+
+    # Tiles of padding alone are left out.
+    tiles = (count + tile - 1) // tile
+    zeros = jnp.zeros((len(x), onehot.shape[1]))
+    total = jax.lax.fori_loop(0, tiles, add, zeros)
+    return jnp.log(total / count + 1e-12)
+
+  return jax.lax.map(with_bandwidth, sharpness)

@@ -9,7 +9,6 @@ kernel density of the person with equal shares of its recordings.
 
 from collections.abc import Iterator
 
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -63,7 +62,10 @@ def attack(
   )
   if len(components) > config.most or 2 * len(components) > train.sum():
     return
-  onehot = np.eye(len(components), dtype=np.float32)[index.ravel()]
+  # Columns for the recordings of validation too, so that learning again has
+  # the same program.
+  most = len(np.unique(keys[problem.fold != dataset.TEST], axis=0))
+  onehot = np.eye(most, dtype=np.float32)[index.ravel()]
   for name, view, bandwidths, is_absolute in kde.views(
     problem, config.bandwidths
   ):
@@ -76,11 +78,15 @@ def attack(
       continue
     gallery = view(problem.clean[train])
     unit = 1.0 if is_absolute else kde.spacing(gallery)
-    sharpness = jnp.asarray(0.5 / np.square(bandwidths * unit), jnp.float32)
+    sharpness = (0.5 / np.square(bandwidths * unit)).astype(np.float32)
     validation, test = (
       kde.class_log_densities(
-        view(problem.evaluation_draws[fold]), gallery, onehot, sharpness
-      )
+        view(problem.evaluation_draws[fold]),
+        gallery,
+        onehot,
+        sharpness,
+        problem.train_capacity,
+      )[..., : len(components)]
       - np.log(sizes, dtype=np.float32)
       for fold in (dataset.VALIDATION, dataset.TEST)
     )

@@ -3,8 +3,6 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -71,7 +69,7 @@ def attack_with(
 def train_heads(
   problem: adversary.Problem,
   data: heads.Data,
-  test: jax.Array,
+  test: np.ndarray,
   settings: heads.HeadSettings,
   names: Sequence[str],
   widths: tuple[int, ...],
@@ -157,45 +155,45 @@ def head_settings(
 
 def head_data(
   problem: adversary.Problem, views: Sequence[adversary.View]
-) -> tuple[heads.Data, jax.Array]:
+) -> tuple[heads.Data, np.ndarray]:
   """Returns the heads' data, and the test examples `[views, draws * n, d]`."""
   train = problem.rows(dataset.TRAIN)
   validation = problem.rows(dataset.VALIDATION)
   noise = None
   if problem.noise_scale is not None:
     noise = np.stack([v.matrix.T @ problem.noise_scale for v in views])
-    noise = jnp.asarray(heads.pad(noise.astype(np.float32), (-2, -1)))
 
   def viewed(released):
     flat = released.reshape(-1, problem.clean.shape[1])
-    return jnp.asarray(heads.pad(np.stack([v(flat) for v in views])))
+    return np.stack([v(flat) for v in views])
 
   labels, class_mask = label_arrays(problem)
   draws = problem.evaluation_draws
   data = heads.Data(
     train=viewed(problem.clean[train]),
     noise=noise,
-    train_label=jnp.asarray(labels[:, train]),
+    train_label=labels[:, train],
     validation=viewed(draws[dataset.VALIDATION]),
-    validation_label=jnp.asarray(
-      np.tile(labels[:, validation], len(draws[dataset.VALIDATION]))
+    validation_label=np.tile(
+      labels[:, validation], len(draws[dataset.VALIDATION])
     ),
     class_mask=class_mask,
+    capacity=(problem.train_capacity, problem.evaluation_capacity),
   )
   return data, viewed(draws[dataset.TEST])
 
 
-def label_arrays(problem: adversary.Problem) -> tuple[np.ndarray, jax.Array]:
+def label_arrays(problem: adversary.Problem) -> tuple[np.ndarray, np.ndarray]:
   """Returns the sensitive labels `[labels, n]`, and their classes.
 
   The classes are a mask `[labels, k]`, with k the largest number of classes.
   """
   labels = np.stack(list(problem.sensitive.values()))
   counts = labels.max(axis=1) + 1
-  return labels, jnp.asarray(np.arange(counts.max()) < counts[:, None])
+  return labels, np.arange(counts.max()) < counts[:, None]
 
 
-def by_draw(flat: jax.Array, problem: adversary.Problem) -> np.ndarray:
+def by_draw(flat: np.ndarray, problem: adversary.Problem) -> np.ndarray:
   """Reshapes `[m, draws * n, k]` to `[m, draws, n, k]`."""
   draws = len(problem.evaluation_draws[dataset.TEST])
-  return np.asarray(flat).reshape(len(flat), draws, -1, flat.shape[-1])
+  return flat.reshape(len(flat), draws, -1, flat.shape[-1])

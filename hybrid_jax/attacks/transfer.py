@@ -5,17 +5,19 @@ labels, once from the cloud's weights and once from fresh weights (Osia et al.,
 arXiv 1703.02952). On raw inputs the whole network is trained.
 """
 
+import functools
 import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
+from scipy import special
 
-from hybrid_jax import plugins
+from hybrid_jax import padding, plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
 from hybrid_jax.training import fit_best, train_state
@@ -41,7 +43,7 @@ OPTIONS = {
   'weight_decay': plugins.Option(1e-2, 'Weight decay of AdamW.', low=0),
 }
 
-_BLOCK = 1024  # examples in one pass of the network
+_BLOCK = padding.TILE  # examples in one pass of the network
 
 
 def attack(
@@ -62,22 +64,22 @@ def attack(
   labels = np.stack(list(problem.sensitive.values()), axis=1)
   borders = np.cumsum([0, *(labels.max(axis=0) + 1)])
   # The outputs of the network that predict each label.
-  heads = [slice(a, b) for a, b in itertools.pairwise(borders)]
+  heads = tuple((int(a), int(b)) for a, b in itertools.pairwise(borders))
   cloud = problem.cloud(int(borders[-1]))
-  fit = _make_fit(problem, cloud.apply, labels, heads, config, seed)
-  predict = jax.jit(
-    lambda best, blocks: jax.lax.map(
-      lambda params: _block_logits(cloud.apply, params, blocks), best
-    )
-  )
+  apply = cloud.apply
+  if not isinstance(apply, jax.tree_util.Partial):
+    apply = jax.tree_util.Partial(apply)
+  arguments = jax.device_put(_arguments(problem, labels))
+  settings = ml_collections.FrozenConfigDict({k: config[k] for k in OPTIONS})
   for start, init in cloud.initialisers.items():
     name = f'transfer, {start}'
     wanted = [problem.wants(name, label) for label in problem.sensitive]
     if not any(wanted):
       continue
-    best = fit(init(jax.random.fold_in(jax.random.key(3), seed)))
+    params = init(jax.random.fold_in(jax.random.key(3), seed))
+    best = _fit(apply, params, arguments, np.int32(seed), heads, settings)
     log_probs = {
-      fold: _log_probs(predict, best, released, heads)
+      fold: _log_probs(apply, best, released, heads)
       for fold, released in problem.evaluation_draws.items()
     }
     for i, attribute in enumerate(problem.sensitive):
@@ -91,80 +93,128 @@ def attack(
       )
 
 
-def _make_fit(
-  problem, apply, labels, heads, config, seed
-) -> Callable[[Any], Any]:
-  """Makes a function from initial parameters to the best ones of each label."""
+class _Arguments(NamedTuple):
+  """Arrays to learn from and to choose by; targets of one width share shapes.
+
+  Attributes:
+    train: `x [rows, d]` and `y [rows, labels]`.
+    train_count: the rows that count.
+    validation: `[rows, d]`, whole blocks.
+    truth: `[rows, labels]`; -1 in padded rows, which are never correct.
+    blocks: the blocks of validation that count.
+    noise: see `adversary.Problem.noise_argument`.
+    has_noise: whether there is noise.
+  """
+
+  train: dict[str, np.ndarray]
+  train_count: np.ndarray
+  validation: np.ndarray
+  truth: np.ndarray
+  blocks: np.ndarray
+  noise: np.ndarray | None
+  has_noise: np.ndarray
+
+
+def _arguments(problem, labels):
   train = problem.rows(dataset.TRAIN)
-  data = {
-    'x': jnp.asarray(problem.clean[train]),
-    'y': jnp.asarray(labels[train]),
-  }
   draws = problem.evaluation_draws[dataset.VALIDATION]
-  blocks = jnp.asarray(_in_blocks(draws))
+  noise = problem.noise_argument()
+  validation = draws.reshape(-1, draws.shape[-1])
   truth = np.tile(labels[problem.rows(dataset.VALIDATION)], (len(draws), 1))
-  # No class is -1, so that padded rows are never correct.
-  padding = blocks.shape[0] * _BLOCK - len(truth)
-  truth = jnp.asarray(np.pad(truth, ((0, padding), (0, 0)), constant_values=-1))
-  tx = train_state.optimizer(config)
+  # Wide vectors without noise are not padded to the draws of noisy ones.
+  rows = padding.rows(len(truth))
+  if noise is not None:
+    rows = problem.evaluation_capacity
+  return _Arguments(
+    train={
+      'x': padding.pad(problem.clean[train], {0: problem.train_capacity}),
+      'y': padding.pad(labels[train], {0: problem.train_capacity}),
+    },
+    train_count=np.int32(train.sum()),
+    validation=padding.pad(validation, {0: rows}),
+    truth=padding.pad(truth + 1, {0: rows}) - 1,
+    blocks=np.int32(-(-len(truth) // _BLOCK)),
+    noise=noise,
+    has_noise=np.bool_(problem.noise_scale is not None),
+  )
+
+
+@functools.partial(jax.jit, static_argnames=('heads', 'settings'))
+def _fit(
+  apply: jax.tree_util.Partial,
+  params: Any,
+  arguments: _Arguments,
+  seed: jax.Array,
+  heads: tuple[tuple[int, int], ...],
+  settings: ml_collections.FrozenConfigDict,
+) -> Any:
+  """Trains from initial parameters; returns the best ones for each label.
+
+  Args:
+    apply: see `adversary.TrainableCloud`.
+    params: the initial parameters.
+    arguments: the data and the noise.
+    seed: of the batches and the noise.
+    heads: the first output of each label, and the one after its last.
+    settings: see `OPTIONS`.
+  """
 
   def loss(params, batch, key):
     gain_key, noise_key = jax.random.split(key)
     x = batch['x']
     # A random gain and smooth labels, since the attacker has few examples.
     x *= 1 + 0.1 * jax.random.normal(gain_key, (len(x), 1))
-    if problem.noise_scale is not None:
-      x += jax.random.normal(noise_key, x.shape) @ problem.noise_scale.T
+    x = adversary.add_noise(x, arguments.noise, arguments.has_noise, noise_key)
     logits = apply(params, x)
     total = 0.0
-    for i, head in enumerate(heads):
-      classes = jax.nn.one_hot(batch['y'][:, i], head.stop - head.start)
+    for i, (first, end) in enumerate(heads):
+      classes = jax.nn.one_hot(batch['y'][:, i], end - first)
       smooth = optax.smooth_labels(classes, 0.1)
-      total += optax.softmax_cross_entropy(logits[:, head], smooth).mean()
+      total += optax.softmax_cross_entropy(logits[:, first:end], smooth).mean()
     return total
 
-  @jax.jit
-  def fit(params, data, blocks, truth):
+  def count_correct(params):
+    def add_block(i, total):
+      x, truth = (
+        jax.lax.dynamic_slice_in_dim(a, i * _BLOCK, _BLOCK)
+        for a in (arguments.validation, arguments.truth)
+      )
+      logits = apply(params, x)
+      predicted = [logits[:, a:b].argmax(-1) for a, b in heads]
+      return total + (jnp.stack(predicted, axis=1) == truth).sum(axis=0)
 
-    def count_correct(params):
-      logits = _block_logits(apply, params, blocks)
-      predicted = [logits[..., head].argmax(-1).ravel() for head in heads]
-      correct = jnp.stack(predicted, axis=1) == truth
-      return correct.sum(axis=0).astype(jnp.float32)
+    zeros = jnp.zeros(len(heads), jnp.int32)
+    correct = jax.lax.fori_loop(0, arguments.blocks, add_block, zeros)
+    return correct.astype(jnp.float32)
 
-    return fit_best.fit_best(
-      loss,
-      params,
-      tx,
-      data,
-      jax.random.fold_in(jax.random.key(2), seed),
-      steps=config.steps,
-      every=config.every,
-      batch_size=config.batch_size,
-      score=count_correct,
-      patience=config.patience,
-    )
-
-  return lambda params: fit(params, data, blocks, truth)
-
-
-def _in_blocks(released):
-  """Pads and splits `[draws, n, d]` into `[blocks, block, d]`."""
-  flat = released.reshape(-1, released.shape[-1])
-  padded = np.pad(flat, ((0, -len(flat) % _BLOCK), (0, 0)))
-  return padded.reshape(-1, _BLOCK, flat.shape[1])
+  return fit_best.fit_best(
+    loss,
+    params,
+    train_state.optimizer(settings),
+    arguments.train,
+    jax.random.fold_in(jax.random.key(2), seed),
+    steps=settings.steps,
+    every=settings.every,
+    batch_size=settings.batch_size,
+    score=count_correct,
+    patience=settings.patience,
+    count=arguments.train_count,
+  )
 
 
-def _block_logits(apply, params, blocks):
-  return jax.lax.map(lambda block: apply(params, block), blocks)
+@jax.jit
+def _predict(apply, best, x):
+  """Logits `[labels, b, outputs]` by the best parameters of each label."""
+  return jax.lax.map(lambda params: apply(params, x), best)
 
 
-def _log_probs(predict, best, released, heads):
+def _log_probs(apply, best, released, heads):
   """Log-probabilities `[draws, n, k]` of each label."""
-  logits = np.asarray(predict(best, _in_blocks(released)))
-  draws, n, _ = released.shape
-  flat = logits.reshape(len(heads), -1, logits.shape[-1])[:, : draws * n]
+  draws, n, d = released.shape
+  blocks = padding.blocks(released.reshape(-1, d), _BLOCK)
+  out = [_predict(apply, best, block) for block in blocks]
+  logits = np.concatenate(jax.device_get(out), axis=1)[:, : draws * n]
   return [
-    np.asarray(jax.nn.log_softmax(one[:, head].reshape(draws, n, -1), axis=-1))
-    for one, head in zip(flat, heads, strict=True)
+    special.log_softmax(one[:, a:b].reshape(draws, n, -1), axis=-1)
+    for one, (a, b) in zip(logits, heads, strict=True)
   ]

@@ -50,7 +50,12 @@ def measure(
   rows = test[chosen]
   recording = problem.recording[rows]
   linkage = ranking.linkage(
-    probes, problem.clean[rows], np.arange(count), problem.noise_scale
+    probes,
+    problem.clean[rows],
+    np.arange(count),
+    problem.noise_scale,
+    # Equal candidates are searched once: the number differs between releases.
+    capacity=count,
   )
   train = problem.rows(dataset.TRAIN)
   view = problem.views['standardised']
@@ -62,10 +67,17 @@ def measure(
       scores = _kernel_scores(problem, labels, k, view(probes))
     else:
       scores = ranking.class_form(
-        probes, problem.clean[train], labels[train], k, problem.noise_scale
+        probes,
+        problem.clean[train],
+        labels[train],
+        k,
+        problem.noise_scale,
+        capacity=problem.train_capacity,
       )
     rank = ranking.from_scores(scores, labels[rows])
-    nearest = ranking.nearest(view(probes), gallery, labels[train])
+    nearest = ranking.nearest(
+      view(probes), gallery, labels[train], capacity=problem.train_capacity
+    )
     classes[attribute] = ranking.summarise(rank, k, recording) | {
       'chance_mean_rank': (k + 1) / (2 * k),
       'nearest_error': float((nearest != labels[rows]).mean()),
@@ -93,7 +105,12 @@ def _kernel_scores(problem, labels, k, probes):
     mapped = gallery @ matrix
     scott = max(ranking.bandwidth(mapped), 1e-6)  # 0 for equal vectors
     return ranking.class_form(
-      x @ matrix, mapped, gallery_label, k, width * scott
+      x @ matrix,
+      mapped,
+      gallery_label,
+      k,
+      width * scott,
+      capacity=problem.train_capacity,
     )
 
   def mean_rank(option):

@@ -25,7 +25,9 @@ def squared(a: Array, b: Array) -> Array:
   ).clip(0)
 
 
-def squared_by_difference(a: jax.Array, b: jax.Array) -> jax.Array:
+def squared_by_difference(
+  a: jax.Array, b: jax.Array, dimensions: jax.Array | int | None = None
+) -> jax.Array:
   """Computes squared distances `[n, m]` as sums of squared differences.
 
   Slower than `squared`, but equal vectors have distance 0 and equal distances
@@ -34,10 +36,21 @@ def squared_by_difference(a: jax.Array, b: jax.Array) -> jax.Array:
   Args:
     a: `[d, n]`, one vector in each column.
     b: `[d, m]`.
+    dimensions: the number of dimensions that count; the rest must be zeros. By
+      default d.
   """
+  unroll = min(len(a), _UNROLL)
+  dimensions = len(a) if dimensions is None else dimensions
+  a, b = (jnp.pad(x, ((0, -len(x) % unroll), (0, 0))) for x in (a, b))
 
-  def add(total, row):
-    return total + jnp.square(row[0][:, None] - row[1]), None
+  def add(i, total):
+    for j in range(unroll):
+      x, y = (
+        jax.lax.dynamic_index_in_dim(v, i * unroll + j, keepdims=False)
+        for v in (a, b)
+      )
+      total += jnp.square(x[:, None] - y)
+    return total
 
   zero = jnp.zeros((a.shape[1], b.shape[1]), jnp.float32)
-  return jax.lax.scan(add, zero, (a, b), unroll=min(len(a), _UNROLL))[0]
+  return jax.lax.fori_loop(0, (dimensions + unroll - 1) // unroll, add, zero)

@@ -14,12 +14,13 @@ scale, and for a scale of 0.
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hybrid_jax import errors
+from hybrid_jax import errors, padding
 from hybrid_jax.metrics import bootstrap, distances
 
 _BLOCK = 512  # probes in a block
@@ -53,6 +54,7 @@ def linkage(
   truth: np.ndarray,
   noise_scale: np.ndarray | None = None,
   block: int = _BLOCK,
+  capacity: int = 0,
 ) -> np.ndarray:
   """Ranks candidates by `l_i(j) = log N(p'_i; p_j, L L^T)`: the linkage form.
 
@@ -66,6 +68,8 @@ def linkage(
     truth: `[n]`, the candidate that each probe comes from, 0 to m - 1.
     noise_scale: `L [d, d]`, lower triangular; `None` for plain distances.
     block: the number of probes in a block; it changes memory, not ranks.
+    capacity: the number of rows to which candidates are padded at least;
+      searches of one capacity share a program.
 
   Returns:
     `[n]`, from 1 to m in halves.
@@ -77,9 +81,16 @@ def linkage(
   # Each distinct vector once: equal vectors then tie in spite of rounding.
   distinct, index = np.unique(candidates, axis=0, return_inverse=True)
   x, y = _scaled(probes, distinct, noise_scale)
-  true = _blocks(index[truth][:, None], block)[:, 0]
-  closer, tied = _count_closer(_blocks(x, block), true, y.T, np.bincount(index))
-  closer, tied = (np.ravel(a)[: len(x)] for a in (closer, tied))
+  gallery = _gallery(y, capacity)
+  count = padding.pad(
+    np.bincount(index).astype(np.int32), {0: len(gallery.x[0])}
+  )
+  true = padding.blocks(index[truth].astype(np.int32), block)
+  out = [
+    _count_closer(x, t, gallery.x, gallery.dimensions, count)
+    for x, t in zip(_blocks(x, block), true, strict=True)
+  ]
+  closer, tied = np.concatenate(jax.device_get(out), axis=1)[:, : len(x)]
   return 1 + closer + (tied - 1) / 2
 
 
@@ -90,6 +101,7 @@ def class_form(
   k: int,
   scale: np.ndarray | float,
   block: int = _BLOCK,
+  capacity: int = 0,
 ) -> np.ndarray:
   """Computes the class form `l_i(c) = log mean_x N(p'_i; p_x, Sigma)`.
 
@@ -105,6 +117,7 @@ def class_form(
       the noise; or the standard deviation of an isotropic kernel, see
       `bandwidth`.
     block: the number of probes in a block.
+    capacity: see `linkage`.
 
   Returns:
     Log-likelihoods `[n, k]` float32, nats; `-inf` for a class without vectors.
@@ -115,8 +128,14 @@ def class_form(
   label = _index('gallery labels', gallery_label, len(gallery), k)
   x, y = _scaled(probes, gallery, scale)
   count = np.bincount(label, minlength=k).astype(np.float32)
-  out = _by_class(_blocks(x, block), y.T, label, count)
-  return np.asarray(out).swapaxes(1, 2).reshape(-1, k)[: len(x)]
+  padded = _gallery(y, capacity)
+  classes = padding.width(k)
+  # Padded rows are of a class of their own, which is left out.
+  labels = np.full(padded.x.shape[1], classes, np.int32)
+  labels[: len(label)] = label
+  arguments = (*padded, labels, padding.pad(count, {0: classes}))
+  out = [_by_class(x, *arguments) for x in _blocks(x, block)]
+  return np.concatenate(jax.device_get(out))[: len(x), :k]
 
 
 def nearest(
@@ -124,6 +143,7 @@ def nearest(
   gallery: np.ndarray,
   gallery_label: np.ndarray,
   block: int = _BLOCK,
+  capacity: int = 0,
 ) -> np.ndarray:
   """Predicts the label of the nearest gallery vector, as DPFE does.
 
@@ -132,12 +152,15 @@ def nearest(
     gallery: `[m, d]`; of equally near vectors the first counts.
     gallery_label: `[m]`.
     block: the number of probes in a block.
+    capacity: see `linkage`.
 
   Returns:
     `[n]`, the labels.
   """
   x, y = _scaled(probes, gallery)
-  index = np.ravel(_nearest(_blocks(x, block), y.T))[: len(x)]
+  arguments = (*_gallery(y, capacity), np.int32(len(y)))
+  out = [_nearest(x, *arguments) for x in _blocks(x, block)]
+  index = np.concatenate(jax.device_get(out))[: len(x)]
   return np.asarray(gallery_label)[index]
 
 
@@ -189,70 +212,81 @@ def summarise(
   }
 
 
-@jax.jit
-def _count_closer(probes, truth, candidates, count):
-  """Counts candidates that are closer than the true one, and that tie with it.
+class _Gallery(NamedTuple):
+  """Vectors in columns, in a common shape."""
 
-  Args:
-    probes: `[blocks, d, block]`.
-    truth: `[blocks, block]`, the true candidates.
-    candidates: `[d, u]`, distinct.
-    count: `[u]`, how often each candidate occurs.
-
-  Returns:
-    Two arrays `[blocks, block]`; the true candidate counts as a tie.
-  """
-
-  def one(arguments):
-    x, true = arguments
-    squared = distances.squared_by_difference(candidates, x)
-    true_distance = jnp.take_along_axis(squared, true[None], axis=0)
-    # The true candidate is known by its index, since a compiler may compute its
-    # distance twice and round differently.
-    is_true = jnp.arange(len(count))[:, None] == true
-    masks = (
-      ~is_true & (squared < true_distance),
-      is_true | (squared == true_distance),
-    )
-    # A sum of integers: an accelerator would round a matrix product.
-    return [jnp.where(mask, count[:, None], 0).sum(axis=0) for mask in masks]
-
-  return jax.lax.map(one, (probes, truth))
+  x: jax.Array  # [D, rows]
+  dimensions: np.ndarray  # [], those that count
 
 
-@jax.jit
-def _by_class(probes, gallery, label, count):
-  """Log-likelihoods of each class: `[blocks, k, block]`.
-
-  Args:
-    probes: `[blocks, d, block]`.
-    gallery: `[d, m]`.
-    label: `[m]`, the classes of the gallery.
-    count: `[k]`, the number of vectors of each class.
-  """
-
-  def one(x):
-    log = -0.5 * distances.squared_by_difference(gallery, x)
-    # Each class is relative to its nearest vector, so that none underflows.
-    top = jax.ops.segment_max(log, label, len(count))
-    total = jax.ops.segment_sum(jnp.exp(log - top[label]), label, len(count))
-    return top + jnp.log(total) - jnp.log(jnp.maximum(count, 1))[:, None]
-
-  return jax.lax.map(one, probes)
-
-
-@jax.jit
-def _nearest(probes, gallery):
-  return jax.lax.map(
-    lambda x: distances.squared_by_difference(gallery, x).argmin(axis=0), probes
-  )
+def _gallery(y, capacity):
+  """Pads `y [m, d]`, and puts it on the device."""
+  rows = padding.rows(max(len(y), capacity))
+  wide = padding.pad(y, {0: rows, 1: padding.width(y.shape[1])})
+  return _Gallery(jax.device_put(wide.T), np.int32(y.shape[1]))
 
 
 def _blocks(x, block):
-  """Splits `[n, d]` into `[blocks, d, block]`, padded with zeros."""
-  block = min(block, len(x))
-  padded = np.pad(x, ((0, -len(x) % block), (0, 0)))
-  return padded.reshape(-1, block, x.shape[1]).swapaxes(1, 2)
+  """Splits `[n, d]` into padded blocks `[D, block]`."""
+  wide = padding.pad(x, {1: padding.width(x.shape[1])})
+  return [part.T for part in padding.blocks(wide, block)]
+
+
+@jax.jit
+def _count_closer(x, true, candidates, dimensions, count):
+  """Counts candidates that are closer than the true one, and that tie with it.
+
+  Args:
+    x: `[d, block]`, the probes.
+    true: `[block]`, the true candidates.
+    candidates: `[d, u]`, distinct.
+    dimensions: the number of dimensions that count.
+    count: `[u]`, how often each candidate occurs; 0 for padding.
+
+  Returns:
+    `[2, block]`; the true candidate counts as a tie.
+  """
+  squared = distances.squared_by_difference(candidates, x, dimensions)
+  true_distance = jnp.take_along_axis(squared, true[None], axis=0)
+  # The true candidate is known by its index, since a compiler may compute its
+  # distance twice and round differently.
+  is_true = jnp.arange(len(count))[:, None] == true
+  masks = (
+    ~is_true & (squared < true_distance),
+    is_true | (squared == true_distance),
+  )
+  # A sum of integers: an accelerator would round a matrix product.
+  return jnp.stack(
+    [jnp.where(mask, count[:, None], 0).sum(axis=0) for mask in masks]
+  )
+
+
+@jax.jit
+def _by_class(x, gallery, dimensions, label, count):
+  """Log-likelihoods of each class: `[block, k]`.
+
+  Args:
+    x: `[d, block]`, the probes.
+    gallery: `[d, m]`.
+    dimensions: the number of dimensions that count.
+    label: `[m]`, the classes of the gallery; k for padding.
+    count: `[k]`, the number of vectors of each class.
+  """
+  log = -0.5 * distances.squared_by_difference(gallery, x, dimensions)
+  # Each class is relative to its nearest vector, so that none underflows.
+  classes = len(count) + 1
+  top = jax.ops.segment_max(log, label, classes)
+  total = jax.ops.segment_sum(jnp.exp(log - top[label]), label, classes)
+  scores = (top + jnp.log(total))[:-1]
+  return (scores - jnp.log(jnp.maximum(count, 1))[:, None]).T
+
+
+@jax.jit
+def _nearest(x, gallery, dimensions, count):
+  """Index `[block]` of the nearest of the first `count` gallery vectors."""
+  squared = distances.squared_by_difference(gallery, x, dimensions)
+  is_vector = jnp.arange(len(squared))[:, None] < count
+  return jnp.where(is_vector, squared, jnp.inf).argmin(axis=0)
 
 
 def _scaled(x, y, scale=None):

@@ -14,7 +14,10 @@ Params = list[tuple[jax.Array, jax.Array]]
 
 
 def init(
-  key: jax.Array, sizes: Sequence[int], width: jax.Array | float = 1.0
+  key: jax.Array,
+  sizes: Sequence[int],
+  width: jax.Array | float = 1.0,
+  inputs: jax.Array | None = None,
 ) -> Params:
   """Draws normal weights of variance 2 / inputs, and zero biases.
 
@@ -26,9 +29,10 @@ def init(
     width: the share of the hidden units that are active, above 0 to 1. The
       others have zero weights: they put nothing out and learn nothing, as if
       the layer were narrower, while the shapes stay the same.
+    inputs: the number of inputs that are not always zero; by default all.
   """
   keys = jax.random.split(key, len(sizes) - 1)
-  params, active = [], sizes[0]
+  params, active = [], sizes[0] if inputs is None else inputs
   for i, (k, a, b) in enumerate(
     zip(keys, sizes[:-1], sizes[1:], strict=True), start=1
   ):

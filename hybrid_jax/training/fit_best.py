@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 # (params, batch, key) -> scalar; the key draws the noise.
@@ -37,6 +38,7 @@ def fit_best(
   score: Score | None = None,
   patience: int | None = None,
   include_start: bool = False,
+  count: jax.Array | np.ndarray | None = None,
 ) -> Any:
   """Trains on random batches and returns the parameters with the best score.
 
@@ -58,13 +60,15 @@ def fit_best(
     patience: stops after so many validations in which no score improved; by
       default never.
     include_start: whether the initial parameters may be the best.
+    count: the number of examples; later rows of `data` are padding. By default
+      all rows are examples.
 
   Returns:
     The best parameters; each leaf has the shape of the scores in front.
   """
   every = every or steps
   score = score or (lambda params: jnp.zeros(()))
-  length = len(jax.tree.leaves(data)[0])
+  length = len(jax.tree.leaves(data)[0]) if count is None else count
 
   def step(carry, number):
     params, opt_state = carry

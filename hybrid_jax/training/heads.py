@@ -7,6 +7,7 @@ that did best on validation, and training stops when no head improves.
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,13 +18,14 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from hybrid_jax import padding
 from hybrid_jax.models import perceptron
 
 _AXIS = 'heads'
 _REPLICATED, _SHARDED = PartitionSpec(), PartitionSpec(_AXIS)
 _TX = optax.scale_by_adam()
-_BUCKETS = (8, 16, 64, 128)  # common widths, see `pad`
-_CPU_GROUP = 16  # heads that a CPU trains at once
+_BLOCK = padding.TILE  # examples that are scored at once
+_CPU_GROUP, _GROUP = 4, 64  # heads that a CPU and other devices train at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,18 +49,6 @@ class HeadSettings:
   width: np.ndarray
 
 
-@functools.partial(
-  jax.tree_util.register_dataclass,
-  data_fields=(
-    'train',
-    'noise',
-    'train_label',
-    'validation',
-    'validation_label',
-    'class_mask',
-  ),
-  meta_fields=(),
-)
 @dataclasses.dataclass(frozen=True)
 class Data:
   """Arrays that all heads share.
@@ -71,14 +61,31 @@ class Data:
     validation: `[views, n_validation, d]`, noisy validation examples.
     validation_label: `[labels, n_validation]`.
     class_mask: `[labels, k]` bool, the classes that each label has.
+    capacity: numbers of rows to which `train` and `validation` are padded at
+      least. Data of one capacity share their programs.
   """
 
-  train: jax.Array
-  noise: jax.Array | None
-  train_label: jax.Array
-  validation: jax.Array
-  validation_label: jax.Array
-  class_mask: jax.Array
+  train: np.ndarray
+  noise: np.ndarray | None
+  train_label: np.ndarray
+  validation: np.ndarray
+  validation_label: np.ndarray
+  class_mask: np.ndarray
+  capacity: tuple[int, int] = (0, 0)
+
+
+class _Padded(NamedTuple):
+  """Arrays of `Data` in common shapes."""
+
+  train: np.ndarray  # [views, rows, D]
+  train_count: np.ndarray  # [], the rows that count
+  noise: np.ndarray  # [views, D, D]
+  has_noise: np.ndarray  # [] bool
+  train_label: np.ndarray  # [labels, rows]
+  validation: np.ndarray  # [views, blocks * _BLOCK, D]
+  validation_label: np.ndarray
+  validation_count: np.ndarray  # []
+  class_mask: np.ndarray  # [labels, K]
 
 
 class _Loop(NamedTuple):
@@ -98,14 +105,29 @@ class _Loop(NamedTuple):
 _Index = tuple[jax.Array, ...]
 
 
-def pad(x: np.ndarray, axes: tuple[int, ...] = (-1,)) -> np.ndarray:
-  """Pads with zeros to the next common width, so that programs are shared."""
-  widths = [(0, 0)] * x.ndim
-  for axis in axes:
-    size = x.shape[axis]
-    padded = next((b for b in _BUCKETS if b >= size), size)
-    widths[axis] = (0, padded - size)
-  return np.pad(x, widths)
+def _padded(data):
+  """Returns the arrays in common shapes."""
+  n, held = data.train.shape[1], data.validation.shape[1]
+  d, k = padding.width(data.train.shape[2]), data.class_mask.shape[1]
+  rows = padding.rows(max(n, data.capacity[0]))
+  held_rows = padding.rows(max(held, data.capacity[1]))
+  noise = np.zeros((len(data.train), d, d), np.float32)
+  if data.noise is not None:
+    scale = narrow(np.asarray(data.noise, np.float32))
+    noise[:, : scale.shape[1], : scale.shape[2]] = scale
+  return _Padded(
+    train=padding.pad(np.asarray(data.train), {1: rows, 2: d}),
+    train_count=np.int32(n),
+    noise=noise,
+    has_noise=np.bool_(data.noise is not None),
+    train_label=padding.pad(np.asarray(data.train_label), {1: rows}),
+    validation=padding.pad(np.asarray(data.validation), {1: held_rows, 2: d}),
+    validation_label=padding.pad(
+      np.asarray(data.validation_label), {1: held_rows}
+    ),
+    validation_count=np.int32(held),
+    class_mask=padding.pad(np.asarray(data.class_mask), {1: padding.width(k)}),
+  )
 
 
 def train(
@@ -118,12 +140,12 @@ def train(
 ) -> tuple[perceptron.Params, np.ndarray]:
   """Trains all heads and returns the best parameters of each.
 
-  The heads are divided among the devices; another number of devices changes no
-  more than last bits. Training ends when no head improves. Devices do not
-  communicate within the program, since programs that several threads start
-  could then wait for each other forever. Instead, each device runs until none
-  of its own heads improves, and the host restarts those that stopped earlier
-  than others.
+  Heads are trained in groups of one size, which are divided among the devices;
+  another number of devices changes no more than last bits. Training ends when
+  no head improves. Devices do not communicate within the program, since
+  programs that several threads start could then wait for each other forever.
+  Instead, each device runs until none of its own heads improves, and the host
+  restarts those that stopped earlier than others.
 
   Args:
     data: the training and validation examples.
@@ -137,51 +159,75 @@ def train(
 
   Returns:
     Parameters on the host, each leaf with a leading axis over the heads, and
-    the chunks `[m]` after which they were taken.
+    the chunks `[m]` after which they were taken. The inputs and the outputs are
+    padded to common widths.
   """
   count = len(settings.seed)
-  devices = (devices or jax.local_devices())[:count]
+  devices = devices or jax.local_devices()
+  group = group_size(devices[0].platform)
+  devices = devices[: -(-count // group)]
   mesh = Mesh(np.array(devices), (_AXIS,))
   sharded = NamedSharding(mesh, _SHARDED)
-  # The last head is repeated until all devices and groups have equally many.
-  parts = mesh.size * groups_on(devices[0].platform, -(-count // mesh.size))
-  rows = even_shares(count, parts)
-  patience = config.patience if chunks is None else 0
-  if chunks is None:
-    chunks = np.zeros(count, int)
-  index = jax.device_put(
-    (
-      settings.view[rows],
-      settings.label[rows],
-      settings.seed[rows],
-      settings.rate[rows].astype(np.float32),
-      settings.decay[rows].astype(np.float32),
-      settings.width[rows].astype(np.float32),
-      np.where(np.arange(len(rows)) < count, patience, 0),
-      chunks[rows],
-    ),
-    sharded,
-  )
-  data = jax.device_put(data, NamedSharding(mesh, _REPLICATED))
-  sizes = (data.train.shape[2], *widths, data.class_mask.shape[1])
-  limits = (
-    min(config.batch_size, data.train.shape[1]),
-    config.chunk,
-    config.max_chunks,
-  )
-  empty = jax.eval_shape(_starts(sizes), index)
-  loop = jax.device_put(
-    jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), empty), sharded
-  )
+  batch_size = min(config.batch_size, data.train.shape[1])
+  limits = (batch_size, config.chunk, config.max_chunks)
+  padded = jax.device_put(_padded(data), NamedSharding(mesh, _REPLICATED))
+  sizes = (padded.train.shape[2], *widths, padded.class_mask.shape[1])
+  # The last head is repeated until all groups are full.
+  rows = even_shares(count, group * mesh.size)
+  indices = [
+    jax.device_put(
+      _index(settings, rows[i : i + group * mesh.size], config, chunks, i),
+      sharded,
+    )
+    for i in range(0, len(rows), group * mesh.size)
+  ]
+  empty = jax.eval_shape(_starts(sizes), indices[0])
+  zeros = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), empty)
+  loops = [jax.device_put(zeros, sharded) for _ in indices]
   least = 0
   while True:
-    loop = _run(data, index, loop, least, sizes, limits, mesh)
-    done = np.asarray(loop.chunks)
-    if (done == done.max()).all():
+    for i, index in enumerate(indices):
+      if not least or np.asarray(loops[i].chunks).min() < least:
+        loops[i] = _run(padded, index, loops[i], least, sizes, limits, mesh)
+    done = np.concatenate([loop.chunks for loop in loops])
+    # Heads whose chunks were chosen before do not wait for others.
+    if chunks is not None or (done == done.max()).all():
       return jax.tree.map(
-        lambda a: np.asarray(a)[:count], (loop.best, loop.best_chunk)
+        lambda *a: np.concatenate(a)[:count],
+        *((loop.best, loop.best_chunk) for loop in loops),
       )
     least = done.max()
+
+
+def _index(settings, rows, config, chunks, first):
+  """Returns the `_Index` of the heads `rows`, the first of them at `first`."""
+  count = len(settings.seed)
+  patience = config.patience if chunks is None else 0
+  taken = np.zeros(count, int) if chunks is None else chunks
+  return (
+    settings.view[rows],
+    settings.label[rows],
+    settings.seed[rows],
+    settings.rate[rows].astype(np.float32),
+    settings.decay[rows].astype(np.float32),
+    settings.width[rows].astype(np.float32),
+    np.where(first + np.arange(len(rows)) < count, patience, 0),
+    taken[rows],
+  )
+
+
+def narrow(noise: np.ndarray) -> np.ndarray:
+  """Returns a matrix of at most d columns, whose noise has the same law.
+
+  Args:
+    noise: `[..., d, e]`; the noise is `noise @ z` with `z` standard normal. It
+      is returned unchanged if e is not above d. Else, with `noise^T = Q R`,
+      `noise @ z` has the law of `R^T @ z`.
+  """
+  if noise.shape[-1] <= noise.shape[-2]:
+    return noise
+  r = np.asarray(np.linalg.qr(noise.swapaxes(-1, -2), mode='r'))
+  return r.swapaxes(-1, -2)
 
 
 def even_shares(count: int, parts: int) -> np.ndarray:
@@ -192,22 +238,21 @@ def even_shares(count: int, parts: int) -> np.ndarray:
   return np.minimum(np.arange(count + -count % parts), count - 1)
 
 
-def groups_on(platform: str, heads: int) -> int:
-  """Returns the number of groups in which a device trains its heads in turn.
+def group_size(platform: str) -> int:
+  """Returns the number of heads that a device trains at once.
 
-  A CPU's cache holds few heads: 64 heads in groups of 16 take four fifths of
-  the time of 64 at once.
+  All groups have this size, so that any number of heads shares one program. The
+  cache of a CPU holds few heads; other devices need many to be busy.
   """
-  return -(-heads // _CPU_GROUP) if platform == 'cpu' else 1
+  return _CPU_GROUP if platform == 'cpu' else _GROUP
 
 
-@jax.jit
 def log_probs(
   params: perceptron.Params,
-  x: jax.Array,
-  view: jax.Array,
-  class_mask: jax.Array,
-) -> jax.Array:
+  x: np.ndarray,
+  view: np.ndarray,
+  class_mask: np.ndarray,
+) -> np.ndarray:
   """Computes the log-probabilities `[m, n, k]` of all heads.
 
   Args:
@@ -216,8 +261,30 @@ def log_probs(
     view: `[m]`, the index of each head's view.
     class_mask: `[m, k]`, the classes of each head; other classes get -1e9.
   """
+  n, k = x.shape[1], class_mask.shape[1]
+  d, wide = params[0][0].shape[1], params[-1][0].shape[2]
+  group = group_size(jax.default_backend())
+  heads = even_shares(len(view), group)
+  mask = padding.pad(np.asarray(class_mask), {1: wide})
+  blocks = padding.blocks(
+    padding.pad(np.asarray(x, np.float32), {2: d}).swapaxes(0, 1), _BLOCK
+  )
+  out = []
+  for i in range(0, len(heads), group):
+    some = heads[i : i + group]
+    arguments = jax.device_put(
+      jax.tree.map(operator.itemgetter(some), (params, view, mask))
+    )
+    parts = [_block_log_probs(block, *arguments) for block in blocks]
+    out.append(np.concatenate(jax.device_get(parts), axis=1)[:, :n, :k])
+  return np.concatenate(out)[: len(view)]
+
+
+@jax.jit
+def _block_log_probs(x, params, view, class_mask):
+  """Log-probabilities `[m, b, k]` of `x [b, views, d]`."""
   return jax.vmap(
-    lambda p, v, mask: jax.nn.log_softmax(_logits(p, x[v], mask))
+    lambda p, v, mask: jax.nn.log_softmax(_logits(p, x[:, v], mask))
   )(params, view, class_mask)
 
 
@@ -247,7 +314,7 @@ def _starts(sizes: tuple[int, ...]) -> Callable[[_Index], _Loop]:
 
 @functools.partial(jax.jit, static_argnames=('sizes', 'limits', 'mesh'))
 def _run(
-  data: Data,
+  data: _Padded,
   index: _Index,
   loop: _Loop,
   least: int,
@@ -267,7 +334,6 @@ def _run(
       chunks.
     mesh: the devices, along `_AXIS`.
   """
-  groups = groups_on(mesh.devices.flat[0].platform, len(index[0]) // mesh.size)
 
   def train_shard(data, index, loop, least):
     is_new = (loop.chunks == 0).all()
@@ -283,7 +349,7 @@ def _run(
 
     return jax.lax.while_loop(
       is_active,
-      functools.partial(_train_chunk, limits, groups, data, index),
+      functools.partial(_train_chunk, limits, data, index),
       loop,
     )
 
@@ -297,7 +363,7 @@ def _run(
   )(data, index, loop, least)
 
 
-def _train_chunk(limits, groups, data, index, loop):
+def _train_chunk(limits, data, index, loop):
   """Trains all heads for one chunk of steps, then scores them."""
   batch_size, chunk, _ = limits
   step = jax.vmap(
@@ -305,14 +371,11 @@ def _train_chunk(limits, groups, data, index, loop):
   )
   numbers = loop.chunks[0] * chunk + jnp.arange(chunk)
 
-  def train_group(group):
-    carry, index = group
-    return jax.lax.scan(
-      lambda carry, number: (step(carry, number, *index), None), carry, numbers
-    )[0]
-
-  carry = loop.params, loop.opt_state
-  params, opt_state = _in_groups(train_group, (carry, index[:5]), groups)
+  (params, opt_state), _ = jax.lax.scan(
+    lambda carry, number: (step(carry, number, *index[:5]), None),
+    (loop.params, loop.opt_state),
+    numbers,
+  )
   scores = jax.vmap(functools.partial(_score, data))(params, *index[:2])
   chunks = loop.chunks + 1
   taken = index[7]
@@ -339,12 +402,14 @@ def _train_step(
   params, opt_state = carry
   key = jax.random.fold_in(jax.random.key(1), seed)
   row_key, noise_key = jax.random.split(jax.random.fold_in(key, number))
-  rows = jax.random.randint(row_key, (batch_size,), 0, data.train.shape[1])
+  rows = jax.random.randint(row_key, (batch_size,), 0, data.train_count)
   x, y = data.train[view, rows], data.train_label[label, rows]
-  if data.noise is not None:
-    scale = data.noise[view]
-    noise = jax.random.normal(noise_key, (batch_size, scale.shape[1]))
-    x += noise @ scale.T
+
+  def add_noise(x):
+    noise = jax.random.normal(noise_key, x.shape)
+    return x + noise @ data.noise[view].T
+
+  x = jax.lax.cond(data.has_noise, add_noise, lambda x: x, x)
 
   def loss(params):
     logits = _logits(params, x, data.class_mask[label])
@@ -359,19 +424,24 @@ def _train_step(
 
 def _score(data, params, view, label):
   """Validation accuracy of one head; the loss only breaks ties."""
-  logits = _logits(params, data.validation[view], data.class_mask[label])
-  y = data.validation_label[label]
-  loss = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-  return (logits.argmax(-1) == y).mean() - 1e-3 * loss.mean()
 
+  # Blocks of padding alone are left out; other devices than a CPU would rather
+  # take all rows at once.
+  rows = data.validation.shape[1]
+  size = _BLOCK if jax.default_backend() == 'cpu' else rows
 
-def _in_groups(function, tree, groups):
-  """Applies `function` to groups of a tree of `[heads, ...]`, one by one."""
-  if groups == 1:
-    return function(tree)
-  parts = jax.tree.map(
-    lambda a: a.reshape(groups, len(a) // groups, *a.shape[1:]), tree
-  )
-  return jax.tree.map(
-    lambda a: a.reshape(-1, *a.shape[2:]), jax.lax.map(function, parts)
-  )
+  def add_block(i, totals):
+    def block(a):
+      return jax.lax.dynamic_slice_in_dim(a, i * size, size, axis=1)
+
+    x, y = block(data.validation)[view], block(data.validation_label)[label]
+    logits = _logits(params, x, data.class_mask[label])
+    counts = i * size + jnp.arange(size) < data.validation_count
+    loss = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+    correct = (logits.argmax(-1) == y).astype(jnp.float32)
+    return totals + (jnp.stack([correct, loss]) * counts).sum(axis=1)
+
+  blocks = (data.validation_count + size - 1) // size
+  totals = jax.lax.fori_loop(0, blocks, add_block, jnp.zeros(2))
+  accuracy, loss = totals / data.validation_count
+  return accuracy - 1e-3 * loss
