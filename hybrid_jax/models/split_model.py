@@ -5,6 +5,7 @@ dataclass fields are its options; one of them is `classes`.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -90,6 +91,41 @@ def make(config: ml_collections.ConfigDict, classes: int) -> SplitModel:
       'model option', option, sorted(fields - {'classes', 'parent', 'name'})
     )
   return module.Model(classes=classes, **options)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def init(model: SplitModel, key: jax.Array, example: jax.Array) -> Any:
+  """Returns fresh parameters of the network, in one program."""
+  return model.init(key, example)['params']
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """Function `(params, x) -> out` of the network, or of a half of it.
+
+  Equal parts are equal functions to JAX, and share their compilations.
+
+  Attributes:
+    model: the network.
+    half: `'edge'` or `'cloud'`; `None` for the whole network.
+    split_point: where it is cut.
+  """
+
+  model: SplitModel
+  half: str | None = None
+  split_point: str | None = None
+
+  def __call__(self, params: Any, x: jax.Array) -> Any:
+    variables = {'params': params}
+    if self.half is None:
+      return self.model.apply(variables, x)
+    return self.model.apply(variables, x, self.split_point, method=self.half)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def call(function: Callable, *arguments: Any) -> Any:
+  """Runs `function(*arguments)` as a program, which equal functions share."""
+  return function(*arguments)
 
 
 def in_blocks(

@@ -9,6 +9,7 @@ principal components.
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 from flax import struct
 
 from hybrid_jax import plugins
@@ -42,10 +43,10 @@ class Bottleneck(mechanisms.Mechanism):
     limit: upper bound of the released vector's length, in units of the noise.
   """
 
-  encode: jax.Array
-  shift: jax.Array
-  decode: jax.Array
-  mean: jax.Array
+  encode: mechanisms.Array
+  shift: mechanisms.Array
+  decode: mechanisms.Array
+  mean: mechanisms.Array
   limit: float = struct.field(pytree_node=False, default=7.0)
 
   def transform(self, features: jax.Array) -> jax.Array:
@@ -59,7 +60,9 @@ class Bottleneck(mechanisms.Mechanism):
 
 
 def fit(
-  features: jax.Array, config: ml_collections.ConfigDict, split_point: str
+  features: mechanisms.Array,
+  config: ml_collections.ConfigDict,
+  split_point: str,
 ) -> Bottleneck:
   """Returns the start of training: the first principal components, scaled.
 
@@ -76,8 +79,8 @@ def fit(
   start = pca.fit(
     features, ml_collections.ConfigDict({'reduced_dim': dim}), split_point
   )
-  released = start.transform(features)
-  gain = _START_RMS / jnp.sqrt(jnp.mean(jnp.square(released)))
+  released = mechanisms.Release((start,)).transform_all(features)
+  gain = _START_RMS / np.sqrt(np.mean(np.square(released)))
   return Bottleneck(
     encode=start.components.T * gain,
     shift=-gain * (start.components @ start.mean),

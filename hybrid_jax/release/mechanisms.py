@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from flax import struct
 
 from hybrid_jax import errors, plugins
+from hybrid_jax.models import split_model
+
+Array = jax.Array | np.ndarray
 
 
 class Mechanism(struct.PyTreeNode):
@@ -30,7 +32,7 @@ class Mechanism(struct.PyTreeNode):
     """Maps `[batch, d_out]` to the features `[batch, d_in]` for the cloud."""
     return released
 
-  def noise_scale(self) -> jax.Array | None:
+  def noise_scale(self) -> Array | None:
     """Returns L `[d_out, d_out]`, lower triangular, or `None` without noise.
 
     The noise is `L e`, where e is standard normal.
@@ -59,7 +61,36 @@ class Release(struct.PyTreeNode):
       released = mechanism.inverse(released)
     return released
 
-  def noise_scale(self) -> jax.Array | None:
+  def encoder(self) -> 'Release':
+    """Returns only the mechanisms that change the vector before the noise.
+
+    So releases with noise and without it have one structure, and programs that
+    encode are shared.
+    """
+    return self._with_own('transform')
+
+  def decoder(self) -> 'Release':
+    """Returns only the mechanisms that the cloud inverts; see `encoder`."""
+    return self._with_own('inverse')
+
+  def _with_own(self, method):
+    default = getattr(Mechanism, method)
+    return Release(
+      tuple(m for m in self.mechanisms if getattr(type(m), method) != default)
+    )
+
+  def transform_all(self, features: Array) -> np.ndarray:
+    """Maps all examples `[n, ...]` to `[n, d]`, in blocks of one shape.
+
+    No noise is added.
+    """
+    flat = np.asarray(features).reshape(len(features), -1)
+    encoder = self.encoder()
+    if not encoder.mechanisms:
+      return flat
+    return split_model.in_blocks(_transform, encoder, flat)
+
+  def noise_scale(self) -> Array | None:
     """Returns L `[d, d]` of the noise `L e`, or `None`; see `Mechanism`."""
     return self.mechanisms[-1].noise_scale() if self.mechanisms else None
 
@@ -70,6 +101,11 @@ class Release(struct.PyTreeNode):
       return released
     noise = jax.random.normal(key, released.shape, released.dtype)
     return released + noise @ scale.T
+
+
+@jax.jit
+def _transform(release, features):
+  return release.transform(features)
 
 
 def fit_release(
@@ -94,7 +130,7 @@ def fit_release(
     UserError: a mechanism is unknown, has invalid settings, or comes after
       noise.
   """
-  z = jnp.asarray(features).reshape(len(features), -1)
+  z = np.asarray(features).reshape(len(features), -1)
   fitted = []
   for name in names:
     if fitted and fitted[-1].noise_scale() is not None:
@@ -105,7 +141,7 @@ def fit_release(
     mechanism = (trained or {}).get(name) or plugins.load(
       'release mechanism', name
     ).fit(z, config, split_point)
-    z = mechanism.transform(z)
+    z = Release((mechanism,)).transform_all(z)
     fitted.append(mechanism)
   return Release(tuple(fitted))
 

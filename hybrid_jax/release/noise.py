@@ -5,9 +5,8 @@ square of the released values. Osia et al. (arXiv 1703.02952) give sigma in
 absolute terms, which depends on the scale of the features.
 """
 
-import jax
-import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from hybrid_jax import plugins
 from hybrid_jax.release import mechanisms
@@ -25,14 +24,16 @@ OPTIONS = {
 class Noise(mechanisms.Mechanism):
   """Gaussian noise `scale @ e`, with `scale [d, d]` lower triangular."""
 
-  scale: jax.Array
+  scale: mechanisms.Array
 
-  def noise_scale(self) -> jax.Array:
+  def noise_scale(self) -> mechanisms.Array:
     return self.scale
 
 
 def fit(
-  features: jax.Array, config: ml_collections.ConfigDict, split_point: str
+  features: mechanisms.Array,
+  config: ml_collections.ConfigDict,
+  split_point: str,
 ) -> Noise:
   """Returns noise of `config.noise` times the rms of the features.
 
@@ -46,5 +47,8 @@ def fit(
   """
   relative = mechanisms.at_split_point(config.noise, split_point)
   OPTIONS['noise'].check('noise', relative)
-  rms = jnp.sqrt(jnp.mean(jnp.square(features - features.mean(axis=0))))
-  return Noise(scale=relative * rms * jnp.eye(features.shape[1]))
+  z = np.asarray(features)
+  rms = np.sqrt(np.mean(np.square(z - z.mean(axis=0))))
+  return Noise(
+    scale=np.float32(relative) * rms * np.eye(z.shape[1], dtype=np.float32)
+  )

@@ -6,7 +6,6 @@ on the training features.
 """
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import sklearn.decomposition
@@ -29,8 +28,8 @@ class Pca(mechanisms.Mechanism):
     components: `[d_out, d_in]`, with orthonormal rows.
   """
 
-  mean: jax.Array
-  components: jax.Array
+  mean: mechanisms.Array
+  components: mechanisms.Array
 
   def transform(self, features: jax.Array) -> jax.Array:
     return (features - self.mean) @ self.components.T
@@ -40,7 +39,9 @@ class Pca(mechanisms.Mechanism):
 
 
 def fit(
-  features: jax.Array, config: ml_collections.ConfigDict, split_point: str
+  features: mechanisms.Array,
+  config: ml_collections.ConfigDict,
+  split_point: str,
 ) -> Pca:
   """Fits the first principal components.
 
@@ -61,8 +62,8 @@ def fit(
     z.astype(np.float64)
   )
   return Pca(
-    mean=jnp.asarray(pca.mean_, jnp.float32),
-    components=jnp.asarray(pca.components_, jnp.float32),
+    mean=pca.mean_.astype(np.float32),
+    components=pca.components_.astype(np.float32),
   )
 
 

@@ -37,8 +37,8 @@ class Snap(mechanisms.Mechanism):
     sharpness: scalar; a larger one gives the nearest prototype more weight.
   """
 
-  prototypes: jax.Array
-  sharpness: jax.Array
+  prototypes: mechanisms.Array
+  sharpness: mechanisms.Array
 
   def transform(self, features: jax.Array) -> jax.Array:
     # Without |p|^2, which is the same for all prototypes.
@@ -49,7 +49,9 @@ class Snap(mechanisms.Mechanism):
 
 
 def fit(
-  features: jax.Array, config: ml_collections.ConfigDict, split_point: str
+  features: mechanisms.Array,
+  config: ml_collections.ConfigDict,
+  split_point: str,
 ) -> Snap:
   """Fits the prototypes by k-means.
 
@@ -74,8 +76,8 @@ def fit(
     .cluster_centers_
   )
   return Snap(
-    prototypes=jnp.asarray(centres, jnp.float32),
-    sharpness=jnp.asarray(
-      mechanisms.at_split_point(config.sharpness, split_point)
+    prototypes=centres.astype(np.float32),
+    sharpness=np.asarray(
+      mechanisms.at_split_point(config.sharpness, split_point), np.float32
     ),
   )

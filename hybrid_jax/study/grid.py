@@ -46,7 +46,7 @@ def audit(study: context.Study, training: trainings.Training) -> list[Point]:
 def _point(study, training, features, level):
   config = study.config.grid
   made, sigma = _release(study, training, features, level)
-  clean = np.asarray(made.transform(features))
+  clean = made.transform_all(features)
   problem = adversary.Problem(
     clean=clean,
     noise_scale=np.asarray(made.noise_scale()),

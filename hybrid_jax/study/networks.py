@@ -7,7 +7,6 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
@@ -87,7 +86,7 @@ class Networks(workdir.Workdir, examples.Examples):
 
   def initial_params(self) -> dict:
     """Returns fresh parameters of the whole network."""
-    return self.model.init(self.key('init'), self.example)['params']
+    return split_model.init(self.model, self.key('init'), self.example)
 
   def training_folder(
     self, weights: trainings.Training | str, split_point: str = ''
@@ -113,9 +112,12 @@ class Networks(workdir.Workdir, examples.Examples):
       return self.defence_params(training, split_point)['network']
     stage = 'train' if training.method == embeddings.SIMPLE else 'siamese'
     config = self.config.training if stage == 'train' else self.config.siamese
-    like = train_state.create(self.initial_params(), self.optimizer(config))
+
+    def fresh():
+      return train_state.create(self.initial_params(), self.optimizer(config))
+
     return self._restore(
-      self.training_folder(training, split_point), like, config.steps, stage
+      self.training_folder(training, split_point), fresh, config.steps, stage
     )
 
   def defence_params(
@@ -126,14 +128,17 @@ class Networks(workdir.Workdir, examples.Examples):
     settings = trainings.defence_settings(
       self.config, trainings.of(weights).method
     )
-    like = train_state.create(
-      self.initial_defence_params(weights, split_point),
-      train_state.defence_optimizer(
-        config, settings.get('adversary_factor', 1.0)
-      ),
-    )
+
+    def fresh():
+      return train_state.create(
+        self.initial_defence_params(weights, split_point),
+        train_state.defence_optimizer(
+          config, settings.get('adversary_factor', 1.0)
+        ),
+      )
+
     return self._restore(
-      self.training_folder(weights, split_point), like, config.steps, 'defend'
+      self.training_folder(weights, split_point), fresh, config.steps, 'defend'
     )
 
   def initial_defence_params(
@@ -155,19 +160,21 @@ class Networks(workdir.Workdir, examples.Examples):
     return {
       'network': self.initial_params(),
       'bottleneck': bottleneck.Bottleneck(
-        encode=jnp.zeros((size, dim)),
-        shift=jnp.zeros(dim),
-        decode=jnp.zeros((dim, size)),
-        mean=jnp.zeros(size),
+        encode=np.zeros((size, dim), np.float32),
+        shift=np.zeros(dim, np.float32),
+        decode=np.zeros((dim, size), np.float32),
+        mean=np.zeros(size, np.float32),
         limit=float(mechanisms.at_split_point(release.limit, split_point)),
       ),
-      'defence': defence.init(
-        self.key('defence', training.label), dim, classes
+      'defence': jax.jit(lambda key: defence.init(key, dim, classes))(
+        self.key('defence', training.label)
       ),
     }
 
-  def _restore(self, folder, like, steps, stage):
+  def _restore(self, folder, fresh, steps, stage):
+    """Reads parameters once; `fresh` returns a state of their structure."""
     if folder not in self._params:
+      like = fresh()
       checkpoints = folder / 'checkpoints'
       distributed.wait_for_file(checkpoint.path(checkpoints, steps))
       state = checkpoint.restore(checkpoints, like)
@@ -205,13 +212,23 @@ class Networks(workdir.Workdir, examples.Examples):
       UserError: the features do not fit in memory; see `check_memory`.
     """
     self.check_memory(split_point)
-    apply = functools.partial(self.model.apply, method='edge')
-    edge = jax.jit(lambda params, x: apply({'params': params}, x, split_point))
+    edge = functools.partial(
+      split_model.call, split_model.Part(self.model, 'edge', split_point)
+    )
     key = (trainings.of(weights), split_point)
     return self._features.get(
       key,
       lambda: split_model.in_blocks(edge, self.params(*key), self.x),
       limit=self.config.input.memory_limit * 2**30 / 4,
+    )
+
+  def logits(
+    self, params: dict[str, Any], x: np.ndarray | sources.Source
+  ) -> np.ndarray:
+    """Returns the whole network's logits `[n, classes]` of `x [n, ...]`."""
+    network = split_model.Part(self.model)
+    return split_model.in_blocks(
+      functools.partial(split_model.call, network), params, x
     )
 
   def check_memory(self, split_point: str) -> None:
@@ -231,3 +248,67 @@ class Networks(workdir.Workdir, examples.Examples):
         f' limit is {limit:g} GiB: cut later (model.split_points), take'
         ' fewer examples, or raise input.memory_limit.'
       )
+
+
+def cloud_of_releases(
+  model: split_model.SplitModel,
+  split_point: str,
+  shape: tuple[int, ...],
+  release: mechanisms.Release,
+) -> jax.tree_util.Partial:
+  """Returns `(params, released [b, d]) -> logits` of the cloud half.
+
+  Releases of one structure and shape share its compilations.
+
+  Args:
+    model: the network.
+    split_point: where it is cut.
+    shape: of one example's features.
+    release: how the features were released.
+  """
+  return jax.tree_util.Partial(
+    _CloudOfReleases(model, split_point, shape), release.decoder()
+  )
+
+
+def logits_of_releases(
+  model: split_model.SplitModel,
+  split_point: str,
+  shape: tuple[int, ...],
+  release: mechanisms.Release,
+  params: dict[str, Any],
+  released: np.ndarray,
+) -> np.ndarray:
+  """Returns the cloud half's logits `[n, classes]` of `released [n, d]`.
+
+  Args:
+    model: see `cloud_of_releases`; so are `split_point`, `shape` and `release`.
+    split_point: see there.
+    shape: see there.
+    release: see there.
+    params: of the network.
+    released: the released vectors.
+  """
+  cloud = cloud_of_releases(model, split_point, shape, release)
+  return split_model.in_blocks(
+    functools.partial(_logits, cloud), params, released
+  )
+
+
+@jax.jit
+def _logits(cloud, params, released):
+  return cloud(params, released)
+
+
+@dataclasses.dataclass(frozen=True)
+class _CloudOfReleases:
+  """Function of a decoder, the network's parameters, and releases."""
+
+  model: split_model.SplitModel
+  split_point: str
+  shape: tuple[int, ...]
+
+  def __call__(self, decoder, params, released):
+    features = decoder.inverse(released).reshape(len(released), *self.shape)
+    cloud = split_model.Part(self.model, 'cloud', self.split_point)
+    return cloud(params, features)

@@ -1,5 +1,6 @@
 """The attack problems of a study: its released vectors, and the controls."""
 
+import dataclasses
 import functools
 import pathlib
 from typing import Any
@@ -12,7 +13,7 @@ from hybrid_jax.attacks import adversary, released_vectors
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.models import split_model
 from hybrid_jax.release import embeddings, mechanisms
-from hybrid_jax.study import context
+from hybrid_jax.study import context, networks
 from hybrid_jax.study.stages import release
 
 CONTROLS = ('raw', 'noise', 'decision')
@@ -67,14 +68,14 @@ def of_release(
       if the attacker does not know them.
   """
   # All problems of a split point share this function, and its compilation.
-  edge = _edge(study.model, split_point)  # pyrefly: ignore[bad-argument-type]
+  edge = _Edge(study.model, split_point)
   return released_vectors.read(
     path,
     study.config.attack.draws,
     uncensored=uncensored,
     cloud=functools.partial(_cloud_half, study, params, mechanism, split_point),
     x=study.x,
-    edge=jax.tree_util.Partial(edge, params, mechanism),
+    edge=jax.tree_util.Partial(edge, params, mechanism.encoder()),
   )
 
 
@@ -101,10 +102,7 @@ def control(study: context.Study, name: str) -> adversary.Problem:
     rng = np.random.default_rng(study.config.seed)
     features = rng.standard_normal((len(study.x), dim)).astype(np.float32)
   else:
-    predict = jax.jit(lambda p, x: study.model.apply({'params': p}, x))
-    logits = split_model.in_blocks(
-      predict, study.params(embeddings.SIMPLE), study.x
-    )
+    logits = study.logits(study.params(embeddings.SIMPLE), study.x)
     classes = len(data.primary_names)
     features = np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
   return adversary.Problem(
@@ -131,43 +129,53 @@ def _rows_in_memory(study):
   return np.unique(np.concatenate([rows, *first]))
 
 
-@functools.lru_cache
-def _edge(model, split_point):
-  def run(params, mechanism, x):
-    features = model.apply({'params': params}, x, split_point, method='edge')
-    return mechanism.transform(features)
+@dataclasses.dataclass(frozen=True)
+class _Edge:
+  """Function of the parameters, a release, and inputs; no noise is added."""
 
-  return run
+  model: split_model.SplitModel
+  split_point: str
+
+  def __call__(self, params, release, x):
+    edge = split_model.Part(self.model, 'edge', self.split_point)
+    return release.transform(edge(params, x))
 
 
 def _cloud_half(study, params, mechanism, split_point, outputs):
   """Returns the cloud half with `outputs` outputs, on released vectors."""
   model = split_model.make(study.config.model, outputs)
-  shape = study.feature_shape(split_point)
 
   def fresh(key):
-    whole = model.init(key, study.example)['params']
+    whole = split_model.init(model, key, study.example)
     return split_model.split_params(model, whole, split_point)[1]
 
   def trained(key):
     _, cloud = split_model.split_params(model, params, split_point)
     return cloud | {'head': fresh(key)['head']}
 
-  def apply(params, released):
-    features = mechanism.inverse(released).reshape(len(released), *shape)
-    return model.apply(
-      {'params': params}, features, split_point, method='cloud'
-    )
-
   initialisers = {'fresh weights': fresh, "the cloud's weights": trained}
-  return adversary.TrainableCloud(initialisers, apply)
+  return adversary.TrainableCloud(
+    initialisers,
+    networks.cloud_of_releases(
+      model, split_point, study.feature_shape(split_point), mechanism
+    ),
+  )
 
 
 def _whole_network(study, outputs):
   model = split_model.make(study.config.model, outputs)
   return adversary.TrainableCloud(
-    {'fresh weights': lambda key: model.init(key, study.example)['params']},
-    lambda params, x: model.apply(
-      {'params': params}, x.reshape(-1, *study.x.shape[1:])
-    ),
+    {'fresh weights': lambda key: split_model.init(model, key, study.example)},
+    jax.tree_util.Partial(_OnFlatInputs(model, study.x.shape[1:])),
   )
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnFlatInputs:
+  """The whole network on flattened inputs."""
+
+  model: split_model.SplitModel
+  shape: tuple[int, ...]
+
+  def __call__(self, params, x):
+    return split_model.Part(self.model)(params, x.reshape(-1, *self.shape))

@@ -13,7 +13,6 @@ import functools
 import pathlib
 from typing import Any
 
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -231,7 +230,7 @@ def audit(group: Group, embedding: str) -> dict[str, Any]:
   weights = study.config.release.embeddings[embedding].weights
   features = study.features(weights, split_point)
   mechanism = release.fitted(study, split_point, embedding, features)
-  clean = np.asarray(mechanism.transform(jnp.asarray(features)))
+  clean = mechanism.transform_all(features)
   problem = _problem(group, embedding, mechanism, clean)
   choices = leakage.choose(problem, study.config.attack, study.config.seed)
   bounds = {}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 import tensorboardX
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -147,8 +147,9 @@ def _restore(checkpoints, state, mesh):
     state = distributed.broadcast(state)
     return distributed.replicate(state, replicated), position
   # A copy, since a runner may reuse the memory of the caller's state, and since
-  # `device_put` may return an array that shares it (JAX 0.10).
-  return jax.device_put(jax.tree.map(jnp.copy, state), replicated), position
+  # `device_put` may return an array that shares it (JAX 0.10). NumPy's, since
+  # JAX would compile a copy for each shape.
+  return jax.device_put(jax.tree.map(np.array, state), replicated), position
 
 
 def _make_runner(step, data, batch_size, key, mesh, workers):
@@ -207,7 +208,10 @@ class Recorder:
     ):
       checkpoint.save(self._folder / BEST, done, jax.device_get(state))
     checkpoint.save(
-      self._folder / 'checkpoints', done, jax.device_get(state), position
+      self._folder / 'checkpoints',
+      done,
+      jax.device_get(state),
+      position,
     )
     return metrics
 

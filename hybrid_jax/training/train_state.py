@@ -25,7 +25,11 @@ class TrainState(struct.PyTreeNode):
 
 def create(params: Any, tx: optax.GradientTransformation) -> TrainState:
   """Returns the state before the first step."""
-  return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params))
+  # In one program: the optimizer would otherwise run one for each shape.
+  step, opt_state = jax.jit(
+    lambda params: (jnp.zeros((), jnp.int32), tx.init(params))
+  )(params)
+  return TrainState(step, params, opt_state)
 
 
 def optimizer(

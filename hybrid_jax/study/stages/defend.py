@@ -1,5 +1,6 @@
 """Trains defences: a bottleneck, noise, and a penalty on what is released."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 from hybrid_jax import plugins
 from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.models import split_model
-from hybrid_jax.release import bottleneck, embeddings
-from hybrid_jax.study import context, trainings
+from hybrid_jax.release import bottleneck, embeddings, mechanisms
+from hybrid_jax.study import context, networks, trainings
 from hybrid_jax.training import (
   checkpoint,
   distributed,
@@ -168,28 +169,22 @@ def _make_evaluate(study: context.Study, split_point: str) -> loop.Evaluate:
   """Returns a function that validates parameters on fresh noise."""
   held = study.rows(dataset.VALIDATION)
   shape = study.feature_shape(split_point)
-
-  @jax.jit
-  def release(params, x):
-    variables = {'params': params['network']}
-    z = study.model.apply(variables, x, split_point, method='edge')
-    return params['bottleneck'].transform(z.reshape(len(z), -1))
-
-  @jax.jit
-  def predict(params, noisy):
-    variables = {'params': params['network']}
-    rebuilt = params['bottleneck'].inverse(noisy).reshape(-1, *shape)
-    return study.model.apply(
-      variables, rebuilt, split_point, method='cloud'
-    ).argmax(-1)
+  edge = functools.partial(
+    split_model.call, split_model.Part(study.model, 'edge', split_point)
+  )
 
   def evaluate(params):
     key = study.key('defend', 'validation')
-    clean = split_model.in_blocks(
-      release, params, sources.select_rows(study.x, held)
+    release = mechanisms.Release((params['bottleneck'],))
+    features = split_model.in_blocks(
+      edge, params['network'], sources.select_rows(study.x, held)
     )
+    clean = release.transform_all(features)
     noisy = clean + np.asarray(jax.random.normal(key, clean.shape))
-    predictions = split_model.in_blocks(predict, params, noisy)
+    logits = networks.logits_of_releases(
+      study.model, split_point, shape, release, params['network'], noisy
+    )
+    predictions = logits.argmax(-1)
     accuracy = (predictions == study.data.primary[held]).mean()
     return {'validation_accuracy': float(accuracy)}
 

@@ -1,18 +1,17 @@
 """Stage `release`: writes the released vectors of all embeddings."""
 
+import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from hybrid_jax import files, progress
+from hybrid_jax import files, padding, progress
 from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import noise_level, utility
-from hybrid_jax.models import split_model
 from hybrid_jax.release import embeddings, mechanisms
-from hybrid_jax.study import context
+from hybrid_jax.study import context, networks
 
 
 def run(study: context.Study) -> None:
@@ -63,7 +62,7 @@ def fitted(
 
 def _release(study, split_point, name, features):
   mechanism = fitted(study, split_point, name, features)
-  clean = np.asarray(mechanism.transform(features))
+  clean = mechanism.transform_all(features)
   scale = mechanism.noise_scale()
   arrays = {
     'clean': clean,
@@ -136,22 +135,23 @@ def primary_logits(
 ) -> np.ndarray:
   """Returns the cloud's logits `[draws, n, k]` of a fold; see `utility_of`."""
   rows = study.rows(fold)
-  shape = features.shape[1:]
   draws = 1 if mechanism.noise_scale() is None else study.config.attack.draws
   key = study.key('utility', split_point, dataset.FOLDS[fold])
-  clean = mechanism.transform(jnp.asarray(features[rows]))
-  copies = jnp.broadcast_to(clean, (draws, *clean.shape))
-  noisy = mechanism.add_noise(copies, key)
-
-  def cloud(params, released):
-    rebuilt = mechanism.inverse(released).reshape(len(released), *shape)
-    return study.model.apply(
-      {'params': params}, rebuilt, split_point, method='cloud'
-    )
-
-  logits = split_model.in_blocks(
-    jax.jit(cloud),
-    params,
-    np.asarray(noisy).reshape(-1, clean.shape[1]),
+  clean = mechanism.transform_all(features[rows])
+  noisy = _add_noise(clean, mechanism.noise_scale(), draws, key)
+  logits = networks.logits_of_releases(
+    study.model, split_point, features.shape[1:], mechanism, params, noisy
   )
   return logits.reshape(draws, len(clean), -1)
+
+
+def _add_noise(clean, scale, draws, key):
+  """Returns `[draws * n, d]`: noisy copies of `clean [n, d]`."""
+  if scale is None:
+    return clean
+  shape = (draws, *clean.shape)
+  # The first of many draws are those of few, so a common size gives the same.
+  size = math.prod(shape)
+  normal = jax.random.normal(key, (padding.width(size),))
+  noise = np.asarray(normal)[:size].reshape(shape) @ np.asarray(scale).T
+  return (clean + noise).reshape(-1, clean.shape[1])

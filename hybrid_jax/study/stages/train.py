@@ -2,11 +2,8 @@
 
 from typing import Any
 
-import jax
-
 from hybrid_jax import progress
 from hybrid_jax.datasets import dataset, sources
-from hybrid_jax.models import split_model
 from hybrid_jax.models.pretrained import weights
 from hybrid_jax.release import embeddings
 from hybrid_jax.study import context
@@ -66,12 +63,8 @@ def make_evaluate(study: context.Study) -> loop.Evaluate:
   held = study.rows(dataset.VALIDATION)
   held_x, held_y = sources.select_rows(study.x, held), study.data.primary[held]
 
-  @jax.jit
-  def predict(params, x):
-    return study.model.apply({'params': params}, x).argmax(-1)
-
   def evaluate(params):
-    predictions = split_model.in_blocks(predict, params, held_x)
+    predictions = study.logits(params, held_x).argmax(-1)
     return {'validation_accuracy': float((predictions == held_y).mean())}
 
   return evaluate
