@@ -1,6 +1,7 @@
 """Measures the time in which JAX traces, compiles, or reads compiled programs.
 
-Several threads can compile at the same time. Such a time counts once.
+Several threads can compile at the same time. Such a time counts once. The
+programs are counted too.
 """
 
 import time
@@ -12,21 +13,30 @@ import jax
 Span = tuple[float, float]  # start and end, in seconds
 
 _EVENTS = '/jax/core/compile/'
+_PROGRAM = '/jax/core/compile/backend_compile_duration'
 
 
 class CompileTimer:
-  """Measures how long this process has been compiling."""
+  """Measures how long this process has been compiling.
+
+  Attributes:
+    programs: names of the programs that were compiled, or read from the
+      compilation cache, in order.
+  """
 
   def __init__(self):
     """Starts to measure."""
     self._spans: list[Span] = []
+    self.programs: list[str] = []
     jax.monitoring.register_event_duration_secs_listener(self._note)
 
   def seconds(self) -> float:
     """Returns the seconds of compiling until now."""
     return total_length(list(self._spans))
 
-  def _note(self, event: str, duration_secs: float, **_: Any) -> None:
+  def _note(self, event: str, duration_secs: float, **more: Any) -> None:
+    if event == _PROGRAM:
+      self.programs.append(str(more.get('fun_name', '')))
     if event.startswith(_EVENTS):
       now = time.perf_counter()
       self._spans.append((now - duration_secs, now))

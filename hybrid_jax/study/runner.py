@@ -96,7 +96,7 @@ def _claim(study, config):
 
 def _run_stages(study, stages, fresh):
   workdir = study.workdir
-  timer, compiled = compile_timer.CompileTimer(), 0.0
+  timer, compiled, programs = compile_timer.CompileTimer(), 0.0, 0
   ordered = [s for s in stage_names.STAGES if s in stages]
   path = workdir / 'timings.json'
   with contextlib.ExitStack() as stack:
@@ -128,6 +128,8 @@ def _run_stages(study, stages, fresh):
       before, compiled = compiled, timer.seconds()
       timings[stage] = round(seconds, 1)
       timings.setdefault('compiling', {})[stage] = round(compiled - before, 1)
+      earlier, programs = programs, len(timer.programs)
+      timings.setdefault('programs', {})[stage] = programs - earlier
       timings['run'] = summary.describe_run()
       files.write_json(path, timings)
       progress.say(f'{stage}: {seconds:.1f} s')

@@ -18,7 +18,9 @@ def test_only_compiling_counts():
   start = time.perf_counter()
   program(x)
   elapsed = time.perf_counter() - start
-  first = timer.seconds()
+  first, names = timer.seconds(), list(timer.programs)
   assert 0 < first <= elapsed
+  assert any('<lambda>' in name for name in names)
   program(x)
   assert timer.seconds() == first
+  assert timer.programs == names
