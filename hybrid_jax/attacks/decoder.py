@@ -135,9 +135,9 @@ def reconstruct(
     batch_size=min(config.batch_size, int(train.sum())),
   )
   test = examples(dataset.TEST, problem.released(dataset.TEST))['z']
-  deviation = _apply(decoder.apply, params, test)
+  deviation = np.asarray(_apply(decoder.apply, params, test))
   rebuilt = mean + deviation
-  return np.arange(len(rebuilt)), np.asarray(rebuilt).reshape(-1, *shape[1:])
+  return np.arange(len(rebuilt)), rebuilt.reshape(-1, *shape[1:])
 
 
 class _Decoder(NamedTuple):
