@@ -10,7 +10,7 @@ counts the floating point operations of a step.
 
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -157,10 +157,10 @@ def _prepared(network, objective, dtype='float32'):
   return step, train_state.create(params, tx), {'x': x, 'primary': y}, key
 
 
-def peak(dtype: str) -> float:
+def peak(dtype: str, sides: Sequence[int] = _PEAK_SIDES) -> float:
   """Returns the peak rate of a matrix product, in operations a second."""
   best = 0.0
-  for side in _PEAK_SIDES:
+  for side in sides:
     a = jax.random.normal(jax.random.key(0), (side, side)).astype(dtype)
     product = jax.jit(jnp.matmul)
     times = [timing.seconds(product, a, a) for _ in range(4)][1:]

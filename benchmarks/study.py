@@ -41,11 +41,13 @@ def measure(bench: timing.Bench) -> list[timing.Row]:
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     progress.say('1 of 3: the study in JAX, nothing compiled before')
-    cold = run_jax(folder / 'cold', folder / 'cache', bench.platform)
+    names = ','.join(config().attack.adversaries)
+    settings = (f'--config.attack.adversaries={names}',)
+    cold = run_jax(folder / 'cold', folder / 'cache', bench.platform, settings)
     progress.say('2 of 3: the study in PyTorch')
     other = run_torch(folder / 'torch', bench)
     progress.say('3 of 3: the study in JAX, compiled before')
-    warm = run_jax(folder / 'warm', folder / 'cache', bench.platform)
+    warm = run_jax(folder / 'warm', folder / 'cache', bench.platform, settings)
   return [
     row_of(kind, run, other) for kind, run in (('cold', cold), ('warm', warm))
   ]
@@ -60,22 +62,40 @@ def config() -> ml_collections.ConfigDict:
   return c
 
 
-def run_jax(workdir: pathlib.Path, cache: pathlib.Path, platform: str) -> Run:
+def run_jax(
+  workdir: pathlib.Path,
+  cache: pathlib.Path,
+  platform: str,
+  settings: Sequence[str] = (),
+  stages: Sequence[str] = STAGES,
+  timeout: float | None = None,
+) -> Run:
   """Runs the study in JAX.
+
+  Args:
+    workdir: its work directory.
+    cache: of compiled programs.
+    platform: `'cpu'` or `'gpu'`.
+    settings: more flags.
+    stages: which stages run.
+    timeout: the seconds after which it ends.
 
   Returns:
     `seconds` of the run, `stages`, `compiling`, and `figures` by target.
+
+  Raises:
+    UserError: it failed, or took too long.
   """
   command = [
     *(sys.executable, '-m', 'launch.study'),
     '--config=watch',
-    f'--config.attack.adversaries={",".join(config().attack.adversaries)}',
+    *settings,
     f'--workdir={workdir}',
     f'--compilation_cache={cache}',
-    f'--stages={",".join(STAGES)}',
+    f'--stages={",".join(stages)}',
   ]
   variables = {'JAX_PLATFORMS': 'cpu'} if platform == 'cpu' else {}
-  seconds = _run(command, variables, 'JAX')
+  seconds = _run(command, variables, 'JAX', timeout)
   figures = {}
   for path in sorted((workdir / 'results/leakage').glob('*.json')):
     leakage = files.read_json(path)
@@ -185,7 +205,12 @@ def differences(
   }
 
 
-def _run(command: Sequence[str], variables: dict[str, str], side: str) -> float:
+def _run(
+  command: Sequence[str],
+  variables: dict[str, str],
+  side: str,
+  timeout: float | None = None,
+) -> float:
   """Runs a process, and returns its seconds; its output is shown."""
   started = time.perf_counter()
   try:
@@ -195,7 +220,12 @@ def _run(command: Sequence[str], variables: dict[str, str], side: str) -> float:
       env=os.environ | variables | {'PYTHONPATH': str(timing.ROOT)},
       stdout=sys.stderr,
       check=False,
+      timeout=timeout,
     )
+  except subprocess.TimeoutExpired as e:
+    raise errors.UserError(
+      f'the study in {side} took more than {timeout:.0f} s.'
+    ) from e
   except OSError as e:
     raise errors.UserError(
       f'{command[0]}: {e.strerror}. Run bash launch/bench.sh, which makes the'

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import growth, networks, ranks, timing
+from benchmarks import gpu, growth, networks, ranks, timing
 from hybrid_jax import errors
 from hybrid_jax.metrics import ranking
 from hybrid_jax.report import bench_plots
@@ -219,3 +219,48 @@ def test_every_suite_is_a_file():
     if '\ndef measure(bench' in path.read_text()
   }
   assert suites == set(bench.SUITES)
+
+
+def test_the_script_for_a_gpu_in_small(tmp_path):
+  out = tmp_path / 'gpu.json'
+  done = subprocess.run(
+    ['bash', 'benchmarks/gpu.sh', '--small', f'--out={out}'],
+    cwd=studies.ROOT,
+    env=studies.environment()
+    | {'PYTHON': sys.executable, 'TORCH_PYTHON': str(_TORCH)},
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  parts = json.loads(out.read_text())['parts']
+  step = 'step, 1-D CNN, 128 x 6, batch 8, '
+  assert list(parts) == [
+    'study, cold',
+    '2 adversaries',
+    'ranks of 300',
+    f'{step}float32',
+  ]
+  for name, figures in parts.items():
+    assert 'left_out' not in figures, (name, figures)
+    assert figures['seconds'] > 0
+    assert f'{name}: seconds ' in done.stdout
+  assert parts[f'{step}float32']['peak_share'] > 0
+
+
+def test_parts_of_the_gpu_script_that_do_not_fit():
+  def fails():
+    raise errors.UserError('the study in JAX took more than 1 s.')
+
+  assert gpu._measured(fails, 1.0) == {
+    'left_out': 'the study in JAX took more than 1 s.'
+  }
+  assert gpu._measured(fails, 0.0) == {'left_out': 'no time left'}
+  sizes = gpu.Sizes()
+  names = [name for name, _ in gpu.parts(sizes, '', pathlib.Path())]
+  assert names[:2] == ['study, cold', 'study, warm']
+  # Four networks, two precisions, three batches; the middle batch first.
+  batches = [name.split('batch ')[1] for name in names if 'batch' in name]
+  assert len(batches) == 24
+  assert {b.split(',')[0] for b in batches[:8]} == {'256'}
