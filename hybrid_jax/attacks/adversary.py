@@ -22,8 +22,8 @@ import jax
 import numpy as np
 import sklearn.decomposition
 
-from hybrid_jax import errors, padding
-from hybrid_jax.datasets import dataset, sources
+from hybrid_jax import errors
+from hybrid_jax.datasets import dataset, padding, sources
 
 VIEWS = ('standardised', 'whitened', 'within')
 _LARGEST_VIEW = 64

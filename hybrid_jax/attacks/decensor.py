@@ -16,9 +16,9 @@ import ml_collections
 import numpy as np
 import optax
 
-from hybrid_jax import padding, plugins
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary, mlp
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import dataset, padding
 from hybrid_jax.models import perceptron
 from hybrid_jax.training import fit_best, heads
 

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from hybrid_jax import padding, plugins
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import dataset, padding
 from hybrid_jax.metrics import distances
 
 OPTIONS = {

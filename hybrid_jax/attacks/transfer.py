@@ -17,9 +17,9 @@ import numpy as np
 import optax
 from scipy import special
 
-from hybrid_jax import padding, plugins
+from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
-from hybrid_jax.datasets import dataset
+from hybrid_jax.datasets import dataset, padding
 from hybrid_jax.training import fit_best, train_state
 
 OPTIONS = {

@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hybrid_jax import errors, padding
+from hybrid_jax import errors
+from hybrid_jax.datasets import padding
 from hybrid_jax.metrics import bootstrap, distances
 
 _BLOCK = 512  # probes in a block

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from hybrid_jax import padding
+from hybrid_jax.datasets import padding
 from hybrid_jax.models import perceptron
 
 _AXIS = 'heads'

@@ -7,8 +7,8 @@ import jax
 import ml_collections
 import numpy as np
 
-from hybrid_jax import files, padding, progress
-from hybrid_jax.datasets import dataset
+from hybrid_jax import files, progress
+from hybrid_jax.datasets import dataset, padding
 from hybrid_jax.metrics import noise_level, utility
 from hybrid_jax.release import embeddings, mechanisms
 from hybrid_jax.study import context, networks

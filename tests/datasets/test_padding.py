@@ -1,6 +1,6 @@
 import numpy as np
 
-from hybrid_jax import padding
+from hybrid_jax.datasets import padding
 
 
 def test_widths_and_rows_are_a_few_common_sizes():
