@@ -67,7 +67,17 @@ def _study_page(figures):
   point = {'split_point': _NAMES[2], 'embedding': _NAMES[1], 'why': _SCRIPT}
   controls = dict.fromkeys(('noise', 'raw', 'decision'), leakage)
   return page.render(
-    _SCRIPT, data, {}, [row], controls, [_SCRIPT], point, {}, [], [_SCRIPT]
+    _SCRIPT,
+    data,
+    {},
+    [row],
+    controls,
+    [_SCRIPT],
+    point,
+    {},
+    [],
+    {},
+    [_SCRIPT],
   )
 
 
