@@ -94,6 +94,10 @@ def write_bundle(
     figures={
       'utility': row['utility'],
       'leakage': rows.public(row)['leakage'],
+      'stream': {
+        label: {name: figures['stream'][name] for name in ('limit', 'budget')}
+        for label, figures in row.get('ceiling', {}).items()
+      },
     },
     hertz=study.data.hertz,
     training_range=training_range.measure(

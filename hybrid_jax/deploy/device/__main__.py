@@ -52,6 +52,13 @@ def main(argv: list[str] | None = None) -> int:
       raise errors.UserError(
         f'the rows of {args.csv} ended before a window was full.'
       )
+    if past := device.past_stream_budget():
+      limits = ', '.join(f'{name} {edge.stream[name]}' for name in past)
+      print(
+        f'{device.counts.released} windows were released; if they are of one'
+        f' person, that is more than keeps the bound of the study: {limits}.',
+        file=sys.stderr,
+      )
     if not edge.has_range:
       print(
         f'{args.bundle} was exported without the range of its training data:'

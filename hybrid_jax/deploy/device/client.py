@@ -125,6 +125,15 @@ class Client:
         queued += 1
       return queued
 
+  def past_stream_budget(self) -> list[str]:
+    """Returns the labels for which too many windows were released.
+
+    More windows of one person tell more about the person than one does; the
+    study's bound on an attacker passes its limit after `edge.stream` windows.
+    """
+    released = self.counts.released
+    return [n for n, most in self._edge.stream.items() if released > most]
+
   def clear(self) -> None:
     """Drops the rows of an unfinished window. Call it after a gap in time."""
     with self._take_lock:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -20,6 +20,8 @@ class EdgeHalf:
       not.
     has_range: whether the bundle has the range of the training data.
     channels: the names of the channels, with units; empty if unknown.
+    stream: sensitive label to the number of windows of one person that keep
+      the study's ceiling under its limit; see `measures.ceiling`.
     window_shape: the shape of a window without a batch: `[1, time, channels]`
       for signals, `[height, width, channels]` for pictures.
     dim: how many numbers are released.
@@ -37,6 +39,7 @@ class EdgeHalf:
   outside: Callable[[np.ndarray], str | None] = lambda window: None
   has_range: bool = False
   channels: tuple[str, ...] = ()
+  stream: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def read(folder: str | os.PathLike) -> EdgeHalf:
@@ -52,6 +55,12 @@ def read(folder: str | os.PathLike) -> EdgeHalf:
     outside=edge.outside,
     has_range=bool(contents.manifest['edge']['inputs']['x'].get('range')),
     channels=tuple(edge.channels),
+    stream={
+      label: figures['budget']
+      for label, figures in contents.manifest['figures']
+      .get('stream', {})
+      .items()
+    },
     window_shape=contents.window_shape,
     dim=contents.dim,
     grid=contents.grid,

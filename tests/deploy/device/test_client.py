@@ -289,3 +289,13 @@ def test_another_cloud_half_gets_no_vector(edge, clock):
 def test_settings_that_do_not_fit(edge, clock, more):
   with pytest.raises(errors.UserError, match='must be positive'):
     _device(edge, 'http://127.0.0.1:1', clock, **more)
+
+
+def test_windows_of_one_person_past_the_budget_of_a_stream(edge, clock):
+  limited = dataclasses.replace(edge, stream={'person': 2, 'side': 100})
+  with stub.run() as server:
+    device = _device(limited, server.url, clock)
+    device.push(ROWS[:8])
+    assert device.past_stream_budget() == []
+    device.push(ROWS[8:12])
+  assert device.past_stream_budget() == ['person']
