@@ -215,7 +215,7 @@ OPTIONS = {
 PRESETS: dict[str, dict[str, float]] = {
   'motion': {'rotate': 0.4, 'gain': 0.1, 'time_scale': 0.1},
   'signal': {'gain': 0.1, 'time_scale': 0.1},
-  'sound': {'time_mask': 0.2, 'band_mask': 0.2, 'band_shift': 2},
+  'sound': {'time_mask': 0.1, 'band_mask': 0.1, 'band_shift': 1},
   'picture': {'shift': 2, 'contrast': 0.1},
 }
 
