@@ -9,6 +9,7 @@ import functools
 import math
 import pathlib
 import types
+from collections.abc import Iterator
 
 import ml_collections
 import numpy as np
@@ -43,6 +44,7 @@ SUFFIXES = ('.flac', '.ogg', '.wav')
 
 _FLOOR = 1e-10  # of the power, so that silence has a logarithm
 _TRIM_BLOCK = 0.01  # seconds
+_STREAMED = 2**31 - 8  # bytes; a program that streams writes such sizes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +120,10 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
     config.rate, config.bands, config.spectrum, config.step, config.trim
   )
   _check_bands(settings)
-  counts = _count_spectra(folder, labels.files, settings)
+  counts, rates = _count_spectra(folder, labels.files, settings)
+  labels = dataclasses.replace(
+    labels, remarks=[*labels.remarks, *_low_rates(rates, settings.rate)]
+  )
   file, start = [], []
   for i, count in enumerate(counts):
     starts = range(0, max(count - config.window, 0) + 1, config.hop)
@@ -251,27 +256,51 @@ def _check_bands(settings) -> None:
 
 
 def _count_spectra(folder, names, settings):
-  """Returns the number of spectra of each file."""
-  counts = []
+  """Returns the number of spectra of each file, and its rate in Hz."""
+  counts, rates = [], []
   with progress.Progress('lengths', len(names), unit='file') as bar:
     for name in names:
       path = folder / name
+      samples, rate = _header(path)
       if settings.trim:
         samples = len(read(path, settings))
       else:
-        samples = _samples(path, settings.rate)
+        samples = math.ceil(samples * settings.rate / rate)
       counts.append(settings.count(samples))
+      rates.append(rate)
       bar.advance(1)
-  return counts
+  return counts, rates
 
 
-def _samples(path, rate):
-  """Returns the length after resampling, from the file's header alone."""
+def _header(path) -> tuple[int, int]:
+  """Returns the length in samples and the rate in Hz, from the header.
+
+  Raises:
+    UserError: the file is no sound, or shorter than its header says.
+  """
   try:
     info = soundfile().info(str(path))
   except (OSError, RuntimeError) as e:
     raise _unreadable(path) from e
-  return math.ceil(info.frames * rate / info.samplerate)
+  # A WAV file that was cut off is read as a shorter sound.
+  with open(path, 'rb') as file:
+    kind, size = file.read(4), int.from_bytes(file.read(4), 'little')
+  missing = size + 8 - path.stat().st_size
+  if kind == b'RIFF' and missing > 0 and size < _STREAMED:
+    raise errors.UserError(
+      f'{path} is cut off: {missing} of {size + 8} bytes are missing.'
+    )
+  return info.frames, info.samplerate
+
+
+def _low_rates(rates, rate) -> Iterator[str]:
+  low = sum(r < rate for r in rates)
+  if 0 < low < len(rates):
+    yield (
+      f'{low} of {len(rates)} files have a lower rate than {rate} Hz, from'
+      f' {min(rates)} Hz: their upper bands are silent, which tells the device.'
+      f' Take --config.data.rate={min(rates)} for all.'
+    )
 
 
 def soundfile() -> types.ModuleType:

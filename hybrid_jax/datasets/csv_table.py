@@ -230,8 +230,24 @@ def _opened(path: pathlib.Path) -> Iterator[TextIO]:
       yield file
   except FileNotFoundError as e:
     raise errors.UserError(f'{path} does not exist.') from e
-  except (OSError, UnicodeDecodeError, csv.Error) as e:
+  except UnicodeDecodeError as e:
+    raise errors.UserError(
+      f'{path} cannot be read as CSV: {_first_not_utf8(path)}'
+    ) from e
+  except (OSError, csv.Error) as e:
     raise errors.UserError(f'{path} cannot be read as CSV: {e}.') from e
+
+
+def _first_not_utf8(path) -> str:
+  """Returns the row and the text of the first line that is not UTF-8."""
+  with open(path, 'rb') as file:
+    for number, line in enumerate(file, 1):
+      try:
+        line.decode('utf-8')
+      except UnicodeDecodeError as e:
+        text = line[max(e.start - 20, 0) : e.end + 20].strip()
+        return f'row {number} is not UTF-8: {text!r}. Save it as UTF-8.'
+  return 'it is not UTF-8; save it as UTF-8.'
 
 
 def _check_header(path, header):

@@ -37,6 +37,7 @@ OPTIONS = {
 
 _SENSITIVE = 'sensitive_'
 _FEW = 5  # names in a remark
+_SAME = 0.5  # of the files, that may have the same bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Labels:
     group: `[files]` int32, or `None` without a `group` column.
     labels: label to `[files]` int32; the first one is `'primary'`.
     names: label to the names of its classes.
-    remarks: doubts about the names of the groups, one line each.
+    remarks: columns that are not used, and doubts about the names of the
+      groups, one line each.
   """
 
   files: list[str]
@@ -110,7 +112,7 @@ def read(
     if label in labels:
       raise errors.UserError(f'{path}: two labels are called {label!r}.')
     labels[label], names[label] = _encode(table, column)
-  group, remarks = None, []
+  group, remarks = None, _unused(table, columns)
   if 'group' in table.header and 'group' not in columns:
     group, groups = _encode(table, 'group')
     remarks += label_encoding.remarks("'group'", groups)
@@ -169,7 +171,31 @@ def make_dataset(
 def _same_bytes(inside, labels):
   """Returns `[files]`, one number for all files of the same bytes."""
   digests = [files.sha256(inside / name) for name in labels.files]
-  return np.unique(digests, return_inverse=True)[1]
+  _, first, unit, counts = np.unique(
+    digests, return_index=True, return_inverse=True, return_counts=True
+  )
+  if counts.max() > _SAME * len(digests):
+    name = labels.files[first[np.argmax(counts)]]
+    raise errors.UserError(
+      f'{inside}: {counts.max()} of {len(digests)} files have the bytes of'
+      f' {name}; no folds can be made of them.'
+    )
+  return unit
+
+
+def _unused(table, columns) -> list[str]:
+  """Returns a remark if `labels.csv` has columns that are not used."""
+  known = ['file', *columns, 'group', 'fold']
+  unused = [name for name in table.header if name not in known]
+  if not unused:
+    return []
+  similar = ''.join(
+    errors.suggest(name.casefold(), ['group', 'fold']) for name in unused
+  )
+  return [
+    f'columns of {NAME} that are not used: {", ".join(map(repr, unused))}.'
+    f'{similar} A label is called {_SENSITIVE}NAME, or named by data.sensitive.'
+  ]
 
 
 def _encode(table, column):
@@ -183,9 +209,10 @@ def _check_filled(table, columns) -> None:
   optional = [name for name in ('fold', 'group') if name in table.header]
   for column in [*columns, *optional]:
     for number, value in zip(table.numbers, table.text(column), strict=True):
-      if not value:
+      if label_encoding.is_missing(value):
+        state = f'{value!r}, which is no value' if value else 'empty'
         raise errors.UserError(
-          f'{table.path}, row {number}: {column!r} is empty.'
+          f'{table.path}, row {number}: {column!r} is {state}.'
         )
 
 

@@ -44,6 +44,13 @@ def _write_sounds(folder, seconds=1.0, rate=8000, count=12):
   (folder / 'labels.csv').write_text('\n'.join(rows) + '\n')
 
 
+def _relabel(folder, row, label, encoding='utf-8'):
+  """Changes the last label of a row of labels.csv."""
+  rows = (folder / 'labels.csv').read_text().splitlines()
+  rows[row + 1] = f'{rows[row + 1].rpartition(",")[0]},{label}'
+  (folder / 'labels.csv').write_bytes('\n'.join(rows).encode(encoding))
+
+
 def _load(module, folder, **change):
   settings = {**plugins.values(module.OPTIONS), 'folder': str(folder), **change}
   return module.load(ml_collections.ConfigDict(settings))
@@ -111,6 +118,16 @@ def test_a_picture_without_a_row_is_counted(tmp_path, capsys):
     (lambda f: (f / '00.png').write_bytes(b'\x89PNG'), 'cannot be read as an'),
     (lambda f: (f / '00.png').unlink(), "names '00.png', which is not a"),
     (lambda f: (f / 'labels.csv').unlink(), 'labels.csv does not exist'),
+    (lambda f: (f / '00.png').write_bytes(b''), 'cannot be .*: it has 0 bytes'),
+    (
+      lambda f: [file.write_bytes(b'x') for file in f.glob('sub/*')],
+      '16 of 24 files have the bytes of sub/01.JPG;',
+    ),
+    (lambda f: _relabel(f, 1, 'nan'), "row 3: 'sensitive_who' is 'nan'"),
+    (
+      lambda f: _relabel(f, 1, 'Zoë', 'latin-1'),
+      r'row 3 is not UTF-8: b.sub/01.JPG,blue,Zo.xeb',
+    ),
   ],
 )
 def test_faults_of_pictures_are_named(tmp_path, damage, message):
@@ -118,6 +135,16 @@ def test_faults_of_pictures_are_named(tmp_path, damage, message):
   damage(tmp_path)
   with pytest.raises(errors.UserError, match=message):
     _ = _load(images, tmp_path).x[0]
+
+
+def test_columns_that_are_not_used_are_told(tmp_path):
+  _write_pictures(tmp_path, group=lambda i: i // 4)
+  table = (tmp_path / 'labels.csv').read_text()
+  (tmp_path / 'labels.csv').write_text(table.replace(',group', ',Groups'))
+  (remark,) = _load(images, tmp_path).remarks
+  assert remark.startswith(
+    "columns of labels.csv that are not used: 'Groups'. Did you mean 'group'?"
+  )
 
 
 def test_sounds_become_log_mel_windows(tmp_path):
@@ -191,6 +218,29 @@ def test_faults_of_sounds_are_named(tmp_path):
   (tmp_path / '0.wav').write_bytes(b'RIFF')
   with pytest.raises(errors.UserError, match='cannot be read as a sound'):
     _load(audio, tmp_path, rate=8000)
+
+
+def test_a_sound_that_was_cut_off_is_refused(tmp_path):
+  """It is read as a shorter one, without an error."""
+  _write_sounds(tmp_path)
+  whole = (tmp_path / '3.wav').read_bytes()
+  (tmp_path / '3.wav').write_bytes(whole[: len(whole) // 2])
+  assert len(soundfile.read(tmp_path / '3.wav')[0]) < 8000
+  for trim in (0.0, 40.0):
+    with pytest.raises(errors.UserError, match=r'3\.wav is cut off: 80\d\d of'):
+      _load(audio, tmp_path, rate=8000, trim=trim)
+  # A program that streams does not know the size.
+  streamed = whole[:4] + b'\xff' * 4 + whole[8:]
+  (tmp_path / '3.wav').write_bytes(streamed)
+  assert len(_load(audio, tmp_path, rate=8000, window=16).x) == 12
+
+
+def test_files_of_a_lower_rate_are_told(tmp_path):
+  _write_sounds(tmp_path)
+  assert not _load(audio, tmp_path, rate=16000).remarks
+  soundfile.write(tmp_path / '1.flac', np.sin(np.arange(4000)), 4000)
+  (remark,) = _load(audio, tmp_path, rate=8000).remarks
+  assert remark.startswith('1 of 12 files have a lower rate than 8000 Hz, from')
 
 
 def test_the_argument_of_a_config(tmp_path):
