@@ -29,7 +29,8 @@ _LISTED = 5  # items that a line lists; outliers that have a line
 _OUTLIER_RANGES = 20  # interquartile ranges from the median
 _OUTLIER_DEVIATIONS = 100  # from the mean, where the interquartile range is 0
 _BRIGHTEST = 16  # of images from 0 to 1, or normalized
-_CLOCK_STEPS = 8  # of a series that only rises, to look like a clock
+_CLOCK_STEPS = 8  # of a series that never falls, to look like a clock
+_CLOCK_SHARE = 0.99  # of the examples, in which a clock never falls
 _FEW_RECORDINGS = 20  # in the test fold
 _IMAGE_CHANNELS = 4  # that an image usually has at most
 
@@ -43,8 +44,10 @@ class Channels:
     values: `[channels, 4]`, minimum, maximum, mean and standard deviation.
     examples: `[channels, 2]`, the examples with the minimum and the maximum.
     quartiles: `[channels, 3]`; of a random sample if there are many values.
-    is_clock: `[channels]`, whether a channel of a series only rises, or only
-      falls, in every example.
+    is_clock: `[channels]`, whether a channel of a series never falls, or never
+      rises, in nearly every example, and is rarely constant there.
+    is_index: the columns of a table (the samples of a series of one channel)
+      that only rise, or only fall, from each example to the next.
   """
 
   names: list[str]
@@ -52,6 +55,7 @@ class Channels:
   examples: np.ndarray
   quartiles: np.ndarray
   is_clock: np.ndarray
+  is_index: list[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,15 +185,26 @@ class _ChannelScan:
     self._sum = self._squares = 0.0
     self._ends = np.empty((2, 0))  # minimum and maximum
     self._examples = np.zeros((2, shape[-1]), int)
-    is_series = len(shape) == 4 and shape[1] == 1 and shape[2] >= _CLOCK_STEPS
-    self._is_clock = np.full(shape[-1], is_series)
+    is_series = len(shape) == 4 and shape[1] == 1
+    self._has_steps = is_series and shape[2] >= _CLOCK_STEPS
+    # Examples in which a channel rises; falls; is constant.
+    self._ways = np.zeros((3, shape[-1]), int)
+    self._is_table = is_series and 1 in shape[2:]
+    self._last = np.empty((0, self._per_example * shape[-1]))
+    # Whether a column rises, and falls, from each example to the next.
+    self._one_way = np.ones((2, self._last.shape[1]), bool)
 
   def add(self, block, first_row):
     """Adds a block of examples, the first of which is `first_row`."""
-    if self._is_clock.any():
+    if self._has_steps:
       steps = np.diff(block[:, 0], axis=1)
-      one_way = (steps > 0).all(axis=1) | (steps < 0).all(axis=1)
-      self._is_clock &= one_way.all(axis=0)
+      up, down = (steps >= 0).all(axis=1), (steps <= 0).all(axis=1)
+      ways = up & ~down, down & ~up, up & down
+      self._ways += [way.sum(axis=0) for way in ways]
+    if self._is_table:
+      rows = np.concatenate([self._last, block.reshape(len(block), -1)])
+      steps, self._last = np.diff(rows, axis=0), rows[-1:]
+      self._one_way &= [(steps > 0).all(axis=0), (steps < 0).all(axis=0)]
     flat = block.reshape(-1, block.shape[-1]).astype(np.float64)
     if self._offset is None:
       self._offset = flat[0]
@@ -224,8 +239,17 @@ class _ChannelScan:
       values=np.stack([*self._ends, mean + self._offset, std], axis=1),
       examples=self._examples.T,
       quartiles=quartiles.T,
-      is_clock=self._is_clock,
+      is_clock=self._clocks(),
+      is_index=np.flatnonzero(
+        self._one_way.any(axis=0) & (self._is_table and len(self._last) > 0)
+      ).tolist(),
     )
+
+  def _clocks(self):
+    one_way = self._ways[:2].max(axis=0)
+    still = self._ways[2]
+    least = _CLOCK_SHARE * self._count / self._per_example
+    return self._has_steps & (one_way + still >= least) & (one_way > still)
 
 
 def _missing_classes(names, counts) -> Iterator[str]:
@@ -244,9 +268,19 @@ def _clocks(data, channels) -> Iterator[str]:
   for name, is_clock in zip(channels.names, channels.is_clock, strict=True):
     if is_clock and not any(repr(name) in line for line in data.remarks):
       yield (
-        f'{name!r} only rises or falls in every example: it looks like time or'
-        ' an index, which tells the recording; leave it out of x.'
+        f'{name!r} only rises or falls in nearly every example: it looks like'
+        ' time or an index, which tells the recording; leave it out of x.'
       )
+  if channels.is_index:
+    is_named = len(channels.names) > 1
+    columns = [
+      repr(channels.names[i]) if is_named else i for i in channels.is_index
+    ]
+    yield (
+      f'columns of x that only rise or fall from example to example:'
+      f' {_listed(columns)}. They look like an index or a time, which tells the'
+      ' example; leave them out of x.'
+    )
 
 
 def _constant_channels(channels) -> Iterator[str]:
@@ -275,7 +309,7 @@ def _axes(data) -> Iterator[str]:
       f' channels], so these are read as {height} high and {width} wide, with'
       f' {depth} channels.'
     )
-  elif height == 1 and depth > width:
+  elif height == 1 and depth > width > 1:
     yield (
       f'series of {width} samples have {depth} channels; series are [n, time,'
       ' channels], and spectrograms can be images: see data.layout.'

@@ -17,8 +17,11 @@ from hybrid_jax import errors
 _BLANKS = '\ufeff\u200b'  # str.strip does not count them as blanks
 _LACKING = ('', 'nan', 'NaN', 'NAN', '<NA>', 'NaT')
 # Classes that often stand for a missing label, and may be a class.
-_DOUBTFUL = ('none', 'null', 'na', 'n/a', 'nil', 'unknown', 'missing', '?', '-')
-_LARGE_CODES = (255, 999, 9999, 65535)
+_DOUBTFUL = (
+  *('none', 'null', 'na', 'n/a', '#n/a', 'nan', '-nan', '<na>', 'nat', 'nil'),
+  *('unknown', 'undefined', 'missing', '?', '-'),
+)
+_LARGE_CODES = (99, 255, 999, 9999, 65535)
 _WHOLE = re.compile(r'^([+-]?[0-9]+)\.0*$')
 
 
@@ -90,9 +93,14 @@ def read(values: np.ndarray, what: str) -> np.ndarray:
   distinct, codes = np.unique(read_text(values, what), return_inverse=True)
   canonical = [_WHOLE.sub(r'\1', name) for name in distinct.tolist()]
   for i, name in enumerate(canonical):
-    if name in _LACKING:
+    if is_missing(name):
       _refuse_missing(repr(name), int(np.argmax(codes == i)), what)
   return np.array(canonical, dtype=str)[codes]
+
+
+def is_missing(text: str) -> bool:
+  """Returns whether a text, without blanks around it, is no label."""
+  return text in _LACKING
 
 
 def read_text(values: np.ndarray, what: str) -> np.ndarray:
@@ -215,8 +223,8 @@ def read_names(names: np.ndarray, what: str) -> list[str]:
 def similar_names(names: Sequence[str]) -> list[list[str]]:
   """Returns the groups of names that are probably spellings of one name.
 
-  They differ only in spaces, capitals or compatible characters, or are the same
-  number.
+  They differ only in spaces, capitals, invisible or compatible characters, or
+  are the same number.
   """
   groups: dict[Any, list[str]] = {}
   for name in map(str, names):
@@ -225,7 +233,8 @@ def similar_names(names: Sequence[str]) -> list[list[str]]:
 
 
 def _spelling(name: str) -> float | str:
-  plain = unicodedata.normalize('NFKC', ''.join(name.split())).casefold()
+  visible = ''.join(c for c in name if unicodedata.category(c) != 'Cf')
+  plain = unicodedata.normalize('NFKC', ''.join(visible.split())).casefold()
   number = _number(plain)
   return plain if number is None else number
 
@@ -242,8 +251,8 @@ def doubtful_names(names: Sequence[str]) -> list[str]:
   """Returns the names that often stand for a missing label.
 
   Words such as `none`; numbers below 0, unless the classes are -1 and 1; and
-  255, 999, 9999 or 65535, if all names are numbers and the one before it is
-  none of them.
+  99, 255, 999, 9999 or 65535, if all names are numbers and the one before it
+  is none of them.
   """
   words = {str(name): str(name).casefold() for name in names}
   doubtful = [name for name, word in words.items() if word in _DOUBTFUL]
@@ -273,7 +282,8 @@ def remarks(what: str, names: Sequence[str]) -> Iterator[str]:
   for similar in similar_names(names):
     yield (
       f'{what} has the classes {" and ".join(map(repr, similar))}, which'
-      ' differ only in spaces, in capitals or in how a number is written.'
+      ' differ only in spaces, capitals, invisible characters or in how a'
+      ' number is written.'
     )
   if doubtful := doubtful_names(names):
     yield (

@@ -198,10 +198,13 @@ def _read_file(path, layout, config) -> _Recording:
 
 
 def _rising(values) -> tuple[np.ndarray, np.ndarray]:
-  """Returns for each channel whether it only rises or falls; and evenly."""
+  """Returns for each channel whether it only rises or falls; and evenly.
+
+  A clock of whole seconds repeats its values, so steps of 0 count as both.
+  """
   steps = np.diff(values, axis=0)
-  steady = (steps > 0).all(axis=0) | (steps < 0).all(axis=0)
-  steady &= len(steps) > 0
+  steady = (steps >= 0).all(axis=0) | (steps <= 0).all(axis=0)
+  steady &= (steps != 0).any(axis=0)
   return steady, steady & (steps == steps[:1]).all(axis=0)
 
 

@@ -345,7 +345,8 @@ def test_the_command(tmp_path):
   _npz(path, np.tile(np.arange(20)[:, None] * np.ones(16), (3, 1)))
   done = _run(f'--config=configs/arrays.py:{path}')
   assert done.returncode == 1
-  assert 'fault: examples with equal copies in another fold: 20.' in done.stdout
+  line = 'fault: examples with equal copies in another fold: 20 of 20 in train'
+  assert line in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -370,7 +371,47 @@ def test_a_channel_that_only_rises_is_told():
   x[..., 1] = np.arange(16) / 50 + 100 * np.arange(60)[:, None, None]
   data = _data(x=x, channels=('acc', 'clock'))
   (line,) = (r for r in check.examine(data).remarks if 'only rises' in r)
-  assert line.startswith("'clock' only rises or falls in every example")
-  x[7, 0, 3, 1] = x[7, 0, 2, 1]
+  assert line.startswith("'clock' only rises or falls in nearly every")
+  x[7, 0, 3, 1] = x[7, 0, 2, 1] - 1  # One of 60 is more than 1 %.
   data = _data(x=x, channels=('acc', 'clock'))
   assert not any('only rises' in r for r in check.examine(data).remarks)
+
+
+@pytest.mark.parametrize(
+  ('clock', 'told'),
+  [
+    (lambda row: row // 5, True),  # A clock of whole seconds.
+    (lambda row: -row, True),
+    (lambda row: np.maximum(row, 40), True),  # Still in two examples.
+    (lambda row: row % 1599, True),  # Starts again in one of a hundred.
+    (lambda row: row % 7, False),
+    (lambda row: row // 400, False),  # Still in most examples.
+  ],
+)
+def test_a_clock_may_repeat_values_and_start_again(clock, told):
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(100, 1, 16, 2)).astype(np.float32)
+  x[:, 0, :, 1] = clock(np.arange(1600).reshape(100, 16))
+  labels = np.arange(100, dtype=np.int32)
+  data = _data(
+    x=x,
+    primary=labels % 2,
+    sensitive={'person': labels // 2 % 4},
+    recording=labels,
+    fold=(labels % 3).astype(np.int8),
+  )
+  remarks = check.examine(data).remarks
+  assert any('only rises' in remark for remark in remarks) == told
+
+
+@pytest.mark.parametrize('shape', [(1, 1, 5), (1, 5, 1)])
+def test_a_column_that_numbers_the_rows_of_a_table_is_told(shape, monkeypatch):
+  monkeypatch.setattr(check, '_BLOCK', 32)
+  data = _data()
+  x = np.random.default_rng(0).normal(size=(len(data.x), *shape))
+  data = dataclasses.replace(data, channels=[], x=x.astype(np.float32))
+  assert not any('index' in line for line in check.examine(data).remarks)
+  data.x.reshape(len(x), 5)[:, 2] = np.arange(len(x))
+  (line,) = (r for r in check.examine(data).remarks if 'index' in r)
+  assert line.startswith('columns of x that only rise or fall from example')
+  assert '2' in line

@@ -140,6 +140,10 @@ def test_similar_names():
     ['1', '01', '1e0'],
     ['2', '２'],
   ]
+  # A soft hyphen and a joiner print as nothing.
+  assert label_encoding.similar_names(['Anna', 'An\xadna', 'A\u200dl']) == [
+    ['Anna', 'An\xadna']
+  ]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +157,8 @@ def test_similar_names():
     (['left', '-1'], ['-1']),
     (['under 10', 'left'], []),
     (['999', '12', '30'], ['999']),
+    (['0', '1', '99'], ['99']),
+    (['Nan', '#N/A', '-nan', 'Nancy'], ['Nan', '#N/A', '-nan']),
   ],
 )
 def test_names_that_may_be_a_missing_label(names, doubtful):
