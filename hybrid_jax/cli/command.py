@@ -106,6 +106,8 @@ def _parse(argv):
     arguments = _settings(arguments)
   try:
     return flags.FLAGS([argv[0], *arguments])
+  except SystemExit:  # After --help, which is a failure to absl.
+    sys.exit(0)
   except (flags.Error, OSError) as e:
     raise errors.UserError(' '.join(str(e).split())) from e
 
@@ -134,7 +136,9 @@ def _settings(arguments):
 
 
 def _underscores(argument):
-  """`--min_utility=0.9` of `--min-utility=0.9`; absl knows no dashes."""
+  """`--min_utility=0.9` of `--min-utility=0.9`, which absl does not know."""
+  if argument == '-h':
+    return '--help'
   name, equals, value = argument.partition('=')
   if not name.startswith('--') or name.startswith('--config.'):
     return argument

@@ -108,9 +108,12 @@ def _check_is_file(path, value):
     )
   if not path.is_file():
     stem = path.name.removesuffix('.py')
+    meant = errors.suggest(stem, names())
+    if (file := pathlib.Path(f'{path}.py')).is_file():
+      meant = f' Did you mean {str(file)!r}?'
     raise errors.UserError(
       f'--config={value}: {str(path)!r} is neither a shipped config nor a file.'
-      f'{errors.suggest(stem, names())} {known()}'
+      f'{meant} {known()}'
     )
 
 

@@ -36,6 +36,7 @@ def folder(tmp_path, monkeypatch):
     ),
     ('wach:small', ["'wach' is neither a shipped", "mean 'watch'?"]),
     ('configs/faces', ["'configs/faces' is neither", "mean 'faces'?"]),
+    ('good', ['neither', "Did you mean 'good.py'?"]),
     ('none.npz', ["'none.npz' is neither", 'Shipped configs: arrays, ']),
     ('other.py', ['other.py is no config file', 'no get_config']),
     ('broken.py', ['broken.py is not Python', 'line 2']),
@@ -122,14 +123,16 @@ def test_a_seed_below_nought_is_refused(name, told):
   assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_help_shows_the_command_and_its_flags():
+@pytest.mark.parametrize('flag', ['--help', '-h'])
+def test_help_shows_the_command_and_its_flags(flag):
   done = subprocess.run(
-    [sys.executable, '-m', 'launch.gate', '--help'],
+    [sys.executable, '-m', 'launch.gate', flag],
     cwd=studies.ROOT,
     capture_output=True,
     text=True,
     check=False,
   )
+  assert done.returncode == 0, done.stderr
   assert done.stdout.startswith('Fails if a figure of a study is outside')
   assert '--min_utility: The minimum of the low end' in done.stdout
   assert '--compilation_cache' in done.stdout
