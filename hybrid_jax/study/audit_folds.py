@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from hybrid_jax import errors
 from hybrid_jax.datasets import dataset, folds
 
 # Shares of the training, validation and test fold.
@@ -27,6 +28,9 @@ def split(
 
   Returns:
     The folds `[n]` int8, and a sentence that says how they were made.
+
+  Raises:
+    UserError: no combination has five rows, which the test fold needs.
   """
   values = list(labels.values())
   if recording is not None:
@@ -40,7 +44,13 @@ def split(
   where = 'combination of labels'
   if recording is not None:
     where = f'recording and {where}'
-  return _in_order(values), (
+  fold = _in_order(values)
+  if not (fold == dataset.TEST).any():
+    raise errors.UserError(
+      f'the rows cannot be split into folds: no {where} has five rows. Give'
+      " 'fold', or labels with fewer classes."
+    )
+  return fold, (
     f'Folds: of each {where}, the first 60 % of the rows train, the next 20 %'
     ' are for validation, and the last 20 % for the test.'
   )

@@ -129,6 +129,12 @@ def test_a_single_row_trains():
   assert audit_folds.split(labels, None)[0].tolist() == [0, 0, 0, 1, 2, 0]
 
 
+def test_labels_too_rare_to_be_split_are_refused():
+  labels = {'primary': np.arange(40) % 2, 'who': np.arange(40) // 4}
+  with pytest.raises(hj.UserError, match='combination of labels has five'):
+    audit_folds.split(labels, None)
+
+
 class _Tensor:
   """Stands for a tensor of PyTorch that needs its gradient."""
 
