@@ -26,6 +26,7 @@ myst_heading_anchors = 3
 nb_execution_mode = 'off'
 # Of a notebook's `!command`, which is no Python.
 suppress_warnings = ['misc.highlighting_failure']
+default_role = 'code'  # `[n, d]` in a docstring.
 autodoc_typehints = 'description'
 autodoc_typehints_format = 'short'
 autodoc_typehints_description_target = 'documented'

@@ -50,8 +50,8 @@ def signal(
     group: `[n]`.
 
   Returns:
-    `correlation`: Pearson's along time, the mean over items; 0 where either
-    signal is constant. `error`: the squared error divided by the channel's
+    `correlation` is Pearson's along time, the mean over items; 0 where either
+    signal is constant. `error` is the squared error divided by the channel's
     variance over all items and times, so that the channel's mean has error 1; a
     constant channel is not divided. Each has `channels`, a list of estimates,
     and `overall`, the estimate of the mean over channels.
@@ -86,8 +86,8 @@ def image(
     group: `[n]`.
 
   Returns:
-    `ssim`, 1 for equal images, and `psnr` in dB, 100 at most: estimates of the
-    mean over images.
+    `ssim`, 1 for equal images, and `psnr` in dB, 100 at most, as estimates of
+    the mean over images.
 
   Raises:
     UserError: a value is not finite, the shapes differ, images are smaller than

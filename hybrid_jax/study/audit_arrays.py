@@ -74,7 +74,9 @@ def audit(
       alike; the intervals resample recordings. By default every row counts as
       independent.
     fold: `[n]`, 0 or `'train'`, 1 or `'validation'`, 2 or `'test'`. By default
-      see `audit_folds.split`; the report says how the rows were split.
+      whole recordings are dealt out, 60, 20 and 20 %; without `recording`, the
+      rows of each combination of labels are cut in order. The report says how
+      the rows were split.
     name: of the vectors, in the report.
     fast: leaves out the multilayer perceptrons, and the curves over repeated
       releases and over the attacker's data. Use it for a first look: a slower
@@ -85,7 +87,7 @@ def audit(
       not used.
 
   Returns:
-    The report: `print` it, show it in a notebook, or `save` it.
+    The report, to `print`, to show in a notebook, or to `save`.
 
   Raises:
     UserError: an array has the wrong shape, length, type or values, a fold is

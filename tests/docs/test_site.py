@@ -1,5 +1,7 @@
 """The site builds without a warning."""
 
+import builtins
+import html
 import re
 import subprocess
 import sys
@@ -39,6 +41,15 @@ def test_the_reference_has_signatures_and_shapes(site):
   text = re.sub(r'<[^>]+>', '', (site / 'api.html').read_text())
   assert 'hybrid_jax.attacks.adversary.Problem' in text
   assert '[n, d]' in text
+  assert 'hybrid_jax.audit(' in text
+  # Of `x: y` in the first line of a Returns, x would be the type.
+  types = re.findall(r'Return type:\s+(.+)', html.unescape(text))
+  assert len(types) > 10
+  known = {'ndarray', *vars(builtins)}
+  for each in types:
+    names = set(re.findall(r'[\w-]+', each)) - known
+    assert all(name[0].isupper() for name in names), each
+    assert ' ' not in re.sub(r', | \| ', '', each.strip()), each
 
 
 def test_a_table_is_shown_as_a_table(site):
