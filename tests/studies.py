@@ -28,7 +28,7 @@ def environment() -> dict[str, str]:
 
 
 def run(
-  workdir: pathlib.Path, *arguments: str, timeout: float = 300
+  workdir: pathlib.Path, *arguments: str, timeout: float = 900
 ) -> subprocess.CompletedProcess:
   return subprocess.run(
     command(workdir, *arguments),

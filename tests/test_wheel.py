@@ -76,7 +76,7 @@ def _run(environment, *arguments):
     env=settings,
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=900,
     check=False,
   )
 

@@ -230,7 +230,7 @@ def test_the_script_for_a_gpu_in_small(tmp_path):
     | {'PYTHON': sys.executable, 'TORCH_PYTHON': str(_TORCH)},
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=900,
     check=False,
   )
   assert done.returncode == 0, done.stderr

@@ -64,7 +64,7 @@ def _run(folder, *arguments):
     env=studies.environment() | {'PYTHONPATH': str(studies.ROOT)},
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
     check=False,
   )
 

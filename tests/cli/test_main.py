@@ -17,7 +17,7 @@ def _run(*arguments, **settings):
     env=studies.environment() | {'PYTHONPATH': str(studies.ROOT)},
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
     check=False,
   )
 

@@ -319,7 +319,7 @@ def _run(*arguments):
     env=studies.environment(),
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
     check=False,
   )
 

@@ -122,7 +122,7 @@ def test_neither_seglearn_nor_pandas_is_imported(data):
     [sys.executable, '-c', _LOAD],
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
     check=True,
   )
   count, modules = json.loads(done.stdout)

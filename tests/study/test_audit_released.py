@@ -80,7 +80,7 @@ def _command(path, out, *more):
     env=studies.environment(),
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=900,
     check=False,
   )
 
@@ -122,7 +122,7 @@ def test_python_gives_the_figures_of_the_command(audited):
     env=studies.environment(),
     capture_output=True,
     text=True,
-    timeout=300,
+    timeout=900,
     check=False,
   )
   assert done.returncode == 0, done.stderr

@@ -240,7 +240,7 @@ def _command(*arguments):
     env=studies.environment(),
     capture_output=True,
     text=True,
-    timeout=200,
+    timeout=600,
     check=False,
   )
 

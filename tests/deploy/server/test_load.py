@@ -31,7 +31,7 @@ def _run(bundle, port, *arguments):
     env=studies.environment(),
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
     check=False,
   )
 
