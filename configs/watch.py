@@ -38,7 +38,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     {'conv1': 8, 'conv2': 8, 'conv3': 8, 'dense1': 6},
   )
   c.augment.update(augmentation.PRESETS['motion'])
-  # Five folds of ten people would leave two strangers, and a chance of one half.
+  # Five folds of ten people leave two strangers each, and a chance of one half.
   c.strangers.people_folds = 3
   config_parts.shrink(c, arg)
   if arg == 'small':
