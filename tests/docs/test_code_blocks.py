@@ -8,6 +8,7 @@ it.
 
 import importlib.util
 import json
+import pathlib
 import re
 import shlex
 import subprocess
@@ -16,6 +17,7 @@ import unittest
 import unittest.mock
 
 import numpy as np
+import PIL.Image
 import pytest
 import sybil
 from sybil.parsers import markdown
@@ -105,12 +107,16 @@ def _parse(lines: list[list[str]]) -> list[str]:
   return json.loads(done.stdout)
 
 
-def _own(words: list[str], arrays: object) -> list[str] | None:
+def _own(words: list[str], arrays: pathlib.Path) -> list[str] | None:
   """Returns the words after `hybrid-jax`, with files that exist."""
   if words[0] != 'hybrid-jax':
     return None
   words = [re.sub(r'\b(PATH|FOLDER|DIR)\b', 'docs', w) for w in words[1:]]
-  return [word.replace(':my.npz', f':{arrays}') for word in words]
+  pictures = arrays.with_name('pictures')
+  return [
+    word.replace(':my.npz', f':{arrays}').replace(':pictures', f':{pictures}')
+    for word in words
+  ]
 
 
 def test_every_command_parses(tmp_path):
@@ -123,6 +129,13 @@ def test_every_command_parses(tmp_path):
     group=np.arange(n) // 5,
     fold=np.arange(n) * 3 // n,
   )
+  (tmp_path / 'pictures').mkdir()
+  rows = ['file,primary,sensitive_person']
+  for i in range(n):
+    pixels = np.full((4, 4), i, np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / f'pictures/{i}.png')
+    rows.append(f'{i}.png,{i % 2},{i // 2 % 3}')
+  (tmp_path / 'pictures/labels.csv').write_text('\n'.join(rows))
   ours, mistakes = [], []
   for page in (*PAGES, 'CONTRIBUTING.md'):
     for command in _commands(page):
