@@ -92,7 +92,11 @@ def _problem(manifest: Any) -> str | None:
   if not isinstance(manifest, dict) or manifest.get('format') not in _FORMATS:
     version = manifest.get('format') if isinstance(manifest, dict) else None
     known = ' and '.join(map(str, _FORMATS))
-    return f'it has the format {version!r}; this version reads {known}'
+    newer = isinstance(version, int) and version > max(_FORMATS)
+    what_to_do = '; update hybrid-jax' if newer else '; export it again'
+    return (
+      f'it has the format {version!r}; this version reads {known}{what_to_do}'
+    )
   for name in HALVES:
     if not isinstance(manifest.get(name), dict):
       return f'it describes no {name} half'

@@ -94,7 +94,8 @@ def test_a_bundle_of_format_2_has_no_range(copy):
 @pytest.mark.parametrize(
   ('path', 'value', 'message'),
   [
-    (('format',), 1, 'format 1; this version reads 2 and 3'),
+    (('format',), 1, 'format 1; this version reads 2 and 3; export it again'),
+    (('format',), 4, 'format 4; this version reads 2 and 3; update hybrid'),
     (('edge', 'sha256'), '00', 'halves are of two bundles'),
     (('edge', 'file'), 'other.tflite', 'could not read'),
     (('edge', 'file'), '../edge.tflite', 'outside of'),
