@@ -126,7 +126,6 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
     c.model.split_points = c.model.split_points[-1:]
     c.training.steps = c.siamese.steps = 40
     c.training.every = c.siamese.every = 20
-    c.strangers.people_folds = 2
     c.strangers.embeddings = ('bounded',)
     c.strangers.adversaries = ('kde',)
     c.defend.warm_steps = c.defend.steps = c.defend.every = 40

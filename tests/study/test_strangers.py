@@ -290,3 +290,11 @@ def test_a_label_that_is_no_people(tmp_path):
     runner.run(config, tmp_path / 'run', ('data',))
   config.strangers.people_folds = 0
   runner.run(config, tmp_path / 'run', ('data',))
+
+
+@pytest.mark.parametrize('variant', ['', ',full', ',small'])
+def test_a_study_whose_people_are_unknown_has_no_strangers(tmp_path, variant):
+  np.savez(tmp_path / 'my.npz', **_arrays())
+  config = arrays.get_config(f'{tmp_path}/my.npz{variant}')
+  study = runner.run(config, tmp_path / 'run', ('data',))
+  assert strangers.count_folds(study) == 0
