@@ -18,6 +18,7 @@ _TINY = (
   '--config.training.every=1',
   "--config.release.embeddings={'simple': {'weights': 'simple'}}",
   '--config.release.order=simple',
+  '--config.strangers.embeddings=simple',
 )
 _ATTACK = (
   '--config.attack.adversaries=majority',
