@@ -6,7 +6,7 @@
 `:FOLDER,size=48,grey=1,small`: `size=48` or `size=48x64` (height, width),
 `grey=1`, and `full`, `small` or `tune`. Look at the data first:
 
-    hybrid-jax check-data --config=images:FOLDER
+    hybrid-jax check-data --config=images:FOLDER --page=check.html
 
 Without a GPU, start with `size=32`.
 """

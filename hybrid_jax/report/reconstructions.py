@@ -66,7 +66,7 @@ def draw(
   return {'kind': 'signal'} | _signals(measured, names, channels)
 
 
-def _png(image: np.ndarray) -> str:
+def png(image: np.ndarray) -> str:
   """Returns a `data:` address with an image in PNG.
 
   Args:
@@ -86,7 +86,7 @@ def _strips(pictures):
   order = [ORIGINAL, *(name for name in pictures if name != ORIGINAL)]
   return {
     name: [
-      _png(np.uint8(np.clip(np.round(255 * (x - low) / span), 0, 255)))
+      png(np.uint8(np.clip(np.round(255 * (x - low) / span), 0, 255)))
       for x in np.asarray(pictures[name])
     ]
     for name in order
