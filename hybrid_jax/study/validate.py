@@ -36,6 +36,11 @@ def prepare(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   config_tree.check(out, tree, split_points=cuts, known=known)
   weights.check(out.model.pretrained, out.model.name, out.model.options)
   _check_simple(out)
+  if out.release.embeddings and out.strangers.people_folds:
+    for name in config_tree.names(out.strangers.embeddings):
+      errors.check_known(
+        'embedding', name, out.release.embeddings, 'strangers.embeddings'
+      )
   return out
 
 

@@ -35,6 +35,17 @@ def test_the_shipped_config_is_good(arg):
   assert set(config.model.split_points) <= set(_CUTS)
 
 
+def test_embeddings_of_strangers_are_those_of_the_study():
+  config = watch.get_config()
+  config.strangers.embeddings = ('bounded', 'snaped')
+  with pytest.raises(errors.UserError) as caught:
+    validate.prepare(config)
+  text = str(caught.value)
+  assert "'snaped' in strangers.embeddings. Did you mean 'snapped'?" in text
+  config.strangers.people_folds = 0
+  validate.prepare(config)
+
+
 def test_an_unknown_argument_of_the_config():
   with pytest.raises(ValueError, match="'smal'"):
     watch.get_config('smal')
