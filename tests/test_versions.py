@@ -58,7 +58,7 @@ def test_the_newest_jax_is_within_what_is_allowed():
 @pytest.mark.parametrize('path', sorted(studies.ROOT.glob('colabs/*.ipynb')))
 def test_colab_keeps_its_own_packages(path):
   cell = json.loads(path.read_text())['cells'][1]
-  (extras,) = re.findall(r'-e "\.\[(\S+)\]"', ''.join(cell['source']))
+  (extras,) = re.findall(r"'hybrid-jax\[(\S+)\] @ git", ''.join(cell['source']))
   there = _pins('colabs/runtime.txt')
   needed = _needed(*extras.split(','))
   refused = {

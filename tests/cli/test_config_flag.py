@@ -6,10 +6,10 @@ import pytest
 from absl import flags
 
 from hybrid_jax import errors
-from hybrid_jax.cli import command, config_flag, config_help
+from hybrid_jax.cli import command, config_flag, config_help, grid
 from hybrid_jax.study import config_files, schema, validate
 
-_CONFIG = flags.DEFINE_string('config', None, 'Of this test.')
+_CONFIG = grid._CONFIG  # One process has one flag of this name.
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_the_seed_chooses_the_folds(data):
   ('change', 'part'),
   [
     ({'frames': 0}, r'data\.frames is 0'),
-    ({'seed': -1}, r'data\.seed is -1; .* 0 or more'),
+    ({'seed': -1}, r'data\.seed is -1; .* from 0 to'),
     ({'fractions': (1.0, 0.5, 0.0)}, '3 numbers, each above 0'),
   ],
 )

@@ -668,6 +668,7 @@ def test_the_config_chooses_the_model(prepared):
     f'{faces},size=8x12,grey=1,max_examples=7,group=identity,small'
   )
   # Seven training examples, all four validation examples, seven of the test.
+  del c.data.attack_fold  # of every study, not of a data set
   assert _load(c.data).x.shape == (18, 8, 12, 1)
   assert c.data.group == 'identity'
   assert c.training.steps == 40
