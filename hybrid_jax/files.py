@@ -109,8 +109,13 @@ def write_npz(path: pathlib.Path, arrays: Mapping[str, np.ndarray]) -> None:
   Raises:
     ValueError: an array holds Python objects, which would be pickled.
   """
+  for name, array in arrays.items():
+    if np.asarray(array).dtype.hasobject:
+      raise ValueError(f'Object arrays cannot be saved: {name!r} is one.')
   buffer = io.BytesIO()
-  np.savez(buffer, allow_pickle=False, **arrays)
+  # NumPy 2.1 takes `allow_pickle` for the name of an array.
+  named: dict[str, Any] = dict(arrays)
+  np.savez(buffer, **named)
   write_bytes(path, buffer.getvalue())
 
 

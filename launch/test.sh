@@ -20,7 +20,7 @@ run_pytest() {
 OLDEST=(tests/test_colabs.py::test_train_and_audit
   tests/training/distributed/test_distributed_training.py::test_only_the_first_process_prints
   tests/training/distributed/test_distributed_training.py::test_a_run_resumed_with_other_numbers_of_processes_equals_one
-  tests/models/test_split.py tests/training/test_checkpoint.py
+  tests/test_files.py tests/models/test_split.py tests/training/test_checkpoint.py
   tests/training/test_steps.py tests/training/test_heads.py
   tests/release/test_release.py tests/deploy/server/test_server.py)
 

@@ -221,3 +221,8 @@ def test_sha256(tmp_path):
   )
   path.write_bytes(b'abc' * 1_000_000)
   assert files.sha256(path) == hashlib.sha256(b'abc' * 1_000_000).hexdigest()
+
+
+def test_an_npz_holds_its_arrays_and_nothing_else(tmp_path):
+  files.write_npz(tmp_path / 'a.npz', {'mean': np.arange(3)})
+  assert list(files.read_npz(tmp_path / 'a.npz')) == ['mean']
