@@ -304,7 +304,11 @@ def test_a_bundle_is_checked_when_it_is_read(exported, tmp_path):
     lambda m: m['cloud'].update(paired_with='0' * 64)
   )
   shapes = manifest['edge']['inputs']['x']['shape']
-  message = error_after(lambda m: m['edge']['inputs']['x'].update(shape=[1, 2]))
+  message = error_after(
+    lambda m: m['edge']['inputs']['x'].update(
+      shape=[1, 2], range=None, channels=[]
+    )
+  )
   assert str(shapes) in message
   assert '[1, 2]' in message
   newer = _of_version(whole.files['edge'], 99)
