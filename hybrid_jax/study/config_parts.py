@@ -126,7 +126,8 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
     c.model.split_points = c.model.split_points[-1:]
     c.training.steps = c.siamese.steps = 40
     c.training.every = c.siamese.every = 20
-    c.strangers.embeddings = ('bounded',)
+    if 'bounded' in c.release.embeddings:
+      c.strangers.embeddings = ('bounded',)
     c.strangers.adversaries = ('kde',)
     c.defend.warm_steps = c.defend.steps = c.defend.every = 40
     c.attack.heads.max_chunks = 1

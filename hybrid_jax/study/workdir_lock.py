@@ -66,7 +66,7 @@ def hold(folder: pathlib.Path) -> Iterator[None]:
 def _open(folder):
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    return open(folder / NAME, 'a+')  # noqa: SIM115: The caller closes it.
+    return open(folder / NAME, 'a+')  # The caller closes it.
   except OSError as e:
     raise errors.UserError(
       f'{folder} cannot be written to: {e.strerror or e}.'
