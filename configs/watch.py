@@ -18,7 +18,7 @@ For people whom the network never saw, in three folds: snapped has a utility of
 
 The README has the intervals. Variants: `:full` adds the curves, the
 reconstructions and the grid, also in the work directory of a finished study.
-`:small` is a test of two minutes, whose figures mean nothing.
+`:small` is a test of some minutes, whose figures mean nothing.
 `:tune` trains every defence with a range of weights. `:grid` is a grid for
 `hybrid-jax grid`.
 """

@@ -62,8 +62,7 @@ def attack(
     if not any(problem.wants(a, label) for a in attacks for label in labels):
       continue
     gallery = view(problem.clean[train])
-    unit = 1.0 if is_absolute else spacing(gallery)
-    sharpness = (0.5 / np.square(bandwidths * unit)).astype(np.float32)
+    sharpness = kernel_sharpness(gallery, bandwidths, is_absolute)
     log_densities = {
       fold: class_log_densities(
         view(x), gallery, onehot, sharpness, problem.train_capacity
@@ -81,6 +80,20 @@ def attack(
           log_densities[dataset.VALIDATION][j][..., columns],
           log_densities[dataset.TEST][j][..., columns],
         )
+
+
+def kernel_sharpness(
+  gallery: np.ndarray, bandwidths: np.ndarray, is_absolute: bool
+) -> np.ndarray:
+  """Returns `1 / (2 h^2)` of each bandwidth h, `[b]` float32.
+
+  Args:
+    gallery: `[n, d]`, the training vectors.
+    bandwidths: `[b]`, see `views`.
+    is_absolute: whether they are not multiples of `spacing(gallery)`.
+  """
+  unit = 1.0 if is_absolute else spacing(gallery)
+  return (0.5 / np.square(bandwidths * unit)).astype(np.float32)
 
 
 def views(

@@ -77,8 +77,7 @@ def attack(
     if not any(problem.wants(n, a) for n in names.values() for a in attributes):
       continue
     gallery = view(problem.clean[train])
-    unit = 1.0 if is_absolute else kde.spacing(gallery)
-    sharpness = (0.5 / np.square(bandwidths * unit)).astype(np.float32)
+    sharpness = kde.kernel_sharpness(gallery, bandwidths, is_absolute)
     validation, test = (
       kde.class_log_densities(
         view(problem.evaluation_draws[fold]),

@@ -280,17 +280,7 @@ def hold_back(
       first = len(rows) - max(1, round(share * len(rows)))
       fold[rows[first:]] = dataset.ATTACK
       fold[rows[max(0, first - gap) : first]] = _LEFT_OUT
-  for label, values in data.labels().items():
-    for number, name in ((dataset.TRAIN, 'train'), (dataset.ATTACK, 'attack')):
-      held = np.isin(
-        np.arange(len(data.names()[label])), values[fold == number]
-      )
-      if not held.all():
-        raise errors.UserError(
-          f'data.attack_fold={share:g} leaves class'
-          f' {data.names()[label][int(np.argmin(held))]!r} of label {label!r}'
-          f' without an example in the {name} fold; take another share, or 0.'
-        )
+  _check_held(data, fold, share)
   kept = fold != _LEFT_OUT
   return dataclasses.replace(
     data,
@@ -300,3 +290,17 @@ def hold_back(
     recording=data.recording[kept],
     fold=fold[kept],
   )
+
+
+def _check_held(data, fold, share):
+  """Checks that the training and the attack fold have each class."""
+  for label, values in data.labels().items():
+    names = data.names()[label]
+    for number, name in ((dataset.TRAIN, 'train'), (dataset.ATTACK, 'attack')):
+      held = np.isin(np.arange(len(names)), values[fold == number])
+      if not held.all():
+        raise errors.UserError(
+          f'data.attack_fold={share:g} leaves class'
+          f' {names[int(np.argmin(held))]!r} of label {label!r}'
+          f' without an example in the {name} fold; take another share, or 0.'
+        )

@@ -237,15 +237,16 @@ def _check_files(path, files, suffixes, may_be_unlisted) -> None:
     for file in relative
     if file.suffix.lower() in suffixes and file.as_posix() != NAME
   }
-  for file, number in zip(files, _count(files), strict=True):
+  listed = set()
+  for file in files:
     if file not in existing:
       kind = ' or '.join(suffixes) if len(suffixes) < 4 else 'readable'
       raise errors.UserError(
         f'{path} names {file!r}, which is not a {kind} file in {inside}.'
       )
-    if number:
+    if file in listed:
       raise errors.UserError(f'{path} names {file!r} twice.')
-  listed = set(files)
+    listed.add(file)
   unlisted = [
     name
     for name, file in sorted(existing.items())
@@ -259,11 +260,3 @@ def _check_files(path, files, suffixes, may_be_unlisted) -> None:
       f'{path}: files left out because they have no row: {len(unlisted)}:'
       f' {", ".join(unlisted[:_FEW])}{dots}'
     )
-
-
-def _count(values):
-  """Yields how often each value occurred before."""
-  counts: dict[str, int] = {}
-  for value in values:
-    yield counts.get(value, 0)
-    counts[value] = counts.get(value, 0) + 1
