@@ -135,6 +135,7 @@ def finished(tmp_path_factory):
       'noisy': {'weights': 'simple', 'mechanisms': ('pca', 'noise')},
     }
   )
+  config.strangers.embeddings = ('noisy',)
   config.recommend.utility_loss = 1.0
   config.attack.measures = ml_collections.ConfigDict()
   workdir = tmp_path_factory.mktemp('live') / 'run'
