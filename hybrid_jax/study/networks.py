@@ -156,7 +156,10 @@ class Networks(workdir.Workdir, examples.Examples):
     defence = plugins.load('defence', training.method).make(
       trainings.defence_settings(self.config, training.method)
     )
-    classes = {k: len(v) for k, v in self.data.sensitive_names.items()}
+    names = self.data.sensitive_names
+    classes = {
+      k: len(names[k]) for k in trainings.defended_labels(self.config, names)
+    }
     return {
       'network': self.initial_params(),
       'bottleneck': bottleneck.Bottleneck(

@@ -357,6 +357,13 @@ def _defend(config: Mapping[str, Any]) -> config_tree.Tree:
       low=0,
       high=1,
     ),
+    'labels': Option(
+      (),
+      'Sensitive labels that defences learn from; none for all. The others are'
+      ' only attacked.',
+      type=tuple[str, ...],
+      distinct=True,
+    ),
     **_groups('defence', named),
   }
 

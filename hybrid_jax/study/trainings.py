@@ -2,10 +2,11 @@
 
 import dataclasses
 import itertools
+from collections.abc import Iterable
 
 import ml_collections
 
-from hybrid_jax import plugins
+from hybrid_jax import errors, plugins
 from hybrid_jax.release import embeddings, mechanisms
 
 
@@ -80,6 +81,24 @@ def defence_settings(
 ) -> ml_collections.ConfigDict:
   """Returns the options of a defence: its defaults, and those of the config."""
   return plugins.settings('defence', method, config.defend)
+
+
+def defended_labels(
+  config: ml_collections.ConfigDict, labels: Iterable[str]
+) -> tuple[str, ...]:
+  """Returns the sensitive labels that defences learn from, in their order.
+
+  Args:
+    config: of the study; `defend.labels` names them, or none for all.
+    labels: all sensitive labels of the data set.
+
+  Raises:
+    UserError: the data set has no such label.
+  """
+  labels, chosen = tuple(labels), config.defend.labels
+  for name in chosen:
+    errors.check_known('sensitive label', name, labels, 'defend.labels')
+  return tuple(name for name in labels if name in (chosen or labels))
 
 
 def of_grid(config: ml_collections.ConfigDict) -> tuple[Training, ...]:

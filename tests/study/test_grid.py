@@ -21,7 +21,7 @@ from hybrid_jax.study import (
   trainings,
   validate,
 )
-from hybrid_jax.study.stages import siamese, train
+from hybrid_jax.study.stages import defend, siamese, train
 from hybrid_jax.training import (
   checkpoint,
   joint_training,
@@ -82,6 +82,21 @@ def test_labels_and_folders():
   assert pairs.folder('conv3') == 'siamese@0.03-margin5-conv3-seed1'
   assert trainings.Training('siamese').folder('conv3') == 'siamese-conv3'
   assert trainings.Training('simple').folder('conv3') == 'simple'
+
+
+@pytest.mark.parametrize(
+  ('chosen', 'learnt'), [((), {'person', 'side'}), (('side',), {'side'})]
+)
+def test_defences_learn_from_the_chosen_labels_alone(chosen, learnt, tmp_path):
+  c = watch.get_config('small')
+  c.defend.labels = chosen
+  study = context.Study(ml_collections.FrozenConfigDict(c), tmp_path)
+  params = study.initial_defence_params('gradient_reversal', 'dense1')
+  assert set(params['defence']) == learnt
+  batch = defend.training_data(study)
+  assert set(batch) == {'x', 'primary', *(f'sensitive_{x}' for x in learnt)}
+  # All of them are attacked.
+  assert set(study.data.sensitive) == {'person', 'side'}
 
 
 def test_the_shipped_grids():

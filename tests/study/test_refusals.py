@@ -38,6 +38,10 @@ def _config(changes):
       r"'cnn1d' .*'widths': \(8, 8, 8, 8\).* shape \(1, 128, 6\): ",
     ),
     ({'data.window': 1}, r"'cnn1d' .* does not take .* shape \(1, 1, 6\): "),
+    (
+      {'defend.labels': ('persn',)},
+      r"unknown sensitive label 'persn' in defend\.labels\. Did you .*'person'",
+    ),
   ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path, changes, message):

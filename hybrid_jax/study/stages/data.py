@@ -7,7 +7,7 @@ import numpy as np
 from hybrid_jax import errors, files, progress
 from hybrid_jax.datasets import check, dataset, sources
 from hybrid_jax.release import mechanisms, pca
-from hybrid_jax.study import context, extras, strangers
+from hybrid_jax.study import context, extras, strangers, trainings
 from hybrid_jax.training import augmentation
 
 
@@ -30,6 +30,7 @@ def run(study: context.Study) -> None:
   ):
     extras.check('images')
   strangers.check(study)
+  trainings.defended_labels(study.config, data.sensitive)
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {
     name: int(study.rows(i).sum()) for i, name in enumerate(dataset.FOLDS)

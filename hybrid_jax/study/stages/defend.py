@@ -146,7 +146,7 @@ def _fit(
         group, starts, names or group, strict=True
       )
     ],
-    _data(study),
+    training_data(study),
     total=config.steps,
     batch_size=config.batch_size,
     every=config.every,
@@ -155,13 +155,14 @@ def _fit(
   )
 
 
-def _data(study: context.Study) -> dict[str, Any]:
-  """Returns the training fold with all its labels."""
+def training_data(study: context.Study) -> dict[str, Any]:
+  """Returns the training fold with the labels that defences learn from."""
   data, rows = study.data, study.rows(dataset.TRAIN)
+  labels = trainings.defended_labels(study.config, data.sensitive)
   return {
     'x': sources.select_rows(study.x, rows),
     'primary': data.primary[rows],
-    **{f'sensitive_{k}': v[rows] for k, v in data.sensitive.items()},
+    **{f'sensitive_{k}': data.sensitive[k][rows] for k in labels},
   }
 
 
