@@ -187,7 +187,7 @@ class Networks(workdir.Workdir, examples.Examples):
         )
       if (folder / loop.BEST).exists():
         state = checkpoint.restore(folder / loop.BEST, like) or state
-      self._params[folder] = state.params
+      self._params[folder] = train_state.trained_params(state)
     return self._params[folder]
 
   def feature_shape(self, split_point: str) -> tuple[int, ...]:

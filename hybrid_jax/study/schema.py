@@ -145,10 +145,27 @@ def _training(steps: int, learning_rate: float, every: int) -> config_tree.Tree:
   }
 
 
-_KEEP_BEST = {
+# Of the training of the simple network alone.
+_TASK = {
   'keep_best': Option(
     True,
     'Whether the weights of the best validation are used, not the last ones.',
+  ),
+  'average': Option(
+    0.0,
+    'Decay of a moving average of the weights, which is used in their place;'
+    ' 0 for none.',
+    low=0,
+    below=1,
+  ),
+  'mixup': Option(
+    0.0,
+    'Parameter of the beta distribution by which two examples are mixed; 0 for'
+    ' none.',
+    low=0,
+  ),
+  'label_smoothing': Option(
+    0.0, 'Weight of uniform labels.', unit='share', low=0, below=1
   ),
 }
 
@@ -258,7 +275,7 @@ def of(config: Mapping[str, Any]) -> config_tree.Tree:
     },
     'augment': augmentation.OPTIONS,
     'input': _INPUT,
-    'training': _training(800, 2e-3, 200) | _fine_tuning(cuts) | _KEEP_BEST,
+    'training': _training(800, 2e-3, 200) | _fine_tuning(cuts) | _TASK,
     'siamese': _siamese(cuts),
     'release': _release(config, cuts),
     'defend': _defend(config),

@@ -150,6 +150,11 @@ def band_mask(key: jax.Array, x: jax.Array, share: float) -> jax.Array:
 
 
 def _mask(key, x, share, axis):
+  return jnp.where(_stretch(key, x, share, axis), 0, x)
+
+
+def _stretch(key, x, share, axis):
+  """Returns a mask of a random stretch of an axis, for each example."""
   length_key, start_key = jax.random.split(key)
   size = x.shape[axis]
   uniform = jax.random.uniform(length_key, (len(x), 1))
@@ -158,7 +163,7 @@ def _mask(key, x, share, axis):
   place = jnp.arange(size) - start.astype(jnp.int32)
   masked = (place >= 0) & (place < length)
   shape = [len(x), *(size if i == axis else 1 for i in range(1, x.ndim))]
-  return jnp.where(masked.reshape(shape), 0, x)
+  return masked.reshape(shape)
 
 
 def band_shift(key: jax.Array, x: jax.Array, bands: int) -> jax.Array:
@@ -174,6 +179,47 @@ def band_shift(key: jax.Array, x: jax.Array, bands: int) -> jax.Array:
   moves = jax.random.randint(key, (len(x), 1), -int(bands), int(bands) + 1)
   place = jnp.clip(jnp.arange(x.shape[3]) - moves, 0, x.shape[3] - 1)
   return jnp.take_along_axis(x, place[:, None, None], axis=3)
+
+
+def zoom(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
+  """Scales pictures about their middle by the factor `exp(d N(0, 1))`.
+
+  They keep their size, and are resampled linearly; the edge pixels are
+  repeated.
+
+  Args:
+    key: the random key.
+    x: `[batch, height, width, channels]`.
+    deviation: the standard deviation d of the factor's logarithm.
+  """
+  factor = jnp.exp(-deviation * jax.random.normal(key, (len(x), 1)))
+
+  def weights(size):
+    """Returns `[batch, size, size]`: how much each pixel takes of each."""
+    middle = (size - 1) / 2
+    place = (jnp.arange(size) - middle) * factor + middle
+    place = jnp.clip(place, 0, size - 1)[:, :, None]
+    return jnp.maximum(1 - jnp.abs(place - jnp.arange(size)), 0)
+
+  x = jnp.einsum('npi,niwc->npwc', weights(x.shape[1]), x)
+  return jnp.einsum('npi,nhic->nhpc', weights(x.shape[2]), x)
+
+
+def erase(key: jax.Array, x: jax.Array, share: float) -> jax.Array:
+  """Sets a rectangle of a picture to zero, the mean of the training data.
+
+  Random erasing: Zhong et al., AAAI 2020. The sides are uniform up to `share`
+  of those of the picture.
+
+  Args:
+    key: the random key.
+    x: `[batch, height, width, channels]`.
+    share: the largest share of a side.
+  """
+  rows_key, columns_key = jax.random.split(key)
+  rows = _stretch(rows_key, x, share, axis=1)
+  columns = _stretch(columns_key, x, share, axis=2)
+  return jnp.where(rows & columns, 0, x)
 
 
 OPTIONS = {
@@ -210,6 +256,19 @@ OPTIONS = {
   'band_shift': plugins.Option(
     0, 'Largest shift of a spectrogram.', unit='bands', low=0
   ),
+  'zoom': plugins.Option(
+    0.0,
+    'Standard deviation of the logarithm of the size of a picture.',
+    low=0,
+    high=1,
+  ),
+  'erase': plugins.Option(
+    0.0,
+    'Largest side of an erased rectangle, as a share of the picture.',
+    unit='share',
+    low=0,
+    high=1,
+  ),
 }
 # What suits most data of a kind, for the configs.
 PRESETS: dict[str, dict[str, float]] = {
@@ -229,9 +288,12 @@ KNOWN = {
   'time_mask': time_mask,
   'band_mask': band_mask,
   'band_shift': band_shift,
+  'zoom': zoom,
+  'erase': erase,
 }
 
-_PICTURES = ('mirror', 'shift')  # A mirrored series would run backwards.
+# A mirrored series would run backwards.
+_PICTURES = ('mirror', 'shift', 'zoom', 'erase')
 _SERIES = ('time_scale', 'time_mask', 'band_mask', 'band_shift')
 
 

@@ -14,7 +14,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hybrid_jax import errors, files, progress
 from hybrid_jax.datasets import sources
-from hybrid_jax.training import checkpoint, distributed, runners, steps
+from hybrid_jax.training import (
+  checkpoint,
+  distributed,
+  runners,
+  steps,
+  train_state,
+)
 from hybrid_jax.training.train_state import TrainState
 
 BEST = 'best'  # the folder of the best state
@@ -199,7 +205,8 @@ class Recorder:
         ' lower the learning rate.'
       )
     if self._curve is not None:
-      metrics |= self._evaluate(distributed.to_local(state.params))
+      params = train_state.trained_params(state)
+      metrics |= self._evaluate(distributed.to_local(params))
       self._curve.add(done, metrics)
     # Before the checkpoint: a run that is killed between the two repeats the
     # chunk, and saves the same state again.

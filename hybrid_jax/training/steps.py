@@ -15,13 +15,15 @@ import optax
 
 from hybrid_jax.defences import losses, penalties
 from hybrid_jax.models import split_model
-from hybrid_jax.training import augmentation, precision
+from hybrid_jax.training import augmentation, mixup, precision
 from hybrid_jax.training.train_state import TrainState
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 Loss = Callable[[Any, Batch, jax.Array], tuple[jax.Array, Metrics]]
+
+_MIXUP = 1000  # The key of the mixture; augmentation folds in 0, 1, 2, ...
 
 
 def make_step(loss: Loss, tx: optax.GradientTransformation) -> Step:
@@ -52,6 +54,8 @@ def make_task_step(
   model: split_model.SplitModel | precision.Mixed,
   tx: optax.GradientTransformation,
   augment: augmentation.Augment = augmentation.identity,
+  mixing: float = 0.0,
+  label_smoothing: float = 0.0,
 ) -> Step:
   """Returns a step for the primary task: cross-entropy on augmented examples.
 
@@ -59,12 +63,21 @@ def make_task_step(
     model: the network.
     tx: the optimizer.
     augment: changes the examples at random.
+    mixing: the strength of `mixup`; 0 for none.
+    label_smoothing: the weight of uniform labels, which replace that share of
+      the true ones (Szegedy et al., CVPR 2016).
   """
 
   def loss(params, batch, key):
-    logits = model.apply({'params': params}, augment(key, batch['x']))
-    accuracy = (logits.argmax(-1) == batch['primary']).mean()
-    value = losses.cross_entropy(logits, batch['primary'])
+    x, labels = augment(key, batch['x']), batch['primary']
+    mixture = mixup.draw(jax.random.fold_in(key, _MIXUP), len(x), mixing)
+    logits = model.apply({'params': params}, mixture(x) if mixing else x)
+    accuracy = (logits.argmax(-1) == labels).mean()
+    if not mixing and not label_smoothing:
+      return losses.cross_entropy(logits, labels), {'accuracy': accuracy}
+    targets = mixture(jax.nn.one_hot(labels, logits.shape[-1]))
+    targets = optax.smooth_labels(targets, label_smoothing)
+    value = optax.softmax_cross_entropy(logits, targets).mean()
     return value, {'accuracy': accuracy}
 
   return make_step(loss, tx)

@@ -1,7 +1,7 @@
 """The state of a training run, and its optimizers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,57 @@ def create(params: Any, tx: optax.GradientTransformation) -> TrainState:
   return TrainState(step, params, opt_state)
 
 
+class Average(NamedTuple):
+  """State of `average_params`.
+
+  Attributes:
+    count: how many steps were averaged.
+    params: the moving average of the parameters.
+  """
+
+  count: jax.Array
+  params: Any
+
+
+def average_params(decay: float) -> optax.GradientTransformation:
+  """Keeps a moving average of the parameters, and changes no update.
+
+  Polyak and Juditsky, SIAM Journal on Control and Optimization 30 (1992). It
+  must be the last of a chain. The first steps have a smaller decay, `(1 + t) /
+  (10 + t)` after t steps, so that the initial parameters are soon forgotten.
+
+  Args:
+    decay: the weight of the average so far, below 1.
+  """
+
+  def init(params):
+    return Average(jnp.zeros((), jnp.int32), params)
+
+  def update(updates, state, params=None):
+    weight = jnp.minimum(decay, (1 + state.count) / (10 + state.count))
+    new = optax.apply_updates(params, updates)
+    average = jax.tree.map(
+      lambda a, p: (weight * a + (1 - weight) * p).astype(p.dtype),
+      state.params,
+      new,
+    )
+    return updates, Average(state.count + 1, average)
+
+  return optax.GradientTransformation(init, update)
+
+
+def trained_params(state: TrainState) -> Any:
+  """Returns the parameters to use: their average, where there is one."""
+  averages = [
+    node
+    for node in jax.tree.leaves(
+      state.opt_state, is_leaf=lambda node: isinstance(node, Average)
+    )
+    if isinstance(node, Average)
+  ]
+  return averages[0].params if averages else state.params
+
+
 def optimizer(
   config: ml_collections.ConfigDict,
   factor: float = 1.0,
@@ -45,8 +96,9 @@ def optimizer(
   Args:
     config: `learning_rate` (the peak), `steps`, `warmup` (a share of `steps`)
       and `weight_decay`. Optional are `trainable_from`, a split point or
-      `'head'`: all blocks before it are frozen, and keep their exact bits; and
-      `head_factor`, which multiplies the learning rate of the head.
+      `'head'`: all blocks before it are frozen, and keep their exact bits;
+      `head_factor`, which multiplies the learning rate of the head; and
+      `average`, the decay of `average_params`, where 0 is for none.
     factor: multiplies the learning rate.
     split_points: the network's split points in order, for `trainable_from`.
 
@@ -54,6 +106,13 @@ def optimizer(
     UserError: `trainable_from` is no split point, or `head_factor` is not
       positive. `init` raises it if the parameters have no head.
   """
+  tx = _optimizer(config, factor, split_points)
+  decay = config.get('average', 0.0)
+  return optax.chain(tx, average_params(decay)) if decay else tx
+
+
+def _optimizer(config, factor, split_points):
+  """Returns the optimizer without the average."""
   first = config.get('trainable_from', '')
   head_factor = config.get('head_factor', 1.0)
   if first and not split_points:

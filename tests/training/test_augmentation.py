@@ -228,3 +228,34 @@ def test_one_key_switches_all_changes_off():
 def test_what_does_not_suit_is_refused(config, words):
   with pytest.raises(errors.UserError, match=words):
     augmentation.make(config)(_KEY, _signals(3))
+
+
+def test_pictures_are_zoomed_about_their_middle():
+  # Each pixel is its own column, and its row times 100.
+  x = jnp.arange(9.0)[:, None] * 100 + jnp.arange(7.0)
+  x = x[None, ..., None].repeat(3000, axis=0)
+  y = np.asarray(augmentation.zoom(_KEY, x, 0.1))[..., 0]
+  np.testing.assert_allclose(y[:, 4, 3], 403, atol=1e-2)
+  columns = y[:, 4, 4] - y[:, 4, 3]
+  rows = (y[:, 5, 3] - y[:, 4, 3]) / 100
+  np.testing.assert_allclose(rows, columns, atol=1e-3)
+  assert np.log(columns).std() == pytest.approx(0.1, rel=0.05)
+  # Beyond the edge, its pixels are repeated.
+  assert y.min() >= 0
+  assert y.max() <= 806 + 1e-2
+  np.testing.assert_allclose(augmentation.zoom(_KEY, x[:5], 0.0), x[:5])
+
+
+def test_a_rectangle_is_erased():
+  y = np.asarray(augmentation.erase(_KEY, jnp.ones((3000, 10, 6, 2)), 0.5))
+  np.testing.assert_array_equal(y[..., 0], y[..., 1])
+  erased = y[..., 0] == 0
+  heights, widths = erased.any(2).sum(1), erased.any(1).sum(1)
+  # The sides are from 0 to half of the picture, each as often.
+  assert set(heights[widths > 0]) <= set(range(6))
+  assert heights[widths > 0].max() == 5
+  assert widths.max() == 3
+  np.testing.assert_array_equal(erased.sum((1, 2)), heights * widths)
+  # Every pixel is erased, those at the corners too.
+  assert erased.any(0).all()
+  assert erased.mean() == pytest.approx(0.25 * 0.25, rel=0.1)

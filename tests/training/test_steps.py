@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from hybrid_jax.models import split_model
-from hybrid_jax.training import steps, train_state
+from hybrid_jax.training import mixup, steps, train_state
 
 _CUT = 'first'
 
@@ -220,3 +220,51 @@ def test_the_optimizer_warms_up_and_decays_to_zero():
     0.25 * (1 + np.cos(np.pi * i / 16)) for i in range(17)
   ]
   np.testing.assert_allclose(sizes, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_mixture_is_a_weighted_mean_of_two_examples():
+  mixture = mixup.draw(jax.random.key(0), 4000, 0.4)
+  share, partner = np.asarray(mixture.share), np.asarray(mixture.partner)
+  # Beta(a, a) has the mean 1/2 and the variance 1 / (4 (2 a + 1)).
+  assert share.mean() == pytest.approx(0.5, abs=0.02)
+  assert share.var() == pytest.approx(1 / (4 * 1.8), rel=0.05)
+  assert sorted(partner) == list(range(4000))
+  x = np.random.default_rng(0).standard_normal((4000, 2, 3))
+  np.testing.assert_allclose(
+    mixture(jnp.asarray(x)),
+    share[:, None, None] * x + (1 - share)[:, None, None] * x[partner],
+    atol=1e-5,
+  )
+  nothing = mixup.draw(jax.random.key(0), 5, 0.0)
+  few = jnp.asarray(x[:5])
+  np.testing.assert_array_equal(nothing(few), few)
+
+
+def test_the_loss_of_smoothed_labels_by_hand(model, params):
+  tx = optax.sgd(0.1)
+  step = steps.make_task_step(model, tx, label_smoothing=0.2)
+  state = train_state.create(params, tx)
+  _, metrics = step(state, _problem(), jax.random.key(0))
+  batch = _problem()
+  logits = np.asarray(model.apply({'params': params}, batch['x']), np.float64)
+  log_probs = _log_softmax(logits)
+  targets = 0.8 * np.eye(2)[np.asarray(batch['primary'])] + 0.1
+  expected = -(targets * log_probs).sum(1).mean()
+  np.testing.assert_allclose(metrics['loss'], expected, rtol=1e-5)
+
+
+def test_the_loss_of_mixed_examples_by_hand(model, params):
+  tx = optax.sgd(0.1)
+  step = steps.make_task_step(model, tx, mixing=0.4)
+  key, batch = jax.random.key(5), _problem()
+  _, metrics = step(train_state.create(params, tx), batch, key)
+  mixture = mixup.draw(jax.random.fold_in(key, 1000), 24, 0.4)
+  logits = model.apply({'params': params}, mixture(batch['x']))
+  log_probs = _log_softmax(np.asarray(logits, np.float64))
+  labels, rows = np.asarray(batch['primary']), np.arange(24)
+  share = np.asarray(mixture.share)
+  expected = -(
+    share * log_probs[rows, labels]
+    + (1 - share) * log_probs[rows, labels[np.asarray(mixture.partner)]]
+  ).mean()
+  np.testing.assert_allclose(metrics['loss'], expected, rtol=1e-5)

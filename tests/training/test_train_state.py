@@ -193,3 +193,44 @@ def test_a_defence_rejects_freezing_and_head_factor():
   params = {'network': {'head': jnp.ones(1)}, 'defence': jnp.ones(1)}
   with pytest.raises(errors.UserError, match='of defence, network'):
     train_state.create(params, train_state.defence_optimizer(config))
+
+
+def test_the_average_forgets_the_first_weights_and_is_what_is_used():
+  tx = train_state.optimizer(_config(average=0.5), split_points=_POINTS)
+  plain = train_state.optimizer(_config(), split_points=_POINTS)
+  loss, params, batch = _network()
+  states = {}
+  for name, each in (('average', tx), ('plain', plain)):
+    step, state = steps.make_step(loss, each), train_state.create(params, each)
+    history = []
+    for i in range(6):
+      state, _ = step(state, batch, jax.random.key(i))
+      history.append(np.asarray(state.params['conv2']['kernel']))
+    states[name] = (state, history)
+  (state, history), (other, same) = states['average'], states['plain']
+  # The steps themselves stay as they are.
+  np.testing.assert_array_equal(history, same)
+  expected = np.asarray(params['conv2']['kernel'])
+  for t, kernel in enumerate(history):
+    weight = min(0.5, (1 + t) / (10 + t))
+    expected = weight * expected + (1 - weight) * kernel
+  used = train_state.trained_params(state)['conv2']['kernel']
+  np.testing.assert_allclose(used, expected, rtol=1e-5)
+  assert np.abs(used - history[-1]).max() > 1e-4
+  assert train_state.trained_params(other) is other.params
+
+
+def test_an_average_with_frozen_blocks():
+  tx = train_state.optimizer(
+    _config(average=0.9, trainable_from='conv3', head_factor=10.0),
+    split_points=_POINTS,
+  )
+  loss, params, batch = _network()
+  step, state = steps.make_step(loss, tx), train_state.create(params, tx)
+  for i in range(3):
+    state, _ = step(state, batch, jax.random.key(i))
+  used = train_state.trained_params(state)
+  np.testing.assert_allclose(
+    used['conv2']['kernel'], params['conv2']['kernel'], rtol=1e-6
+  )
+  assert np.abs(used['head']['kernel'] - params['head']['kernel']).max() > 1e-3

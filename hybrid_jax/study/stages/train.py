@@ -22,7 +22,13 @@ def run(study: context.Study) -> None:
   tx = study.optimizer(study.config.training)
   config = study.config.training
   loop.fit(
-    steps.make_task_step(study.trainable, tx, study.augment()),
+    steps.make_task_step(
+      study.trainable,
+      tx,
+      study.augment(),
+      config.mixup,
+      config.label_smoothing,
+    ),
     train_state.create(first_params(study), tx),
     data(study),
     total=config.steps,
