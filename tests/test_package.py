@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
-  'path', ['watch', 'motionsense', 'faces', 'digits', 'utkface']
+  'path', ['watch', 'motionsense', 'faces', 'digits', 'utkface', 'emotion']
 )
 @pytest.mark.parametrize('arg', ['', 'full', 'small', 'tune'])
 def test_every_config_builds(path, arg):

@@ -43,6 +43,7 @@ OPTIONS = {
 SUFFIXES = ('.flac', '.ogg', '.wav')
 
 _FLOOR = 1e-10  # of the power, so that silence has a logarithm
+SILENCE = np.float32(np.log10(_FLOOR))  # its spectrum, in all bands
 _TRIM_BLOCK = 0.01  # seconds
 _STREAMED = 2**31 - 8  # bytes; a program that streams writes such sizes
 
@@ -85,15 +86,18 @@ class _Reader:
     spectra = _cached(self.files[self.file[index]], self.settings)
     start = int(self.start[index])
     window = spectra[start : start + self.window]
-    silence = np.float32(np.log10(_FLOOR))
-    missing = self.window - len(window)
-    padded = np.pad(window, ((0, missing), (0, 0)), constant_values=silence)
-    return padded[None]
+    return pad(window, self.window)[None]
 
 
 @functools.lru_cache(maxsize=4)
 def _cached(path: str, settings: LogMel) -> np.ndarray:
   return log_mel(read(pathlib.Path(path), settings), settings)
+
+
+def pad(spectra: np.ndarray, window: int) -> np.ndarray:
+  """Pads `spectra [k, bands]` by silence to `[window, bands]`."""
+  missing = window - len(spectra)
+  return np.pad(spectra, ((0, missing), (0, 0)), constant_values=SILENCE)
 
 
 def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
@@ -119,7 +123,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   settings = LogMel(
     config.rate, config.bands, config.spectrum, config.step, config.trim
   )
-  _check_bands(settings)
+  check_bands(settings)
   counts, rates = _count_spectra(folder, labels.files, settings)
   labels = dataclasses.replace(
     labels, remarks=[*labels.remarks, *_low_rates(rates, settings.rate)]
@@ -245,8 +249,12 @@ def _corners(settings):
   return 700 * (10 ** (mel / 2595) - 1)
 
 
-def _check_bands(settings) -> None:
-  """Checks that every band holds a frequency of the spectrum."""
+def check_bands(settings: LogMel) -> None:
+  """Checks that every band holds a frequency of the spectrum.
+
+  Raises:
+    UserError: one of them holds none.
+  """
   if not (mel_filters(settings) > 0).any(axis=1).all():
     raise errors.UserError(
       f'data.bands is {settings.bands}: some of them hold no frequency of a'
