@@ -13,9 +13,9 @@ and, inside a sentence but not at the start of a line,
     <!-- value: FILE KEY KEY ... -->13.8<!-- end -->
 
 KIND is a function of `TABLES`. FILE is a file of docs/results without its
-suffix. A key may be a row of a study, as `dense1/bounded`. A number below
-`rows` or `controls` is shown in per cent. `hybrid-jax results` writes the file
-of a study.
+suffix; of the kind `seeds`, several with commas between them. A key may be a
+row of a study, as `dense1/bounded`. A number below `rows` or `controls` is
+shown in per cent. `hybrid-jax results` writes the file of a study.
 """
 
 import argparse
@@ -96,7 +96,10 @@ def _table(text: str, results: pathlib.Path) -> str:
   kind, name, *options = text.split()
   errors.check_known('kind of table', kind, TABLES)
   named = {o.partition('=')[0]: o.partition('=')[2] for o in options}
-  lines = TABLES[kind](_read(results, name), **named)
+  if kind == 'seeds':
+    lines = seeds([_read(results, each) for each in name.split(',')], **named)
+  else:
+    lines = TABLES[kind](_read(results, name), **named)
   return f'<!-- table: {text} -->\n\n{lines}\n\n<!-- end -->'
 
 
@@ -203,6 +206,132 @@ def _words(label):
   return label.replace('_', ' ')
 
 
+def strangers(data: dict[str, Any], label: str = '') -> str:
+  """Returns the figures of strangers beside those of the people of training.
+
+  Args:
+    data: what `summary.summarize` returns, of a study with strangers.
+    label: the sensitive label that is found; by default that of people.
+  """
+  unseen = data['strangers']
+  label = label or unseen['label']
+  pairs = [
+    (row, unseen['embeddings'][row['embedding']])
+    for row in data['rows']
+    if row['split_point'] == unseen['split_point']
+    and row['embedding'] in unseen['embeddings']
+  ]
+  lines = [
+    [_title(data, seen['embedding']), *_beside(seen, other, label)]
+    for seen, other in pairs
+  ]
+  seen, other = pairs[0]
+  chance = []
+  for name in (None, label):
+    for row in (seen, other):
+      figures = row['utility'] if name is None else row['leakage'][name]
+      chance.append(tables.share(figures['chance']))
+  chance += [
+    tables.share(row['leakage'][label]['per_recording']['chance'])
+    for row in (seen, other)
+  ]
+  lines.append(['*chance*', *chance, '', ''])
+  columns = ['released']
+  for name in ('utility', f'{_words(label)} found', 'by recording', 'ceiling'):
+    columns += [name, 'strangers']
+  return _markdown(columns, lines)
+
+
+def _beside(seen, other, label):
+  """The cells of one embedding: each figure, and that of strangers."""
+  found = [row['leakage'][label] for row in (seen, other)]
+  return [
+    *(_figures(row['utility']) for row in (seen, other)),
+    *map(_figures, found),
+    *(_figures(f['per_recording']) for f in found),
+    *(
+      tables.ceiling(row.get('ceiling', {}).get(label), '100')
+      for row in (seen, other)
+    ),
+  ]
+
+
+def linkage(data: dict[str, Any], cut: str) -> str:
+  """Returns the linkage attack against the noise of reduced Siamese features.
+
+  Args:
+    data: what `summary.summarize` returns.
+    cut: the split point.
+  """
+  embeddings = data['config']['release']['embeddings']
+  rows = [
+    row
+    for row in data['rows']
+    if row['split_point'] == cut
+    and embeddings[row['embedding']]['weights'] == 'siamese'
+    and 'pca' in embeddings[row['embedding']].get('mechanisms', ())
+  ]
+  rows.sort(key=lambda row: row['relative_noise'])
+  ranks = [row['ranks']['linkage'] for row in rows]
+  return _markdown(
+    ['ours: noise', *(f'{row["relative_noise"]:g}' for row in rows)],
+    [
+      ['accuracy %', *(tables.share(row['utility']['value']) for row in rows)],
+      ['mean rank %', *(_two_digits(r['mean_rank']) for r in ranks)],
+      ['top-1 %', *(_two_digits(r['top1']) for r in ranks)],
+    ],
+  )
+
+
+def _two_digits(figures):
+  value = 100 * figures['value']
+  return f'{value:.0f}' if value >= 10 else f'{value:.2g}'
+
+
+def seeds(studies: list[dict[str, Any]], cut: str = '') -> str:
+  """Returns the mean over seeds of each figure, and the least and the most.
+
+  Args:
+    studies: what `summary.summarize` returns, of one config with other seeds.
+    cut: the split point of all rows; by default the last one.
+
+  Raises:
+    UserError: two studies have one seed, or other rows.
+  """
+  numbers = [data['config']['seed'] for data in studies]
+  if len(set(numbers)) < len(numbers):
+    raise errors.UserError(f'the seeds are {numbers}; they must differ.')
+  by_embedding: list[dict[str, Any]] = []
+  for data in studies:
+    chosen = cut or data['rows'][-1]['split_point']
+    by_embedding.append(
+      {r['embedding']: r for r in data['rows'] if r['split_point'] == chosen}
+    )
+  names = list(by_embedding[0])
+  if any(list(rows) != names for rows in by_embedding):
+    raise errors.UserError('the studies of the seeds have other rows.')
+  labels = list(by_embedding[0][names[0]]['leakage'])
+  lines = []
+  for name in names:
+    rows = [each[name] for each in by_embedding]
+    line = [_title(studies[0], name), _spread([r['utility'] for r in rows])]
+    for label in labels:
+      found = [row['leakage'][label] for row in rows]
+      line += [_spread(found), _spread([f['per_recording'] for f in found])]
+    lines.append(line)
+  columns = ['released', f'utility, seeds {", ".join(map(str, numbers))}']
+  for label in labels:
+    columns += [f'{_words(label)} found', 'by recording']
+  return _markdown(columns, lines)
+
+
+def _spread(figures):
+  values = [f['value'] for f in figures]
+  mean = sum(values) / len(values)
+  ends = [tables.share(end) for end in (min(values), max(values))]
+  return f'{tables.share(mean)} ({" to ".join(ends)})'
+
+
 def defences(data: dict[str, Any]) -> str:
   """Returns each method of a grid at its operating point, in per cent."""
   rivals = data['rivals']
@@ -255,7 +384,8 @@ def origin(data: dict[str, Any]) -> str:
 
 
 TABLES: dict[str, Callable[..., str]] = {
-  f.__name__: f for f in (bench, defences, origin, study, text)
+  f.__name__: f
+  for f in (bench, defences, linkage, origin, seeds, strangers, study, text)
 }
 
 

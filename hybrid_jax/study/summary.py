@@ -13,7 +13,7 @@ from hybrid_jax import errors, files
 
 _DIGITS = 4
 # Details of a row that take much room and that no page shows.
-_LEFT_OUT = ('by_bound', 'by_kind', 'channels', 'classes')
+_LEFT_OUT = ('by_bound', 'by_class', 'by_kind', 'channels', 'classes')
 _PACKAGES = ('jax', 'flax', 'numpy', 'scikit-learn')
 
 

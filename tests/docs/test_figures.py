@@ -91,6 +91,7 @@ def test_a_typed_figure_is_noticed(line):
   [
     ('<!-- table: studdy watch -->\n<!-- end -->', ["'studdy'", 'study']),
     ('<!-- table: study wach -->\n<!-- end -->', ["'wach'", 'watch']),
+    ('<!-- table: seeds watch,wach -->\n<!-- end -->', ["'wach'", 'watch']),
     ('a <!-- value: watch rows x/y -->1<!-- end -->', ["'x/y'", 'dense1']),
     ('a <!-- value: watch config seed -->1', ['no <!-- end -->']),
     ('<!-- value: watch config seed -->1<!-- end -->', ['begins with']),
@@ -197,6 +198,113 @@ def test_a_summary_is_small_rounded_and_says_where_it_is_from(workdir):
     ' 12.3 [10.0, 20.0] | 30.0 |'
   ).replace(' [', '\N{NO-BREAK SPACE}[').replace(', ', ',\N{NO-BREAK SPACE}')
   assert 'seed 3, 2 minutes' in generate.origin(data)
+
+
+def _share(value, chance=0.25):
+  return {
+    'value': value,
+    'low': value - 0.1,
+    'high': value + 0.1,
+    'chance': chance,
+  }
+
+
+def _data(seed=0, utility=0.9):
+  """Figures of one embedding, for people of the training set and strangers."""
+  seen = {
+    'split_point': 'dense1',
+    'embedding': 'bounded',
+    'utility': _share(utility, 0.5),
+    'leakage': {
+      'person': {**_share(0.3), 'per_recording': _share(0.4, 0.2)},
+    },
+    'ceiling': {'person': {'value': 0.5, 'high': 0.6}},
+  }
+  unseen = {
+    'utility': _share(0.8, 0.6),
+    'leakage': {
+      'person': {**_share(0.45, 0.3), 'per_recording': _share(0.55, 0.35)},
+    },
+    'ceiling': {'person': {'value': 0.9, 'high': 1.0}},
+  }
+  return {
+    'rows': [seen, {**seen, 'split_point': 'conv1'}][::-1],
+    'strangers': {
+      'split_point': 'dense1',
+      'label': 'person',
+      'embeddings': {'bounded': unseen},
+    },
+    'config': {'seed': seed, 'release': {'embeddings': {'bounded': {}}}},
+  }
+
+
+def _lines(table):
+  return [
+    re.split(r' *[|] *', line.replace('\N{NO-BREAK SPACE}', ' ').strip('| '))
+    for line in table.split('\n')
+  ]
+
+
+def test_strangers_stand_beside_the_people_of_the_training_set():
+  columns, _, line, chance = _lines(generate.strangers(_data()))
+  assert columns[:5] == [
+    *('released', 'utility', 'strangers', 'person found', 'strangers'),
+  ]
+  assert line == [
+    *('bounded', '90.0 [80.0, 100.0]', '80.0 [70.0, 90.0]'),
+    *('30.0 [20.0, 40.0]', '45.0 [35.0, 55.0]'),
+    *('40.0 [30.0, 50.0]', '55.0 [45.0, 65.0]', '60.0', '100'),
+  ]
+  assert chance[:7] == [
+    *('*chance*', '50.0', '60.0', '25.0', '30.0', '20.0', '35.0'),
+  ]
+
+
+def test_the_linkage_attack_stands_against_the_noise():
+  data = _data()
+  data['config']['release']['embeddings'] = {
+    'noisy': {'weights': 'siamese', 'mechanisms': ['pca', 'noise']},
+    'reduced': {'weights': 'siamese', 'mechanisms': ['pca']},
+    'plain': {'weights': 'siamese'},
+    'simple': {'weights': 'simple', 'mechanisms': ['pca']},
+  }
+  data['rows'] = [
+    {
+      'split_point': cut,
+      'embedding': name,
+      'relative_noise': noise,
+      'utility': {'value': 0.9 - noise},
+      'ranks': {
+        'linkage': {'mean_rank': {'value': noise}, 'top1': {'value': 1.0}}
+      },
+    }
+    for cut, name, noise in [
+      *(('fc6', 'noisy', 0.3), ('fc6', 'reduced', 0.001)),
+      *(('fc6', 'plain', 0.0), ('fc6', 'simple', 0.0), ('fc7', 'noisy', 0.3)),
+    ]
+  ]
+  columns, _, *lines = _lines(generate.linkage(data, 'fc6'))
+  assert columns == ['ours: noise', '0.001', '0.3']
+  assert lines == [
+    ['accuracy %', '89.9', '60.0'],
+    ['mean rank %', '0.1', '30'],
+    ['top-1 %', '100', '100'],
+  ]
+
+
+def test_seeds_have_their_mean_and_their_range():
+  studies = [_data(0, 0.9), _data(1, 0.84), _data(2, 0.9)]
+  columns, _, line = _lines(generate.seeds(studies, cut='dense1'))
+  assert columns[1] == 'utility, seeds 0, 1, 2'
+  assert line == [
+    *('bounded', '88.0 (84.0 to 90.0)'),
+    *('30.0 (30.0 to 30.0)', '40.0 (40.0 to 40.0)'),
+  ]
+  with pytest.raises(errors.UserError, match=r'the seeds are \[0, 0\]'):
+    generate.seeds([_data(), _data()])
+  studies[1]['rows'][1]['embedding'] = 'snapped'
+  with pytest.raises(errors.UserError, match='other rows'):
+    generate.seeds(studies, cut='dense1')
 
 
 @pytest.mark.parametrize(
