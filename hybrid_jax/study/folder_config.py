@@ -11,14 +11,16 @@ from hybrid_jax.study import config_parts
 
 
 def parse(
-  name: str, arg: str, keys: Sequence[str]
+  name: str, arg: str, keys: Sequence[str], config: str = '', **changed: Any
 ) -> tuple[dict[str, Any], str]:
   """Splits a config's argument into settings of the data and a variant.
 
   Args:
-    name: of the data set and of the config.
+    name: of the data set.
     arg: `FOLDER,key=value,variant`; the folder's name may contain commas.
     keys: the settings that may be given.
+    config: the name of the config; by default that of the data set.
+    **changed: settings with another default than the data set's.
 
   Returns:
     The settings with all defaults, and one of `config_parts.VARIANTS`.
@@ -26,21 +28,24 @@ def parse(
   Raises:
     ValueError: there is no folder, or a word is unknown or not a number.
   """
+  config = config or name
   folder, words = _split(arg)
   if not folder:
-    raise ValueError(f'{name} takes a folder, as {name}:FOLDER, not {arg!r}')
-  defaults = plugins.defaults('data set', name)
+    raise ValueError(
+      f'{config} takes a folder, as {config}:FOLDER, not {arg!r}'
+    )
+  defaults = {**plugins.defaults('data set', name), **changed}
   data, variant = {'name': name, **defaults, 'folder': folder}, ''
   for word in words:
     key, equals, value = word.partition('=')
     if not equals:
-      config_parts.check_variant(word, f'{name} (after {folder},)')
+      config_parts.check_variant(word, f'{config} (after {folder},)')
       variant = word
     elif key in keys:
-      data[key] = _number(f'{name}: {key}', value, defaults[key])
+      data[key] = _number(f'{config}: {key}', value, defaults[key])
     else:
       raise ValueError(
-        f'{name} takes {", ".join(f"{k}=" for k in keys)} or'
+        f'{config} takes {", ".join(f"{k}=" for k in keys)} or'
         f' {", ".join(config_parts.VARIANTS[1:])}, not {word!r}'
       )
   return data, variant

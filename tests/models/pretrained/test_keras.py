@@ -6,41 +6,7 @@ import pytest
 
 from hybrid_jax import errors
 from hybrid_jax.models.pretrained import names, weights
-from tests.models.pretrained import networks
-
-_STAGES = ((2, 2), (4, 2), (8, 3), (16, 3), (16, 3))
-
-
-def _build(keras):
-  layers = keras.layers
-  biases = keras.initializers.RandomNormal(stddev=0.1, seed=2)
-  x = inputs = keras.Input((64, 64, 3))
-  outputs = {}
-  for stage, (width, depth) in enumerate(_STAGES, start=1):
-    for i in range(1, depth + 1):
-      x = outputs[f'conv{stage}_{i}'] = layers.Conv2D(
-        width,
-        3,
-        padding='same',
-        activation='relu',
-        kernel_initializer=keras.initializers.HeNormal(10 * stage + i),
-        bias_initializer=biases,
-        name=f'block{stage}_conv{i}',
-      )(x)
-    x = outputs[f'pool{stage}'] = layers.MaxPooling2D(
-      2, 2, name=f'block{stage}_pool'
-    )(x)
-  x = layers.Flatten(name='flatten')(x)
-  for name, ours in (('fc1', 'fc6'), ('fc2', 'fc7')):
-    x = outputs[ours] = layers.Dense(
-      24,
-      activation='relu',
-      kernel_initializer=keras.initializers.HeNormal(3),
-      bias_initializer=biases,
-      name=name,
-    )(x)
-  outputs['logits'] = layers.Dense(5, name='predictions')(x)
-  return keras.Model(inputs, outputs['logits']), keras.Model(inputs, outputs)
+from tests.models.pretrained import keras_network, networks
 
 
 @pytest.fixture(scope='module')
@@ -49,13 +15,10 @@ def made(tmp_path_factory):
   import keras  # Here alone: it starts TensorFlow.
 
   folder = tmp_path_factory.mktemp('keras')
-  model, every = _build(keras)
+  model, every = keras_network.build(keras)
   model.save(folder / 'model.h5')
   model.save_weights(folder / 'model.weights.h5')
-  with h5py.File(folder / 'applications.h5', 'w') as f:
-    for layer in model.layers:
-      for array, part in zip(layer.get_weights(), 'Wb', strict=False):
-        f[f'{layer.name}/{layer.name}_{part}_1:0'] = array
+  keras_network.write_published(model, folder / 'applications.h5')
   with h5py.File(folder / 'face.h5', 'w') as f:
     for layer in model.layers:
       ours = names.ALIASES.get(layer.name, '').replace('head', 'fc8')
