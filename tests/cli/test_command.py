@@ -7,7 +7,7 @@ import pytest
 
 from hybrid_jax import errors
 from hybrid_jax.study import config_files
-from tests import studies
+from tests import commands, studies
 
 
 @pytest.fixture
@@ -58,15 +58,7 @@ def test_config_files_are_not_run(folder):
 
 
 def _run(folder, *arguments):
-  return subprocess.run(
-    [sys.executable, '-m', 'launch.check_data', *arguments],
-    cwd=folder,
-    env=studies.environment() | {'PYTHONPATH': str(studies.ROOT)},
-    capture_output=True,
-    text=True,
-    timeout=300,
-    check=False,
-  )
+  return commands.run('launch.check_data', *arguments, cwd=folder)
 
 
 _CODE = """from configs import watch

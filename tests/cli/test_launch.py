@@ -11,7 +11,13 @@ import pytest
 from configs import watch
 from hybrid_jax import errors
 from hybrid_jax.study import runner
-from tests import studies
+from tests import commands, studies
+
+
+def _refused(workdir, *arguments):
+  """A study that ends before it trains."""
+  _, _, module, *rest = studies.command(workdir, *arguments)
+  return commands.run(module, *rest)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +36,7 @@ from tests import studies
 )
 def test_a_mistake_names_the_nearest(tmp_path, argument, expected):
   started = time.monotonic()
-  done = studies.run(tmp_path / 'run', argument)
+  done = _refused(tmp_path / 'run', argument)
   assert done.returncode == 1
   assert done.stderr.startswith('error: ')
   assert expected in done.stderr
@@ -41,7 +47,7 @@ def test_a_mistake_names_the_nearest(tmp_path, argument, expected):
 
 
 def test_a_later_stage_names_the_one_it_needs(tmp_path):
-  done = studies.run(tmp_path / 'run', '--stages=siamese')
+  done = _refused(tmp_path / 'run', '--stages=siamese')
   assert done.returncode == 1
   assert 'run --stages=train first' in done.stderr
 
@@ -55,7 +61,7 @@ def test_a_later_stage_names_the_one_it_needs(tmp_path):
   ],
 )
 def test_a_wrong_size_is_refused_before_training(tmp_path, argument, expected):
-  done = studies.run(tmp_path / 'run', argument)
+  done = _refused(tmp_path / 'run', argument)
   assert done.returncode == 1
   assert expected in done.stderr
   assert 'Traceback' not in done.stderr
@@ -71,14 +77,8 @@ def test_a_batch_that_does_not_divide_over_the_devices(tmp_path):
 
 
 def test_list_names_every_plug_in():
-  done = subprocess.run(
-    [sys.executable, '-m', 'launch.study', '--list'],
-    cwd=studies.ROOT,
-    env=studies.environment(),
-    capture_output=True,
-    text=True,
-    check=True,
-  )
+  done = commands.run('launch.study', '--list')
+  assert done.returncode == 0
   assert '  watch                Which exercise, but not who' in done.stdout
   for name in ('watch', 'cnn1d', 'pca', 'noise', 'trees', 'kde', 'transfer'):
     assert f'  {name} ' in done.stdout

@@ -1,12 +1,10 @@
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from hybrid_jax.datasets import check, dataset, sources
-from tests import studies
+from tests import commands
 
 
 def _data(**change):
@@ -313,15 +311,7 @@ def test_the_tables(monkeypatch):
 
 
 def _run(*arguments):
-  return subprocess.run(
-    [sys.executable, '-m', 'launch.check_data', *arguments],
-    cwd=studies.ROOT,
-    env=studies.environment(),
-    capture_output=True,
-    text=True,
-    timeout=300,
-    check=False,
-  )
+  return commands.run('launch.check_data', *arguments)
 
 
 def _npz(path, x):
