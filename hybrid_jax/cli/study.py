@@ -41,14 +41,17 @@ def main(argv: list[str]) -> None:
   for stage in _STAGES.value:
     errors.check_known('stage', stage, stage_names.STAGES)
   # Imported here, because it takes seconds: mistakes in flags are shown first.
-  from hybrid_jax.study import runner, schema
+  from hybrid_jax.study import schema
 
   config = config_flag.read(_CONFIG, schema.of, 'data', 'model')
   if config.get('distributed'):
     command.no_profile('it is for a run of one process.')
-  command.set_up_jax()
 
   def work() -> None:
+    # Not in the parent of a distributed run, which only waits.
+    from hybrid_jax.study import runner
+
+    command.set_up_jax()
     runner.run(config, pathlib.Path(workdir), tuple(_STAGES.value))
 
   if config.get('distributed'):

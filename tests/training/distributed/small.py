@@ -9,10 +9,12 @@ import numpy as np
 import optax
 
 from hybrid_jax.datasets import sources
-from hybrid_jax.models import cnn1d
+from hybrid_jax.models import cnn1d, fully_connected, split_model
 from hybrid_jax.training import loop, steps, train_state
 
-_MODEL = cnn1d.Model(classes=2, widths=(8, 8, 8), kernel=3, dense=8)
+# Every process of a run traces its network, so that of most runs is small.
+_DENSE = fully_connected.Model(classes=2, widths=(8, 8, 8))
+CONVOLUTIONS = cnn1d.Model(classes=2, widths=(8, 8, 8), kernel=3, dense=8)
 _TX = optax.adam(2e-3)
 
 
@@ -34,13 +36,15 @@ def _data(stream=False):
   return {'x': _Rows(x) if stream else x, 'primary': primary}
 
 
-@jax.jit
-def start() -> train_state.TrainState:
-  params = _MODEL.init(jax.random.key(1), _data()['x'][:1])['params']
+def start(model: split_model.SplitModel = _DENSE) -> train_state.TrainState:
+  init = jax.jit(model.init)
+  params = init(jax.random.key(1), _data()['x'][:1])['params']
   return train_state.create(params, _TX)
 
 
-def fit(folder, total, stream=False, mesh=None, pause=0.0, batch=16):
+def fit(
+  folder, total, stream=False, mesh=None, pause=0.0, batch=16, model=_DENSE
+):
   """Trains in chunks of five steps, with a `pause` in seconds after each."""
   loss = ml_collections.ConfigDict(
     {'weight': 0.1, 'margin': 10.0, 'balance_pairs': True}
@@ -51,8 +55,8 @@ def fit(folder, total, stream=False, mesh=None, pause=0.0, batch=16):
     return {'norm': float(optax.global_norm(params))}
 
   return loop.fit(
-    steps.make_siamese_step(_MODEL, _TX, 'dense1', loss),
-    start(),
+    steps.make_siamese_step(model, _TX, 'dense1', loss),
+    start(model),
     _data(stream),
     total=total,
     batch_size=batch,

@@ -100,7 +100,9 @@ def test_a_workdir_that_is_not_shared(tmp_path):
     root.mkdir()
     for name in ('launch', 'tests', 'hybrid_jax', 'configs'):
       (root / name).symlink_to(cluster.ROOT / name)
-  with cluster.Cluster('launch.study', 2, *arguments, folders=roots) as running:
+  with cluster.Cluster(
+    'tests.training.distributed.impatient', 2, *arguments, folders=roots
+  ) as running:
     first, second = running.wait(240)
   assert (first[0], second[0]) == (1, 1)
   assert 'error: process 1 does not see run/.shared' in first[2]

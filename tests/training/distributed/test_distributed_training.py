@@ -54,8 +54,13 @@ def four(tmp_path_factory):
   return folder, cluster.run(_WORKER, 4, f'--folder={folder}', '--total=10')
 
 
-def test_eight_devices_equal_one(single, mesh8, tmp_path):
-  state = small.fit(tmp_path, 50, mesh=mesh8)
+@pytest.mark.parametrize('network', ['dense', 'convolutions'])
+def test_eight_devices_equal_one(network, single, mesh1, mesh8, tmp_path):
+  more = {}
+  if network == 'convolutions':
+    more['model'] = small.CONVOLUTIONS
+    single = small.fit(tmp_path / '1', 50, mesh=mesh1, **more).params
+  state = small.fit(tmp_path / '8', 50, mesh=mesh8, **more)
   assert len(jax.tree.leaves(state.params)[0].sharding.device_set) == 8
   _assert_near(state.params, single)
 

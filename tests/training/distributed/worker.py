@@ -14,7 +14,8 @@ _FAIL = flags.DEFINE_string('fail', '', 'The error to raise: second or disk.')
 
 
 def _work():
-  # Imported here, because the parent process does not need them.
+  # JAX and these are imported here, since the parent process only waits.
+  command.set_up_jax()
   import jax
 
   from hybrid_jax.training import checkpoint
@@ -38,7 +39,6 @@ def _work():
 
 def main(argv):
   command.no_more(argv)
-  command.set_up_jax()
   process_group.run(_work)
 
 
