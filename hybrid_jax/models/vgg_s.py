@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from hybrid_jax import errors
@@ -52,12 +53,14 @@ def local_response_norm(
   Returns:
     The shape of `x`.
   """
-  half = size // 2
-  pads = [(0, 0)] * (x.ndim - 1) + [(half, half)]
-  squares = jnp.pad(x * x, pads)
-  # A sum of shifted arrays, because LiteRT has no windowed sum over channels.
-  total = sum(squares[..., i : i + x.shape[-1]] for i in range(size))
-  return x * (k + alpha / size * total) ** -beta
+  channel = np.arange(x.shape[-1])
+  near = abs(channel[:, None] - channel) <= size // 2
+  # A product with a matrix, because LiteRT has no windowed sum over channels;
+  # on a CPU it is faster than a sum of shifted arrays.
+  scale = k + alpha / size * (x * x) @ jnp.asarray(near, x.dtype)
+  if beta == 0.75:  # Roots take less time than a power.
+    return x * jax.lax.rsqrt(scale * jnp.sqrt(scale))
+  return x * scale**-beta
 
 
 class ConvBlock(nn.Module):
