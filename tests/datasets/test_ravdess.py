@@ -215,9 +215,9 @@ def test_other_mistakes(made, tmp_path):
 @pytest.mark.parametrize(
   ('arg', 'path', 'network', 'steps'),
   [
-    ('', '', 'vgg_s', 1500),
-    ('some/where', 'some/where', 'vgg_s', 1500),
-    ('some/where,cnn1d', 'some/where', 'cnn1d', 1500),
+    ('', '', 'vgg_s', 800),
+    ('some/where', 'some/where', 'vgg_s', 800),
+    ('some/where,cnn1d', 'some/where', 'cnn1d', 800),
     ('where,cnn1d,small', 'where', 'cnn1d', 40),
     ('small', '', 'vgg_s', 40),
   ],
