@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
-from hybrid_jax.datasets import audio, dataset, label_encoding
+from hybrid_jax.datasets import audio, dataset, folds, label_encoding
 
 DOWNLOAD_ADVICE = (
   'Download Audio_Speech_Actors_01-24.zip from'
@@ -89,9 +89,9 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
   """Loads one log-mel spectrogram of each clip.
 
   The layout 'picture' is `[n, bands, window, 1]`, 'series' `[n, 1, window,
-  bands]`. Values are log10 of the power. A clip that is shorter than a window
-  is padded by silence; of a longer one the middle is used. Every clip is a
-  recording of its own.
+  bands]`. Values are the logarithm of the power, of a folder log10. A clip that
+  is shorter than a window is padded by silence; of a longer one the middle is
+  used. Every clip is a recording of its own.
 
   The first repetition (or statement) of each actor is for training. Of the
   second, one half validates and one half tests: for each actor, emotion and
@@ -117,7 +117,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       f' unpacked RAVDESS speech, or an .npz of it. {DOWNLOAD_ADVICE}'
     )
   read = _read_folder if path.is_dir() else _read_file
-  spectra, numbers = read(path, config)
+  spectra, numbers = _without_copies(path, *read(path, config))
   numbers['gender'] = numbers['actor'] % 2  # Men have odd published numbers.
   labels, names = {}, {}
   for label in (config.primary, *sensitive):
@@ -135,9 +135,9 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
         sensitive_names=names,
         recording=np.arange(len(spectra), dtype=np.int32),
         fold=_folds(numbers, config.split),
-        channels=['log10 power']
+        channels=['log power']
         if is_picture
-        else [f'band {i + 1} (log10 power)' for i in range(spectra.shape[1])],
+        else [f'band {i + 1} (log power)' for i in range(spectra.shape[1])],
         people='actor' if 'actor' in sensitive else '',
       )
     )
@@ -188,6 +188,17 @@ def _check_labels(config, sensitive: Sequence[str]) -> None:
       ' the test the other, so it is no label to learn. Give'
       f' data.split={other}, or remove {config.split!r} from the labels.'
     )
+
+
+def _without_copies(path, spectra, numbers):
+  """Leaves out clips that equal an earlier one.
+
+  Both repetitions of actor 07, happy, normal, second statement, are one take.
+  """
+  kept = np.unique(folds.group_duplicates(spectra), return_index=True)[1]
+  if copies := len(spectra) - len(kept):
+    progress.say(f'{path}: clips left out that equal an earlier one: {copies}')
+  return spectra[kept], {label: v[kept] for label, v in numbers.items()}
 
 
 def _folds(numbers: Mapping[str, np.ndarray], split: str) -> np.ndarray:
