@@ -1,5 +1,6 @@
 """Reads and checks released vectors as attack problems."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hybrid_jax import errors, files
-from hybrid_jax.attacks import adversary
+from hybrid_jax.attacks import adversary, vector_labels
 from hybrid_jax.datasets import (
   dataset,
   folds,
@@ -18,10 +19,35 @@ from hybrid_jax.datasets import (
 # The smallest standard deviation of noise that single precision can handle.
 _MIN_STD = 1e-12
 _REQUIRED = ('clean', 'primary', 'recording', 'fold')
+_SENSITIVE = 'sensitive_'
+_STRANGERS = vector_labels.ARRAY
+
+
+@dataclasses.dataclass(frozen=True)
+class Vectors:
+  """Released vectors to audit.
+
+  Attributes:
+    seen: the problem of the people of the training set.
+    strangers: that of the people whom the network never saw; `None` without
+      any.
+    remarks: doubts about the labels, a line each.
+  """
+
+  seen: adversary.Problem
+  strangers: adversary.Problem | None
+  remarks: tuple[str, ...]
 
 
 def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
+  """Reads the people of the training set; see `read_vectors`."""
+  return read_vectors(path, draws, **knowledge).seen
+
+
+def read_vectors(path: pathlib.Path, draws: int, **knowledge: Any) -> Vectors:
   """Reads a file with the layout of `released/*.npz`.
+
+  Labels and recordings are whole numbers or text; folds may be names.
 
   Args:
     path: the file; see docs/formats.md.
@@ -32,59 +58,107 @@ def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
     UserError: an array is missing, unknown, or has the wrong length, shape or
       values.
   """
-  return read_with_remarks(path, draws, **knowledge)[0]
-
-
-def read_with_remarks(
-  path: pathlib.Path, draws: int, **knowledge: Any
-) -> tuple[adversary.Problem, list[str]]:
-  """Does the same as `read`, and returns doubts about the labels, a line each.
-
-  Labels and recordings are whole numbers or text; folds may be names.
-  """
   arrays = files.read_npz(path, 'It must be a whole .npz without objects.')
   for name in _REQUIRED:
     if name not in arrays:
       raise errors.UserError(
         f'{path} lacks the array {name!r}; it has {", ".join(sorted(arrays))}.'
       )
-  sensitive = {
-    name.removeprefix('sensitive_'): labels
-    for name, labels in arrays.items()
-    if name.startswith('sensitive_')
-  }
-  if not sensitive or '' in sensitive:
+  sensitive = [name for name in arrays if name.startswith(_SENSITIVE)]
+  if not sensitive or _SENSITIVE in sensitive:
     raise errors.UserError(
       f"{path} has no sensitive label: name one array 'sensitive_NAME' for"
       ' each.'
     )
   with errors.prefix(path):
-    known = [*_REQUIRED, 'noise_cov', *map('sensitive_{}'.format, sensitive)]
     for name in arrays:
-      errors.check_known('array', name, known)
+      errors.check_known(
+        'array', name, [*_REQUIRED, 'noise_cov', _STRANGERS, *sensitive]
+      )
     check_vectors('clean', arrays['clean'])
-    labels, classes = {}, {}
-    for name in ('primary', *map('sensitive_{}'.format, sensitive)):
-      labels[name], classes[name] = _read_label(arrays[name], name)
-    recording, _ = _read_label(arrays['recording'], 'recording')
-    fold = _read_fold(arrays['fold'])
-    check_labels(labels, recording, fold, len(arrays['clean']), classes)
-    primary, *others = labels.values()
-    read_problem = problem(
+    labels = [
+      vector_labels.Label(
+        name.removeprefix(_SENSITIVE), name, *_read_label(arrays[name], name)
+      )
+      for name in ('primary', *sensitive)
+    ]
+    strangers = arrays.get(_STRANGERS)
+    return vectors(
       arrays['clean'],
-      primary,
-      dict(zip(sensitive, others, strict=True)),
-      recording,
-      fold,
+      labels,
+      _read_label(arrays['recording'], 'recording')[0],
+      _read_fold(arrays['fold'], 'fold', strangers is not None),
+      None if strangers is None else _read_fold(strangers, _STRANGERS, True),
       arrays.get('noise_cov'),
       draws=draws,
       **knowledge,
     )
-  return read_problem, [
+
+
+def vectors(
+  clean: np.ndarray,
+  labels: Sequence[vector_labels.Label],
+  recording: np.ndarray,
+  fold: np.ndarray,
+  strangers: np.ndarray | None,
+  noise_cov: np.ndarray | None,
+  **knowledge: Any,
+) -> Vectors:
+  """Returns the attack problems of arrays.
+
+  Args:
+    clean: `[n, d]`, see `check_vectors`.
+    labels: the primary label first.
+    recording: `[n]`.
+    fold: `[n]`, 0 train, 1 validation, 2 test, 3 attack; -1 for strangers.
+    strangers: `[n]`, the folds of windows of people whom the network never saw;
+      see `vector_labels.split`. `None` if there are none.
+    noise_cov: `[d, d]`, the covariance of the noise; `None` without noise.
+    **knowledge: other fields of `adversary.Problem`.
+
+  Raises:
+    UserError: an array has another length or is not of integers, a fold is
+      empty, or a class has no example to learn from; see also
+      `vector_labels.split` and `problem`.
+  """
+  columns = {label.what: label.codes for label in labels}
+  columns |= {'recording': recording, 'fold': fold}
+  columns |= {} if strangers is None else {_STRANGERS: strangers}
+  _check_columns(columns, len(clean))
+  remarks = [
     line
-    for name, names in classes.items()
-    for line in label_encoding.remarks(repr(name), names)
+    for label in labels
+    for line in label_encoding.remarks(repr(label.name), label.classes)
   ]
+
+  def make(part, fold):
+    primary, *sensitive = part.labels
+    return problem(
+      clean[part.rows],
+      primary.codes,
+      {label.name: label.codes for label in sensitive},
+      recording[part.rows],
+      fold[part.rows],
+      noise_cov,
+      **knowledge,
+    )
+
+  seen = vector_labels.Part(np.ones(len(clean), bool), labels)
+  unseen = None
+  nobody = {} if strangers is None else {vector_labels.OUT: 'none'}
+  _check_fold('fold', fold, {dataset.ATTACK: 'attack'} | nobody)
+  if strangers is not None:
+    _check_fold(_STRANGERS, strangers, nobody)
+    seen, unseen, notes = vector_labels.split(
+      labels, recording, fold, strangers
+    )
+    remarks += notes
+  _check_labels(seen.labels, fold[seen.rows])
+  return Vectors(
+    make(seen, fold),
+    None if unseen is None else make(unseen, strangers),
+    tuple(remarks),
+  )
 
 
 def _read_label(values, name):
@@ -94,10 +168,27 @@ def _read_label(values, name):
   return label_encoding.encode(values, repr(name))
 
 
-def _read_fold(values):
-  return (
-    folds.parse_folds(values, "'fold'") if values.dtype.kind in 'US' else values
-  )
+def _read_fold(values, name, has_strangers):
+  """Returns whole numbers as they are, and names of folds as numbers."""
+  if values.dtype.kind not in 'US':
+    return values
+  return parse_fold(values, name, has_strangers)
+
+
+def parse_fold(
+  values: np.ndarray, name: str, has_strangers: bool = False
+) -> np.ndarray:
+  """Returns folds that are stored as numbers or as names.
+
+  Args:
+    values: `[n]`.
+    name: of the array, for messages.
+    has_strangers: whether some windows are in none, which is -1 or `'none'`.
+  """
+  more = {'attack': dataset.ATTACK, '3': dataset.ATTACK}
+  if has_strangers:
+    more |= {'none': vector_labels.OUT, '-1': vector_labels.OUT}
+  return folds.parse_folds(values, repr(name), more)
 
 
 def problem(
@@ -113,7 +204,7 @@ def problem(
 
   Args:
     clean: `[n, d]`, see `check_vectors`.
-    primary: `[n]`, see `check_labels`.
+    primary: `[n]`, classes from 0.
     sensitive: name to `[n]`.
     recording: `[n]`.
     fold: `[n]`.
@@ -160,29 +251,17 @@ def check_vectors(name: str, vectors: np.ndarray) -> None:
   number_checks.check_resolution(name, vectors)
 
 
-def check_labels(
-  labels: Mapping[str, np.ndarray],
-  recording: np.ndarray,
-  fold: np.ndarray,
-  count: int,
-  classes: Mapping[str, Sequence[str]] | None = None,
-) -> None:
-  """Checks labels, recordings and folds.
+def _check_columns(columns: Mapping[str, np.ndarray], count: int) -> None:
+  """Checks the shapes and types of labels, recordings and folds.
 
   Args:
-    labels: name of the array to `[n]`, classes from 0.
-    recording: `[n]`.
-    fold: `[n]`.
+    columns: name of the array to `[n]`.
     count: the number of vectors.
-    classes: name of the array to the names of its classes; their numbers by
-      default.
 
   Raises:
-    UserError: an array has another length or is not of integers, a fold is
-      empty, or a class has no example in the train fold.
+    UserError: an array has another length or is not of integers.
   """
-  integers = {**labels, 'recording': recording, 'fold': fold}
-  for name, values in integers.items():
+  for name, values in columns.items():
     if values.shape != (count,):
       raise errors.UserError(
         f'{name!r} has shape {values.shape}, and there are {count} vectors.'
@@ -191,11 +270,20 @@ def check_labels(
       raise errors.UserError(
         f'{name!r} is {values.dtype}; it must be integers.'
       )
-  if not np.isin(fold, (*range(len(dataset.FOLDS)), dataset.ATTACK)).all():
+
+
+def _check_fold(name, fold, more):
+  """Checks that folds are train, validation, test or one of `more`."""
+  valid = dict(enumerate(dataset.FOLDS)) | more
+  if not np.isin(fold, list(valid)).all():
+    listed = ', '.join(f'{i} {title}' for i, title in valid.items())
     raise errors.UserError(
-      f"'fold' holds {sorted(set(fold.tolist()))[:8]}; 0 is train, 1"
-      ' validation, 2 test, 3 attack.'
+      f'{name!r} holds {sorted(set(fold.tolist()))[:8]}; valid are {listed}.'
     )
+
+
+def _check_labels(labels, fold):
+  """Checks that no fold is empty, and that attackers learn each class."""
   for i, fold_name in enumerate(dataset.FOLDS):
     if not (fold == i).any():
       raise errors.UserError(
@@ -203,8 +291,8 @@ def check_labels(
       )
   held_back = fold == dataset.ATTACK
   learning = held_back if held_back.any() else fold == dataset.TRAIN
-  for name, values in labels.items():
-    _check_classes(name, values, learning, (classes or {}).get(name))
+  for label in labels:
+    _check_classes(label.what, label.codes, learning, label.classes)
 
 
 def _check_classes(name, values, train, class_names):

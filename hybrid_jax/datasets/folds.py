@@ -32,12 +32,15 @@ _LEFT_OUT = -1
 _MIN_PAIR_UNITS = 5  # a pair of classes with fewer units is not balanced
 
 
-def parse_folds(values: np.ndarray, what: str) -> np.ndarray:
+def parse_folds(
+  values: np.ndarray, what: str, more: Mapping[str, int] | None = None
+) -> np.ndarray:
   """Returns folds that are stored as 0, 1 and 2 or as their names.
 
   Args:
     values: `[n]` whole numbers or text.
     what: the name of the array, for error messages.
+    more: other valid names with their numbers; a number is a name, too.
 
   Returns:
     `[n]` int8.
@@ -45,19 +48,21 @@ def parse_folds(values: np.ndarray, what: str) -> np.ndarray:
   Raises:
     UserError: a value is no fold; the message names it and its row, from 0.
   """
+  more = more or {}
+  valid = ', '.join([_VALID, *more])
   if values.dtype.kind not in 'iuUS':
-    raise errors.UserError(f'{what} is {values.dtype}; it must be {_VALID}.')
+    raise errors.UserError(f'{what} is {values.dtype}; it must be {valid}.')
   if values.dtype.kind in 'US':
     values = label_encoding.read_text(values, what)
   distinct, codes = np.unique(values, return_inverse=True)
-  numbers = [_NUMBERS.get(str(value), -1) for value in distinct]
-  fold = np.array(numbers, np.int8)[codes]
-  if (fold < 0).any():
-    row = int(np.argmax(fold < 0))
+  known = {**_NUMBERS, **more}
+  unknown = ~np.isin(distinct.astype(str), list(known))[codes]
+  if unknown.any():
+    row = int(np.argmax(unknown))
     raise errors.UserError(
-      f'{what} is {values[row].item()!r} in row {row}; it must be {_VALID}.'
+      f'{what} is {values[row].item()!r} in row {row}; it must be {valid}.'
     )
-  return fold
+  return np.array([known[str(value)] for value in distinct], np.int8)[codes]
 
 
 def parse_fold(value: str, what: str) -> int:

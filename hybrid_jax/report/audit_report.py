@@ -23,6 +23,7 @@ class AuditRow:
 
   Attributes:
     label: the name of the sensitive label.
+    whose: `'seen'` for people of the training set, or `'strangers'`.
     attacker: the name of the best attacker.
     accuracy: the share of vectors whose label it predicts.
     low: the lower end of the interval of `accuracy`.
@@ -37,6 +38,7 @@ class AuditRow:
   """
 
   label: str
+  whose: str
   attacker: str
   accuracy: float
   low: float
@@ -60,6 +62,8 @@ class AuditReport:
     failed_controls: sentences; where there is one, trust no figure.
     figures: the row of `metrics.json`, with what only the page shows.
     controls: the same for the control `noise`.
+    strangers: the leakage, and the ceiling, of people whom the network never
+      saw; empty without any.
     without_recordings: the sensitive labels without an accuracy by recording.
     faults: sentences on what is wrong with the vectors.
     copies: how many vectors have a copy in another fold, see
@@ -71,6 +75,9 @@ class AuditReport:
   failed_controls: tuple[str, ...]
   figures: rows.Row = dataclasses.field(hash=False)
   controls: Mapping[str, Any] = dataclasses.field(hash=False)
+  strangers: Mapping[str, Any] = dataclasses.field(
+    default_factory=dict, hash=False
+  )
   without_recordings: tuple[str, ...] = ()
   faults: tuple[str, ...] = ()
   copies: Mapping[str, Any] = dataclasses.field(
@@ -79,11 +86,20 @@ class AuditReport:
 
   @property
   def rows(self) -> list[AuditRow]:
-    """One row for each sensitive label, with shares from 0 to 1."""
+    """One row for each sensitive label, with shares from 0 to 1.
+
+    Where there are strangers, their row follows that of the seen people.
+    """
     return [
-      _row(label, leakage, self.figures, label not in self.without_recordings)
-      for label, leakage in self.figures['leakage'].items()
+      _row(label, whose, figures, label not in self.without_recordings)
+      for label in self.figures['leakage']
+      for whose, figures in self._targets().items()
+      if label in figures['leakage']
     ]
+
+  def _targets(self):
+    strangers = {'strangers': self.strangers} if self.strangers else {}
+    return {'seen': self.figures, **strangers}
 
   def to_dict(self) -> dict[str, Any]:
     """Returns the content of `metrics.json`; see docs/formats.md."""
@@ -91,6 +107,7 @@ class AuditReport:
       'rows': [rows.public(self.figures)],
       'controls': {k: rows.public(v) for k, v in self.controls.items()},
       'failed_controls': list(self.failed_controls),
+      'strangers': _public_strangers(self.figures, self.strangers),
       'recommended': None,
       'notes': list(self.notes),
       'data': {'faults': list(self.faults), 'copies': dict(self.copies)},
@@ -122,6 +139,7 @@ class AuditReport:
       self.name,
       self.figures,
       dict(self.controls),
+      dict(self.strangers),
       list(self.failed_controls),
       list(self.notes),
       list(self.faults),
@@ -170,26 +188,42 @@ class AuditReport:
     head = ['label', 'best attacker', 'accuracy [95 %]', 'chance']
     head += ['ceiling'] * with_ceiling + ['by recording'] * with_recordings
     yield head
+    targets = self._targets()
     for row in table:
+      figures = targets[row.whose]
       line = [
-        row.label,
+        f'{row.label}, {row.whose}' if self.strangers else row.label,
         row.attacker,
-        tables.percent(self.figures['leakage'][row.label]),
+        tables.percent(figures['leakage'][row.label]),
         tables.share(row.chance),
       ]
       if with_ceiling:
-        figures = self.figures.get('ceiling', {}).get(row.label)
-        line.append(tables.ceiling(figures, certain='100.0'))
+        bound = figures.get('ceiling', {}).get(row.label)
+        line.append(tables.ceiling(bound, certain='100.0'))
       if with_recordings:
         found = row.by_recording
         line.append('-' if found is None else tables.share(found))
       yield line
 
 
-def _row(label, leakage, figures, with_recordings):
+def _public_strangers(row, strangers):
+  """The entry `strangers` of `metrics.json`; empty without any."""
+  if not strangers:
+    return {}
+  return {
+    'split_point': row['split_point'],
+    'embeddings': {
+      row['embedding']: {'utility': None} | rows.public(dict(strangers))
+    },
+  }
+
+
+def _row(label, whose, figures, with_recordings):
+  leakage = figures['leakage'][label]
   ceiling = figures.get('ceiling', {}).get(label, {})
   return AuditRow(
     label=label,
+    whose=whose,
     attacker=leakage['adversary'],
     accuracy=leakage['value'],
     low=leakage['low'],

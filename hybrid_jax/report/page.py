@@ -82,6 +82,7 @@ def render_audit(
   name: str,
   row: rows.Row,
   controls: dict[str, Any],
+  strangers: dict[str, Any],
   failed: list[str],
   notes: list[str],
   faults: list[str],
@@ -92,13 +93,21 @@ def render_audit(
     name: the name of the file.
     row: a row as in a study, with `None` as its `utility`.
     controls: the measures of `noise`.
+    strangers: the leakage and the ceiling of people whom the network never saw;
+      may be empty.
     failed: the sentences of `rows.failed_controls`.
     notes: sentences on how the vectors were attacked; may be empty.
     faults: sentences on what is wrong with the vectors; may be empty.
   """
   context = _context([row], controls, failed, None)
   return template('audit.html').render(
-    context, title=name, row=row, notes=notes, faults=faults, point=None
+    context,
+    title=name,
+    row=row,
+    notes=notes,
+    faults=faults,
+    point=None,
+    pairs=[(row, {'ceiling': {}} | strangers)] if strangers else [],
   )
 
 

@@ -9,8 +9,8 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.attacks import released_vectors
-from hybrid_jax.datasets import dataset, folds, label_encoding
+from hybrid_jax.attacks import released_vectors, vector_labels
+from hybrid_jax.datasets import dataset, label_encoding
 from hybrid_jax.report import audit_report
 from hybrid_jax.study import (
   audit_config,
@@ -49,6 +49,7 @@ def audit(
   noise_cov: Any = None,
   recording: Any = None,
   fold: Any = None,
+  fold_strangers: Any = None,
   name: str = 'released',
   fast: bool = False,
   attackers: Sequence[str] | None = None,
@@ -73,10 +74,15 @@ def audit(
     recording: `[n]`, numbers or names. Rows of one recording or person are
       alike; the intervals resample recordings. By default every row counts as
       independent.
-    fold: `[n]`, 0 or `'train'`, 1 or `'validation'`, 2 or `'test'`. By default
-      whole recordings are dealt out, 60, 20 and 20 %; without `recording`, the
-      rows of each combination of labels are cut in order. The report says how
-      the rows were split.
+    fold: `[n]`, 0 or `'train'`, 1 or `'validation'`, 2 or `'test'`; also 3 or
+      `'attack'`, from which attackers then learn in place of `'train'`; and -1
+      or `'none'` for rows of strangers. By default whole recordings are dealt
+      out, 60, 20 and 20 %; without `recording`, the rows of each combination of
+      labels are cut in order. The report says how the rows were split.
+    fold_strangers: `[n]`, where people are in no training of the network: 0, 1
+      or 2, as in `fold`, for their rows, and -1 for all others. They are
+      attacked on their own: attackers learn from 0, choose on 1, and are scored
+      on 2.
     name: of the vectors, in the report.
     fast: leaves out the multilayer perceptrons, and the curves over repeated
       releases and over the attacker's data. Use it for a first look: a slower
@@ -103,25 +109,25 @@ def audit(
   vectors = _vectors(released)
   n = len(vectors)
   labels = _labels(primary, sensitive, n)
-  codes = {label.what: label.codes for label in labels}
   groups = None if recording is None else _encode('recording', recording, n)[0]
+  strangers = None
+  if fold_strangers is not None:
+    strangers = _fold('fold_strangers', fold_strangers, n, True)
+  fold_note = ''
   if fold is None:
-    fold, fold_note = audit_folds.split(codes, groups)
+    fold, fold_note = _split(labels, groups, strangers)
   else:
-    fold, fold_note = _fold(fold, n), ''
-  unit = np.arange(n) if groups is None else groups
-  classes = {label.what: label.classes for label in labels}
-  released_vectors.check_labels(codes, unit, fold, n, classes)
-  problem = released_vectors.problem(
+    fold = _fold('fold', fold, n, strangers is not None)
+  checked = released_vectors.vectors(
     vectors,
-    labels[0].codes,
-    {label.name: label.codes for label in labels[1:]},
-    unit,
+    labels,
+    np.arange(n) if groups is None else groups,
     fold,
+    strangers,
     None if noise_cov is None else _array('noise_cov', noise_cov),
     draws=settings.attack.draws,
   )
-  changing = () if groups is None else _changing(problem)
+  changing = () if groups is None else _changing(labels, groups)
   notes = [
     _FAST if fast and config is None else '',
     '' if noise_cov is None else _NOISE,
@@ -129,27 +135,32 @@ def audit(
     fold_note,
     *(_CHANGING.format(label=label) for label in changing),
     *_missing_notes(labels, fold),
-    *(
-      line
-      for label in labels
-      for line in label_encoding.remarks(repr(label.name), label.classes)
-    ),
+    *checked.remarks,
   ]
   report = audit_released.measure(
-    name, problem, settings, tuple(filter(None, notes))
+    name, checked, settings, tuple(filter(None, notes))
   )
-  without = tuple(problem.sensitive) if groups is None else changing
+  without = changing
+  if groups is None:
+    without = tuple(label.name for label in labels[1:])
   return dataclasses.replace(report, without_recordings=without)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Label:
-  """A label: its name, what messages call it, and its classes."""
-
-  name: str
-  what: str
-  codes: np.ndarray
-  classes: Sequence[str]
+def _split(labels, groups, strangers):
+  """Folds of the rows that are not of strangers; and how they were made."""
+  n = len(labels[0].codes)
+  rows = np.ones(n, bool) if strangers is None else strangers < 0
+  if not rows.any():
+    raise errors.UserError(
+      "'fold_strangers': every row is of a stranger; give these folds as 'fold'"
+      ' then.'
+    )
+  fold = np.full(n, vector_labels.OUT, np.int8)
+  fold[rows], note = audit_folds.split(
+    {label.what: label.codes[rows] for label in labels},
+    None if groups is None else groups[rows],
+  )
+  return fold, note
 
 
 def _labels(primary, sensitive, n):
@@ -168,7 +179,7 @@ def _labels(primary, sensitive, n):
         f"'sensitive' has the key {name!r}; a key is the name of a label."
       )
   return [
-    _Label(name, what, *_encode(what, values, n))
+    vector_labels.Label(name, what, *_encode(what, values, n))
     for name, (what, values) in [
       ('primary', ('primary', primary)),
       *given.items(),
@@ -254,29 +265,31 @@ def _check_one_type(what, values):
     )
 
 
-def _fold(values, count):
-  array = _label_array('fold', values)
+def _fold(name, values, count, has_strangers):
+  array = _label_array(name, values)
   if array.shape != (count,):
     raise errors.UserError(
-      f"'fold' has shape {array.shape}, and there are {count} vectors."
+      f'{name!r} has shape {array.shape}, and there are {count} vectors.'
     )
-  return folds.parse_folds(label_encoding.read(array, "'fold'"), "'fold'")
+  array = label_encoding.read(array, repr(name))
+  return released_vectors.parse_fold(array, name, has_strangers)
 
 
-def _changing(problem):
+def _changing(labels, recording):
   """Returns the sensitive labels that change within a recording."""
   return tuple(
-    label
-    for label, codes in problem.sensitive.items()
-    if len(np.unique(np.stack([problem.recording, codes]), axis=1).T)
-    > len(np.unique(problem.recording))
+    label.name
+    for label in labels[1:]
+    if len(np.unique(np.stack([recording, label.codes]), axis=1).T)
+    > len(np.unique(recording))
   )
 
 
 def _missing_notes(labels, fold):
   for label in labels[1:]:
+    classes = label.codes[fold != vector_labels.OUT]
     for i, name in enumerate(dataset.FOLDS):
-      missing = np.setdiff1d(label.codes, label.codes[fold == i])
+      missing = np.setdiff1d(classes, label.codes[fold == i])
       if len(missing):
         listed = ', '.join(label.classes[code] for code in missing[:_SHOWN])
         more = ', …' if len(missing) > _SHOWN else ''

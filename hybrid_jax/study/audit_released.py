@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors, files, plugins, progress
-from hybrid_jax.attacks import adversary, released_vectors
+from hybrid_jax.attacks import released_vectors
 from hybrid_jax.datasets import copies, dataset, digests
 from hybrid_jax.measures import measurement
 from hybrid_jax.metrics import noise_level
@@ -24,8 +24,8 @@ def run(
 
   Args:
     path: an `.npz` in the layout of a study's `released/*.npz`: `clean`,
-      `primary`, `sensitive_NAME`, `recording`, `fold`, and `noise_cov` where
-      noise is added.
+      `primary`, `sensitive_NAME`, `recording`, `fold`, `noise_cov` where
+      noise is added, and `fold_strangers` where people are in no training.
     out: the folder of all results.
     config: `seed` and `attack`, see `configs/audit.py`.
 
@@ -34,12 +34,10 @@ def run(
       config.
   """
   config = validate.prepare_audit(config)
-  problem, remarks = released_vectors.read_with_remarks(
-    path, config.attack.draws
-  )
+  vectors = released_vectors.read_vectors(path, config.attack.draws)
   with workdir_lock.hold(out):
     _claim(out, path, config)
-    report = measure(path.stem, problem, config, remarks, out)
+    report = measure(path.stem, vectors, config, vectors.remarks, out)
     report.save(out / 'metrics.json')
     report.save(out / 'report.html')
   return report
@@ -47,33 +45,42 @@ def run(
 
 def measure(
   name: str,
-  problem: adversary.Problem,
+  vectors: released_vectors.Vectors,
   config: ml_collections.ConfigDict,
   notes: Sequence[str] = (),
   out: pathlib.Path | None = None,
 ) -> audit_report.AuditReport:
   """Attacks released vectors, and pure noise as a control.
 
+  Of strangers it measures the leakage and the ceiling.
+
   Args:
     name: of the vectors, for the report.
-    problem: the vectors and their labels.
+    vectors: the vectors and their labels.
     config: see `validate.prepare_audit`, which made it.
     notes: sentences for the report.
     out: a folder that keeps each measure's result, and has those of an earlier
       run; by default nothing is written.
   """
+  problem = vectors.seen
   rng = np.random.default_rng(config.seed)
   random = rng.standard_normal(problem.clean.shape).astype(np.float32)
   # With the noise of the release, whose programs are compiled already.
   noise = dataclasses.replace(problem, clean=random)
   names = measurement.names(config.attack)
-  total = len(names) + 1
+  leakage = (measurement.LEAKAGE,)
+  targets = {'released': (problem, names), 'noise': (noise, leakage)}
+  if vectors.strangers is not None:
+    of_strangers = tuple(n for n in names if n in (*leakage, 'ceiling'))
+    targets['strangers'] = vectors.strangers, of_strangers
+  total = sum(len(measures) for _, measures in targets.values())
   with progress.Progress('audit', total, unit='measure') as bar:
-    row = _row(name, problem) | _measure(
-      'released', problem, names, out, config, bar
-    )
-    control = _measure('noise', noise, (measurement.LEAKAGE,), out, config, bar)
-  controls = {'noise': control}
+    results = {
+      target: _measure(target, *what, out, config, bar)
+      for target, what in targets.items()
+    }
+  row = _row(name, problem) | results['released']
+  controls = {'noise': results['noise']}
   found = copies.find(problem.clean, problem.fold)
   return audit_report.AuditReport(
     name=name,
@@ -81,6 +88,7 @@ def measure(
     failed_controls=tuple(rows.failed_controls(controls, [row])),
     figures=row,
     controls=controls,
+    strangers=results.get('strangers', {}),
     faults=tuple(found.equal_line('vectors')),
     copies=found.public(),
   )

@@ -224,9 +224,12 @@ def test_the_blocks_of_the_readme(folder, capsys):
 
 def test_the_blocks_on_attacks(folder, capsys):
   names = _examples(studies.ROOT / 'docs/attack.md', True)
-  label, accuracy, low, high, chance, _ceiling, score = (
-    capsys.readouterr().out.split()
-  )
+  first, seen, strangers, score = capsys.readouterr().out.splitlines()
+  label, accuracy, low, high, chance, _ceiling = first.split()
+  assert [line.split()[:2] for line in (seen, strangers)] == [
+    ['digit', 'seen'],
+    ['digit', 'strangers'],
+  ]
   assert label == 'digit'
   assert float(low) <= float(accuracy) <= float(high)
   assert 0.05 < float(chance) < 0.2

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hybrid_jax as hj
+from hybrid_jax.report import gate
 from hybrid_jax.study import audit_folds
 
 _N = 240
@@ -133,6 +134,138 @@ def test_labels_too_rare_to_be_split_are_refused():
   labels = {'primary': np.arange(40) % 2, 'who': np.arange(40) // 4}
   with pytest.raises(hj.UserError, match='combination of labels has five'):
     audit_folds.split(labels, None)
+
+
+def _folds():
+  """Three of the persons are strangers; the folds of each are cut in order."""
+  stranger = np.arange(_N) // 20 % 6 >= 3
+  fold = np.array([0, 0, 0, 1, 2])[np.arange(_N) % 20 // 4]
+  return np.where(stranger, -1, fold), np.where(stranger, fold, -1)
+
+
+@pytest.fixture(scope='module')
+def of_strangers():
+  fold, strangers = _folds()
+  arrays = _arrays()
+  # The vectors of strangers tell nothing, and all are of one side.
+  arrays['released'][strangers >= 0, 0] = 0
+  arrays['sensitive']['side'] = np.where(
+    (strangers < 0) & (np.arange(_N) // 20 < 6), 'left', 'right'
+  )
+  return hj.audit(
+    arrays.pop('released'),
+    **arrays,
+    fold=fold,
+    fold_strangers=strangers,
+    noise_cov=0.01 * np.eye(3),
+    fast=True,
+    attackers=('majority', 'kde'),
+  )
+
+
+def test_strangers_stand_beside_the_seen_people(of_strangers):
+  seen, strangers, side = of_strangers.rows
+  assert [(r.label, r.whose) for r in of_strangers.rows] == [
+    ('person', 'seen'),
+    ('person', 'strangers'),
+    ('side', 'seen'),
+  ]
+  assert seen.accuracy > 0.95
+  assert strangers.accuracy < 0.6
+  assert seen.chance == strangers.chance == pytest.approx(1 / 3)
+  assert strangers.accuracy <= strangers.ceiling
+  assert side.chance == 0.5
+  for text in (str(of_strangers), of_strangers._repr_html_()):
+    assert 'person, seen' in text
+    assert 'person, strangers' in text
+  notes = ' '.join(of_strangers.notes)
+  assert 'label side is left out: all strangers are of the class right' in notes
+  assert 'other people' not in notes
+
+
+def test_the_gate_and_the_page_have_the_strangers(of_strangers, tmp_path):
+  of_strangers.save(tmp_path / 'metrics.json')
+  metrics = gate.read(tmp_path)
+  row = gate.of_strangers(metrics, gate.pick(metrics, None, None))
+  _, strangers, _ = of_strangers.rows
+  assert row['leakage']['person']['value'] == strangers.accuracy
+  assert row['ceiling']['person']['high'] == strangers.ceiling
+  of_strangers.save(tmp_path / 'page.html')
+  page = (tmp_path / 'page.html').read_text()
+  assert page.count('person of strangers') == 1
+  found = f'{100 * strangers.accuracy:.1f} [{100 * strangers.low:.1f}'
+  assert found in page.partition('person of strangers')[2]
+
+
+def test_rows_of_seen_people_are_split_where_strangers_have_folds():
+  fold, strangers = _folds()
+  report = _audit(
+    fold_strangers=np.array(['train', 'validation', 'test', 'none'])[strangers],
+    fast=True,
+    attackers='majority',
+  )
+  assert [row.whose for row in report.rows] == ['seen', 'strangers']
+  assert any('of the rows train' in note for note in report.notes)
+  assert fold.min() == -1
+
+
+_FOLD, _STRANGERS = _folds()
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'fold_strangers': [0, 1]}, r"'fold_strangers' has shape \(2,\)"),
+    (
+      {'fold_strangers': np.where(_STRANGERS < 0, 4, _STRANGERS)},
+      "'fold_strangers' is 4 in row 0; .*none",
+    ),
+    (
+      {'fold_strangers': np.where(_STRANGERS < 0, 3, _STRANGERS)},
+      "'fold_strangers' holds .*; valid are 0 train.* -1 none",
+    ),
+    (
+      {'fold_strangers': np.where(_STRANGERS == 1, -1, _STRANGERS)},
+      "validation fold of the strangers is empty: no 'fold_strangers' is 1",
+    ),
+    (
+      {'fold': np.abs(_FOLD)},
+      "row 60 is 1 in 'fold' and 0 in 'fold_strangers'.*give -1",
+    ),
+    (
+      {'recording': np.arange(_N) // 80},
+      'a seen person, first in row 0, and of a stranger, first in row 60',
+    ),
+    (
+      {'sensitive': {'x': np.where(_STRANGERS < 0, np.arange(_N) % 2, 0)}},
+      'no sensitive label can be attacked.*of the class 0',
+    ),
+    (
+      {'sensitive': {'x': np.arange(_N) % 20 // 16}},
+      'no sensitive label can be attacked.*train fold lacks the class 1',
+    ),
+    ({'fold': None, 'fold_strangers': np.arange(_N) % 3}, 'every row is of a'),
+    ({'fold_strangers': None}, r"'fold' is -1 in row 60"),
+  ],
+)
+def test_a_mistake_in_the_folds_of_strangers_is_one_clear_line(
+  changes, message
+):
+  both = {'fold': _FOLD, 'fold_strangers': _STRANGERS}
+  with pytest.raises(hj.UserError, match=message) as caught:
+    _audit(**both | changes)
+  assert '\n' not in str(caught.value)
+
+
+def test_labels_of_both_show_no_other_people():
+  report = _audit(
+    fold=_FOLD,
+    fold_strangers=_STRANGERS,
+    sensitive=np.arange(_N) % 2,
+    fast=True,
+    attackers='majority',
+  )
+  assert any('nothing shows that' in note for note in report.notes)
 
 
 class _Tensor:

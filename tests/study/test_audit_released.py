@@ -226,7 +226,9 @@ def test_labels_may_be_text(tmp_path):
       fold=np.array(['train', 'validation', 'test'])[_arrays()['fold']],
     ),
   )
-  problem, remarks = released_vectors.read_with_remarks(path, draws=2)
+  read = released_vectors.read_vectors(path, draws=2)
+  problem, remarks = read.seen, read.remarks
+  assert read.strangers is None
   # In the order of the names: -1, 2, Bob, Zoë, bob.
   expected = np.array([3, 3, 2, 4, 0, 1])[number]
   np.testing.assert_array_equal(problem.sensitive['person'], expected)
@@ -234,6 +236,29 @@ def test_labels_may_be_text(tmp_path):
   np.testing.assert_array_equal(problem.fold, _arrays()['fold'])
   assert any("'Bob' and 'bob'" in line for line in remarks)
   assert any("the class '-1'" in line for line in remarks)
+
+
+def test_a_file_may_have_strangers(tmp_path):
+  arrays = _arrays()
+  stranger = arrays['sensitive_person'] >= 4
+  fold = np.where(arrays['recording'] % 12 < 6, 3, arrays['fold'])
+  path = _write(
+    tmp_path,
+    arrays
+    | {
+      'fold': np.where(stranger, -1, fold),
+      'fold_strangers': np.where(stranger, arrays['fold'], -1),
+    },
+  )
+  read = released_vectors.read_vectors(path, draws=2)
+  assert set(read.seen.sensitive['person']) == {0, 1, 2, 3}
+  assert set(read.seen.fold) == {0, 1, 2, 3}
+  assert read.strangers
+  np.testing.assert_array_equal(
+    read.strangers.sensitive['person'], arrays['sensitive_person'][stranger] - 4
+  )
+  np.testing.assert_array_equal(read.strangers.clean, arrays['clean'][stranger])
+  np.testing.assert_array_equal(read.strangers.fold, arrays['fold'][stranger])
 
 
 def test_a_mistake_is_one_line(tmp_path):
