@@ -142,5 +142,7 @@ def _by_windows(problem, labels, best, group, counts):
     last = [k for k in curves[0] if k <= count][-1]
     first = int(np.argmax([curve[last] for curve in curves]))
     sets = attack_accuracy.WindowSets(group[test], [count])
-    out |= sets.figures(best[first]['attack'].test, labels[test])
+    attack = best[first]['attack']
+    for k, figures in sets.figures(attack.test, labels[test]).items():
+      out[k] = figures | {'adversary': attack.adversary}
   return out

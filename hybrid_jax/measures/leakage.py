@@ -12,29 +12,103 @@ from scipy import special
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
+from hybrid_jax.measures import window_sets
 from hybrid_jax.metrics import attack_accuracy
 
 _COMMITTEE_SIZE = 8
+_SURE = 0.98  # accuracy at which no attacker on sets is tried
 _TEMPERATURES = 2.0 ** np.arange(-3, 5)
+
+
+@dataclasses.dataclass(frozen=True)
+class SetResult:
+  """Result of an attack on sets of windows, on the test fold.
+
+  Attributes:
+    adversary: its name.
+    correct: `[groups]`, the share of correct sets of each group.
+    truth: `[groups]`, its label.
+    correct_first: the same as `correct` before it learnt again; `None` where it
+      is not reported.
+  """
+
+  adversary: str
+  correct: np.ndarray
+  truth: np.ndarray
+  correct_first: np.ndarray | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
   """Attacks on one sensitive label that did best on validation.
 
-  `first` has them as they learnt on the training fold, `again` as they learnt
-  on the training and the validation fold.
+  A use is `'window'`, `'recording'`, or `(group, k)` for k windows of one
+  group, `'recording'` or `'class'`. `first` has the attacks as they learnt on
+  the training fold, `again` as they learnt on the training and the validation
+  fold. These add up the log-probabilities of several windows. Where an attack
+  on sets did better on validation, `sets` has its result.
 
   Attributes:
-    ranked: all attacks.
-    first: use to attack. A use is `'window'`, `'recording'`, or `(group, k)`
-      for k windows of one group, `'recording'` or `'class'`.
+    ranked: all attacks on windows.
+    validation: use to the score on validation.
+    first: use to attack.
     again: use to the same attack, learnt again.
+    sets: use to the result of an attack on sets.
+    labels: `[n]`, of the test fold.
+    recording: `[n]`.
   """
 
   ranked: 'RankedAttacks'
+  validation: dict[Any, float]
   first: dict[Any, adversary.Attack]
   again: dict[Any, adversary.Attack]
+  sets: dict[Any, SetResult]
+  labels: np.ndarray
+  recording: np.ndarray
+
+  def adversary(self, use: Any) -> str:
+    """Returns the name of the attacker for a use."""
+    chosen = self.sets[use] if use in self.sets else self.first[use]
+    return chosen.adversary
+
+  def by_recording(self, again: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `correct` and `truth` of each recording, from all its windows.
+
+    Args:
+      again: whether the attacker has learnt again.
+    """
+    result = self.sets.get('recording')
+    if result is not None:
+      correct = result.correct if again else result.correct_first
+      assert correct is not None
+      return correct, result.truth
+    attack = (self.again if again else self.first)['recording']
+    return attack_accuracy.per_recording(
+      attack.test, self.labels, self.recording, attack.columns
+    )
+
+  def by_windows(
+    self, group: str, count: int
+  ) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns `correct` and `truth` of each group, from `count` windows.
+
+    Args:
+      group: `'recording'` or `'class'`.
+      count: the number of windows.
+
+    Returns:
+      `None` if no group has so many windows.
+    """
+    if (group, count) in self.sets:
+      result = self.sets[group, count]
+      return result.correct, result.truth
+    attack = self.again[group, count]
+    of = {'recording': self.recording, 'class': self.labels}[group]
+    return (
+      attack_accuracy.WindowSets(of, [count])
+      .correct(attack.test, self.labels, attack.columns)
+      .get(count)
+    )
 
 
 def measure(
@@ -62,11 +136,13 @@ def measure(
     * `by_kind`, the same figures for the best attacker of each kind, with the
       committees as a kind of their own, learnt on the training fold alone;
     * `per_recording`, of the attacker that did best on validation by
-      `attack_accuracy.over_recordings`;
+      `attack_accuracy.RecordingParts`;
     * `training_fold_only`, `value`, `low` and `high` of the same attackers as
       they learnt on the training fold alone, also `per_recording`;
-    * `by_windows`, see `attack_accuracy.by_windows`, of the attacker that did
-      best on validation at each number of windows.
+    * `by_windows`, for `'recording'` and `'class'` the number of windows of one
+      recording, or of one class, to the figures of the attacker that did best
+      on validation at that number: `attack_accuracy.figures`, `adversary`, and
+      `groups`, the number of recordings or classes.
   """
   validation, test = (
     problem.rows(fold) for fold in (dataset.VALIDATION, dataset.TEST)
@@ -86,35 +162,31 @@ def measure(
       for kind, (score, attack) in choice.ranked.best_of_kind['window'].items()
     }
     again, first = (
-      {
-        use: attack_accuracy.measure(
-          attacks[use].test, labels, recording, attacks[use].columns
-        )
-        for use in ('window', 'recording')
-      }
+      attack_accuracy.per_window(
+        attacks['window'].test, labels, recording, attacks['window'].columns
+      )
       for attacks in (choice.again, choice.first)
     )
+    recordings_first = attack_accuracy.figures(*choice.by_recording(False))
     out[attribute] = {
-      **again['window'],
-      'per_recording': again['recording']['per_recording']
+      **again,
+      'per_recording': attack_accuracy.figures(*choice.by_recording())
       | {
-        'adversary': choice.first['recording'].adversary,
-        'validation': choice.ranked.best['recording'][0][0],
+        'adversary': choice.adversary('recording'),
+        'validation': choice.validation['recording'],
       },
-      'training_fold_only': _ends(first['window'])
-      | {'per_recording': _ends(first['recording']['per_recording'])},
-      'adversary': choice.first['window'].adversary,
-      'validation': choice.ranked.best_window()[0],
+      'training_fold_only': _ends(first)
+      | {'per_recording': _ends(recordings_first)},
+      'adversary': choice.adversary('window'),
+      'validation': choice.validation['window'],
       'validation_chance': attack_accuracy.chance(
         problem.sensitive[attribute][validation]
       ),
       'tried': choice.ranked.tried,
       'by_kind': by_kind,
       'by_windows': {
-        name: _by_windows(
-          choice.again, problem, attribute, name, config.windows
-        )
-        for name in ('recording', 'class')
+        group: dict(_by_windows(choice, group, config.windows))
+        for group in ('recording', 'class')
       },
     }
   return out
@@ -134,28 +206,92 @@ def choose(
     Sensitive label to the choice.
   """
   every = run_adversaries(problem, config.adversaries, config, seed)
-  firsts = {
-    attribute: {
-      'window': ranked.best_window()[1],
-      'recording': ranked.best['recording'][0][1],
+  firsts, scores = {}, {}
+  for attribute, ranked in every.items():
+    best = {
+      'window': ranked.best_window(),
+      'recording': ranked.best['recording'][0],
       **_best_by_windows(ranked, problem, attribute, config.windows),
     }
-    for attribute, ranked in every.items()
-  }
+    firsts[attribute] = {use: attack for use, (_, attack) in best.items()}
+    scores[attribute] = {use: score for use, (score, _) in best.items()}
   again = relearn(
     problem,
     [attack for first in firsts.values() for attack in first.values()],
     config,
     seed,
   )
+  sets = _attack_sets(problem, scores, config, seed)
+  test = problem.rows(dataset.TEST)
   return {
     attribute: Choice(
       every[attribute],
+      scores[attribute],
       first,
       {use: again(attack) for use, attack in first.items()},
+      sets[attribute],
+      problem.sensitive[attribute][test],
+      problem.recording[test],
     )
     for attribute, first in firsts.items()
   }
+
+
+def _attack_sets(problem, scores, config, seed):
+  """Attacks sets of windows; raises the scores where that is better.
+
+  Returns:
+    For each sensitive label a use to its `SetResult`.
+  """
+  kinds = config.sets.adversaries
+  out = {attribute: {} for attribute in scores}
+  if not kinds:
+    return out
+  attacker = window_sets.Attacker(
+    problem, {kind: settings(config, kind) for kind in kinds}, seed
+  )
+  for attribute, best in scores.items():
+    for use, held, test in _uses(problem, attribute, config):
+      if best[use] >= _SURE:
+        continue
+      what = attribute, *(('recording', 0) if use == 'recording' else use)
+      choice = attacker.choose(*what, held)
+      if choice.score <= best[use]:
+        continue
+      best[use] = choice.score
+      first = None
+      if use == 'recording':
+        first, _ = attacker.test(*what, test, choice, again=False)
+      correct, truth = attacker.test(*what, test, choice, again=True)
+      out[attribute][use] = SetResult(choice.name, correct, truth, first)
+  return out
+
+
+def _uses(problem, attribute, config):
+  """Yields each use with its sets of validation and of the test fold.
+
+  Numbers of windows that one of the folds does not have are left out.
+  """
+  held, test = dataset.VALIDATION, dataset.TEST
+  draws = {f: len(problem.evaluation_draws[f]) for f in (held, test)}
+  parts = attack_accuracy.RecordingParts(problem.recording[problem.rows(held)])
+  whole = attack_accuracy.RecordingParts(
+    problem.recording[problem.rows(test)], (1.0,) * draws[test]
+  )
+  yield 'recording', parts.sets(draws[held]), whole.sets(draws[test])
+  for group in ('recording', 'class'):
+    groups = {
+      f: _labels_and_groups(problem, attribute, f)[1][group] for f in draws
+    }
+    of_held = attack_accuracy.WindowSets(groups[held], config.windows)
+    for count in config.windows:
+      if count not in config.sets.counts:
+        continue
+      of_test = attack_accuracy.WindowSets(groups[test], [count])
+      held_sets = of_held.sets(count, draws[held])
+      test_sets = of_test.sets(count, draws[test])
+      if held_sets and test_sets:
+        yield (group, count), held_sets, test_sets
 
 
 def relearn(
@@ -478,7 +614,7 @@ def _temperature(attack, labels):
 
 
 def _best_by_windows(ranked, problem, attribute, counts):
-  """The best attack for each group and number of windows.
+  """The best attack for each group and number of windows, with its score.
 
   Where validation has too few windows for a number, the largest number that
   validation has decides.
@@ -492,19 +628,24 @@ def _best_by_windows(ranked, problem, attribute, counts):
     for count in counts:
       *_, largest = (k for k in curves[0] if k <= count)
       scores = [curve[largest] for curve in curves]
-      out[name, count] = attacks[int(np.argmax(scores))]
+      best = int(np.argmax(scores))
+      out[name, count] = scores[best], attacks[best]
   return out
 
 
-def _by_windows(attacks, problem, attribute, name, counts):
-  """Test figures for each number of windows, each of the attack for it."""
-  labels, groups = _labels_and_groups(problem, attribute, dataset.TEST)
-  out = {}
+def _by_windows(choice, group, counts):
+  """Yields each number of windows with its test figures."""
   for count in counts:
-    attack = attacks[name, count]
-    sets = attack_accuracy.WindowSets(groups[name], [count])
-    out |= sets.figures(attack.test, labels, attack.columns)
-  return out
+    result = choice.by_windows(group, count)
+    if result:
+      yield (
+        str(count),
+        attack_accuracy.figures(*result)
+        | {
+          'groups': len(result[1]),
+          'adversary': choice.adversary((group, count)),
+        },
+      )
 
 
 def _labels_and_groups(problem, attribute, fold):

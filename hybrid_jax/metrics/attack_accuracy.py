@@ -88,6 +88,41 @@ def _predict(log_probs, columns):
   return class_log_probs(log_probs, columns, int(columns.max()) + 1).argmax(-1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Sets:
+  """Sets of rows of an array.
+
+  Attributes:
+    rows: the rows of all sets, one after the other.
+    starts: `[sets + 1]`; set i has `rows[starts[i]:starts[i + 1]]`.
+  """
+
+  rows: np.ndarray
+  starts: np.ndarray
+
+  @property
+  def sizes(self) -> np.ndarray:
+    """The number of rows of each set, `[sets]`."""
+    return np.diff(self.starts)
+
+  def take(self, index: np.ndarray) -> 'Sets':
+    """Returns some of the sets."""
+    parts = np.split(self.rows, self.starts[1:-1])
+    taken = [parts[i] for i in index]
+    return Sets(np.concatenate(taken), np.cumsum([0, *map(len, taken)]))
+
+  def sums(self, values: np.ndarray) -> np.ndarray:
+    """Adds up the rows of each set: `[m, k]` to `[sets, k]`.
+
+    It is one product with a sparse matrix of ones.
+    """
+    ones = np.ones(len(self.rows), np.float32)
+    members = scipy.sparse.csr_array(
+      (ones, self.rows, self.starts), (len(self.sizes), len(values))
+    )
+    return members @ values
+
+
 class RecordingParts:
   """Random parts of each recording, drawn once for all attackers.
 
@@ -109,6 +144,7 @@ class RecordingParts:
         noise.
     """
     rng = np.random.default_rng(0)
+    self._n = len(recording)
     _, self._first, index, sizes = np.unique(
       recording, return_index=True, return_inverse=True, return_counts=True
     )
@@ -138,26 +174,17 @@ class RecordingParts:
       columns: `[k]`, see `class_log_probs`.
     """
     draws, n, k = log_probs.shape
-    rows = self._windows + n * (self._part % draws)
-    total = _sums(rows, self._starts, log_probs.reshape(draws * n, k))
+    total = self.sets(draws).sums(log_probs.reshape(draws * n, k))
     predicted = _predict(total.reshape(*self._shape, k), columns)
     return float((predicted == labels[self._first]).mean())
 
+  def sets(self, draws: int) -> Sets:
+    """Returns the parts as sets of rows of `[draws * n, ...]`.
 
-def _sums(rows, starts, values):
-  """Sums of rows of `values [m, k]`: set i has `rows[starts[i]:starts[i+1]]`.
-
-  Args:
-    rows: the rows of all sets, one after the other.
-    starts: `[sets + 1]`.
-    values: `[m, k]`.
-
-  Returns:
-    `[sets, k]`, as one product with a sparse matrix of ones.
-  """
-  ones = np.ones(len(rows), np.float32)
-  shape = len(starts) - 1, len(values)
-  return scipy.sparse.csr_array((ones, rows, starts), shape) @ values
+    They are in the order of the shares, and within a share of the recordings.
+    """
+    rows = self._windows + self._n * (self._part % draws)
+    return Sets(rows, self._starts)
 
 
 def measure(
@@ -180,7 +207,7 @@ def measure(
   """
   correct, truth = per_recording(log_probs, labels, recording, columns)
   return per_window(log_probs, labels, recording, columns) | {
-    'per_recording': _figures(correct, truth, np.arange(len(truth)))
+    'per_recording': figures(correct, truth)
   }
 
 
@@ -192,7 +219,7 @@ def per_window(
 ) -> dict[str, Any]:
   """Computes the figures of `measure` without `per_recording`."""
   correct = correct_windows(log_probs, labels, columns)
-  return _figures(correct, labels, recording)
+  return figures(correct, labels, recording)
 
 
 def correct_windows(
@@ -225,6 +252,7 @@ class WindowSets:
       repeats: the number of random sets of k windows of each group and draw.
     """
     rng = np.random.default_rng(0)
+    self._n = len(group)
     groups = [np.flatnonzero(group == g) for g in np.unique(group)]
     # k to the sets `[groups, repeats, k]`.
     self._sets: dict[int, np.ndarray] = {}
@@ -236,6 +264,18 @@ class WindowSets:
       ]
       if sets:
         self._sets[count] = np.stack(sets)
+
+  def sets(self, count: int, draws: int) -> Sets | None:
+    """Returns the sets of k windows as sets of rows of `[draws * n, ...]`.
+
+    All sets of the first draw come first. It is `None` if no group has k
+    windows.
+    """
+    if count not in self._sets:
+      return None
+    sets = self._sets[count]
+    first = self._n * np.arange(draws)[:, None, None, None]
+    return _equal_sets(sets + first)
 
   def figures(
     self,
@@ -258,9 +298,7 @@ class WindowSets:
     out = {}
     for count, sets in self._sets.items():
       correct, truth = self._correct(sets, log_probs, labels, columns)
-      out[str(count)] = _figures(correct, truth, np.arange(len(truth))) | {
-        'groups': len(truth)
-      }
+      out[str(count)] = figures(correct, truth) | {'groups': len(truth)}
     return out
 
   def correct(
@@ -290,17 +328,34 @@ class WindowSets:
   def _correct(self, sets, log_probs, labels, columns):
     """Returns the share of correct sets of each group, and its label."""
     draws, n, k = log_probs.shape
-    total = _sums(
-      sets.ravel(),
-      np.arange(sets.size + 1, step=sets.shape[-1]),
-      log_probs.transpose(1, 0, 2).reshape(n, draws * k),
+    total = _equal_sets(sets).sums(
+      log_probs.transpose(1, 0, 2).reshape(n, draws * k)
     )
     truth = labels[sets[:, 0, 0]]
     predicted = _predict(total.reshape(len(sets), -1, k), columns)
     return (predicted == truth[:, None]).mean(axis=1), truth
 
 
-def _figures(correct, labels, group):
+def _equal_sets(rows):
+  """Sets of equal size: `[..., k]` rows."""
+  return Sets(rows.ravel(), np.arange(rows.size + 1, step=rows.shape[-1]))
+
+
+def figures(
+  correct: np.ndarray, labels: np.ndarray, group: np.ndarray | None = None
+) -> dict[str, float]:
+  """Returns the accuracy with its interval and chance.
+
+  Args:
+    correct: `[m]`, the share of draws in which each example was recognised.
+    labels: `[m]`.
+    group: `[m]`, the recordings to resample; by default each example is one.
+
+  Returns:
+    `value`, `low`, `high`, `chance`, `blind` and `advantage`.
+  """
+  if group is None:
+    group = np.arange(len(correct))
   estimate = bootstrap.accuracy(correct, group)
   floor = chance(labels)
   return dataclasses.asdict(estimate) | {

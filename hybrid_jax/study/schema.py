@@ -12,6 +12,7 @@ import ml_collections
 
 from hybrid_jax import errors, plugins
 from hybrid_jax.attacks import adversary
+from hybrid_jax.measures import window_sets
 from hybrid_jax.models.pretrained import weights
 from hybrid_jax.study import config_tree
 from hybrid_jax.training import augmentation, precision
@@ -391,6 +392,7 @@ def _attack(config: Mapping[str, Any], cuts: Sequence[str]) -> config_tree.Tree:
   named = _names(
     'adversary',
     attack.get('adversaries'),
+    _within(attack, 'sets').get('adversaries'),
     *(m.get('adversaries') for m in _groups_in(measures)),
     _within(config, 'grid').get('adversaries'),
   )
@@ -402,6 +404,7 @@ def _attack(config: Mapping[str, Any], cuts: Sequence[str]) -> config_tree.Tree:
       noun='adversary',
     ),
     'heads': _HEADS,
+    'sets': window_sets.OPTIONS,
     'measures': config_tree.Table(
       lambda key, value: _measure(key, value, cuts), noun='measure'
     ),

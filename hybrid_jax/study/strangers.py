@@ -327,30 +327,19 @@ def _figures(problem, attribute, choice, config):
   test, validation = (
     problem.rows(fold) for fold in (dataset.TEST, dataset.VALIDATION)
   )
-  labels, recording = (
-    problem.sensitive[attribute][test],
-    problem.recording[test],
-  )
+  labels = problem.sensitive[attribute][test]
 
   def window(attack):
     return attack_accuracy.correct_windows(attack.test, labels, attack.columns)
 
-  def by_recording(attack):
-    return attack_accuracy.per_recording(
-      attack.test, labels, recording, attack.columns
-    )
-
-  correct, truth = by_recording(choice.again['recording'])
+  correct, truth = choice.by_recording()
   sets = {}
   for count in config.windows:
-    attack = choice.again['class', count]
-    correct_sets = attack_accuracy.WindowSets(labels, [count]).correct(
-      attack.test, labels, attack.columns
-    )
-    for shares, classes in correct_sets.values():
+    result = choice.by_windows('class', count)
+    if result:
       sets[str(count)] = {
-        'correct': shares.tolist(),
-        'chance': attack_accuracy.chance(classes),
+        'correct': result[0].tolist(),
+        'chance': attack_accuracy.chance(result[1]),
       }
   return {
     'window': {
@@ -366,10 +355,8 @@ def _figures(problem, attribute, choice, config):
     'recording': {
       'correct': correct.tolist(),
       'chance': attack_accuracy.chance(truth),
-      'adversary': choice.first['recording'].adversary,
-      'training_fold_only': float(
-        by_recording(choice.first['recording'])[0].mean()
-      ),
+      'adversary': choice.adversary('recording'),
+      'training_fold_only': float(choice.by_recording(again=False)[0].mean()),
     },
     'by_windows': sets,
     'tried': choice.ranked.tried,

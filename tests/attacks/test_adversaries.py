@@ -38,6 +38,7 @@ def _config(**more):
       'noise_copies': 2,
       'widths': ((16,),),
       'neighbours': (1, 9),
+      'shrinkages': (0.3,),
       'bandwidths': (0.6, 1.5),
       'powers': (0.5, 1.0),
       'most': 512,

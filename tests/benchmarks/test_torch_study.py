@@ -78,6 +78,9 @@ def test_the_same_attacker_is_chosen(monkeypatch):
     adversaries = ('mlp', 'kde', 'trees')
     windows = (1, 2, 4)
 
+    class sets:
+      adversaries = ()
+
   expected = leakage.measure(theirs, Config, 0)
   made = [(kind, study_problem.Attack(*a)) for kind, a in attacks]
   found = study_leakage.measure(ours, made, [1, 2, 4])
