@@ -5,9 +5,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from configs import emotion_faces
 from hybrid_jax import errors, plugins
 from hybrid_jax.datasets import audio, images
-from hybrid_jax.study import folder_config
+from hybrid_jax.study import folder_config, validate
 
 soundfile = pytest.importorskip('soundfile')
 
@@ -260,3 +261,23 @@ def test_the_argument_of_a_config(tmp_path):
   }.items():
     with pytest.raises(ValueError, match=words):
       folder_config.parse('images', arg, ('size', 'grey'))
+
+
+def test_the_config_of_the_facial_task(tmp_path):
+  _write_pictures(tmp_path)
+  c = validate.prepare(emotion_faces.get_config(f'{tmp_path}'))
+  assert (c.model.name, c.model.split_points) == ('vgg_s', ('pool5',))
+  assert c.data.size == (224, 224)
+  # The paper's crops of 224 of 256 pixels, and its Siamese loss.
+  assert c.augment.shift == 16
+  assert (c.siamese.weight, c.siamese.margin) == (0.01, 10.0)
+  assert c.siamese.head_factor * c.siamese.learning_rate == pytest.approx(1e-3)
+  # No batch is larger than the training fold.
+  assert c.training.batch_size == 14
+  for variant in ('small', 'tune', 'full'):
+    arg = f'{tmp_path},size=48,grey=1,{variant}'
+    small = validate.prepare(emotion_faces.get_config(arg))
+    assert small.data.grey
+    assert small.augment.shift == 3
+  with pytest.raises(ValueError, match='emotion_faces takes size=, grey= or'):
+    emotion_faces.get_config(f'{tmp_path},width=3')
