@@ -20,7 +20,7 @@ from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary, mlp
 from hybrid_jax.datasets import dataset, padding
 from hybrid_jax.models import perceptron
-from hybrid_jax.training import fit_best, heads
+from hybrid_jax.training import counter_keys, fit_best, heads
 
 OPTIONS = {
   'widths': plugins.Option(
@@ -163,8 +163,7 @@ _apply = jax.jit(perceptron.apply)
 def _train(
   data, size, noise, has_noise, learning_rate, seed, widths, steps, batch_size
 ):
-  key = jax.random.fold_in(jax.random.key(4), seed)
-  init_key, fit_key = jax.random.split(key)
+  init_key = counter_keys.make(seed, 0, fit_best.WEIGHTS)
   sizes = (data['x'].shape[1], *widths, data['y'].shape[1])
 
   def loss(params, batch, key):
@@ -179,7 +178,7 @@ def _train(
     perceptron.init(init_key, sizes, inputs=size.inputs),
     optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
     data,
-    fit_key,
+    seed,
     steps=steps,
     batch_size=batch_size,
     count=size.rows,

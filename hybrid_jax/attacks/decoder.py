@@ -22,7 +22,7 @@ from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset, padding
 from hybrid_jax.models import perceptron
 from hybrid_jax.models.ops import convolution
-from hybrid_jax.training import fit_best
+from hybrid_jax.training import counter_keys, fit_best
 
 OPTIONS = {
   'widths': plugins.Option(
@@ -129,7 +129,7 @@ def reconstruct(
     problem.noise_scale is not None,
     np.float32(d),
     config.learning_rate,
-    jax.random.key(seed),
+    np.int32(seed),
     steps=-(-config.steps // every) * every,
     every=every,
     batch_size=min(config.batch_size, int(train.sum())),
@@ -201,12 +201,12 @@ def _train(
   has_noise,
   inputs,
   learning_rate,
-  key,
+  seed,
   steps,
   every,
   batch_size,
 ):
-  init_key, fit_key = jax.random.split(key)
+  init_key = counter_keys.make(seed, 0, fit_best.WEIGHTS)
 
   def error(params, z, x):
     return jnp.square(_apply(decoder.apply, params, z) - x).mean()
@@ -220,7 +220,7 @@ def _train(
     decoder.init(init_key, validation['z'][:1], inputs),
     optax.adam(optax.cosine_decay_schedule(learning_rate, steps)),
     train,
-    fit_key,
+    seed,
     steps=steps,
     every=every,
     batch_size=batch_size,

@@ -152,7 +152,7 @@ def class_log_densities(
   arguments = jax.device_put(
     (
       padding.pad(gallery, {0: rows, 1: wide}),
-      padding.pad(onehot, {0: rows, 1: padding.width(k)}),
+      padding.pad(onehot, {0: rows, 1: padding.classes(k)}),
       np.int32(m),
       sharpness,
     )

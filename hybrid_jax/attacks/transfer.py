@@ -76,7 +76,8 @@ def attack(
     wanted = [problem.wants(name, label) for label in problem.sensitive]
     if not any(wanted):
       continue
-    params = init(jax.random.fold_in(jax.random.key(3), seed))
+    # On the host, so that both starts are the same kind of argument.
+    params = jax.device_get(init(jax.random.fold_in(jax.random.key(3), seed)))
     best = _fit(apply, params, arguments, np.int32(seed), heads, settings)
     log_probs = {
       fold: _log_probs(apply, best, released, heads)
@@ -103,7 +104,6 @@ class _Arguments(NamedTuple):
     truth: `[rows, labels]`; -1 in padded rows, which are never correct.
     blocks: the blocks of validation that count.
     noise: see `adversary.Problem.noise_argument`.
-    has_noise: whether there is noise.
   """
 
   train: dict[str, np.ndarray]
@@ -112,7 +112,6 @@ class _Arguments(NamedTuple):
   truth: np.ndarray
   blocks: np.ndarray
   noise: np.ndarray | None
-  has_noise: np.ndarray
 
 
 def _arguments(problem, labels):
@@ -135,7 +134,6 @@ def _arguments(problem, labels):
     truth=padding.pad(truth + 1, {0: rows}) - 1,
     blocks=np.int32(-(-len(truth) // _BLOCK)),
     noise=noise,
-    has_noise=np.bool_(problem.noise_scale is not None),
   )
 
 
@@ -160,11 +158,14 @@ def _fit(
   """
 
   def loss(params, batch, key):
-    gain_key, noise_key = jax.random.split(key)
     x = batch['x']
     # A random gain and smooth labels, since the attacker has few examples.
-    x *= 1 + 0.1 * jax.random.normal(gain_key, (len(x), 1))
-    x = adversary.add_noise(x, arguments.noise, arguments.has_noise, noise_key)
+    noise = arguments.noise
+    d = 0 if noise is None else len(noise)
+    draws = jax.random.normal(key, (len(x), 1 + d))
+    x *= 1 + 0.1 * draws[:, :1]
+    if noise is not None:
+      x += draws[:, 1:] @ noise.T
     logits = apply(params, x)
     total = 0.0
     for i, (first, end) in enumerate(heads):
@@ -192,7 +193,7 @@ def _fit(
     params,
     train_state.optimizer(settings),
     arguments.train,
-    jax.random.fold_in(jax.random.key(2), seed),
+    seed,
     steps=settings.steps,
     every=settings.every,
     batch_size=settings.batch_size,

@@ -11,11 +11,17 @@ import numpy as np
 
 TILE = 256  # every common number of rows is a multiple of it
 _WIDTHS = (8, 16, 64)
+_LEAST_CLASSES = 16  # few classes cost as little as two
 
 
 def width(size: int) -> int:
   """Returns the common width for `size` values: 8, 16, 64, 128, 256, …"""
   return next((w for w in _WIDTHS if w >= size), _power_of_two(size))
+
+
+def classes(count: int) -> int:
+  """Returns the common number of columns for `count` classes, at least 16."""
+  return width(max(count, _LEAST_CLASSES))
 
 
 def rows(count: int) -> int:

@@ -130,7 +130,7 @@ def class_form(
   x, y = _scaled(probes, gallery, scale)
   count = np.bincount(label, minlength=k).astype(np.float32)
   padded = _gallery(y, capacity)
-  classes = padding.width(k)
+  classes = padding.classes(k)
   # Padded rows are of a class of their own, which is left out.
   labels = np.full(padded.x.shape[1], classes, np.int32)
   labels[: len(label)] = label

@@ -4,10 +4,12 @@ It has ReLU between its layers, and no hidden layer at all is allowed. The
 functions can be traced under `vmap`, so that many networks train at once.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 # The weights `[in, out]` and the bias `[out]` of each layer.
 Params = list[tuple[jax.Array, jax.Array]]
@@ -31,13 +33,14 @@ def init(
       the layer were narrower, while the shapes stay the same.
     inputs: the number of inputs that are not always zero; by default all.
   """
-  keys = jax.random.split(key, len(sizes) - 1)
+  pairs = list(itertools.pairwise(sizes))
+  ends = np.cumsum([a * b for a, b in pairs])
+  # One draw for all layers, since each draw takes long to compile.
+  draws = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])
   params, active = [], sizes[0] if inputs is None else inputs
-  for i, (k, a, b) in enumerate(
-    zip(keys, sizes[:-1], sizes[1:], strict=True), start=1
-  ):
-    weight = jax.random.normal(k, (a, b)) * jnp.sqrt(2 / active)
-    if i < len(keys):
+  for i, (draw, (a, b)) in enumerate(zip(draws, pairs, strict=True), start=1):
+    weight = draw.reshape(a, b) * jnp.sqrt(2 / active)
+    if i < len(pairs):
       active = jnp.ceil(width * b)
       weight = jnp.where(jnp.arange(b) < active, weight, 0)
     params.append((weight, jnp.zeros(b)))

@@ -8,10 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from hybrid_jax.training import counter_keys
+
 # (params, batch, key) -> scalar; the key draws the noise.
 Loss = Callable[[Any, Any, jax.Array], jax.Array]
 # params -> validation scores of any shape; higher is better.
 Score = Callable[[Any], jax.Array]
+
+WEIGHTS, _ROWS, _LOSS = range(3)  # streams of random numbers of a seed
 
 
 class _Loop(NamedTuple):
@@ -30,7 +34,7 @@ def fit_best(
   params: Any,
   tx: optax.GradientTransformation,
   data: Any,
-  key: jax.Array,
+  seed: jax.Array | int,
   *,
   steps: int,
   batch_size: int,
@@ -50,7 +54,7 @@ def fit_best(
     params: the initial parameters.
     tx: the optimizer.
     data: a tree of training arrays `[n, ...]`.
-    key: random key; each step folds its number into it.
+    seed: of the batches and of the loss's draws.
     steps: the number of steps, rounded down to a multiple of `every`.
     batch_size: the number of examples in a batch.
     every: the steps between two validations; by default all steps.
@@ -72,8 +76,10 @@ def fit_best(
 
   def step(carry, number):
     params, opt_state = carry
-    row_key, loss_key = jax.random.split(jax.random.fold_in(key, number))
-    rows = jax.random.randint(row_key, (batch_size,), 0, length)
+    row_key, loss_key = (
+      counter_keys.make(seed, number, stream) for stream in (_ROWS, _LOSS)
+    )
+    rows = counter_keys.draw_rows(row_key, batch_size, length)
     batch = jax.tree.map(lambda a: a[rows], data)
     gradient = jax.grad(loss)(params, batch, loss_key)
     updates, opt_state = tx.update(gradient, opt_state, params)

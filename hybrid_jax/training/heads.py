@@ -20,11 +20,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hybrid_jax.datasets import padding
 from hybrid_jax.models import perceptron
+from hybrid_jax.training import counter_keys
 
 _AXIS = 'heads'
 _REPLICATED, _SHARDED = PartitionSpec(), PartitionSpec(_AXIS)
 _TX = optax.scale_by_adam()
 _BLOCK = padding.TILE  # examples that are scored at once
+_WEIGHTS, _ROWS, _NOISE = range(3)  # streams of random numbers
 _CPU_GROUP, _GROUP = 4, 64  # heads that a CPU and other devices train at once
 
 
@@ -126,7 +128,9 @@ def _padded(data):
       np.asarray(data.validation_label), {1: held_rows}
     ),
     validation_count=np.int32(held),
-    class_mask=padding.pad(np.asarray(data.class_mask), {1: padding.width(k)}),
+    class_mask=padding.pad(
+      np.asarray(data.class_mask), {1: padding.classes(k)}
+    ),
   )
 
 
@@ -297,8 +301,7 @@ def _starts(sizes: tuple[int, ...]) -> Callable[[_Index], _Loop]:
   """Returns a function that makes the state of all heads before training."""
 
   def start(_view, _label, seed, _rate, _decay, width, _patience, _chunks):
-    key = jax.random.fold_in(jax.random.key(0), seed)
-    params = perceptron.init(key, sizes, width)
+    params = perceptron.init(counter_keys.make(seed, 0, _WEIGHTS), sizes, width)
     return _Loop(
       chunks=jnp.zeros((), jnp.int32),
       params=params,
@@ -400,9 +403,10 @@ def _train_step(
 ):
   """Trains one head for one step of Adam with decoupled weight decay."""
   params, opt_state = carry
-  key = jax.random.fold_in(jax.random.key(1), seed)
-  row_key, noise_key = jax.random.split(jax.random.fold_in(key, number))
-  rows = jax.random.randint(row_key, (batch_size,), 0, data.train_count)
+  row_key, noise_key = (
+    counter_keys.make(seed, number, stream) for stream in (_ROWS, _NOISE)
+  )
+  rows = counter_keys.draw_rows(row_key, batch_size, data.train_count)
   x, y = data.train[view, rows], data.train_label[label, rows]
 
   def add_noise(x):

@@ -23,7 +23,7 @@ def _fit(**options):
       functools.partial(
         fit_best.fit_best, _loss, tx=optax.sgd(1.0), batch_size=4, **options
       )
-    )(params=jnp.zeros(()), data=_DATA, key=jax.random.key(0))
+    )(params=jnp.zeros(()), data=_DATA, seed=0)
   )
 
 
@@ -69,7 +69,7 @@ def test_each_score_keeps_its_own_parameters():
       params,
       optax.sgd(1.0),
       _DATA,
-      jax.random.key(0),
+      0,
       steps=8,
       every=2,
       batch_size=1,
@@ -91,10 +91,10 @@ def test_batches_and_noise_are_drawn_anew_in_each_step():
     fit_best.fit_best, loss, jnp.zeros(2), optax.sgd(1.0), data
   )
   few, more = (
-    fit(jax.random.key(3), steps=steps, batch_size=1) for steps in (1, 2)
+    fit(3, steps=steps, batch_size=1) for steps in (1, 2)
   )
   # The second step adds a row and a noise of its own.
   for i in range(2):
     assert abs(more[i] - 2 * few[i]) > 1e-3
-  again = fit(jax.random.key(3), steps=2, batch_size=1)
+  again = fit(3, steps=2, batch_size=1)
   np.testing.assert_array_equal(more, again)

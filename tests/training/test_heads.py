@@ -113,7 +113,7 @@ def test_classes_that_a_label_lacks_are_never_predicted():
 def test_layers_have_common_widths_and_outputs_their_own():
   data = _data(leak=True)
   params, _ = heads.train(data, BOTH, (16,), _config())
-  assert [w.shape for w, _ in params] == [(4, 8, 16), (4, 16, 8)]
+  assert [w.shape for w, _ in params] == [(4, 8, 16), (4, 16, 16)]
   found = heads.log_probs(
     params, data.validation, BOTH.view, data.class_mask[BOTH.label]
   )
@@ -155,7 +155,7 @@ def test_eight_devices_give_the_results_of_one():
     )
     for count in (1, 8)
   )
-  assert one[0][0][0].shape == (11, 8, 8)
+  assert one[0][0][0].shape == (11, 8, 16)
   for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
 
