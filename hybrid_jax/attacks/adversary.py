@@ -60,6 +60,8 @@ class Problem:
       released; attackers train and are evaluated on these where present.
     relearning: the attacks to learn again, on the training and the validation
       fold; `None` for all attacks, learnt on the training fold. See `relearn`.
+    capacity: numbers of rows to which arrays of training and of evaluation
+      draws are padded at least. Problems of one capacity share their programs.
   """
 
   clean: np.ndarray
@@ -77,6 +79,7 @@ class Problem:
     default_factory=dict
   )
   relearning: 'Sequence[Attack] | None' = None
+  capacity: tuple[int, int] = (0, 0)
 
   def __post_init__(self):
     if not np.isfinite(self.clean).all():
@@ -223,22 +226,43 @@ class Problem:
     Problems that differ only in noise, in the share of the training fold, or in
     whether attacks learn again, have one number and share their programs.
     """
-    return padding.rows(int((self.fold != dataset.TEST).sum()))
+    count = int((self.fold != dataset.TEST).sum())
+    return padding.rows(max(count, self.capacity[0]))
 
   @property
   def evaluation_capacity(self) -> int:
     """Number of rows to which arrays of evaluation draws are padded."""
-    return padding.rows(
-      max(
-        max(self.draws, len(x)) * x.shape[1]
-        for x in self.evaluation_draws.values()
-      )
+    counts = (
+      max(self.draws, len(x)) * x.shape[1]
+      for x in self.evaluation_draws.values()
     )
+    return padding.rows(max(self.capacity[1], *counts))
 
   @functools.cached_property
   def views(self) -> dict[str, 'View']:
     """The rescalings of the released vectors; see `fit_views`."""
     return fit_views(self)
+
+  def viewed(self, name: str, fold: int) -> np.ndarray:
+    """Returns vectors of a fold in a view, computed once.
+
+    Args:
+      name: of the view.
+      fold: `TRAIN` for the vectors without noise, `[n, d_view]`; another for
+        its evaluation draws, `[draws, n, d_view]`.
+    """
+    if (name, fold) not in self._viewed:
+      vectors = (
+        self.clean[self.rows(fold)]
+        if fold == dataset.TRAIN
+        else self.evaluation_draws[fold]
+      )
+      self._viewed[name, fold] = self.views[name](vectors)
+    return self._viewed[name, fold]
+
+  @functools.cached_property
+  def _viewed(self) -> dict[tuple[str, int], np.ndarray]:
+    return {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,8 +287,13 @@ class View:
   matrix: np.ndarray
 
   def __call__(self, released: np.ndarray) -> np.ndarray:
-    """Maps `[..., d]` to `[..., d_view]`, float32."""
-    return ((released - self.mean) @ self.matrix).astype(np.float32)
+    """Maps `[..., d]` to `[..., d_view]`, float32.
+
+    Wide vectors are mapped in single precision, which is many times as fast.
+    """
+    dtype = np.float64 if len(self.mean) <= _LARGEST_VIEW else np.float32
+    centred = released - self.mean.astype(dtype)
+    return (centred @ self.matrix.astype(dtype)).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,23 +362,31 @@ def fit_views(problem: Problem) -> dict[str, View]:
   components.
   """
   train = problem.rows(dataset.TRAIN)
-  x = problem.clean[train].astype(np.float64)
+  x = problem.clean[train]
   d = x.shape[1]
-  noise = np.zeros((d, d))
+  mean = x.mean(axis=0, dtype=np.float64)
+  variance = x.var(axis=0, dtype=np.float64)
   if problem.noise_scale is not None:
     scale = problem.noise_scale.astype(np.float64)
-    noise = scale @ scale.T
-  mean = x.mean(axis=0)
-  std = np.sqrt(x.var(axis=0) + np.diag(noise))
-  first = np.diag(1 / np.where(std > 1e-8 * std.max(), std, np.inf))
+    variance += np.square(scale).sum(axis=1)
+  std = np.sqrt(variance)
+  rescale = 1 / np.where(std > 1e-8 * std.max(), std, np.inf)
   if d > _LARGEST_VIEW:
+    z = (x - mean.astype(np.float32)) * rescale.astype(np.float32)
     pca = sklearn.decomposition.PCA(
       min(_LARGEST_VIEW, len(x)), svd_solver='randomized', random_state=0
-    ).fit(((x - mean) @ first).astype(np.float32))
+    ).fit(z)
     rms = np.sqrt(pca.explained_variance_.mean())
-    first = first @ pca.components_.T.astype(np.float64) / rms
-  z = (x - mean) @ first
-  noise = first.T @ noise @ first
+    components = pca.components_.T.astype(np.float64) / rms
+    first = rescale[:, None] * components
+    z = (z @ components.astype(np.float32)).astype(np.float64)
+  else:
+    first = np.diag(rescale)
+    z = (x - mean) * rescale
+  noise = 0.0
+  if problem.noise_scale is not None:
+    root = first.T @ scale
+    noise = root @ root.T
   centred = centre_by_class(z, problem.primary[train])
   return {
     'standardised': View(mean, first),

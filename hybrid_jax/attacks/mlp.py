@@ -55,7 +55,7 @@ def attack_with(
     name: the name of the network in reports.
   """
   views, labels = list(config.heads.views), list(problem.sensitive)
-  data, test = head_data(problem, [problem.views[view] for view in views])
+  data, test = head_data(problem, views)
   settings = head_settings(len(views), len(labels), config.heads, seed)
   names = [
     f'{name}, {views[view]}, trial {number % 1000}'
@@ -154,33 +154,34 @@ def head_settings(
 
 
 def head_data(
-  problem: adversary.Problem, views: Sequence[adversary.View]
+  problem: adversary.Problem, views: Sequence[str]
 ) -> tuple[heads.Data, np.ndarray]:
   """Returns the heads' data, and the test examples `[views, draws * n, d]`."""
   train = problem.rows(dataset.TRAIN)
   validation = problem.rows(dataset.VALIDATION)
   noise = None
   if problem.noise_scale is not None:
-    noise = np.stack([v.matrix.T @ problem.noise_scale for v in views])
+    noise = np.stack(
+      [problem.views[name].matrix.T @ problem.noise_scale for name in views]
+    )
 
-  def viewed(released):
-    flat = released.reshape(-1, problem.clean.shape[1])
-    return np.stack([v(flat) for v in views])
+  def viewed(fold):
+    vectors = np.stack([problem.viewed(name, fold) for name in views])
+    return vectors.reshape(len(views), -1, vectors.shape[-1])
 
   labels, class_mask = label_arrays(problem)
-  draws = problem.evaluation_draws
   data = heads.Data(
-    train=viewed(problem.clean[train]),
+    train=viewed(dataset.TRAIN),
     noise=noise,
     train_label=labels[:, train],
-    validation=viewed(draws[dataset.VALIDATION]),
+    validation=viewed(dataset.VALIDATION),
     validation_label=np.tile(
-      labels[:, validation], len(draws[dataset.VALIDATION])
+      labels[:, validation], len(problem.evaluation_draws[dataset.VALIDATION])
     ),
     class_mask=class_mask,
     capacity=(problem.train_capacity, problem.evaluation_capacity),
   )
-  return data, viewed(draws[dataset.TEST])
+  return data, viewed(dataset.TEST)
 
 
 def label_arrays(problem: adversary.Problem) -> tuple[np.ndarray, np.ndarray]:

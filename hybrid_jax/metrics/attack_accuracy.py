@@ -41,15 +41,16 @@ def class_log_probs(
   if columns is None:
     return log_probs
   highest = log_probs.max(axis=-1, keepdims=True)
-  order = np.argsort(columns, kind='stable')
-  present, starts = np.unique(columns[order], return_index=True)
-  sums = np.add.reduceat(
-    np.exp(log_probs[..., order] - highest), starts, axis=-1
-  )
+  present, index = np.unique(columns, return_inverse=True)
+  onehot = np.eye(len(present), dtype=log_probs.dtype)[index.ravel()]
+  sums = np.exp(log_probs - highest) @ onehot
   # Where all components of a class underflow, its best one stands for it.
-  best = np.maximum.reduceat(log_probs[..., order], starts, axis=-1)
+  vanishes = sums < np.finfo(sums.dtype).tiny
   with np.errstate(divide='ignore'):
-    logs = np.maximum(np.log(sums) + highest, best)
+    logs = np.log(sums) + highest
+  for i in np.flatnonzero(vanishes.reshape(-1, len(present)).any(axis=0)):
+    rows = vanishes[..., i]
+    logs[rows, i] = log_probs[rows][:, index.ravel() == i].max(axis=-1)
   out = np.full((*logs.shape[:-1], classes), logs.min() - 50, logs.dtype)
   out[..., present] = logs
   return out

@@ -149,7 +149,7 @@ def test_inactive_units_stay_inactive():
   )(jnp.array([0.5, 1.0, 0.25]))
   list(_check_active_units(start, 3))
   problem, config = problems.problem(leak=2), problems.config()
-  data, _ = mlp.head_data(problem, [problem.views['standardised']])
+  data, _ = mlp.head_data(problem, ['standardised'])
   trained, _ = heads.train(data, _settings([0.5, 1.0]), (16, 8), config.heads)
   for active, bias in _check_active_units(trained, 2):
     assert np.abs(bias[active]).min() > 0
