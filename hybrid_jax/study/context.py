@@ -14,6 +14,10 @@ class Study(networks.Networks):
     workdir: the folder of all files that the study writes.
   """
 
+  def label(self, text: str) -> str:
+    """Returns the label of a training's progress bar."""
+    return text
+
   @property
   def split_points(self) -> tuple[str, ...]:
     """The split points of the study, in the network's order."""

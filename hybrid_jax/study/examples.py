@@ -55,3 +55,8 @@ class Examples:
   def rows(self, fold: int) -> np.ndarray:
     """Returns a mask of the examples of a fold, `[n]` bool."""
     return self.data.fold == fold
+
+  @property
+  def training_capacity(self) -> int:
+    """The number of examples to which those of a training are padded."""
+    return int(self.rows(dataset.TRAIN).sum())

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import math
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -72,9 +73,23 @@ class Networks(workdir.Workdir, examples.Examples):
     """Returns the optimizer of `config.training` or `config.siamese`."""
     return train_state.optimizer(config, split_points=self.model.SPLIT_POINTS)
 
-  def augment(self) -> augmentation.Augment:
-    """Returns the random changes of training examples."""
-    return augmentation.make(self.config.augment, self.normalizer)
+  @property
+  def augment_settings(self) -> dict[str, np.ndarray]:
+    """The arguments of `augment`: `mean` and `std` of the normalizer."""
+    return dataclasses.asdict(self.normalizer)
+
+  def augment(
+    self, settings: Mapping[str, Any] | None = None
+  ) -> augmentation.Augment:
+    """Returns the random changes of training examples.
+
+    Args:
+      settings: `augment_settings`, of this study by default. Studies that
+        differ in them alone may share a program of which they are an argument.
+    """
+    values = settings or self.augment_settings
+    normalizer = normalization.Normalizer(values['mean'], values['std'])
+    return augmentation.make(self.config.augment, normalizer)
 
   def key(self, *names: str) -> jax.Array:
     """Returns a random key that depends on the seed and the names alone."""

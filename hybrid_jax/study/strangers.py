@@ -11,6 +11,7 @@ is scored.
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -27,7 +28,7 @@ from hybrid_jax.metrics import (
   verification,
 )
 from hybrid_jax.release import embeddings
-from hybrid_jax.study import context
+from hybrid_jax.study import context, trainings
 from hybrid_jax.study.stages import defend, release, siamese, train
 
 OUT = -1  # the fold of windows that take no part
@@ -53,6 +54,15 @@ class PartStudy(context.Study):
   def data(self) -> dataset.Dataset:
     """The data set with the folds of this part."""
     return dataclasses.replace(self.whole.data, fold=self.fold)
+
+  @property
+  def training_capacity(self) -> int:
+    """That of the whole study, with which this one shares its programs."""
+    return self.whole.training_capacity
+
+  def label(self, text: str) -> str:
+    """Returns the label of a training, with the name of the fold."""
+    return f'{text}, {self.workdir.name}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,14 +218,17 @@ def _config(study, split_point):
   return ml_collections.FrozenConfigDict(config)
 
 
-def fit(group: Group) -> None:
-  """Trains the networks of a group's embeddings on the other people."""
-  study = group.others
+def fit(parts: Sequence[Group]) -> None:
+  """Trains the networks of the groups' embeddings on the other people."""
+  studies = [group.others for group in parts]
+  study = studies[0]
+  (split_point,) = study.split_points
   weights = {e.weights for e in study.config.release.embeddings.values()}
-  train.run(study)
+  train.train_studies(studies)
   if embeddings.SIAMESE in weights:
-    siamese.run(study)
-  defend.run(study)
+    training = trainings.Training(embeddings.SIAMESE)
+    siamese.train_members([(each, training) for each in studies], split_point)
+  defend.train_studies(studies)
 
 
 def audit(group: Group, embedding: str) -> dict[str, Any]:
@@ -293,7 +306,11 @@ def _problem(group, embedding, mechanism, clean):
     arrays['noise_cov'] = np.asarray(scale @ scale.T)
   path = study.released_path(split_point, embedding)
   files.write_npz(path, arrays)
-  return released_vectors.read(path, study.config.attack.draws)
+  draws, fold = study.config.attack.draws, data.fold
+  largest = max((fold == f).sum() for f in (dataset.VALIDATION, dataset.TEST))
+  # The shapes of the attacks on all people, with which they share programs.
+  capacity = int((fold != dataset.TEST).sum()), int(draws * largest)
+  return released_vectors.read(path, draws, capacity=capacity)
 
 
 def _utility(group, embedding, mechanism, features):

@@ -1,9 +1,9 @@
 """Trains several networks that differ only in numbers with one program.
 
 Each training has the batches, keys, checkpoints and curve of `loop.fit`. Its
-weight, margin and the like are arguments of the program, so that it is compiled
-once for all of them. On a CPU the trainings run one after the other; elsewhere
-they run at the same time, under `jax.vmap`.
+weight, margin, examples and the like are arguments of the program, so that it
+is compiled once for all of them. On a CPU the trainings run one after the
+other; elsewhere they run at the same time, under `jax.vmap`.
 """
 
 import dataclasses
@@ -33,6 +33,8 @@ class Run:
     state: the state before the first step.
     key: all randomness of this training.
     settings: the numbers of its loss by name, such as the weight.
+    data: the training examples; see `loop.fit`. Trainings may share them.
+    evaluate: maps parameters to validation metrics.
     folder: its checkpoints, `curve.jsonl`, and TensorBoard events.
     label: its name for the progress bar and for messages.
   """
@@ -40,6 +42,8 @@ class Run:
   state: TrainState
   key: jax.Array
   settings: Settings
+  data: runners.Data
+  evaluate: loop.Evaluate
   folder: pathlib.Path
   label: str
 
@@ -47,12 +51,12 @@ class Run:
 def fit(
   make_step: Callable[[Settings], steps.Step],
   runs: Sequence[Run],
-  data: runners.Data,
   *,
   total: int,
   batch_size: int,
   every: int,
-  evaluate: loop.Evaluate,
+  capacity: int = 0,
+  keep_best: bool = False,
   workers: int = 0,
   vmap: bool | None = None,
 ) -> list[TrainState]:
@@ -64,11 +68,12 @@ def fit(
   Args:
     make_step: settings of traced numbers to a training step.
     runs: the trainings, finished ones too. Their states have equal shapes.
-    data: see `loop.fit`.
     total: steps of each training.
     batch_size: examples in a step.
     every: steps between two validations and checkpoints.
-    evaluate: maps parameters to validation metrics.
+    capacity: the number of examples to which all data are padded at least.
+      Calls of one capacity have the same program.
+    keep_best: see `loop.fit`.
     workers: see `loop.fit`.
     vmap: whether the trainings run at the same time; by default on any
       backend but the CPU.
@@ -80,43 +85,49 @@ def fit(
     UserError: see `loop.fit`.
   """
   if distributed.is_multiprocess() or any(
-    sources.is_lazy(x) for x in data.values()
+    sources.is_lazy(x) for run in runs for x in run.data.values()
   ):
     return [
       loop.fit(
         make_step(run.settings),
         run.state,
-        data,
+        run.data,
         total=total,
         batch_size=batch_size,
         every=every,
         key=run.key,
         folder=run.folder,
-        evaluate=evaluate,
+        evaluate=run.evaluate,
         label=run.label,
         workers=workers,
+        keep_best=keep_best,
       )
       for run in runs
     ]
-  loop.check_data(data, batch_size)
+  for run in runs:
+    loop.check_data(run.data, batch_size)
   # A single training is shared out over all devices instead.
   if (is_vmapped() and len(runs) > 1) if vmap is None else vmap:
     devices = np.array(jax.devices()[: len(runs)])
     mesh = Mesh(devices[:, None], ('trainings', 'data'))
-    groups = [runs]
-    program = _vmapped(make_step, batch_size, mesh)
+    groups, program = [list(runs)], _vmapped(make_step, mesh)
   else:
     mesh = loop.data_mesh()
     loop.check_divides(batch_size, mesh.size)
-    groups = [[run] for run in runs]
-    program = _single(make_step, batch_size, mesh)
-  replicated = NamedSharding(mesh, PartitionSpec())
-  chunk = functools.partial(program, jax.device_put(dict(data), replicated))
+    groups, program = [[run] for run in runs], _single(make_step, mesh)
+  most = max((_count(run) for run in runs), default=0)
+  pad = functools.partial(
+    runners.pad_examples, batch_size=batch_size, capacity=max(capacity, most)
+  )
   return [
     state
     for group in groups
-    for state in _fit_group(group, chunk, total, every, evaluate)
+    for state in _fit_group(group, program, pad, total, every, keep_best)
   ]
+
+
+def _count(run):
+  return len(next(iter(run.data.values())))
 
 
 def is_vmapped() -> bool:
@@ -125,14 +136,17 @@ def is_vmapped() -> bool:
   return jax.default_backend() != 'cpu' and jax.__version_info__ >= (0, 8)
 
 
-def _fit_group(group, chunk, total, every, evaluate):
-  """Trains runs that share each call of `chunk(runs, states, size)`."""
+def _fit_group(group, program, pad, total, every, keep_best):
+  """Trains runs that share each call of the program."""
   states = [_newest(run) for run in group]
   done = min(int(state.step) for state in states)
   if done >= total:
     return states
+  chunk = program(group, pad)
   recorders = {
-    i: loop.Recorder(run.folder, run.label, evaluate, int(state.step))
+    i: loop.Recorder(
+      run.folder, run.label, run.evaluate, int(state.step), keep_best
+    )
     for i, (run, state) in enumerate(zip(group, states, strict=True))
     if int(state.step) < total
   }
@@ -147,7 +161,7 @@ def _fit_group(group, chunk, total, every, evaluate):
       # The last one fills up the group: always the same program.
       rows = behind + behind[-1:] * (len(group) - len(behind))
       trained, means = jax.device_get(
-        chunk([group[i] for i in rows], [states[i] for i in rows], size)
+        chunk(rows, [states[i] for i in rows], size)
       )
       metrics = {}
       for place, i in enumerate(behind):
@@ -169,55 +183,93 @@ def _row(tree, i):
   return jax.tree.map(lambda a: np.asarray(a[i]), tree)
 
 
-def _one(make_step, batch_size, mesh):
+def _single(make_step, mesh):
+  """Returns a program of one training; its batches are split over the mesh.
+
+  A program is a function `(group, pad) -> chunk`, and a chunk is a function
+  `(rows, states, size) -> (states, metrics)` of the runs `rows` of the group.
+  """
+  one = jax.jit(_one(make_step, mesh), static_argnames=('size', 'shape'))
+  replicated = NamedSharding(mesh, PartitionSpec())
+
+  def program(group, pad):
+    (run,) = group
+    examples, shape = pad(run.data)
+    fixed = jax.device_put((examples, run.key, dict(run.settings)), replicated)
+
+    def chunk(rows, states, size):
+      del rows
+      state = jax.device_put(states[0], replicated)
+      out = one(state, *fixed, size=size, shape=shape)
+      return jax.tree.map(lambda a: a[None], jax.device_get(out))
+
+    return chunk
+
+  return program
+
+
+def _one(make_step, mesh):
   """Returns a function that takes a chunk of steps of one training."""
 
-  def one(data, state, key, settings, size):
-    runner = runners.ScanRunner(
-      make_step(settings), data, batch_size, key, mesh
+  def one(state, examples, key, settings, size, shape):
+    return runners.take_steps(
+      make_step(settings),
+      state,
+      examples,
+      key,
+      size=size,
+      mesh=mesh,
+      shape=shape,
     )
-    return runner.run(state, size)
 
   return one
 
 
-def _single(make_step, batch_size, mesh):
-  """Returns a chunk of one training; its batches are split over the mesh."""
-  one = jax.jit(_one(make_step, batch_size, mesh), static_argnames='size')
-  replicated = NamedSharding(mesh, PartitionSpec())
+def _vmapped(make_step, mesh):
+  """Returns a program of many trainings, which are split over the mesh."""
+  one = _one(make_step, mesh)
 
-  def chunk(data, runs, states, size):
-    ((run,), (state,)) = runs, states
-    arguments = jax.device_put((state, run.key, dict(run.settings)), replicated)
-    return jax.tree.map(
-      lambda a: a[None], jax.device_get(one(data, *arguments, size=size))
-    )
-
-  return chunk
-
-
-def _vmapped(make_step, batch_size, mesh):
-  """Returns a chunk of many trainings, which are split over the mesh."""
-  one = _one(make_step, batch_size, mesh)
-
-  @functools.partial(jax.jit, static_argnames='size')
-  def program(data, states, keys, settings, size):
+  @functools.partial(
+    jax.jit, static_argnames=('size', 'shape', 'examples_axis')
+  )
+  def run_all(states, examples, keys, settings, size, shape, examples_axis):
     return jax.vmap(
-      lambda *each: one(data, *each, size), spmd_axis_name='trainings'
-    )(states, keys, settings)
+      lambda *each: one(*each, size, shape),
+      in_axes=(0, examples_axis, 0, 0),
+      spmd_axis_name='trainings',
+    )(states, examples, keys, settings)
 
-  def chunk(data, runs, states, size):
-    count = -(-len(runs) // mesh.size) * mesh.size  # over all devices
-    more = count - len(runs)
-    runs, states = runs + runs[-1:] * more, states + states[-1:] * more
-    stacked = jax.tree.map(lambda *a: np.stack(a), *states)
-    settings = jax.tree.map(
-      lambda *a: np.array(a, np.float32), *(dict(run.settings) for run in runs)
-    )
-    arguments = jax.device_put(
-      (stacked, jnp.stack([run.key for run in runs]), settings),
-      NamedSharding(mesh, PartitionSpec('trainings')),
-    )
-    return program(data, *arguments, size=size)
+  def program(group, pad):
+    is_shared = all(run.data is group[0].data for run in group)
+    padded = [pad(run.data) for run in (group[:1] if is_shared else group)]
+    shape = min((s for _, s in padded), key=lambda s: s.least_batches)
+    split = NamedSharding(mesh, PartitionSpec('trainings'))
+    if is_shared:
+      whole = NamedSharding(mesh, PartitionSpec())
+      shared = jax.device_put(padded[0][0], whole)
 
-  return chunk
+    def chunk(rows, states, size):
+      count = -(-len(rows) // mesh.size) * mesh.size  # over all devices
+      more = count - len(rows)
+      rows, states = rows + rows[-1:] * more, states + states[-1:] * more
+      settings = _stack([dict(group[i].settings) for i in rows], np.float32)
+      keys = jnp.stack([group[i].key for i in rows])
+      examples = shared if is_shared else _stack([padded[i][0] for i in rows])
+      states, keys, settings = jax.device_put(
+        (_stack(states), keys, settings), split
+      )
+      if not is_shared:
+        examples = jax.device_put(examples, split)
+      axis = None if is_shared else 0
+      return run_all(states, examples, keys, settings, size, shape, axis)
+
+    return chunk
+
+  return program
+
+
+def _stack(trees, dtype=None):
+  """Stacks trees of arrays along a new first axis."""
+  return jax.tree.map(
+    lambda *a: np.stack(a).astype(dtype or a[0].dtype), *trees
+  )

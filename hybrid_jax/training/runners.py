@@ -5,17 +5,18 @@ program. `StreamRunner` reads each batch with Grain while the step before it
 runs. `loop.fit` chooses between them.
 """
 
+import dataclasses
 import functools
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from hybrid_jax.datasets import sources
+from hybrid_jax.datasets import padding, sources
 from hybrid_jax.training import distributed, grain_pipeline, steps
 from hybrid_jax.training.train_state import TrainState
 
@@ -52,11 +53,7 @@ class Runner:
 
 
 class ScanRunner(Runner):
-  """Scans over examples that are all on the devices.
-
-  Each epoch has its own random order, drawn with a key that is folded from the
-  epoch's number. Examples that do not fill a batch are left out of that epoch.
-  """
+  """Scans over examples that are all on the devices; see `take_steps`."""
 
   def __init__(
     self,
@@ -76,13 +73,67 @@ class ScanRunner(Runner):
       mesh: the devices.
     """
     replicated = NamedSharding(mesh, PartitionSpec())
-    self._data = distributed.replicate(dict(data), replicated)
+    examples, shape = pad_examples(data, batch_size)
+    self._examples = distributed.replicate(examples, replicated)
     self._key = _replicate_key(key, replicated)
-    examples = len(jax.tree.leaves(self._data)[0])
-    self._run = _make_scan(step, examples, batch_size, mesh)
+    self._run = jax.jit(
+      functools.partial(take_steps, step, mesh=mesh, shape=shape),
+      static_argnames='size',
+      out_shardings=replicated,
+    )
 
   def run(self, state: TrainState, size: int) -> tuple[TrainState, Metrics]:
-    return self._run(state, self._data, self._key, size)
+    return self._run(state, self._examples, self._key, size=size)
+
+
+class Examples(NamedTuple):
+  """Training examples in a common shape; see `pad_examples`.
+
+  Attributes:
+    data: by name, `[rows, ...]`.
+    count: `[]`, the rows that are examples; the others are zeros.
+  """
+
+  data: dict[str, Any]
+  count: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchShape:
+  """What a program of training steps must know of the number of examples.
+
+  Attributes:
+    batch_size: examples in a step, over all devices.
+    least_batches: a lower bound of the number of whole batches in an epoch.
+  """
+
+  batch_size: int
+  least_batches: int
+
+
+def pad_examples(
+  data: Data, batch_size: int, capacity: int = 0
+) -> tuple[Examples, BatchShape]:
+  """Pads training examples, so that data of similar length share a program.
+
+  Args:
+    data: arrays by name, all of one length.
+    batch_size: examples in a step, at most that length.
+    capacity: the number of examples to which they are padded at least.
+
+  Returns:
+    The padded examples, and the static sizes of their program.
+  """
+  count = len(next(iter(data.values())))
+  rows = padding.rows(max(count, capacity))
+  least = rows
+  while least > count:
+    least //= 2
+  arrays = {k: padding.pad(np.asarray(x), {0: rows}) for k, x in data.items()}
+  return (
+    Examples(arrays, np.int32(count)),
+    BatchShape(batch_size, max(1, least // batch_size)),
+  )
 
 
 class StreamRunner(Runner):
@@ -226,37 +277,63 @@ def _replicate_key(key, sharding):
   return jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
 
 
-def _make_scan(step, examples, batch_size, mesh):
-  """Returns `run(state, data, key, size)`, one program of `size` steps."""
-  batches = examples // batch_size
+def take_steps(
+  step: steps.Step,
+  state: TrainState,
+  examples: Examples,
+  key: jax.Array,
+  *,
+  size: int,
+  mesh: Mesh,
+  shape: BatchShape,
+) -> tuple[TrainState, Metrics]:
+  """Scans over `size` steps; call it within `jax.jit`.
+
+  Each epoch has its own random order, drawn with a key that is folded from the
+  epoch's number. Examples that do not fill a batch are left out of that epoch.
+
+  Args:
+    step: from a step maker.
+    state: the state before the first step.
+    examples: see `pad_examples`; on all devices.
+    key: the key of the order and of every step.
+    size: the number of steps.
+    mesh: the devices, along `'data'`.
+    shape: see `pad_examples`.
+
+  Returns:
+    The state after the steps, and the mean of each metric.
+  """
   sharded = NamedSharding(mesh, PartitionSpec('data'))
-  replicated = NamedSharding(mesh, PartitionSpec())
+  rows = len(jax.tree.leaves(examples.data)[0])
+  order_key, step_key = jax.random.split(key)
 
-  @functools.partial(jax.jit, static_argnames='size', out_shardings=replicated)
-  def run(state, data, key, size):
-    order_key, step_key = jax.random.split(key)
+  def epoch_rows(epoch):
+    bits = jax.random.bits(jax.random.fold_in(order_key, epoch), (rows,))
+    # The sort is stable: padding stays behind all examples.
+    is_example = jnp.arange(rows) < examples.count
+    last = jnp.asarray(jnp.iinfo(bits.dtype).max, bits.dtype)
+    order = jnp.argsort(jnp.where(is_example, bits, last))
+    most = rows // shape.batch_size
+    return order[: most * shape.batch_size].reshape(most, shape.batch_size)
 
-    def epoch_rows(epoch):
-      epoch_key = jax.random.fold_in(order_key, epoch)
-      order = jax.random.permutation(epoch_key, examples)
-      return order[: batches * batch_size].reshape(batches, batch_size)
+  # One sort for each epoch, not for each step: sorting is slow on the CPU.
+  batches = examples.count // shape.batch_size
+  first_epoch = state.step // batches
+  epochs = first_epoch + jnp.arange((size - 1) // shape.least_batches + 2)
+  orders = jax.vmap(epoch_rows)(epochs)
 
-    # One sort for each epoch, not for each step: sorting is slow on the CPU.
-    first_epoch = state.step // batches
-    epochs = first_epoch + jnp.arange((size - 1) // batches + 2)
-    rows = jax.vmap(epoch_rows)(epochs).reshape(-1, batch_size)
+  def body(state, _):
+    epoch, batch = jnp.divmod(state.step, batches)
+    indices = orders[epoch - first_epoch, batch]
+    batch = jax.tree.map(
+      lambda a: jax.lax.with_sharding_constraint(a[indices], sharded),
+      examples.data,
+    )
+    return step(state, batch, jax.random.fold_in(step_key, state.step))
 
-    def body(state, _):
-      indices = rows[state.step - first_epoch * batches]
-      batch = jax.tree.map(
-        lambda a: jax.lax.with_sharding_constraint(a[indices], sharded), data
-      )
-      return step(state, batch, jax.random.fold_in(step_key, state.step))
-
-    state, metrics = jax.lax.scan(body, state, length=size)
-    return state, jax.tree.map(jnp.mean, metrics)
-
-  return run
+  state, metrics = jax.lax.scan(body, state, length=size)
+  return state, jax.tree.map(jnp.mean, metrics)
 
 
 def _make_advance(step, replicated, sharded):

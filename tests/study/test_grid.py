@@ -214,15 +214,19 @@ def _fit(folder, vmap, weights=_WEIGHTS, evaluate=lambda _: {}):
     _make_step,
     [
       joint_training.Run(
-        _FIRST, _KEYS[i], {'weight': weight}, folder / str(i), f'training {i}'
+        state=_FIRST,
+        key=_KEYS[i],
+        settings={'weight': weight},
+        data=_DATA,
+        evaluate=evaluate,
+        folder=folder / str(i),
+        label=f'training {i}',
       )
       for i, weight in enumerate(weights)
     ],
-    _DATA,
     total=9,
     batch_size=16,
     every=5,
-    evaluate=evaluate,
     vmap=vmap,
   )
 
@@ -305,12 +309,20 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
   with pytest.raises(errors.UserError, match='allows 1 to 40'):
     joint_training.fit(
       _make_step,
-      [],
-      _DATA,
+      [
+        joint_training.Run(
+          state=_FIRST,
+          key=_KEYS[0],
+          settings={'weight': 1.0},
+          data=_DATA,
+          evaluate=lambda _: {},
+          folder=tmp_path,
+          label='alone',
+        )
+      ],
       total=1,
       batch_size=48,
       every=1,
-      evaluate=lambda _: {},
     )
 
 

@@ -90,9 +90,7 @@ def test_batches_and_noise_are_drawn_anew_in_each_step():
   fit = functools.partial(
     fit_best.fit_best, loss, jnp.zeros(2), optax.sgd(1.0), data
   )
-  few, more = (
-    fit(3, steps=steps, batch_size=1) for steps in (1, 2)
-  )
+  few, more = (fit(3, steps=steps, batch_size=1) for steps in (1, 2))
   # The second step adds a row and a noise of its own.
   for i in range(2):
     assert abs(more[i] - 2 * few[i]) > 1e-3

@@ -28,10 +28,21 @@ _WARM_START = 'warm'  # the label of the training that all defences start from
 
 def run(study: context.Study) -> None:
   """Trains the defences that the study's embeddings use."""
+  train_studies([study])
+
+
+def train_studies(studies: Sequence[context.Study]) -> None:
+  """Trains the defences of studies, each method with one program.
+
+  Args:
+    studies: of one config and data set; they differ in folds and folder.
+  """
+  study = studies[0]
   for split_point, name in study.targets:
     weights = study.config.release.embeddings[name].weights
     if weights not in (embeddings.SIMPLE, embeddings.SIAMESE):
-      train_group(study, [trainings.Training(weights)], split_point)
+      training = trainings.Training(weights)
+      _train_members([(each, training) for each in studies], split_point)
 
 
 def train_group(
@@ -48,22 +59,28 @@ def train_group(
     group: trainings of one method, which share one program.
     split_point: where the bottleneck ends the edge.
   """
-  config = study.config.defend
+  _train_members([(study, training) for training in group], split_point)
+
+
+_Members = Sequence[tuple[context.Study, trainings.Training]]
+
+
+def _train_members(members: _Members, split_point: str) -> None:
+  """Trains defences of one method in one or several studies."""
   if distributed.broadcast_bool(
-    all(_is_finished(study, training, split_point) for training in group)
+    all(_is_finished(study, each, split_point) for study, each in members)
   ):
     return
-  seeds = list(dict.fromkeys(training.seed for training in group))
-  warm = dict(zip(seeds, _warm_starts(study, seeds, split_point), strict=True))
+  warm = _warm_starts(members, split_point)
   _fit(
-    study,
-    group,
+    members,
     [
-      study.initial_defence_params(training, split_point) | warm[training.seed]
-      for training in group
+      study.initial_defence_params(training, split_point)
+      | warm[id(study), training.seed]
+      for study, training in members
     ],
     split_point,
-    config,
+    members[0][0].config.defend,
   )
 
 
@@ -72,13 +89,33 @@ def _is_finished(study, training, split_point):
   return checkpoint.path(folder, study.config.defend.steps).exists()
 
 
-def _warm_starts(study, seeds, split_point):
-  """Returns the network and bottleneck that each seed's defences start from."""
-  config = ml_collections.ConfigDict(study.config.defend)
+def _warm_starts(members, split_point):
+  """Returns the start of each study's and seed's defences.
+
+  It is the network and the bottleneck, by the study's `id` and the seed.
+  """
+  config = ml_collections.ConfigDict(members[0][0].config.defend)
   config.steps = config.every = config.warm_steps
+  starts = {(id(s), t.seed): (s, t.seed) for s, t in members}
+  first = {id(s): _untrained_start(s, split_point) for s, _ in members}
+  states = _fit(
+    [(s, trainings.Training(_NO_PENALTY, seed=n)) for s, n in starts.values()],
+    [first[id(s)] for s, _ in starts.values()],
+    split_point,
+    config,
+    [trainings.Training(_WARM_START, seed=n) for _, n in starts.values()],
+  )
+  return {
+    key: {name: state.params[name] for name in ('network', 'bottleneck')}
+    for key, state in zip(starts, states, strict=True)
+  }
+
+
+def _untrained_start(study, split_point):
+  """Returns the simple network, with its principal components as bottleneck."""
   features = study.features(embeddings.SIMPLE, split_point)
   train_features = features[study.rows(dataset.TRAIN)]
-  start = study.initial_defence_params(_NO_PENALTY, split_point) | {
+  return study.initial_defence_params(_NO_PENALTY, split_point) | {
     'network': study.params(embeddings.SIMPLE),
     'bottleneck': bottleneck.fit(
       train_features.reshape(len(train_features), -1),
@@ -86,36 +123,23 @@ def _warm_starts(study, seeds, split_point):
       split_point,
     ),
   }
-  states = _fit(
-    study,
-    [trainings.Training(_NO_PENALTY, seed=seed) for seed in seeds],
-    [start] * len(seeds),
-    split_point,
-    config,
-    [trainings.Training(_WARM_START, seed=seed) for seed in seeds],
-  )
-  return [
-    {name: state.params[name] for name in ('network', 'bottleneck')}
-    for state in states
-  ]
 
 
 def _fit(
-  study: context.Study,
-  group: Sequence[trainings.Training],
+  members: _Members,
   starts: Sequence[Any],
   split_point: str,
   config: ml_collections.ConfigDict,
   names: Sequence[trainings.Training] | None = None,
 ) -> list[train_state.TrainState]:
-  """Trains a group from `starts`; `names` stand for it in folders and logs."""
-  method = group[0].method
-  options = trainings.defence_settings(study.config, method)
+  """Trains from `starts`; `names` stand for trainings in folders and logs."""
+  study, training = members[0]
+  options = trainings.defence_settings(study.config, training.method)
   tx = train_state.defence_optimizer(
     config, options.get('adversary_factor', 1.0)
   )
-  augment = study.augment()
-  defence = plugins.load('defence', method).make(options)
+  defence = plugins.load('defence', training.method).make(options)
+  data = {id(s): training_data(s) for s, _ in members}
 
   def make_step(settings):
     return steps.make_defence_step(
@@ -125,7 +149,7 @@ def _fit(
       defence,
       settings['weight'],
       config,
-      augment,
+      study.augment(settings),
     )
 
   return joint_training.fit(
@@ -133,24 +157,26 @@ def _fit(
     [
       joint_training.Run(
         state=train_state.create(start, tx),
-        key=study.key('defend', split_point, str(name.seed)),
-        settings={
+        key=each.key('defend', split_point, str(name.seed)),
+        settings=each.augment_settings
+        | {
           'weight': trainings.setting(
-            study.config, training, 'weight', split_point
+            each.config, training, 'weight', split_point
           )
         },
-        folder=study.training_folder(name, split_point),
-        label=f'{name.label} {split_point}, seed {name.seed}',
+        data=data[id(each)],
+        evaluate=_make_evaluate(each, split_point),
+        folder=each.training_folder(name, split_point),
+        label=each.label(f'{name.label} {split_point}, seed {name.seed}'),
       )
-      for training, start, name in zip(
-        group, starts, names or group, strict=True
+      for (each, training), start, name in zip(
+        members, starts, names or [t for _, t in members], strict=True
       )
     ],
-    training_data(study),
     total=config.steps,
     batch_size=config.batch_size,
     every=config.every,
-    evaluate=_make_evaluate(study, split_point),
+    capacity=study.training_capacity,
     workers=study.config.input.workers,
   )
 

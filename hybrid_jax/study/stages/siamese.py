@@ -25,9 +25,6 @@ def train_group(
 ) -> None:
   """Fine-tunes the network of stage `train` with the Siamese loss.
 
-  An interrupted training continues from its own newest checkpoint. Checkpoints
-  and curves are in `study.training_folder`.
-
   Args:
     study: after stage `train`.
     group: Siamese trainings. They differ in weight, margin and seed only, so
@@ -37,39 +34,61 @@ def train_group(
   Raises:
     UserError: stage `train` is not finished.
   """
+  train_members([(study, training) for training in group], split_point)
+
+
+def train_members(
+  members: Sequence[tuple[context.Study, trainings.Training]], split_point: str
+) -> None:
+  """Fine-tunes networks of several studies with one program.
+
+  An interrupted training continues from its own newest checkpoint. Checkpoints
+  and curves are in `study.training_folder`.
+
+  Args:
+    members: a study and one of its trainings; see `train_group`. The studies
+      have one config and data set, and differ in folds and folder.
+    split_point: see `train_group`.
+  """
+  study = members[0][0]
   config = study.config.siamese
   tx = study.optimizer(config)
-  augment = study.augment()
   balance_pairs = mechanisms.at_split_point(config.balance_pairs, split_point)
+  data = {id(s): train.data(s) for s, _ in members}
 
   def make_step(settings):
     loss = ml_collections.ConfigDict(
-      {**settings, 'balance_pairs': balance_pairs}
+      {name: settings[name] for name in ('weight', 'margin')}
+      | {'balance_pairs': balance_pairs}
     )
     return steps.make_siamese_step(
-      study.trainable, tx, split_point, loss, augment
+      study.trainable, tx, split_point, loss, study.augment(settings)
     )
 
   joint_training.fit(
     make_step,
     [
       joint_training.Run(
-        state=train_state.create(study.params(embeddings.SIMPLE), tx),
-        key=_key(study, training.seed, split_point),
-        settings={
-          name: trainings.setting(study.config, training, name, split_point)
+        state=train_state.create(each.params(embeddings.SIMPLE), tx),
+        key=_key(each, training.seed, split_point),
+        settings=each.augment_settings
+        | {
+          name: trainings.setting(each.config, training, name, split_point)
           for name in ('weight', 'margin')
         },
-        folder=study.training_folder(training, split_point),
-        label=f'{training.label} {split_point}, seed {training.seed}',
+        data=data[id(each)],
+        evaluate=train.make_evaluate(each),
+        folder=each.training_folder(training, split_point),
+        label=each.label(
+          f'{training.label} {split_point}, seed {training.seed}'
+        ),
       )
-      for training in group
+      for each, training in members
     ],
-    train.data(study),
     total=config.steps,
     batch_size=config.batch_size,
     every=config.every,
-    evaluate=train.make_evaluate(study),
+    capacity=study.training_capacity,
     workers=study.config.input.workers,
   )
 

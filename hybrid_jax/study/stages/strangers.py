@@ -20,39 +20,35 @@ def run(study: context.Study) -> None:
   split_point = results.recommend_seen(study)['split_point']
   groups = strangers.groups(study, split_point)
   names = strangers.chosen_embeddings(study, split_point)
-  for group in groups:
-    _audit(group, names)
-
-
-def _audit(group, names):
-  share = distributed.local_share(names)
-
-  def is_missing(name):
-    return not group.others.result('strangers', name).exists()
-
-  missing = [name for name in share if is_missing(name)]
+  tasks = [(group, name) for group in groups for name in names]
+  share = distributed.local_share(tasks)
+  missing = [task for task in share if _is_missing(*task)]
   # All processes train together, or none does.
-  if not distributed.broadcast_bool(any(map(is_missing, names))):
+  if not distributed.broadcast_bool(any(_is_missing(*t) for t in tasks)):
     return
-  strangers.fit(group)
+  strangers.fit(groups)
+  with progress.Progress(
+    'strangers', len(share), len(share) - len(missing), 'embedding'
+  ) as bar:
+    _attack(missing, study.config.attack.workers, bar)
 
-  def attack(name):
+
+def _is_missing(group, name):
+  return not group.others.result('strangers', name).exists()
+
+
+def _attack(tasks, workers, bar):
+  def attack(group, name):
     figures = strangers.audit(group, name)
     files.write_json(group.others.result('strangers', name), figures)
-    bar.advance(1, last=name)
+    bar.advance(1, last=f'{name}, fold {group.number}')
 
   with (
-    progress.Progress(
-      f'strangers, fold {group.number}',
-      len(share),
-      len(share) - len(missing),
-      'embedding',
-    ) as bar,
     threadpoolctl.threadpool_limits(1, 'blas'),
-    futures.ThreadPoolExecutor(group.others.config.attack.workers) as pool,
+    futures.ThreadPoolExecutor(workers) as pool,
   ):
     try:
-      for future in [pool.submit(attack, name) for name in missing]:
+      for future in [pool.submit(attack, *task) for task in tasks]:
         future.result()
     except BaseException:
       pool.shutdown(cancel_futures=True)

@@ -1,5 +1,6 @@
 """Stage `train`: trains the whole network for the primary task."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from hybrid_jax import progress
@@ -7,7 +8,13 @@ from hybrid_jax.datasets import dataset, sources
 from hybrid_jax.models.pretrained import weights
 from hybrid_jax.release import embeddings
 from hybrid_jax.study import context
-from hybrid_jax.training import augmentation, loop, steps, train_state
+from hybrid_jax.training import (
+  augmentation,
+  joint_training,
+  loop,
+  steps,
+  train_state,
+)
 
 
 def run(study: context.Study) -> None:
@@ -19,27 +26,44 @@ def run(study: context.Study) -> None:
       f'training examples are changed at random: {text};'
       ' --config.augment.enabled=False leaves them'
     )
-  tx = study.optimizer(study.config.training)
+  train_studies([study])
+
+
+def train_studies(studies: Sequence[context.Study]) -> None:
+  """Trains the networks of studies with one program.
+
+  Args:
+    studies: of one config and data set; they differ in folds and folder.
+  """
+  study = studies[0]
   config = study.config.training
-  loop.fit(
-    steps.make_task_step(
+  tx = study.optimizer(config)
+  joint_training.fit(
+    lambda settings: steps.make_task_step(
       study.trainable,
       tx,
-      study.augment(),
+      study.augment(settings),
       config.mixup,
       config.label_smoothing,
     ),
-    train_state.create(first_params(study), tx),
-    data(study),
+    [
+      joint_training.Run(
+        state=train_state.create(first_params(each), tx),
+        key=each.key(embeddings.SIMPLE, ''),
+        settings=each.augment_settings,
+        data=data(each),
+        evaluate=make_evaluate(each),
+        folder=each.training_folder(embeddings.SIMPLE),
+        label=each.label(embeddings.SIMPLE),
+      )
+      for each in studies
+    ],
     total=config.steps,
     batch_size=config.batch_size,
     every=config.every,
-    key=study.key(embeddings.SIMPLE, ''),
-    folder=study.training_folder(embeddings.SIMPLE),
-    evaluate=make_evaluate(study),
-    label=embeddings.SIMPLE,
-    workers=study.config.input.workers,
+    capacity=study.training_capacity,
     keep_best=config.keep_best,
+    workers=study.config.input.workers,
   )
 
 
