@@ -46,7 +46,11 @@ def test_attackers_see_the_same(d, sigma):
     np.testing.assert_allclose(ours.scored[fold], expected, rtol=1e-5)
   for name, view in theirs.views.items():
     np.testing.assert_allclose(
-      ours.see(name, ours.clean), view(theirs.clean), rtol=1e-3, atol=1e-3
+      ours.see(name, ours.clean),
+      view(theirs.clean),
+      rtol=1e-3,
+      # Whitening multiplies the last bits of single precision.
+      atol=1e-3 if d <= 64 else 5e-3,
     )
 
 

@@ -91,8 +91,10 @@ def test_mapped_vectors_are_attacked():
     for found in (a.validation, a.test):
       assert found.shape == (2, 150, 10)
       assert np.isfinite(found).all()
-  for which in ('uncensored', 'mapped'):
-    assert _best(problem, [a for a in attacks if which in a.adversary]) > 0.95
+  # Chance is 0.1. Of six seeds the first was at 0.89 to 0.99, the other at
+  # 0.97 and more.
+  for which, bound in (('uncensored', 0.85), ('mapped', 0.95)):
+    assert _best(problem, [a for a in attacks if which in a.adversary]) > bound
 
 
 def _cloud_half(classes):
