@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from benchmarks.pytorch.study_problem import TEST, VALIDATION, Attack, Problem
+from benchmarks.pytorch.study_problem import (
+  TEST,
+  TRAIN,
+  VALIDATION,
+  Attack,
+  Problem,
+)
 from hybrid_jax.metrics import attack_accuracy
 
 _BEST = 8  # members of a committee
@@ -39,10 +45,16 @@ def _best(problem, attribute, attacks, counts):
   labels = problem.sensitive[attribute]
   held, test = problem.rows(VALIDATION), problem.rows(TEST)
   parts = attack_accuracy.RecordingParts(problem.recording[held])
+  priors = _log_priors(problem, labels)
 
   def scored(kind, attack):
     right = attack.validation.argmax(-1) == labels[held]
-    over = parts.accuracy(attack.validation, labels[held])
+    over = parts.accuracy(
+      attack.validation - priors['class'],
+      labels[held],
+      None,
+      priors['recording'],
+    )
     return {
       'kind': kind,
       'attack': attack,
@@ -50,8 +62,10 @@ def _best(problem, attribute, attacks, counts):
       'recording': over,
     }
 
-  def measured(f, how=attack_accuracy.per_window):
-    figures = how(f['attack'].test, labels[test], problem.recording[test])
+  def measured(f):
+    figures = attack_accuracy.per_window(
+      f['attack'].test, labels[test], problem.recording[test]
+    )
     return figures | {
       'adversary': f['attack'].adversary,
       'validation': f['window'],
@@ -71,15 +85,21 @@ def _best(problem, attribute, attacks, counts):
     for f in _of_kind(candidates, by).values()
   ]
   several = list({id(f): f for f in several}.values())
-  over_all = measured(patient[0], attack_accuracy.measure)
+  over_all = attack_accuracy.per_recording(
+    patient[0]['attack'].test - priors['class'],
+    labels[test],
+    problem.recording[test],
+    None,
+    priors['recording'],
+  )
   return {
-    **measured(best, attack_accuracy.measure),
-    'per_recording': over_all['per_recording'],
+    **measured(best),
+    'per_recording': attack_accuracy.figures(*over_all),
     'tried': len(candidates),
     'by_kind': {kind: measured(f) for kind, f in kinds.items()},
     'by_windows': {
-      name: _by_windows(problem, labels, several, group, counts)
-      for name, group in (('recording', problem.recording), ('class', labels))
+      name: _by_windows(problem, labels, several, name, counts, priors)
+      for name in ('recording', 'class')
     },
   }
 
@@ -132,17 +152,36 @@ def _temperature(attack, truth):
   return min(2.0 ** np.arange(-3, 5), key=loss)
 
 
-def _by_windows(problem, labels, best, group, counts):
+def _log_priors(problem, labels):
+  """The logarithms of the shares of the classes of windows and recordings."""
+  train = problem.rows(TRAIN)
+  pairs = np.stack([labels[train], problem.recording[train]])
+  counts = {
+    'class': np.bincount(labels[train]),
+    'recording': np.bincount(np.unique(pairs, axis=1)[0]),
+  }
+  return {name: np.log(n / n.sum()) for name, n in counts.items()}
+
+
+def _by_windows(problem, labels, best, name, counts, priors):
   """Returns, by number of windows, the test figures of the best attacker."""
+  group = problem.recording if name == 'recording' else labels
+  prior = priors['recording'] if name == 'recording' else None
   held, test = problem.rows(VALIDATION), problem.rows(TEST)
   sets = attack_accuracy.WindowSets(group[held], counts)
-  curves = [sets.values(f['attack'].validation, labels[held]) for f in best]
+  curves = [
+    sets.values(
+      f['attack'].validation - priors['class'], labels[held], None, prior
+    )
+    for f in best
+  ]
   out = {}
   for count in counts:
     last = [k for k in curves[0] if k <= count][-1]
     first = int(np.argmax([curve[last] for curve in curves]))
     sets = attack_accuracy.WindowSets(group[test], [count])
     attack = best[first]['attack']
-    for k, figures in sets.figures(attack.test, labels[test]).items():
+    logs = attack.test - priors['class']
+    for k, figures in sets.figures(logs, labels[test], None, prior).items():
       out[k] = figures | {'adversary': attack.adversary}
   return out

@@ -314,6 +314,9 @@ class Attack:
     kind: name of the adversary that made it; set by `measures.leakage`.
     members: of a committee.
     temperature: divides its log-probabilities in a committee.
+    log_prior: `[k]`, the logarithm of each class's share of the windows that it
+      learnt from; set by `measures.leakage`. `None` if the log-probabilities
+      have no such factor, as those of a mixture's components.
   """
 
   adversary: str
@@ -325,6 +328,19 @@ class Attack:
   kind: str = ''
   members: 'tuple[Attack, ...]' = ()
   temperature: float = 1.0
+  log_prior: np.ndarray | None = None
+
+  def likelihoods(self, fold: str) -> np.ndarray:
+    """Returns log-likelihoods `[draws, n, k]`, to add up over several windows.
+
+    A sum of log-probabilities would have the share of a class once for each
+    window, so that common classes would win.
+
+    Args:
+      fold: `'validation'` or `'test'`.
+    """
+    log_probs = getattr(self, fold)
+    return log_probs if self.log_prior is None else log_probs - self.log_prior
 
 
 def add_noise(

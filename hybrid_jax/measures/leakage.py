@@ -56,6 +56,7 @@ class Choice:
     sets: use to the result of an attack on sets.
     labels: `[n]`, of the test fold.
     recording: `[n]`.
+    recording_prior: `[k]`, see `_recording_prior`.
   """
 
   ranked: 'RankedAttacks'
@@ -65,6 +66,7 @@ class Choice:
   sets: dict[Any, SetResult]
   labels: np.ndarray
   recording: np.ndarray
+  recording_prior: np.ndarray
 
   def adversary(self, use: Any) -> str:
     """Returns the name of the attacker for a use."""
@@ -84,7 +86,11 @@ class Choice:
       return correct, result.truth
     attack = (self.again if again else self.first)['recording']
     return attack_accuracy.per_recording(
-      attack.test, self.labels, self.recording, attack.columns
+      attack.likelihoods('test'),
+      self.labels,
+      self.recording,
+      attack.columns,
+      _prior_of_columns(attack, self.recording_prior),
     )
 
   def by_windows(
@@ -103,10 +109,13 @@ class Choice:
       result = self.sets[group, count]
       return result.correct, result.truth
     attack = self.again[group, count]
-    of = {'recording': self.recording, 'class': self.labels}[group]
+    of, prior = self.labels, None
+    if group == 'recording':
+      of = self.recording
+      prior = _prior_of_columns(attack, self.recording_prior)
     return (
       attack_accuracy.WindowSets(of, [count])
-      .correct(attack.test, self.labels, attack.columns)
+      .correct(attack.likelihoods('test'), self.labels, attack.columns, prior)
       .get(count)
     )
 
@@ -232,6 +241,7 @@ def choose(
       sets[attribute],
       problem.sensitive[attribute][test],
       problem.recording[test],
+      _recording_prior(problem, attribute),
     )
     for attribute, first in firsts.items()
   }
@@ -327,7 +337,7 @@ def relearn(
       key = attack.adversary, attack.attribute
       if key in parts:
         again[key] = dataclasses.replace(
-          attack, temperature=parts[key].temperature
+          _with_prior(attack, merged), temperature=parts[key].temperature
         )
 
   def learnt_again(attack):
@@ -399,15 +409,21 @@ class RankedAttacks:
   """
 
   def __init__(
-    self, labels: np.ndarray, parts: attack_accuracy.RecordingParts
+    self,
+    labels: np.ndarray,
+    parts: attack_accuracy.RecordingParts,
+    recording_prior: np.ndarray | None = None,
   ) -> None:
     """Starts without attacks.
 
     Args:
       labels: `[n]`, the labels of the validation fold.
       parts: random parts of its recordings.
+      recording_prior: `[k]`, see `_recording_prior`; by default all classes are
+        equally likely.
     """
     self._labels, self._parts = labels, parts
+    self._recording_prior = recording_prior
     self.best: dict[str, list[tuple[float, adversary.Attack]]] = {
       'window': [],
       'recording': [],
@@ -426,10 +442,17 @@ class RankedAttacks:
       attack: the attack.
     """
     self.tried += 1
-    scored = attack.validation, self._labels, attack.columns
+    correct = attack_accuracy.correct_windows(
+      attack.validation, self._labels, attack.columns
+    )
     scores = {
-      'window': float(attack_accuracy.correct_windows(*scored).mean()),
-      'recording': self._parts.accuracy(*scored),
+      'window': float(correct.mean()),
+      'recording': self._parts.accuracy(
+        attack.likelihoods('validation'),
+        self._labels,
+        attack.columns,
+        _prior_of_columns(attack, self._recording_prior),
+      ),
     }
     for name, score in scores.items():
       kinds = self.best_of_kind[name]
@@ -516,14 +539,17 @@ def run_adversaries(
   rows = problem.rows(dataset.VALIDATION)
   parts = attack_accuracy.RecordingParts(problem.recording[rows])
   out = {
-    attribute: RankedAttacks(labels[rows], parts)
+    attribute: RankedAttacks(
+      labels[rows], parts, _recording_prior(problem, attribute)
+    )
     for attribute, labels in problem.sensitive.items()
   }
   for kind in kinds:
     module = plugins.load('adversary', kind)
     for attack in module.attack(problem, settings(config, kind), seed):
       out[attack.attribute].add(
-        plugins.key(kind), dataclasses.replace(attack, kind=kind)
+        plugins.key(kind),
+        dataclasses.replace(_with_prior(attack, problem), kind=kind),
       )
   for ranked in out.values():
     for attack in ranked.committees():
@@ -547,6 +573,37 @@ def settings(
       **plugins.settings('adversary', name, config).to_dict(),
     }
   )
+
+
+def _with_prior(attack, problem):
+  """The attack with `log_prior`, of what attackers of the problem learn from.
+
+  A class without windows has 0: it must not gain from its rarity.
+  """
+  if attack.columns is not None:
+    return attack
+  k = attack.test.shape[-1]
+  labels = problem.sensitive[attack.attribute][problem.rows(dataset.TRAIN)]
+  counts = np.bincount(labels, minlength=k)[:k]
+  share = np.where(counts > 0, counts / counts.sum(), 1.0)
+  return dataclasses.replace(attack, log_prior=np.log(share, dtype=np.float32))
+
+
+def _recording_prior(problem, attribute):
+  """`[k]`, the logarithm of each class's share of the labelled recordings."""
+  rows = problem.rows(dataset.TRAIN)
+  labels = problem.sensitive[attribute]
+  pairs = np.stack([labels[rows], problem.recording[rows]])
+  of_recordings = np.unique(pairs, axis=1)[0]
+  counts = np.bincount(of_recordings, minlength=int(labels.max()) + 1)
+  return np.log(np.maximum(counts, 1e-6) / len(of_recordings))
+
+
+def _prior_of_columns(attack, prior):
+  """A prior of classes for the columns of an attack, if these are classes."""
+  if prior is None or attack.columns is not None:
+    return None
+  return prior[: attack.test.shape[-1]]
 
 
 def _committees(groups):
@@ -577,6 +634,9 @@ def _committees(groups):
         members[0].attribute,
         *(np.log(mean + 1e-6) for mean in means),
         members=tuple(members),
+        log_prior=next(
+          (m.log_prior for m in members if m.log_prior is not None), None
+        ),
       )
     )
   return out
@@ -624,7 +684,18 @@ def _best_by_windows(ranked, problem, attribute, counts):
   out = {}
   for name, group in groups.items():
     sets = attack_accuracy.WindowSets(group, counts)
-    curves = [sets.values(a.validation, labels, a.columns) for a in attacks]
+    prior = None
+    if name == 'recording':
+      prior = _recording_prior(problem, attribute)
+    curves = [
+      sets.values(
+        a.likelihoods('validation'),
+        labels,
+        a.columns,
+        _prior_of_columns(a, prior),
+      )
+      for a in attacks
+    ]
     for count in counts:
       *_, largest = (k for k in curves[0] if k <= count)
       scores = [curve[largest] for curve in curves]

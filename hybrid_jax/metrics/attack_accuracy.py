@@ -61,14 +61,16 @@ def per_recording(
   labels: np.ndarray,
   recording: np.ndarray,
   columns: np.ndarray | None = None,
+  log_prior: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Adds up the log-probabilities of all windows of a recording.
+  """Adds up the log-likelihoods of all windows of a recording.
 
   Args:
     log_probs: `[draws, n, k]`; windows are added within one draw of the noise.
     labels: `[n]`, constant within a recording.
     recording: `[n]`.
     columns: `[k]`, see `class_log_probs`.
+    log_prior: `[k]`, of each class before any window; it is added to each sum.
 
   Returns:
     The share of draws in which each recording was predicted correctly, and the
@@ -78,6 +80,7 @@ def per_recording(
   order = np.argsort(index, kind='stable')
   starts = np.searchsorted(index[order], np.arange(len(first)))
   total = np.add.reduceat(log_probs[:, order], starts, axis=1)
+  total = total if log_prior is None else total + log_prior
   truth = labels[first]
   return (_predict(total, columns) == truth).mean(axis=0), truth
 
@@ -166,6 +169,7 @@ class RecordingParts:
     log_probs: np.ndarray,
     labels: np.ndarray,
     columns: np.ndarray | None = None,
+    log_prior: np.ndarray | None = None,
   ) -> float:
     """Returns the mean accuracy over all parts.
 
@@ -173,9 +177,11 @@ class RecordingParts:
       log_probs: `[draws, n, k]`.
       labels: `[n]`, constant within a recording.
       columns: `[k]`, see `class_log_probs`.
+      log_prior: `[k]`, see `per_recording`.
     """
     draws, n, k = log_probs.shape
     total = self.sets(draws).sums(log_probs.reshape(draws * n, k))
+    total = total if log_prior is None else total + log_prior
     predicted = _predict(total.reshape(*self._shape, k), columns)
     return float((predicted == labels[self._first]).mean())
 
@@ -283,22 +289,25 @@ class WindowSets:
     log_probs: np.ndarray,
     labels: np.ndarray,
     columns: np.ndarray | None = None,
+    log_prior: np.ndarray | None = None,
   ) -> dict[str, dict[str, Any]]:
-    """Adds up the log-probabilities of k windows of one group.
+    """Adds up the log-likelihoods of k windows of one group.
 
     Args:
       log_probs: `[draws, n, k]`; windows are added within one draw of the
         noise.
       labels: `[n]`, constant within a group.
       columns: `[k]`, see `class_log_probs`.
+      log_prior: `[k]`, see `per_recording`.
 
     Returns:
       k to `value`, `low`, `high`, `chance`, `blind`, `advantage` and `groups`,
       the number of groups.
     """
+    of = log_probs, labels, columns, log_prior
     out = {}
     for count, sets in self._sets.items():
-      correct, truth = self._correct(sets, log_probs, labels, columns)
+      correct, truth = self._correct(sets, *of)
       out[str(count)] = figures(correct, truth) | {'groups': len(truth)}
     return out
 
@@ -307,11 +316,12 @@ class WindowSets:
     log_probs: np.ndarray,
     labels: np.ndarray,
     columns: np.ndarray | None = None,
+    log_prior: np.ndarray | None = None,
   ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Returns k to the share of correct sets of each group, and its label."""
+    of = log_probs, labels, columns, log_prior
     return {
-      count: self._correct(sets, log_probs, labels, columns)
-      for count, sets in self._sets.items()
+      count: self._correct(sets, *of) for count, sets in self._sets.items()
     }
 
   def values(
@@ -319,21 +329,25 @@ class WindowSets:
     log_probs: np.ndarray,
     labels: np.ndarray,
     columns: np.ndarray | None = None,
+    log_prior: np.ndarray | None = None,
   ) -> dict[int, float]:
     """Returns k to the `value` of `figures` alone."""
+    of = log_probs, labels, columns, log_prior
     return {
-      count: float(self._correct(sets, log_probs, labels, columns)[0].mean())
+      count: float(self._correct(sets, *of)[0].mean())
       for count, sets in self._sets.items()
     }
 
-  def _correct(self, sets, log_probs, labels, columns):
+  def _correct(self, sets, log_probs, labels, columns, log_prior):
     """Returns the share of correct sets of each group, and its label."""
     draws, n, k = log_probs.shape
     total = _equal_sets(sets).sums(
       log_probs.transpose(1, 0, 2).reshape(n, draws * k)
     )
+    total = total.reshape(len(sets), -1, k)
+    total = total if log_prior is None else total + log_prior
     truth = labels[sets[:, 0, 0]]
-    predicted = _predict(total.reshape(len(sets), -1, k), columns)
+    predicted = _predict(total, columns)
     return (predicted == truth[:, None]).mean(axis=1), truth
 
 

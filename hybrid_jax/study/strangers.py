@@ -456,7 +456,7 @@ def _trials(group, problem, centred, choice, fold, count):
   attack = attacks['class', nearest]
   named = attack_accuracy.class_log_probs(
     verification.pool(
-      getattr(attack, dataset.FOLDS[fold]), streams, mean=False
+      attack.likelihoods(dataset.FOLDS[fold]), streams, mean=False
     ),
     attack.columns,
     len(group.people),

@@ -172,3 +172,55 @@ def test_all_numbers_of_windows_share_their_programs():
   attack(16, 960)
   attack(8, 480)
   assert timer.programs == []
+
+
+def test_a_common_class_does_not_win_by_its_share():
+  # Three quarters of the windows are of person 0. A window tells little, so
+  # that it is best to name person 0 always; many windows tell who it is.
+  rng = np.random.default_rng(0)
+  recording = np.repeat(np.arange(48), 16 * np.array([3, 1] * 24))
+  who = recording % 2
+  problem = adversary.Problem(
+    clean=rng.normal(0.6 * who[:, None], 1, (len(who), 1)).astype(np.float32),
+    noise_scale=None,
+    primary=np.arange(len(who)) % 2,
+    sensitive={'who': who},
+    recording=recording,
+    fold=recording // 2 % 3,
+    draws=1,
+  )
+  config = _config(())
+  config.adversaries, config.windows = ('majority', 'linear'), (1, 16, 64)
+  found = leakage.measure(problem, config, 0)['who']
+  assert found['value'] < 0.8
+  assert found['chance'] == 0.75
+  assert found['by_windows']['class']['64']['value'] > 0.85
+  assert found['per_recording']['value'] > 0.9
+  # Nine of ten recordings that attackers learn from are of person 0: without
+  # any other knowledge, all recordings are named so.
+  left_out = (problem.fold == 0) & (recording % 16 > 1) & (who == 1)
+  rare = dataclasses.replace(problem, fold=np.where(left_out, -1, problem.fold))
+  config.adversaries = ('majority',)
+  correct, truth = leakage.choose(rare, config, 0)['who'].by_recording()
+  np.testing.assert_array_equal(correct, truth == 0)
+
+
+def test_the_prior_is_removed_once_for_each_window():
+  attack = adversary.Attack(
+    'a',
+    'who',
+    *(np.log([[[0.8, 0.2]]]) for _ in range(2)),
+    log_prior=np.log([0.9, 0.1]),
+  )
+  np.testing.assert_allclose(
+    np.exp(attack.likelihoods('test')), [[[0.8 / 0.9, 2]]]
+  )
+  # Likelihoods of 8/9 and 2: class 1, but for a prior of 9/10 for class 0.
+  logs, label = attack.likelihoods('test'), np.array([1])
+  for prior, right in ((None, 1), (np.log([0.9, 0.1]), 0)):
+    correct, _ = attack_accuracy.per_recording(logs, label, label, None, prior)
+    assert correct == right
+    sets = attack_accuracy.WindowSets(label, [1])
+    assert sets.values(logs, label, None, prior) == {1: right}
+    parts = attack_accuracy.RecordingParts(label)
+    assert parts.accuracy(logs, label, None, prior) == right
