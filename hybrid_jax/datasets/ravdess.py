@@ -193,7 +193,8 @@ def _check_labels(config, sensitive: Sequence[str]) -> None:
 def _without_copies(path, spectra, numbers):
   """Leaves out clips that equal an earlier one.
 
-  Both repetitions of actor 07, happy, normal, second statement, are one take.
+  Some takes occur twice: both repetitions of actor 07, happy, with normal
+  intensity and the second statement, are equal.
   """
   kept = np.unique(folds.group_duplicates(spectra), return_index=True)[1]
   if copies := len(spectra) - len(kept):
