@@ -171,7 +171,7 @@ def test_the_command_keeps_the_old_file_after_a_mistake(workdir, tmp_path):
   arguments = (f'--workdir={workdir}', f'--out={tmp_path / "kept"}')
   done = _results(*arguments)
   assert done.returncode == 0, done.stderr
-  path = tmp_path / 'kept/mine.json'
+  path = tmp_path / 'kept/mine_seed3.json'  # of seed 3
   before = path.read_bytes()
   assert json.loads(before) == summary.summarize(workdir)
   (workdir / 'metrics.json').unlink()
@@ -181,7 +181,30 @@ def test_the_command_keeps_the_old_file_after_a_mistake(workdir, tmp_path):
     assert done.stderr.startswith('error: ')
     assert done.stderr.count('\n') == 1
   assert path.read_bytes() == before
-  assert [p.name for p in path.parent.iterdir()] == ['mine.json']
+  assert [p.name for p in path.parent.iterdir()] == ['mine_seed3.json']
+
+
+def test_several_studies_are_kept_at_once_or_none(workdir, tmp_path):
+  other = tmp_path / 'other'
+  shutil.copytree(workdir, other)
+  config = json.loads((other / 'config.json').read_text())
+  (other / 'config.json').write_text(json.dumps({**config, 'seed': 0}))
+  out = tmp_path / 'kept'
+  for wrong, part in (
+    ((f'--workdir={workdir},{workdir}',), 'two of .* are of mine_seed3'),
+    ((f'--workdir={workdir},{tmp_path}',), 'metrics.json does not exist'),
+    ((f'--workdir={workdir},{other}', '--name=x'), 'for one file, and there'),
+  ):
+    done = _results(*wrong, f'--out={out}')
+    assert done.returncode == 1
+    assert re.search(part, done.stderr)
+    assert not out.exists()
+  done = _results(f'--workdir={workdir},{other}', f'--out={out}')
+  assert done.returncode == 0, done.stderr
+  assert sorted(p.name for p in out.iterdir()) == [
+    'mine.json',
+    'mine_seed3.json',
+  ]
 
 
 def test_a_summary_is_small_rounded_and_says_where_it_is_from(workdir):
