@@ -34,7 +34,8 @@ def measure(
 
   A share is the first part of every recording, as if it had been recorded for a
   shorter time. Windows drawn at random would be nearly as good as all of them,
-  since windows of one recording are alike.
+  since windows of one recording are alike. The attackers do not learn again
+  from validation, which is more than a small share.
 
   Args:
     problem: the attack problem.
@@ -54,7 +55,9 @@ def measure(
   for share in sorted(settings.shares):
     fold = first_part(learning, problem.recording, share)
     part = dataclasses.replace(problem, fold=fold)
-    figures = leakage.measure_best(part, settings.adversaries, config, seed)
+    figures = leakage.measure_best(
+      part, settings.adversaries, config, seed, again=False
+    )
     for attribute, point in figures.items():
       curves[attribute][f'{share:g}'] = point | {
         'examples': int(part.rows(dataset.TRAIN).sum())

@@ -45,7 +45,7 @@ class Choice:
   A use is `'window'`, `'recording'`, or `(group, k)` for k windows of one
   group, `'recording'` or `'class'`. `first` has the attacks as they learnt on
   the training fold, `again` as they learnt on the training and the validation
-  fold. These add up the log-probabilities of several windows. Where an attack
+  fold. These add up the log-likelihoods of several windows. Where an attack
   on sets did better on validation, `sets` has its result.
 
   Attributes:
@@ -355,27 +355,34 @@ def measure_best(
   kinds: Sequence[str],
   config: ml_collections.ConfigDict,
   seed: int,
+  again: bool = True,
 ) -> dict[str, dict]:
   """Measures the best attacker of some kinds, for one point of a curve.
-
-  It has learnt on the training fold alone.
 
   Args:
     problem: the attack problem.
     kinds: the names of the adversaries.
     config: see `measure`.
     seed: for all attackers.
+    again: whether it learns again, on the training and the validation fold.
 
   Returns:
     For each sensitive label the figures of `attack_accuracy.measure` without
     `per_recording`, and `adversary`, `validation` and `validation_chance`.
   """
   test = problem.rows(dataset.TEST)
+  best = {
+    attribute: ranked.best_window()
+    for attribute, ranked in run_adversaries(
+      problem, kinds, config, seed
+    ).items()
+  }
+  if again:
+    chosen = [attack for _, attack in best.values()]
+    learnt_again = relearn(problem, chosen, config, seed)
+    best = {a: (score, learnt_again(b)) for a, (score, b) in best.items()}
   out = {}
-  for attribute, ranked in run_adversaries(
-    problem, kinds, config, seed
-  ).items():
-    score, attack = ranked.best_window()
+  for attribute, (score, attack) in best.items():
     figures = attack_accuracy.per_window(
       attack.test,
       problem.sensitive[attribute][test],

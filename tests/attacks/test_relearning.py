@@ -137,6 +137,17 @@ def test_both_figures_are_kept(choices):
   assert found['per_recording']['value'] > before['per_recording']['value']
 
 
+def test_the_best_of_a_curve_learns_again(choices):
+  problem, config, _, _ = choices
+  first, again = (
+    leakage.measure_best(problem, ('kde', 'trees'), config, 0, again)['who']
+    for again in (False, True)
+  )
+  assert first['adversary'] == again['adversary']
+  assert first['validation'] == again['validation']
+  assert again['value'] > first['value'] + 0.2
+
+
 def test_learning_again_has_the_rows_of_both_folds():
   problem = problems.problem(leak=1)
   releases = {
