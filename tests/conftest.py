@@ -54,6 +54,16 @@ def mesh8() -> jax.sharding.Mesh:
   return _mesh(8)
 
 
+@pytest.fixture(scope='module')
+def one_device():
+  """Trains on one device until the module ends: eight of two cores are slow."""
+  from hybrid_jax.training import loop
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(loop, 'data_mesh', lambda: _mesh(1))
+    yield
+
+
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
   """A bundle of the noisy point, whatever the small study recommends."""
@@ -70,11 +80,9 @@ def exported(tmp_path_factory):
     if not (workdir / 'bundle' / 'manifest.json').exists():
       done = studies.run(
         workdir,
-        '--stages=data,train,siamese,defend,release,attack,export',
-        "--config.attack.adversaries=('majority','linear','kde')",
-        '--config.recommend.utility_loss=1.0',
-        '--config.release.embeddings.bounded.split_points=()',
-        '--config.release.embeddings.snapped.split_points=()',
+        '--config=tests/deploy/export/config.py',
+        '--stages=data,train,siamese,release,attack,export',
+        **studies.FAST_COMPILATION,
       )
       assert done.returncode == 0, done.stderr
   return workdir, runner.open_study(workdir)

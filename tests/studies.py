@@ -21,6 +21,11 @@ def command(workdir: pathlib.Path, *arguments: str) -> list[str]:
   ]
 
 
+# Programs compile in half the time and run slower. Not for tests of equal bits:
+# these are of programs as users have them.
+FAST_COMPILATION = {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+
+
 def environment() -> dict[str, str]:
   """As it was before the tests asked for eight devices."""
   kept = {k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'}
@@ -28,12 +33,16 @@ def environment() -> dict[str, str]:
 
 
 def run(
-  workdir: pathlib.Path, *arguments: str, timeout: float = 900
+  workdir: pathlib.Path,
+  *arguments: str,
+  timeout: float = 900,
+  **more: str,
 ) -> subprocess.CompletedProcess:
+  """`more` are variables of the environment."""
   return subprocess.run(
     command(workdir, *arguments),
     cwd=ROOT,
-    env=environment(),
+    env=environment() | more,
     capture_output=True,
     text=True,
     timeout=timeout,

@@ -327,7 +327,7 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def finished(config, tmp_path_factory):
+def finished(config, one_device, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('grid') / 'run'
   study = runner.run(config, workdir, _STAGES)
   return study, results.read_grid(study)

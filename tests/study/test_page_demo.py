@@ -122,7 +122,7 @@ def test_a_study_that_is_not_finished_is_named(tmp_path):
 
 
 @pytest.fixture(scope='module')
-def finished(tmp_path_factory):
+def finished(one_device, tmp_path_factory):
   """A study of two embeddings, hardly trained, of which the noisy one wins."""
   pytest.importorskip('tensorflow')
   config = watch.get_config('small')

@@ -56,7 +56,7 @@ def _config(path, **changes):
 
 
 @pytest.fixture(scope='module')
-def finished(tmp_path_factory):
+def finished(one_device, tmp_path_factory):
   folder = tmp_path_factory.mktemp('strangers')
   workdir = folder / 'run'
   with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,7 @@ from hybrid_jax.datasets import watch as watch_data
 from hybrid_jax.measures import reconstruction
 from hybrid_jax.models import split_model
 from hybrid_jax.study import context, problems, runner, validate
-from hybrid_jax.training import grain_pipeline, loop
+from hybrid_jax.training import grain_pipeline
 
 _STAGES = ('data', 'train', 'siamese', 'defend', 'release', 'attack')
 _BUDGET = 8 * 2**20  # bytes; a quarter holds 682 of the windows of 3,072 bytes
@@ -24,6 +24,7 @@ _BUDGET = 8 * 2**20  # bytes; a quarter holds 682 of the windows of 3,072 bytes
 def _config(**settings):
   c = watch.get_config('small')
   c.input.update({'memory_limit': 0.0, **settings})
+  c.model.options.widths = (8, 8, 8)
   for stage in (c.training, c.siamese, c.defend):
     stage.steps = stage.every = 4
   c.defend.warm_steps = 4
@@ -58,20 +59,12 @@ class _Windows(sources.Source):
 
 
 @pytest.fixture(scope='module')
-def streamed(tmp_path_factory):
+def streamed(one_device, tmp_path_factory):
   data = watch_data.load(_config().data)
   lazy = dataset.validate(dataclasses.replace(data, x=_Windows(data.x)))
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(watch_data, 'load', lambda config: lazy)
     patch.setattr(sources.Source, 'memory_budget', _BUDGET)
-    # Eight devices of two cores take long.
-    patch.setattr(
-      loop,
-      'data_mesh',
-      lambda: jax.make_mesh(
-        (1,), ('data',), axis_types=(jax.sharding.AxisType.Auto,)
-      ),
-    )
     folder = tmp_path_factory.mktemp('streamed') / 'run'
     yield runner.run(_config(), folder, _STAGES)
 

@@ -10,11 +10,14 @@ import pytest
 
 from tests import outside, studies
 
+# Half the windows, each attacked half as often.
+_SMALLER = ('--config.data.hop=64', '--config.attack.draws=2')
+
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('study') / 'run'
-  done = studies.run(workdir)
+  done = studies.run(workdir, *_SMALLER, **studies.FAST_COMPILATION)
   assert done.returncode == 0, done.stderr
   return workdir, done
 
@@ -183,7 +186,7 @@ def test_killed_twice_and_started_again_gives_the_same_bytes(tmp_path):
 
 def test_another_config_is_refused(finished):
   workdir, _ = finished
-  done = studies.run(workdir, '--config.training.steps=41')
+  done = studies.run(workdir, *_SMALLER, '--config.training.steps=41')
   assert done.returncode == 1
   assert 'training.steps (there 40, asked for 41)' in done.stderr
   assert 'Traceback' not in done.stderr
@@ -198,7 +201,7 @@ def test_a_truncated_released_file_is_one_clear_line(finished):
   try:
     path.write_bytes(whole[: len(whole) // 2])
     result.unlink()
-    done = studies.run(workdir, '--stages=attack')
+    done = studies.run(workdir, *_SMALLER, '--stages=attack')
   finally:
     path.write_bytes(whole)
     result.write_bytes(kept)

@@ -8,9 +8,9 @@ from configs import watch
 def get_config() -> ml_collections.ConfigDict:
   c = watch.get_config('small')
   c.data.hop = 128
+  c.model.options.widths, c.model.options.dense = (8, 8, 8), 16
   for stage in (c.training, c.siamese, c.defend):
-    stage.steps = 6
-    stage.every = 3
+    stage.steps, stage.every, stage.batch_size = 6, 3, 32
   c.defend.warm_steps = 3
   c.defend.noise_draws = c.attack.draws = 1
   for name in set(c.release.embeddings) - {'simple', 'siamese', 'bounded'}:
