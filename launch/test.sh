@@ -25,6 +25,11 @@ OLDEST=(tests/test_colabs.py::test_train_and_audit
   tests/release/test_release.py tests/deploy/server/test_server.py)
 
 if [ "${JAX:-newest}" = newest ]; then
+  # An installation is one thread's work: the oldest versions install beside it.
+  if [ $# -eq 0 ]; then
+    (make_environment "$TESTS" oldest) &
+    trap wait EXIT  # Nothing goes on after an error.
+  fi
   make_environment "$TESTS,docs,lint,load"
   # The page's tests need LiteRT.js and Chromium, and are skipped without either.
   if command -v npm > /dev/null; then
@@ -34,6 +39,7 @@ if [ "${JAX:-newest}" = newest ]; then
   "$PYTHON" -m ruff format --check .
   "$(dirname "$PYTHON")/lint-imports"
   "$PYTHON" -m pyrefly check --python-interpreter-path "$PYTHON"
+  wait  # A failed installation is tried again, and told, below.
   run_pytest "$@"
 fi
 if [ "${JAX:-}" = oldest ] || [ $# -eq 0 ]; then

@@ -19,12 +19,17 @@ import pytest  # noqa: E402
 
 # What takes longest comes first, so that no test process is alone in the end.
 _LONG = (
-  'tests/training/distributed/test_distributed_study.py',
   'tests/study/test_study.py',
+  'tests/training/distributed/test_distributed_study.py',
   'tests/training/distributed/test_distributed_training.py',
   'tests/deploy/export/test_export.py',
+  'tests/study/test_restart.py',
   'tests/test_colabs.py',
+  'tests/study/test_audit_released.py',
+  'tests/study/test_grid.py',
   'tests/study/test_streaming_study.py',
+  'tests/study/test_strangers.py',
+  'tests/cli/test_launch.py',
 )
 
 
