@@ -253,19 +253,21 @@ def _attack_sets(problem, scores, config, seed):
   Returns:
     For each sensitive label a use to its `SetResult`.
   """
-  kinds = config.sets.adversaries
+  of_counts = config.sets.adversaries
+  of_recordings = config.sets.recording_adversaries
   out = {attribute: {} for attribute in scores}
-  if not kinds:
-    return out
   attacker = window_sets.Attacker(
-    problem, {kind: settings(config, kind) for kind in kinds}, seed
+    problem,
+    {kind: settings(config, kind) for kind in (*of_counts, *of_recordings)},
+    seed,
   )
   for attribute, best in scores.items():
     for use, held, test in _uses(problem, attribute, config):
-      if best[use] >= _SURE:
+      kinds = of_recordings if use == 'recording' else of_counts
+      if best[use] >= _SURE or not kinds:
         continue
       what = attribute, *(('recording', 0) if use == 'recording' else use)
-      choice = attacker.choose(*what, held)
+      choice = attacker.choose(*what, held, kinds)
       if choice.score <= best[use]:
         continue
       best[use] = choice.score

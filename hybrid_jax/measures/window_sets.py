@@ -6,10 +6,11 @@ the vectors of another attack problem, which the usual adversaries attack.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import ml_collections
 import numpy as np
+from scipy import special
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
@@ -25,6 +26,11 @@ OPTIONS = {
   'adversaries': plugins.Option(
     ('discriminant',),
     'Adversaries that attack sets of windows; none for no such attack.',
+    plugin='adversary',
+  ),
+  'recording_adversaries': plugins.Option(
+    ('discriminant', 'trees'),
+    'Adversaries that attack recordings as sets; none for no such attack.',
     plugin='adversary',
   ),
 }
@@ -58,19 +64,21 @@ class Choice:
   """Attack on sets that did best on validation.
 
   Attributes:
-    attack: the attack.
-    statistics: the name of the statistics that it sees.
-    score: its accuracy on the sets of validation.
+    members: pairs of the name of the statistics and the attack that sees them;
+      several are a committee, the mean of their probabilities.
+    score: the accuracy on the sets of validation.
   """
 
-  attack: adversary.Attack
-  statistics: str
+  members: Sequence[tuple[str, adversary.Attack]]
   score: float
 
   @property
   def name(self) -> str:
     """The name in reports."""
-    return f'{self.attack.adversary}, {self.statistics} of sets'
+    if len(self.members) > 1:
+      return f'committee of {len(self.members)} attackers of sets'
+    ((statistics, attack),) = self.members
+    return f'{attack.adversary}, {statistics} of sets'
 
 
 class Attacker:
@@ -95,7 +103,12 @@ class Attacker:
     self._values: dict[tuple[bool, int], np.ndarray] = {}
 
   def choose(
-    self, attribute: str, group: str, count: int, sets: attack_accuracy.Sets
+    self,
+    attribute: str,
+    group: str,
+    count: int,
+    sets: attack_accuracy.Sets,
+    kinds: Sequence[str],
   ) -> Choice:
     """Attacks sets, and returns the attack that is best on validation.
 
@@ -105,24 +118,43 @@ class Attacker:
       count: the number of windows of a set; 0 for parts of recordings, of all
         sizes.
       sets: sets of the evaluation draws of validation; a sample is attacked.
+      kinds: names of adversaries, one or more.
     """
     rng = np.random.default_rng(self._seed)
     sets = sets.take(rng.permutation(len(sets.sizes))[:_HELD])
     problems = self._problems(
       attribute, group, count, dataset.VALIDATION, sets, again=False
     )
-    choices = []
+    best: dict[tuple[str, str], Choice] = {}
+    shares = {}
     for statistics, problem in problems.items():
-      labels = problem.sensitive[attribute][problem.rows(dataset.VALIDATION)]
-      for kind, settings in self._settings.items():
+      rows = problem.rows(dataset.VALIDATION)
+      labels = problem.sensitive[attribute][rows]
+      for kind in kinds:
         module = plugins.load('adversary', kind)
-        for attack in module.attack(problem, settings, self._seed):
-          correct = attack_accuracy.correct_windows(
-            attack.validation, labels, attack.columns
-          )
+        for attack in module.attack(problem, self._settings[kind], self._seed):
           attack = dataclasses.replace(attack, kind=kind)
-          choices.append(Choice(attack, statistics, float(correct.mean())))
-    return max(choices, key=lambda choice: choice.score)
+          share = self._shares(attack, 'validation')
+          score = float((share.argmax(axis=-1) == labels).mean())
+          key = kind, statistics
+          if key not in best or score > best[key].score:
+            best[key] = Choice([(statistics, attack)], score)
+            shares[key] = share
+    together = np.sum(list(shares.values()), axis=0)
+    score = float((together.argmax(axis=-1) == labels).mean())
+    members = [choice.members[0] for choice in best.values()]
+    return max(
+      [*best.values(), Choice(members, score)], key=lambda choice: choice.score
+    )
+
+  def _shares(self, attack, fold):
+    """Probabilities of the classes `[n, k]` of an attack on sets."""
+    labels = self._rounds[False].sensitive[attack.attribute]
+    logs = getattr(attack, fold)[0]
+    k = int(labels.max()) + 1
+    logs = attack_accuracy.class_log_probs(logs, attack.columns, k)
+    missing = ((0, 0), (0, k - logs.shape[-1]))
+    return np.pad(special.softmax(logs, axis=-1), missing)
 
   def test(
     self,
@@ -146,17 +178,20 @@ class Attacker:
     Returns:
       The share of correct sets of each group, and its label, `[groups]`.
     """
-    problem = self._problems(
+    problems = self._problems(
       attribute, group, count, dataset.TEST, sets, again
-    )[choice.statistics].relearn([choice.attack])
-    kind = choice.attack.kind
-    module = plugins.load('adversary', kind)
-    (learnt,) = module.attack(problem, self._settings[kind], self._seed)
+    )
+    shares = []
+    for statistics, attack in choice.members:
+      module = plugins.load('adversary', attack.kind)
+      problem = problems[statistics].relearn([attack])
+      settings = self._settings[attack.kind]
+      (learnt,) = module.attack(problem, settings, self._seed)
+      shares.append(self._shares(learnt, 'test'))
+    problem = problems[choice.members[0][0]]
     rows = problem.rows(dataset.TEST)
     labels = problem.sensitive[attribute][rows]
-    correct = attack_accuracy.correct_windows(
-      learnt.test, labels, learnt.columns
-    )
+    correct = np.sum(shares, axis=0).argmax(axis=-1) == labels
     _, first, index, sizes = np.unique(
       problem.recording[rows],
       return_index=True,

@@ -393,6 +393,7 @@ def _attack(config: Mapping[str, Any], cuts: Sequence[str]) -> config_tree.Tree:
     'adversary',
     attack.get('adversaries'),
     _within(attack, 'sets').get('adversaries'),
+    _within(attack, 'sets').get('recording_adversaries'),
     *(m.get('adversaries') for m in _groups_in(measures)),
     _within(config, 'grid').get('adversaries'),
   )
