@@ -111,10 +111,9 @@ def rotate(key: jax.Array, x: jax.Array, deviation: float) -> jax.Array:
     x: `[batch, ..., 3 k]`, in the units of the sensors.
     deviation: the standard deviation of the angle in radians.
   """
-  axis_key, angle_key = jax.random.split(key)
-  axis = jax.random.normal(axis_key, (len(x), 3))
-  axis /= jnp.linalg.norm(axis, axis=1, keepdims=True)
-  angle = deviation * jax.random.normal(angle_key, (len(x), 1, 1))
+  draws = jax.random.normal(key, (len(x), 4))
+  axis = draws[:, :3] / jnp.linalg.norm(draws[:, :3], axis=1, keepdims=True)
+  angle = deviation * draws[:, 3, None, None]
   # Rodrigues' formula, with K v the cross product of the axis and v.
   a, b, c = axis.T
   zero = jnp.zeros_like(a)
@@ -385,13 +384,16 @@ def make(
 
   def augment(key, x):
     check(config, x.shape[1:])
-    for i, (name, change) in enumerate(KNOWN.items()):
+    if not changes:
+      return x
+    keys = jax.random.split(key, len(KNOWN))  # One draw for all of them.
+    for key, (name, change) in zip(keys, KNOWN.items(), strict=True):
       if name not in changes:
         continue
       in_units = name == 'rotate' and normalizer is not None
       if in_units:
         x = x * normalizer.std + normalizer.mean
-      x = change(jax.random.fold_in(key, i), x, changes[name])
+      x = change(key, x, changes[name])
       if in_units:
         x = (x - normalizer.mean) / normalizer.std
     return x

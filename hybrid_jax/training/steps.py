@@ -152,9 +152,10 @@ def make_defence_step(
 
   def loss(params, batch, key):
     variables = {'params': params['network']}
-    noise_key, gain_key = jax.random.split(key)
-    x = augment(jax.random.fold_in(key, 1), batch['x'])
-    x = augmentation.gain(gain_key, x, config.gain)
+    noise_key, gain_key, augment_key = jax.random.split(key, 3)
+    x = augment(augment_key, batch['x'])
+    if config.gain:
+      x = augmentation.gain(gain_key, x, config.gain)
     features = model.apply(variables, x, split_point, method='edge')
     bottleneck = params['bottleneck']
     clean = bottleneck.transform(features.reshape(len(x), -1))
