@@ -67,6 +67,10 @@ def summarize(workdir: pathlib.Path) -> dict[str, Any]:
 
 def _rounded(value):
   if isinstance(value, dict):
+    if 'by_windows' in value:  # No page shows those of one recording.
+      windows = value['by_windows']
+      kept = {k: v for k, v in windows.items() if k != 'recording'}
+      value = {**value, 'by_windows': kept}
     return {k: _rounded(v) for k, v in value.items() if k not in _LEFT_OUT}
   if isinstance(value, list):
     return [_rounded(v) for v in value]

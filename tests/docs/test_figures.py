@@ -133,7 +133,13 @@ def workdir(tmp_path):
     'embedding': 'bounded',
     'dim': 4,
     'utility': FIGURES,
-    'leakage': {'person': {**FIGURES, 'per_recording': FIGURES}},
+    'leakage': {
+      'person': {
+        **FIGURES,
+        'per_recording': FIGURES,
+        'by_windows': {'class': {'8': FIGURES}, 'recording': {'8': FIGURES}},
+      }
+    },
     'ceiling': {'person': {'value': 0.2, 'high': 0.3, 'by_bound': {}}},
   }
   metrics = {
@@ -216,6 +222,7 @@ def test_a_summary_is_small_rounded_and_says_where_it_is_from(workdir):
   row = data['rows'][0]
   assert row['utility']['value'] == 0.1235
   assert 'by_bound' not in row['ceiling']['person']
+  assert list(row['leakage']['person']['by_windows']) == ['class']
   assert generate.study(data, ceiling='person').split('\n')[2] == (
     '| dense1 | Bounded | 4 | 12.3 [10.0, 20.0] | 12.3 [10.0, 20.0] |'
     ' 12.3 [10.0, 20.0] | 30.0 |'
