@@ -126,7 +126,8 @@ def pad_examples(
   """
   count = len(next(iter(data.values())))
   rows = padding.rows(max(count, capacity))
-  least = rows
+  # A quarter, so that all folds of one data set have the same program.
+  least = rows // 4
   while least > count:
     least //= 2
   arrays = {k: padding.pad(np.asarray(x), {0: rows}) for k, x in data.items()}
