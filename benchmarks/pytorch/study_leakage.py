@@ -178,7 +178,8 @@ def _by_windows(problem, labels, best, name, counts, priors):
   out = {}
   for count in counts:
     last = [k for k in curves[0] if k <= count][-1]
-    first = int(np.argmax([curve[last] for curve in curves]))
+    near = [k for k in curves[0] if last / 4 <= k <= last]
+    first = int(np.argmax([sum(curve[k] for k in near) for curve in curves]))
     sets = attack_accuracy.WindowSets(group[test], [count])
     attack = best[first]['attack']
     logs = attack.test - priors['class']

@@ -82,7 +82,7 @@ def test_the_same_attacker_is_chosen(monkeypatch):
     windows = (1, 2, 4)
 
     class sets:
-      adversaries = recording_adversaries = ()
+      adversaries = recording_adversaries = counts = ()
 
   expected = leakage.measure(theirs, Config, 0)
   made = [(kind, study_problem.Attack(*a)) for kind, a in attacks]

@@ -205,6 +205,39 @@ def test_a_common_class_does_not_win_by_its_share():
   np.testing.assert_array_equal(correct, truth == 0)
 
 
+def test_the_attack_for_many_windows_is_good_with_fewer_too(monkeypatch):
+  problem = problems.problem(leak=0)
+  lucky, steady = (
+    adversary.Attack(name, 'who', np.full((1, 1, 1), i), np.zeros((1, 1, 1)))
+    for i, name in enumerate(('lucky', 'steady'))
+  )
+  curves = [
+    {1: 0.9, 4: 0.1, 16: 0.2, 64: 0.7},
+    {1: 0, 4: 0.3, 16: 0.5, 64: 0.6},
+  ]
+
+  class Sets:
+    def __init__(self, group, counts):
+      pass
+
+    def values(self, log_probs, labels, columns, prior):
+      return curves[int(log_probs[0, 0, 0])]
+
+  class Ranked:
+    def candidates(self):
+      return [lucky, steady]
+
+  monkeypatch.setattr(attack_accuracy, 'WindowSets', Sets)
+  found = leakage._best_by_windows(Ranked(), problem, 'who', (1, 4, 64, 256))
+  chosen = {k: (score, a.adversary) for (_, k), (score, a) in found.items()}
+  assert chosen == {
+    1: (0.9, 'lucky'),
+    4: (0.1, 'lucky'),  # 1 and 4 count.
+    64: (0.6, 'steady'),  # 16 and 64 count.
+    256: (0.6, 'steady'),  # Validation has no set of 256.
+  }
+
+
 def test_the_prior_is_removed_once_for_each_window():
   attack = adversary.Attack(
     'a',
