@@ -65,7 +65,8 @@ class Choice:
 
   Attributes:
     members: pairs of the name of the statistics and the attack that sees them;
-      several are a committee, the mean of their probabilities.
+      several are a committee, the mean of their probabilities. It is empty if
+      no adversary yields an attack.
     score: the accuracy on the sets of validation.
   """
 
@@ -140,6 +141,8 @@ class Attacker:
           if key not in best or score > best[key].score:
             best[key] = Choice([(statistics, attack)], score)
             shares[key] = share
+    if not best:  # An adversary need not yield an attack.
+      return Choice([], 0.0)
     together = np.sum(list(shares.values()), axis=0)
     score = float((together.argmax(axis=-1) == labels).mean())
     members = [choice.members[0] for choice in best.values()]

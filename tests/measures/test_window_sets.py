@@ -151,6 +151,18 @@ def test_sets_are_of_one_group_and_as_large_as_they_can_be():
   )
 
 
+def test_adversaries_may_yield_no_attack():
+  config = _config(('mixture',))
+  config.mixture.most = 1
+  settings = {'mixture': leakage.settings(config, 'mixture')}
+  problem = _spread_problem()
+  sets = attack_accuracy.WindowSets(problem.recording[problem.rows(1)], [4])
+  choice = window_sets.Attacker(problem, settings, 0).choose(
+    'who', 'recording', 4, sets.sets(4, 1), ['mixture']
+  )
+  assert choice.score == 0
+
+
 def test_all_numbers_of_windows_share_their_programs():
   config = _config(('linear', 'kde', 'discriminant'))
   config.heads.chunk = config.heads.max_chunks = 2
