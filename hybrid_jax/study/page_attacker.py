@@ -46,9 +46,10 @@ def train(
 
   Returns:
     A dict for JSON: `kind`; `mean [d]`, `scale [d]` and `layers`, each with
-    `weights [in, out]` and `bias [out]`, and a ReLU between them; `accuracy` on
-    the test fold for one window; and `accuracy_by_count` for 1 and for `count`
-    windows.
+    `weights [in, out]` and `bias [out]`, and a ReLU between them; `log_prior`,
+    the log-share of each class in the training fold; `accuracy` on the test
+    fold for one window; and `accuracy_by_count` for 1 and for `count` windows,
+    whose log-likelihoods are added.
   """
   problem = released_vectors.read(path, 4)
   labels = problem.sensitive[attribute]
@@ -74,11 +75,13 @@ def train(
   recording = problem.recording[problem.rows(dataset.TEST)]
   keys = ('value', 'low', 'high', 'chance')
   per_window = attack_accuracy.per_window(scores, truth, recording)
+  log_prior = np.log(np.bincount(y) / len(y))
   by_count = attack_accuracy.WindowSets(truth, (1, count)).figures(
-    scores, truth
+    scores - log_prior, truth
   )
   return as_layers(best) | {
     'kind': best_kind,
+    'log_prior': _to_list(log_prior),
     'accuracy': {k: per_window[k] for k in keys},
     'accuracy_by_count': {
       n: {k: figures[k] for k in keys} for n, figures in by_count.items()

@@ -67,6 +67,7 @@ def test_noise_hides_one_window_and_not_their_sum(tmp_path):
   assert 0.34 < attacker['accuracy']['value'] < 0.5
   # Of the sum of 40, sigma is 4 / sqrt(40) = 0.63: right in 71 %.
   assert 0.5 < attacker['accuracy_by_count']['40']['value'] < 0.9
+  assert np.exp(attacker['log_prior']).sum() == pytest.approx(1)
 
 
 @pytest.mark.filterwarnings('ignore:.*onverge')

@@ -14,9 +14,13 @@ export function argmax(numbers) {
 
 /** A small trained network that combines its guesses over many windows. */
 export class Attacker {
-  /** `network` has `mean`, `scale`, and `layers` of `weights` and `bias`. */
+  /**
+   * `network` has `mean`, `scale`, `layers` of `weights` and `bias`, and
+   * `log_prior`: the log-share of each class among its training examples.
+   */
   constructor(network) {
     this.network = network;
+    this.prior = network.log_prior ?? null; // Older files have none.
     this.reset();
   }
 
@@ -30,12 +34,14 @@ export class Attacker {
    * Returns probabilities `[classes]` for a released vector: `{one, all}`.
    *
    * `one` is from this vector only. `all` is from all vectors since `reset`: the
-   * sum of their log-probabilities, as the classes are about equally frequent.
+   * sum of their log-likelihoods, which are log-probabilities without the prior.
    */
   guess(released) {
     const logs = logSoftmax(this.logits(released));
     this.windows += 1;
-    this.total = this.total.map((sum, i) => sum + logs[i]);
+    this.total = this.total.map(
+      (sum, i) => sum + logs[i] - (this.prior?.[i] ?? 0),
+    );
     return {
       one: logs.map(Math.exp),
       all: logSoftmax(this.total).map(Math.exp),

@@ -26,6 +26,7 @@ CHANNELS = [
   for axis in 'xyz'
 ]
 TIME, PEOPLE, SESSION = 32, 3, 8
+LOG_PRIOR = [-1.0, -4.0, -7.0]  # of each person, for the attackers
 
 
 @dataclasses.dataclass
@@ -94,7 +95,12 @@ def make(folder: pathlib.Path) -> Site:
     ],
     'attackers': {
       side: page_attacker.as_layers(fitted)
-      | {'kind': 'attacker', 'accuracy': figure, 'accuracy_by_count': {}}
+      | {
+        'kind': 'attacker',
+        'log_prior': LOG_PRIOR,
+        'accuracy': figure,
+        'accuracy_by_count': {},
+      }
       for side, fitted in attackers.items()
     },
   }

@@ -158,7 +158,8 @@ def _check_attacker(page, site, vectors):
   logs = site.attackers['private'].predict_log_proba(vectors)
   hits = int((logs.argmax(-1) == person).sum())
   assert f'{hits} of {len(person)} (' in page.inner_text('#private .tally')
-  last = logs[person == person[-1]].sum(axis=0).argmax()
+  likelihoods = logs - np.array(sites.LOG_PRIOR)
+  last = likelihoods[person == person[-1]].sum(axis=0).argmax()
   heads = page.locator('#private .guess-head').all_inner_texts()
   assert f'after {sites.SESSION} windows' in heads[1]
   assert f'person {last + 1}' in heads[1]
