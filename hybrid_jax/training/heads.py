@@ -188,7 +188,7 @@ def train(
   empty = jax.eval_shape(_starts(sizes), indices[0])
   zeros = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), empty)
   loops = [jax.device_put(zeros, sharded) for _ in indices]
-  least = 0
+  least = np.int32(0)  # always of one type, or the program is compiled twice
   while True:
     for i, index in enumerate(indices):
       if not least or np.asarray(loops[i].chunks).min() < least:
@@ -200,7 +200,7 @@ def train(
         lambda *a: np.concatenate(a)[:count],
         *((loop.best, loop.best_chunk) for loop in loops),
       )
-    least = done.max()
+    least = np.int32(done.max())
 
 
 def _index(settings, rows, config, chunks, first):
