@@ -14,8 +14,9 @@ and, inside a sentence but not at the start of a line,
 
 KIND is a function of `TABLES`. FILE is a file of docs/results without its
 suffix; of the kind `seeds`, several with commas between them. A key may be a
-row of a study, as `dense1/bounded`. A number below `rows` or `controls` is
-shown in per cent. `hybrid-jax results` writes the file of a study.
+row of a study, as `dense1/bounded`. A number below `rows`, `controls` or
+`strangers` is shown in per cent. `hybrid-jax results` writes the file of a
+study.
 """
 
 import argparse
@@ -106,7 +107,7 @@ def _table(text: str, results: pathlib.Path) -> str:
 def _value(text: str, results: pathlib.Path) -> str:
   name, *keys = text.split()
   value: Any = _read(results, name)
-  share = keys[0] in ('rows', 'controls')
+  share = keys[0] in ('rows', 'controls', 'strangers')
   for key in keys:
     if isinstance(value, list):
       value = {f'{r["split_point"]}/{r["embedding"]}': r for r in value}
