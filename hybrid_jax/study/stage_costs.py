@@ -134,7 +134,7 @@ def _strangers(study, step):
   share = len(study.data.fold) / _WINDOWS
   attacks = folds * len(names)
   return {
-    'step': (folds * count, folds * (_COMPILING + step * count)),
+    'step': (folds * count, _COMPILING + folds * step * count),
     'embedding': (attacks, attacks * _TARGET[measurement.LEAKAGE] * share / 2),
   }
 
