@@ -150,7 +150,9 @@ class AuditReport:
     head, *body = self._cells()
     table = rich.table.Table(title=self._title())
     for i, name in enumerate(head):
-      table.add_column(name, justify='left' if i < 2 else 'right')
+      table.add_column(
+        name, justify='left' if i < 2 else 'right', no_wrap=not i
+      )
     for line in body:
       table.add_row(*line)
     failed = [f'FAILED CONTROL: {text}' for text in self.failed_controls]

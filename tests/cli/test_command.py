@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     ('my.npz', ['my.npz is no', 'did you mean --config=arrays:my.npz?']),
     ('my.npz,small', ['did you mean --config=arrays:my.npz,small?']),
     ('recordings', ['did you mean --config=arrays:recordings?']),
-    ('', ['--config names no file', 'utkface, watch']),
+    ('', ['--config names no file', 'vgg_face, watch']),
     (
       'configs/wach.py:small',
       ["'configs/wach.py' is neither", "mean 'watch'?"],
