@@ -143,6 +143,19 @@ class Problem:
     """
     return self.relearning is None or self.chosen(name, attribute) is not None
 
+  def wanted(self, names: Mapping[Any, str]) -> list[tuple[str, Any]]:
+    """Returns the wanted attacks as pairs of a label and a variant.
+
+    Args:
+      names: each variant of an adversary to its `Attack.adversary`.
+    """
+    return [
+      (attribute, variant)
+      for attribute in self.sensitive
+      for variant, name in names.items()
+      if self.wants(name, attribute)
+    ]
+
   def copies(self, fold: int, count: int, seed: int) -> np.ndarray:
     """Returns noisy copies of a fold: `[count, n, d]`.
 
@@ -243,21 +256,19 @@ class Problem:
     """The rescalings of the released vectors; see `fit_views`."""
     return fit_views(self)
 
-  def viewed(self, name: str, fold: int) -> np.ndarray:
-    """Returns vectors of a fold in a view, computed once.
+  def vectors(self, fold: int) -> np.ndarray:
+    """Returns the vectors without noise of `TRAIN`, `[n, d]`.
 
-    Args:
-      name: of the view.
-      fold: `TRAIN` for the vectors without noise, `[n, d_view]`; another for
-        its evaluation draws, `[draws, n, d_view]`.
+    Of another fold it returns the evaluation draws, `[draws, n, d]`.
     """
+    if fold == dataset.TRAIN:
+      return self.clean[self.rows(fold)]
+    return self.evaluation_draws[fold]
+
+  def viewed(self, name: str, fold: int) -> np.ndarray:
+    """Returns the `vectors` of a fold in a view, computed once."""
     if (name, fold) not in self._viewed:
-      vectors = (
-        self.clean[self.rows(fold)]
-        if fold == dataset.TRAIN
-        else self.evaluation_draws[fold]
-      )
-      self._viewed[name, fold] = self.views[name](vectors)
+      self._viewed[name, fold] = self.views[name](self.vectors(fold))
     return self._viewed[name, fold]
 
   @functools.cached_property

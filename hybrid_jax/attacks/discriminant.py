@@ -37,12 +37,7 @@ def attack(
   names = {
     s: f'linear discriminant, shrinkage {s:g}' for s in config.shrinkages
   }
-  wanted = [
-    (attribute, shrinkage)
-    for attribute in problem.sensitive
-    for shrinkage in names
-    if problem.wants(names[shrinkage], attribute)
-  ]
+  wanted = problem.wanted(names)
   if not wanted:
     return
   if problem.clean.shape[1] > _MOST:

@@ -5,7 +5,8 @@ of a Gaussian around x (the class form of the rank measure of Osia et al.; the
 attacker of DPFE). With known noise this is nearly the Bayes classifier.
 """
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -57,17 +58,19 @@ def attack(
     axis=1,
   )
   borders = np.cumsum([0, *classes])
-  for name, view, bandwidths, is_absolute in views(problem, config.bandwidths):
+  for name, viewed, bandwidths, is_absolute in views(
+    problem, config.bandwidths
+  ):
     attacks = [f'kernel density {b:g}, {name}' for b in bandwidths]
     if not any(problem.wants(a, label) for a in attacks for label in labels):
       continue
-    gallery = view(problem.clean[train])
+    gallery = viewed(dataset.TRAIN)
     sharpness = kernel_sharpness(gallery, bandwidths, is_absolute)
     log_densities = {
       fold: class_log_densities(
-        view(x), gallery, onehot, sharpness, problem.train_capacity
+        viewed(fold), gallery, onehot, sharpness, problem.train_capacity
       )
-      for fold, x in problem.evaluation_draws.items()
+      for fold in (dataset.VALIDATION, dataset.TEST)
     }
     for j, attack_name in enumerate(attacks):
       for i, attribute in enumerate(labels):
@@ -98,21 +101,27 @@ def kernel_sharpness(
 
 def views(
   problem: adversary.Problem, bandwidths: Sequence[float]
-) -> Iterator[tuple[str, adversary.View, np.ndarray, bool]]:
-  """Yields name, view, bandwidths, and whether these are absolute.
+) -> Iterator[tuple[str, Callable[[int], np.ndarray], np.ndarray, bool]]:
+  """Yields name, vectors of a fold, bandwidths, and whether these are absolute.
 
   Args:
     problem: the attack problem.
     bandwidths: multiples of the distance to the nearest vector; the view in
       units of the noise has its own, which are absolute.
   """
-  for name, view in problem.views.items():
-    yield name, view, np.asarray(bandwidths), False
+  for name in problem.views:
+    viewed = functools.partial(problem.viewed, name)
+    yield name, viewed, np.asarray(bandwidths), False
   if problem.noise_scale is not None:
     whitened = adversary.View(
       np.zeros(len(problem.noise_scale)), np.linalg.inv(problem.noise_scale).T
     )
-    yield 'in units of noise', whitened, np.array(_NOISE_BANDWIDTHS), True
+    yield (
+      'in units of noise',
+      lambda fold: whitened(problem.vectors(fold)),
+      np.array(_NOISE_BANDWIDTHS),
+      True,
+    )
 
 
 def spacing(gallery: np.ndarray) -> float:

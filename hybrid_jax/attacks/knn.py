@@ -44,14 +44,12 @@ def attack(
     index = sklearn.neighbors.NearestNeighbors(
       n_neighbors=min(max(config.neighbours), len(gallery)), n_jobs=1
     ).fit(view(gallery))
-    nearest = {
-      fold: rows[
-        index.kneighbors(
-          view(x).reshape(-1, view.matrix.shape[1]), return_distance=False
-        )
-      ].reshape(*x.shape[:2], -1)
-      for fold, x in problem.evaluation_draws.items()
-    }
+    nearest = {}
+    for fold in (dataset.VALIDATION, dataset.TEST):
+      x = problem.viewed(name, fold)
+      flat = x.reshape(-1, x.shape[-1])
+      neighbours = rows[index.kneighbors(flat, return_distance=False)]
+      nearest[fold] = neighbours.reshape(*x.shape[:2], -1)
     for attribute, labels in problem.sensitive.items():
       for k in config.neighbours:
         if not problem.wants(_name(k, name), attribute):

@@ -66,7 +66,7 @@ def attack(
   # the same program.
   most = len(np.unique(keys[problem.fold != dataset.TEST], axis=0))
   onehot = np.eye(most, dtype=np.float32)[index.ravel()]
-  for name, view, bandwidths, is_absolute in kde.views(
+  for name, viewed, bandwidths, is_absolute in kde.views(
     problem, config.bandwidths
   ):
     names = {
@@ -76,11 +76,11 @@ def attack(
     }
     if not any(problem.wants(n, a) for n in names.values() for a in attributes):
       continue
-    gallery = view(problem.clean[train])
+    gallery = viewed(dataset.TRAIN)
     sharpness = kde.kernel_sharpness(gallery, bandwidths, is_absolute)
     validation, test = (
       kde.class_log_densities(
-        view(problem.evaluation_draws[fold]),
+        viewed(fold),
         gallery,
         onehot,
         sharpness,

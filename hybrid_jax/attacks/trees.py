@@ -38,12 +38,7 @@ def attack(
     seed: for the forest and the noise of the copies.
   """
   names = {leaf: f'extra trees, leaf {leaf}' for leaf in config.leaves}
-  wanted = [
-    (attribute, leaf)
-    for attribute in problem.sensitive
-    for leaf in names
-    if problem.wants(names[leaf], attribute)
-  ]
+  wanted = problem.wanted(names)
   if not wanted:
     return
   copies = problem.copies(dataset.TRAIN, config.noise_copies, 200 + seed)
@@ -60,7 +55,7 @@ def attack(
     random_state=seed,
   ).fit(x, labels if labels.shape[1] > 1 else labels[:, 0])
   released = [
-    view(problem.evaluation_draws[fold])
+    problem.viewed('standardised', fold)
     for fold in (dataset.VALIDATION, dataset.TEST)
   ]
   sizes = [leaf * len(copies) for leaf in names]

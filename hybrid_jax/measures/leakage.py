@@ -408,7 +408,7 @@ class RankedAttacks:
   """Attacks on one sensitive label, ranked by their scores on validation.
 
   There are two scores: `'window'`, the accuracy for one window, and
-  `'recording'`, see `attack_accuracy.over_recordings`. The best attack by one
+  `'recording'`, see `attack_accuracy.RecordingParts`. The best attack by one
   need not be the best by the other.
 
   Attributes:

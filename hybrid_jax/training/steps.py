@@ -23,7 +23,7 @@ Metrics = dict[str, jax.Array]
 Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 Loss = Callable[[Any, Batch, jax.Array], tuple[jax.Array, Metrics]]
 
-_MIXUP = 1000  # The key of the mixture; augmentation folds in 0, 1, 2, ...
+_MIXUP = 1000  # The key of the mixture; augmentation splits the same key.
 
 
 def make_step(loss: Loss, tx: optax.GradientTransformation) -> Step:

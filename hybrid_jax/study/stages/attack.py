@@ -1,14 +1,12 @@
 """Stage `attack`: attacks all embeddings and controls with all measures."""
 
 import collections
-from concurrent import futures
-
-import threadpoolctl
+import functools
 
 from hybrid_jax import files, progress
 from hybrid_jax.measures import measurement
 from hybrid_jax.release import embeddings
-from hybrid_jax.study import context, problems, stage_costs
+from hybrid_jax.study import context, problems, stage_costs, thread_pool
 from hybrid_jax.training import distributed
 
 
@@ -36,32 +34,17 @@ def run(study: context.Study) -> None:
   count = collections.Counter(target for _, target in missing)
   targets = list(count)[::-1]
   targets.sort(key=lambda target: -count[target])
-  with (
-    progress.Progress(
-      'attack', len(tasks), len(tasks) - len(missing), 'measure'
-    ) as bar,
-    # With several threads BLAS would round differently from run to run, and the
-    # attackers would learn other weights.
-    threadpoolctl.threadpool_limits(1, 'blas'),
-    # Networks and trees alone do not fill the cores; together they do.
-    futures.ThreadPoolExecutor(study.config.attack.workers) as pool,
-  ):
-    waiting = [
-      pool.submit(
-        _attack,
-        study,
-        target,
-        {m: costs[m, t] for m, t in missing if t == target},
-        bar,
-      )
-      for target in targets
-    ]
-    try:
-      for future in futures.as_completed(waiting):
-        future.result()
-    except BaseException:
-      pool.shutdown(cancel_futures=True)
-      raise
+  with progress.Progress(
+    'attack', len(tasks), len(tasks) - len(missing), 'measure'
+  ) as bar:
+    thread_pool.run(
+      functools.partial(_attack, study, bar),
+      [
+        (target, {m: costs[m, t] for m, t in missing if t == target})
+        for target in targets
+      ],
+      study.config.attack.workers,
+    )
 
 
 def _targets(study):
@@ -72,7 +55,7 @@ def _targets(study):
   return controls + [(f'{p}-{name}', p) for p, name in study.targets]
 
 
-def _attack(study, target, measures, bar):
+def _attack(study, bar, target, measures):
   split_point, _, name = target.partition('-')
   problem = (
     problems.control(study, name)

@@ -1,11 +1,9 @@
 """Stage `strangers`: audits people whom the network never saw, in folds."""
 
-from concurrent import futures
-
-import threadpoolctl
+import functools
 
 from hybrid_jax import files, progress
-from hybrid_jax.study import context, results, strangers
+from hybrid_jax.study import context, results, strangers, thread_pool
 from hybrid_jax.training import distributed
 
 
@@ -30,26 +28,16 @@ def run(study: context.Study) -> None:
   with progress.Progress(
     'strangers', len(share), len(share) - len(missing), 'embedding'
   ) as bar:
-    _attack(missing, study.config.attack.workers, bar)
+    thread_pool.run(
+      functools.partial(_attack, bar), missing, study.config.attack.workers
+    )
 
 
 def _is_missing(group, name):
   return not group.others.result('strangers', name).exists()
 
 
-def _attack(tasks, workers, bar):
-  def attack(group, name):
-    figures = strangers.audit(group, name)
-    files.write_json(group.others.result('strangers', name), figures)
-    bar.advance(1, last=f'{name}, fold {group.number}')
-
-  with (
-    threadpoolctl.threadpool_limits(1, 'blas'),
-    futures.ThreadPoolExecutor(workers) as pool,
-  ):
-    try:
-      for future in [pool.submit(attack, *task) for task in tasks]:
-        future.result()
-    except BaseException:
-      pool.shutdown(cancel_futures=True)
-      raise
+def _attack(bar, group, name):
+  figures = strangers.audit(group, name)
+  files.write_json(group.others.result('strangers', name), figures)
+  bar.advance(1, last=f'{name}, fold {group.number}')
