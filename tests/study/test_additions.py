@@ -17,7 +17,7 @@ def _claimed(variant, workdir):
 def test_a_full_study_attacks_only_what_is_new(tmp_path, monkeypatch):
   done = []
 
-  def stand_in(study, target, measures, bar):
+  def stand_in(study, bar, target, measures):
     for measure in measures:
       done.append((measure, target))
       files.write_json(study.result(measure, target), {})
