@@ -84,7 +84,7 @@ def linkage(
   x, y = _scaled(probes, distinct, noise_scale)
   gallery = _gallery(y, capacity)
   count = padding.pad(
-    np.bincount(index).astype(np.int32), {0: len(gallery.x[0])}
+    np.bincount(index).astype(np.int32), {0: gallery.x.shape[1]}
   )
   true = padding.blocks(index[truth].astype(np.int32), block)
   out = [

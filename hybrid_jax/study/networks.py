@@ -184,8 +184,9 @@ class Networks(workdir.Workdir, examples.Examples):
         mean=np.zeros(size, np.float32),
         limit=float(mechanisms.at_split_point(release.limit, split_point)),
       ),
-      'defence': jax.jit(lambda key: defence.init(key, dim, classes))(
-        self.key('defence', training.label)
+      'defence': _init_defence(
+        lambda key: defence.init(key, dim, classes),
+        self.key('defence', training.label),
       ),
     }
 
@@ -268,6 +269,17 @@ class Networks(workdir.Workdir, examples.Examples):
       )
 
 
+def normal(key: jax.Array, shape: tuple[int, ...]) -> np.ndarray:
+  """Draws standard normal numbers, float32, without a program for each shape.
+
+  Args:
+    key: random key.
+    shape: of the array. A shape of more rows begins with the same numbers.
+  """
+  rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+  return rng.standard_normal(shape, np.float32)
+
+
 def cloud_of_releases(
   model: split_model.SplitModel,
   split_point: str,
@@ -311,6 +323,12 @@ def logits_of_releases(
   return split_model.in_blocks(
     functools.partial(_logits, cloud), params, released
   )
+
+
+def _init_defence(init, key):
+  """Returns a defence's fresh parameters; most have none, and no program."""
+  shapes = jax.eval_shape(init, key)
+  return jax.jit(init)(key) if jax.tree.leaves(shapes) else shapes
 
 
 @jax.jit

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 from flax import struct
 
@@ -24,12 +25,23 @@ class TrainState(struct.PyTreeNode):
 
 
 def create(params: Any, tx: optax.GradientTransformation) -> TrainState:
-  """Returns the state before the first step."""
-  # In one program: the optimizer would otherwise run one for each shape.
-  step, opt_state = jax.jit(
-    lambda params: (jnp.zeros((), jnp.int32), tx.init(params))
-  )(params)
-  return TrainState(step, params, opt_state)
+  """Returns the state before the first step.
+
+  It is made without a program: the optimizers of this module start at zero, and
+  the average at the parameters.
+  """
+
+  def start(node):
+    if isinstance(node, Average):
+      return Average(np.zeros((), np.int32), params)
+    return np.zeros(node.shape, node.dtype)
+
+  opt_state = jax.tree.map(
+    start,
+    jax.eval_shape(tx.init, params),
+    is_leaf=lambda node: isinstance(node, Average),
+  )
+  return TrainState(np.zeros((), np.int32), params, opt_state)
 
 
 class Average(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hybrid_jax.datasets import normalization
 from hybrid_jax.models import split_model
@@ -42,8 +43,8 @@ class SplitFunctions:
   @property
   def dim(self) -> int:
     """How many numbers are released for one example."""
-    zeros = jnp.zeros((1, *self.feature_shape))
-    return jax.eval_shape(self.release.transform, zeros).shape[1]
+    features = jax.ShapeDtypeStruct((1, *self.feature_shape), jnp.float32)
+    return jax.eval_shape(self.release.transform, features).shape[1]
 
   @property
   def has_noise(self) -> bool:
@@ -60,7 +61,7 @@ class SplitFunctions:
     scale = self.release.noise_scale()
     if scale is None:
       return None
-    sigma = jnp.sqrt(jnp.mean(jnp.sum(scale * scale, axis=1)))
+    sigma = np.sqrt(np.mean(np.sum(np.square(scale), axis=1)))
     return float(sigma) / GRID_STEPS_PER_SIGMA
 
   def edge_inputs(self) -> dict[str, tuple[int, ...]]:

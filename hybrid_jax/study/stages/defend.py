@@ -4,9 +4,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import ml_collections
-import numpy as np
 
 from hybrid_jax import plugins
 from hybrid_jax.datasets import dataset, sources
@@ -207,7 +205,7 @@ def _make_evaluate(study: context.Study, split_point: str) -> loop.Evaluate:
       edge, params['network'], sources.select_rows(study.x, held)
     )
     clean = release.transform_all(features)
-    noisy = clean + np.asarray(jax.random.normal(key, clean.shape))
+    noisy = clean + networks.normal(key, clean.shape)
     logits = networks.logits_of_releases(
       study.model, split_point, shape, release, params['network'], noisy
     )

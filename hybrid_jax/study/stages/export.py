@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from hybrid_jax import files, progress
@@ -71,15 +71,19 @@ def count(split: split_functions.SplitFunctions) -> dict[str, int]:
   edge_params, cloud_params = split_model.split_params(
     split.model, split.params, split.split_point
   )
-  inputs = [jnp.zeros(shape) for shape in split.edge_inputs().values()]
+  inputs = [_shape(shape) for shape in split.edge_inputs().values()]
   return {
     'edge_parameters': operation_counts.parameters(edge_params),
     'cloud_parameters': operation_counts.parameters(cloud_params),
     'edge_multiply_adds': operation_counts.multiply_adds(split.edge(), *inputs),
     'cloud_multiply_adds': operation_counts.multiply_adds(
-      split.cloud(), jnp.zeros((1, split.dim))
+      split.cloud(), _shape((1, split.dim))
     ),
     'released_numbers': split.dim,
     'released_bytes': 4 * split.dim,
     'raw_bytes': 4 * int(np.prod(split.example_shape)),
   }
+
+
+def _shape(shape):
+  return jax.ShapeDtypeStruct(shape, np.float32)

@@ -1,14 +1,12 @@
 """Stage `release`: writes the released vectors of all embeddings."""
 
-import math
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 
 from hybrid_jax import files, progress
-from hybrid_jax.datasets import dataset, padding
+from hybrid_jax.datasets import dataset
 from hybrid_jax.metrics import noise_level, utility
 from hybrid_jax.release import embeddings, mechanisms
 from hybrid_jax.study import context, networks
@@ -149,9 +147,5 @@ def _add_noise(clean, scale, draws, key):
   """Returns `[draws * n, d]`: noisy copies of `clean [n, d]`."""
   if scale is None:
     return clean
-  shape = (draws, *clean.shape)
-  # The first of many draws are those of few, so a common size gives the same.
-  size = math.prod(shape)
-  normal = jax.random.normal(key, (padding.width(size),))
-  noise = np.asarray(normal)[:size].reshape(shape) @ np.asarray(scale).T
+  noise = networks.normal(key, (draws, *clean.shape)) @ np.asarray(scale).T
   return (clean + noise).reshape(-1, clean.shape[1])
