@@ -36,10 +36,6 @@ from hybrid_jax.models import split_model
 from hybrid_jax.release import mechanisms, pca
 from hybrid_jax.study import summary
 
-_SECONDS = flags.DEFINE_float('seconds', 1.0, 'How long a file is called.', 0.0)
-_NETWORKS = flags.DEFINE_list('networks', [], 'Some of the networks.')
-_OUT = flags.DEFINE_string('out', None, 'A JSON file for the tables.')
-
 WHOLE = 'all'
 _MIB = 2**20
 _COLUMNS = (
@@ -257,20 +253,21 @@ def _short(value):
 def main(argv: list[str]) -> None:
   """Prints a line for each cut."""
   command.no_more(argv)
-  names = _NETWORKS.value or list(NETWORKS)
+  given = flags.FLAGS
+  names = given.networks or list(NETWORKS)
   for name in names:
     errors.check_known('network', name, NETWORKS, '--networks')
   rows, started = [], time.monotonic()
   with progress.Progress('handset', len(names), unit='network') as bar:
     for name in names:
-      rows += measure(NETWORKS[name], _SECONDS.value)
+      rows += measure(NETWORKS[name], given.seconds)
       bar.advance(1, last=name, p50_ms=rows[-1]['p50_ms'])
   result = table(rows)
   for line in [result['columns'], *result['rows']]:
     print(' | '.join(line))
-  if _OUT.value:
+  if given.out:
     files.write_json(
-      pathlib.Path(_OUT.value),
+      pathlib.Path(given.out),
       {
         'origin': {
           **summary.describe_run(),
@@ -284,4 +281,7 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
+  flags.DEFINE_float('seconds', 1.0, 'How long each file is called.', 0.0)
+  flags.DEFINE_list('networks', [], f'Some of {", ".join(NETWORKS)}.')
+  flags.DEFINE_string('out', None, 'A JSON file for the table.')
   command.run(main)

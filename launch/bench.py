@@ -33,6 +33,7 @@ SUITES = (
   'adversaries',
   'ranks',
   'growth',
+  'audit',
   'input',
   'study',
 )

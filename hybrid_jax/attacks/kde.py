@@ -141,27 +141,33 @@ def class_log_densities(
   onehot: np.ndarray,
   sharpness: np.ndarray,
   capacity: int = 0,
+  present: np.ndarray | None = None,
 ) -> np.ndarray:
   """Computes log-densities of each class, up to a constant of each vector.
 
   Args:
     released: `[draws, n, d]`.
     gallery: `[m, d]`.
-    onehot: `[m, k]`, the classes of the gallery.
+    onehot: `[m / g, k]`, the classes of the gallery; every g rows of it share
+      theirs. With many classes, larger groups are faster.
     sharpness: `[bandwidths]`, `1 / (2 bandwidth^2)`.
     capacity: the number of rows to which the gallery is padded at least;
       galleries of one capacity share a program.
+    present: `[m]` bool, the rows of the gallery that count; by default all.
 
   Returns:
     `[bandwidths, draws, n, k]`.
   """
-  (draws, n, d), (m, k) = released.shape, onehot.shape
+  (draws, n, d), m, k = released.shape, len(gallery), onehot.shape[1]
   rows, wide = padding.rows(max(m, capacity)), padding.width(d)
+  group = m // len(onehot)
+  present = np.ones(m, bool) if present is None else present
   flat = padding.pad(released.reshape(-1, d), {1: wide})
   arguments = jax.device_put(
     (
       padding.pad(gallery, {0: rows, 1: wide}),
-      padding.pad(onehot, {0: rows, 1: padding.classes(k)}),
+      padding.pad(onehot, {0: rows // group, 1: padding.classes(k)}),
+      padding.pad(present, {0: rows}),
       np.int32(m),
       sharpness,
     )
@@ -176,29 +182,31 @@ def class_log_densities(
 
 
 @jax.jit
-def _block_log_densities(x, gallery, onehot, count, sharpness):
+def _block_log_densities(x, gallery, onehot, present, count, sharpness):
   """Log-densities `[bandwidths, b, k]` of `x [b, d]`.
 
-  Only the first `count` rows of the gallery are vectors.
+  Of the first `count` rows of the gallery those that are `present` are vectors.
   """
   squared = distances.squared(x, gallery)
-  squared = jnp.where(jnp.arange(len(gallery)) < count, squared, jnp.inf)
+  squared = jnp.where(present, squared, jnp.inf)
   # Relative to the nearest vector: the largest term is 1, without underflow.
   squared -= squared.min(axis=1, keepdims=True)
   # A CPU's cache holds a tile; other devices take the whole gallery at once.
   tile = padding.TILE if jax.default_backend() == 'cpu' else len(gallery)
+  group = len(gallery) // len(onehot)
+  groups = tile // group
 
   def with_bandwidth(sharp):
     def add(i, total):
-      def part(a, axis):
-        return jax.lax.dynamic_slice_in_dim(a, i * tile, tile, axis)
-
-      return total + jnp.exp(-sharp * part(squared, 1)) @ part(onehot, 0)
+      part = jax.lax.dynamic_slice_in_dim(squared, i * tile, tile, 1)
+      classes = jax.lax.dynamic_slice_in_dim(onehot, i * groups, groups, 0)
+      kernels = jnp.exp(-sharp * part).reshape(len(x), groups, group)
+      return total + kernels.sum(axis=2) @ classes
 
     # Tiles of padding alone are left out.
     tiles = (count + tile - 1) // tile
     zeros = jnp.zeros((len(x), onehot.shape[1]))
     total = jax.lax.fori_loop(0, tiles, add, zeros)
-    return jnp.log(total / count + 1e-12)
+    return jnp.log(total / present.sum() + 1e-12)
 
   return jax.lax.map(with_bandwidth, sharpness)

@@ -38,6 +38,8 @@ OPTIONS = {
   ),
 }
 
+_GROUP = 8  # windows of a recording whose densities are added up first
+
 
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
@@ -62,10 +64,12 @@ def attack(
   )
   if len(components) > config.most or 2 * len(components) > train.sum():
     return
-  # Columns for the recordings of validation too, so that learning again has
-  # the same program.
+  # Columns and rows for the recordings of validation too, so that learning
+  # again has the same program.
   most = len(np.unique(keys[problem.fold != dataset.TEST], axis=0))
-  onehot = np.eye(most, dtype=np.float32)[index.ravel()]
+  rows, of_group = _grouped(index.ravel(), sizes)
+  onehot = np.eye(most, dtype=np.float32)[of_group]
+  capacity = problem.train_capacity + (_GROUP - 1) * most
   for name, viewed, bandwidths, is_absolute in kde.views(
     problem, config.bandwidths
   ):
@@ -81,10 +85,11 @@ def attack(
     validation, test = (
       kde.class_log_densities(
         viewed(fold),
-        gallery,
+        gallery[rows],
         onehot,
         sharpness,
-        problem.train_capacity,
+        capacity,
+        present=rows >= 0,
       )[..., : len(components)]
       - np.log(sizes, dtype=np.float32)
       for fold in (dataset.VALIDATION, dataset.TEST)
@@ -100,3 +105,24 @@ def attack(
               np.float32(power) * test[j],
               columns=components[:, 1 + i],
             )
+
+
+def _grouped(index, sizes):
+  """Puts the rows of a component side by side, in groups of `_GROUP`.
+
+  Args:
+    index: `[m]`, the component of each row.
+    sizes: `[components]`, the rows of each.
+
+  Returns:
+    The row of each place, -1 where a last group is not full, and the component
+    of each group.
+  """
+  groups = -(-sizes // _GROUP)
+  order = np.argsort(index, kind='stable')
+  first = np.cumsum(sizes) - sizes
+  within = np.arange(len(index)) - np.repeat(first, sizes)
+  begins = _GROUP * (np.cumsum(groups) - groups)
+  rows = np.full(_GROUP * groups.sum(), -1)
+  rows[np.repeat(begins, sizes) + within] = order
+  return rows, np.repeat(np.arange(len(sizes)), groups)

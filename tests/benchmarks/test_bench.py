@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import gpu, growth, networks, ranks, timing
+from benchmarks import audit, gpu, growth, networks, ranks, timing
 from hybrid_jax import errors
 from hybrid_jax.metrics import ranking
 from hybrid_jax.report import bench_plots
@@ -264,3 +264,25 @@ def test_parts_of_the_gpu_script_that_do_not_fit():
   batches = [name.split('batch ')[1] for name in names if 'batch' in name]
   assert len(batches) == 24
   assert {b.split(',')[0] for b in batches[:8]} == {'256'}
+
+
+def test_the_growth_of_an_audit_has_exponents_and_memory(monkeypatch):
+  sizes = {'audit, examples': ((300, 600), 'examples')}
+  monkeypatch.setattr(audit, 'SIZES', sizes)
+  (row,) = audit.measure(timing.Bench())
+  assert row['what'] == 'audit, examples 600'
+  assert row['extra']['exponent'] < 3
+  assert 0 < row['extra']['peak_gib'] < 24
+
+
+def test_people_of_an_audit_are_in_all_folds_and_can_be_told_apart():
+  problem = audit.problem(2000, 10, 0)
+  person = problem.sensitive['person']
+  for fold in range(3):
+    assert len(np.unique(person[problem.rows(fold)])) == 10
+  means = np.stack([problem.clean[person == p].mean(axis=0) for p in range(10)])
+  nearest = [
+    np.square(means[p] - np.delete(means, p, axis=0)).sum(axis=1).min()
+    for p in range(10)
+  ]
+  assert min(nearest) > 0.1
