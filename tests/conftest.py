@@ -1,11 +1,17 @@
-"""Eight CPU devices, set before JAX is imported, and meshes over them."""
+"""Eight CPU devices, set before JAX is imported, and meshes over them.
+
+Programs compile as those of the commands do, see `cli.command`.
+"""
 
 import os
 
-_DEVICES = '--xla_force_host_platform_device_count=8'
+_FLAGS = (
+  '--xla_force_host_platform_device_count=8',
+  '--xla_backend_optimization_level=1',
+)
 os.environ['JAX_PLATFORMS'] = 'cpu'
-if _DEVICES not in os.environ.get('XLA_FLAGS', '').split():
-  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_DEVICES}'
+given = os.environ.get('XLA_FLAGS', '').split()
+os.environ['XLA_FLAGS'] = ' '.join(dict.fromkeys([*given, *_FLAGS]))
 
 # Test processes share what they compile, with each other and with the next run.
 os.environ.setdefault(

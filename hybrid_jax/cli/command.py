@@ -68,7 +68,7 @@ def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
   _set_help(main.__module__)
   logging.set_verbosity(logging.ERROR)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')  # Its chatter at export.
-  _compile_quickly()
+  compile_quickly()
   try:
     app.run(functools.partial(_traced, main), flags_parser=_parse)
   except errors.UserError as e:
@@ -76,7 +76,7 @@ def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
     sys.exit(mistake)
 
 
-def _compile_quickly():
+def compile_quickly() -> None:
   """Lets XLA optimize less where there is only a CPU, unless a flag says else.
 
   Compiling takes half the time, and the programs of studies run as fast: their

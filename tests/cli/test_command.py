@@ -1,11 +1,13 @@
 """--config, its file and its keys; what is wrong with them is one line."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from hybrid_jax import errors
+from hybrid_jax.cli import command
 from hybrid_jax.study import config_files
 from tests import commands, studies
 
@@ -128,3 +130,28 @@ def test_help_shows_the_command_and_its_flags(flag):
   assert done.stdout.startswith('Fails if a figure of a study is outside')
   assert '--min_utility: The minimum of the low end' in done.stdout
   assert '--compilation_cache' in done.stdout
+
+
+@pytest.mark.parametrize(
+  ('platforms', 'given', 'plugins', 'flags'),
+  [
+    ('cpu', '', ['cuda'], '--xla_backend_optimization_level=1'),
+    ('', '--a=1', [], '--a=1 --xla_backend_optimization_level=1'),
+    ('', '--a=1', ['cuda'], '--a=1'),
+    (
+      'cpu',
+      '--xla_backend_optimization_level=3',
+      [],
+      '--xla_backend_optimization_level=3',
+    ),
+  ],
+)
+def test_a_cpu_alone_compiles_quickly(
+  monkeypatch, platforms, given, plugins, flags
+):
+  monkeypatch.setenv('JAX_PLATFORMS', platforms)
+  monkeypatch.setenv('XLA_FLAGS', given)
+  monkeypatch.setattr(command.metadata, 'entry_points', lambda group: plugins)
+  monkeypatch.setattr(command.importlib.util, 'find_spec', lambda name: None)
+  command.compile_quickly()
+  assert os.environ['XLA_FLAGS'] == flags

@@ -19,7 +19,10 @@ def free_port() -> int:
 def environment(devices: int) -> dict[str, str]:
   return os.environ | {
     'JAX_PLATFORMS': 'cpu',
-    'XLA_FLAGS': f'--xla_force_host_platform_device_count={devices}',
+    'XLA_FLAGS': (
+      f'--xla_force_host_platform_device_count={devices}'
+      ' --xla_backend_optimization_level=1'
+    ),
     'OMP_NUM_THREADS': '1',
   }
 
