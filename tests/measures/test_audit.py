@@ -8,6 +8,7 @@ from hybrid_jax.measures import (
   attacker_data,
   ceiling,
   leakage,
+  ranked_attacks,
   ranks,
   releases,
 )
@@ -72,7 +73,7 @@ def _attack(name, on_validation, on_test):
 def test_the_committee_averages_probabilities():
   one = _attack('one', [[0.6, 0.4]], [[0.9, 0.1]])
   two = _attack('two', [[0.1, 0.9]], [[0.2, 0.8]])
-  found, thrice = leakage._committees(
+  found, thrice = ranked_attacks.committees(
     {'both': [one, two], 'one twice': [one, two, one]}
   )
   np.testing.assert_allclose(np.exp(found.test[0, 0]), [0.55, 0.45], atol=1e-5)
@@ -89,7 +90,7 @@ def test_the_best_at_a_window_need_not_be_the_best_at_a_recording():
   # is wrong.
   hasty = _attack('hasty', [[0.6, 0.4]] * 3 + [[0.1, 0.9]], [[0.5, 0.5]] * 4)
   patient = _attack('patient', [[0.9, 0.1], [0.4, 0.6]] * 2, [[0.5, 0.5]] * 4)
-  ranked = leakage.RankedAttacks(
+  ranked = ranked_attacks.RankedAttacks(
     labels, attack_accuracy.RecordingParts(recording)
   )
   for attack in (hasty, patient):
@@ -103,7 +104,7 @@ def test_committees_have_the_best_by_either_score():
   labels, recording = np.zeros(4, int), np.array([0, 0, 1, 1])
   good = _attack('good', [[0.9, 0.1]] * 4, [[0.8, 0.2]] * 4)
   poor = _attack('poor', [[0.3, 0.7]] * 4, [[0.4, 0.6]] * 4)
-  ranked = leakage.RankedAttacks(
+  ranked = ranked_attacks.RankedAttacks(
     labels, attack_accuracy.RecordingParts(recording)
   )
   ranked.add('one', poor)
