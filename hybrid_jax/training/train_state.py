@@ -19,7 +19,7 @@ class TrainState(struct.PyTreeNode):
   It holds no random key: the key of a step is folded from the step's number.
   """
 
-  step: jax.Array
+  step: jax.Array | np.ndarray
   params: Any
   opt_state: optax.OptState
 
