@@ -17,6 +17,7 @@ from hybrid_jax.datasets import (
 )
 
 # The smallest standard deviation of noise that single precision can handle.
+_FEWEST = 2  # vectors of a fold
 _MIN_STD = 1e-12
 _REQUIRED = ('clean', 'primary', 'recording', 'fold')
 _SENSITIVE = 'sensitive_'
@@ -285,9 +286,14 @@ def _check_fold(name, fold, more):
 def _check_labels(labels, fold):
   """Checks that no fold is empty, and that attackers learn each class."""
   for i, fold_name in enumerate(dataset.FOLDS):
-    if not (fold == i).any():
+    count = int((fold == i).sum())
+    if not count:
       raise errors.UserError(
         f"the {fold_name} fold is empty: no 'fold' is {i}."
+      )
+    if count < _FEWEST:
+      raise errors.UserError(
+        f'the {fold_name} fold has {count} vector; it needs {_FEWEST} or more.'
       )
   held_back = fold == dataset.ATTACK
   learning = held_back if held_back.any() else fold == dataset.TRAIN

@@ -1,7 +1,7 @@
 """The time in recordings: its column, its unit, its rate, and its gaps."""
 
 import dataclasses
-import datetime
+import math
 import re
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,9 +10,9 @@ import numpy as np
 from scipy import signal
 
 from hybrid_jax import errors, plugins
+from hybrid_jax.datasets import time_names
 
 NONE = 'none'
-UNITS = {'s': 1.0, 'ms': 1e-3, 'us': 1e-6, 'ns': 1e-9}
 
 # Settings of the data sets whose recordings may have a column of times.
 OPTIONS = {
@@ -23,7 +23,7 @@ OPTIONS = {
   'time_unit': plugins.Option(
     'auto',
     'Unit of the time; auto: by its name or its size.',
-    choices=('auto', *UNITS),
+    choices=('auto', *time_names.UNITS),
   ),
   'hertz': plugins.Option(
     0.0,
@@ -39,37 +39,11 @@ OPTIONS = {
 }
 
 RATE_TOLERANCE = 0.05  # Recordings whose rates differ by less have one rate.
+_RATE_BLOCK = 64  # rows
+RATE_CHANGE = 1.25  # Blocks of one recording differ by less.
 _SAME_RATE = 0.01  # Recordings this close to data.hertz are not resampled.
 _LARGEST_FACTOR = 1000  # of the whole numbers in a ratio of two rates
 
-_UNIT_WORDS = {
-  **dict.fromkeys(('s', 'sec', 'secs', 'second', 'seconds'), 's'),
-  **dict.fromkeys(
-    ('ms', 'msec', 'millis', 'millisecond', 'milliseconds'), 'ms'
-  ),
-  **dict.fromkeys(
-    ('us', 'µs', 'usec', 'micros', 'microsecond', 'microseconds'), 'us'
-  ),
-  **dict.fromkeys(('ns', 'nsec', 'nanos', 'nanosecond', 'nanoseconds'), 'ns'),
-}
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_YEARS = (315532800, 4102444800)  # 1980 and 2100, in seconds since 1970
-_TIME_WORDS = {
-  'time',
-  'times',
-  'timestamp',
-  'timestamps',
-  'datetime',
-  'date',
-  'clock',
-  'epoch',
-  'elapsed',
-  'utc',
-  'unix',
-  'unixtime',
-  'systime',
-  'sensortime',
-}
 _INDEX_NAMES = re.compile(
   r'(|#|no|nr|id|idx|index|counter|count|row|frame|sample|seq|sequence|packet'
   r'|unnamed:? ?\d+|(row|sample|frame|packet)[ _]?(no|nr|id|idx|index|number))',
@@ -86,12 +60,15 @@ class Clock:
     hertz: rows a second, without the gaps; None if it cannot be known.
     starts: the first row of each part without a gap; the first one is 0.
     longest_gap: seconds; 0 without gaps.
+    rates: the lowest and the highest rate of its blocks of 64 rows, without the
+      gaps; None where there are fewer than two such blocks.
   """
 
   seconds: np.ndarray
   hertz: float | None
   starts: tuple[int, ...]
   longest_gap: float
+  rates: tuple[float, float] | None = None
 
 
 class BackwardsError(Exception):
@@ -100,17 +77,6 @@ class BackwardsError(Exception):
   def __init__(self, row: int):
     super().__init__(row)
     self.row = row
-
-
-def is_time(name: str) -> bool:
-  """Returns whether a column's name says that it holds times."""
-  words = _words(name)
-  others = [word for word in words if word not in _UNIT_WORDS]
-  if not others:  # The name is a unit: `seconds`, but not `s`.
-    return len(''.join(words)) > 2
-  # A capital T is a temperature.
-  is_t = others == ['t'] and name.strip().startswith('t')
-  return is_t or bool(_TIME_WORDS & set(others))
 
 
 def is_index(name: str) -> bool:
@@ -130,64 +96,37 @@ def find_columns(header: Sequence[str], setting: str) -> list[str]:
   """
   if setting == NONE:
     return []
-  known = [name for name in header if is_time(name)]
-  known.sort(key=lambda name: _words(name) == ['date'])  # It is a day at most.
+  known = [name for name in header if time_names.is_time(name)]
+  # A date is a day at most.
+  known.sort(key=lambda name: time_names.split_words(name) == ['date'])
   if not setting:
     return known
   errors.check_known('column (data.time)', setting, header)
   return [setting, *(name for name in known if name != setting)]
 
 
-def parse(text: str) -> float:
-  """Returns a time as a number; of ISO 8601 in seconds.
-
-  A date-time without a time zone is taken as UTC. A time of day has no date.
-
-  Raises:
-    ValueError: it is neither a number nor ISO 8601.
-  """
-  try:
-    return float(text)
-  except ValueError:
-    pass
-  try:
-    moment = datetime.datetime.fromisoformat(text.strip())
-  except ValueError:
-    time = datetime.time.fromisoformat(text.strip())
-    moment = datetime.datetime.combine(_EPOCH, time)
-  if moment.tzinfo is None:
-    moment = moment.replace(tzinfo=datetime.UTC)
-  return (moment - _EPOCH).total_seconds()
-
-
-def is_date(text: str) -> bool:
-  """Returns whether a time is a date-time and no number."""
-  try:
-    float(text)
-  except ValueError:
-    return True
-  return False
-
-
 def unit_of(name: str, values: np.ndarray, setting: str) -> str:
-  """Returns the unit of a column of times, one of `UNITS`.
+  """Returns the unit of a column of times, one of `time_names.UNITS`.
 
   Args:
-    name: its name, which may have the unit: `time_ms`, `t (s)`.
-    values: `[rows]`. Times since 1970 tell their unit by their size, others by
-      their steps: below 0.5 they are seconds, below 500 milliseconds.
-    setting: `data.time_unit`.
+    name: its name, which may have the unit.
+    values: `[rows]`.
+    setting: `data.time_unit`; `'auto'` for `time_names.find_unit`.
+
+  Raises:
+    UserError: nothing tells the unit.
   """
   if setting != 'auto':
     return setting
-  units = [_UNIT_WORDS[w] for w in _words(name) if w in _UNIT_WORDS]
-  if units:
-    return units[-1]
-  for unit, size in UNITS.items():
-    if _YEARS[0] <= values[0] * size <= _YEARS[1]:
-      return unit
   step = _median_step(values)
-  return list(UNITS)[int(np.digitize(step, (0.5, 500, 5e5)))]
+  unit = time_names.find_unit(name, float(values[0]), step)
+  if unit is None:
+    raise errors.UserError(
+      f'the column of times {name!r} has steps of {step:g}, and its name has no'
+      ' unit: is it one row a second, or a thousand? Give'
+      f' --config.data.time_unit, one of {", ".join(time_names.UNITS)}.'
+    )
+  return unit
 
 
 def read(values: np.ndarray, unit: str, max_step: float) -> Clock:
@@ -195,13 +134,13 @@ def read(values: np.ndarray, unit: str, max_step: float) -> Clock:
 
   Args:
     values: `[rows]` of times.
-    unit: one of `UNITS`.
+    unit: one of `time_names.UNITS`.
     max_step: a step this many times as long as the median one is a gap.
 
   Raises:
     BackwardsError: a time is before the one of the row above.
   """
-  seconds = (values - values[0]) * UNITS[unit]
+  seconds = (values - values[0]) * time_names.UNITS[unit]
   steps = np.diff(seconds)
   if (steps < 0).any():
     raise BackwardsError(int(np.argmax(steps < 0)) + 1)
@@ -216,7 +155,22 @@ def read(values: np.ndarray, unit: str, max_step: float) -> Clock:
     hertz=rows / measured if measured > 0 else None,
     starts=starts,
     longest_gap=float(steps[is_gap].max()) if is_gap.any() else 0.0,
+    rates=_block_rates(steps[~is_gap]),
   )
+
+
+def _block_rates(steps):
+  """The lowest and the highest rate of blocks of steps; None without two."""
+  # A clock of whole seconds moves once in many rows.
+  moving = float((steps > 0).mean()) if len(steps) else 0.0
+  if not moving:
+    return None
+  size = max(_RATE_BLOCK, math.ceil(_RATE_BLOCK / 2 / moving))
+  blocks = len(steps) // size
+  if blocks < 2:
+    return None
+  rates = size / steps[: blocks * size].reshape(blocks, size).sum(axis=1)
+  return float(rates.min()), float(rates.max())
 
 
 def resample(
@@ -274,9 +228,3 @@ def _median_step(values):
   steps = np.diff(values)
   steps = steps[steps > 0]
   return float(np.median(steps)) if len(steps) else 0.0
-
-
-def _words(name):
-  """Returns the words of a name in lower case: `gyroTime_ms` has three."""
-  spaced = re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', name)
-  return re.findall(r'[a-zµ]+', spaced.lower())

@@ -8,7 +8,13 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import clocks, csv_table, dataset, number_checks
+from hybrid_jax.datasets import (
+  clocks,
+  csv_table,
+  dataset,
+  number_checks,
+  time_names,
+)
 
 _LISTED = 3  # files that a message lists
 _NOT_TIME = "If {name!r} is no time, give --config.data.time='none'."
@@ -166,14 +172,17 @@ def _read_file(path, layout, config) -> _Recording:
       number_checks.losses(values[None]),
     )
   name = layout.times[0]
-  is_date = clocks.is_date(first_row[header.index(name)])
+  is_date = time_names.is_date(first_row[header.index(name)])
   values = csv_table.read_numbers(
     path,
     [name, *layout.channels],
-    {name: clocks.parse} if is_date else None,
+    {name: time_names.parse} if is_date else None,
   )
   times, values = values[:, 0], values[:, 1:]
-  unit = 's' if is_date else clocks.unit_of(name, times, config.time_unit)
+  try:
+    unit = 's' if is_date else clocks.unit_of(name, times, config.time_unit)
+  except errors.UserError as e:
+    raise errors.UserError(f'{path}: {e}') from e
   try:
     clock = clocks.read(times, unit, config.max_step)
   except clocks.BackwardsError as e:
@@ -223,6 +232,14 @@ def _check_rates(files, read_clocks, hertz) -> None:
       f' {", ".join(listed)}{more}: give --config.data.hertz={usual:.4g} to'
       ' resample them, or leave these files out.'
     )
+  for file, clock in zip(files, read_clocks, strict=True):
+    slow, fast = clock.rates or (1, 1)
+    if fast > clocks.RATE_CHANGE * slow:
+      raise errors.UserError(
+        f'the rate of {file} changes between {slow:.4g} and {fast:.4g} rows a'
+        f' second: give --config.data.hertz={usual:.4g} to resample all'
+        ' recordings, or leave this one out.'
+      )
 
 
 def _channels(layout, read, chosen) -> tuple[list[int], list[str]]:

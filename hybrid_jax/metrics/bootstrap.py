@@ -23,6 +23,12 @@ def accuracy(
 ) -> Estimate:
   """Estimates an accuracy; see `mean`.
 
+  With few groups the percentiles are too narrow. They are moved away from the
+  value as far as Student's interval is wider than the normal one: by 1 % for
+  140 groups, by 22 % for 10, and 9 times as far for 2 (Hesterberg, "What
+  teachers should know about the bootstrap", The American Statistician 69,
+  2015).
+
   If all predictions are correct, or none is, the resamples cannot differ. The
   interval is then the exact binomial one for as many trials as groups.
 
@@ -36,7 +42,15 @@ def accuracy(
     exact = scipy.stats.binomtest(round(correct[0] * groups), groups)
     ends = exact.proportion_ci(0.95, method='exact')
     return Estimate(float(correct[0]), float(ends.low), float(ends.high))
-  return mean(correct, group, resamples)
+  estimate = mean(correct, group, resamples)
+  if groups < 2:
+    return estimate
+  value, wider = estimate.value, _expansion(groups)
+  return Estimate(
+    value,
+    max(value + wider * (estimate.low - value), 0.0),
+    min(value + wider * (estimate.high - value), 1.0),
+  )
 
 
 def mean(
@@ -64,6 +78,13 @@ def mean(
   means = np.divide(*np.concatenate(sums).T)
   low, high = np.percentile(means, [2.5, 97.5])
   return Estimate(value, float(low), float(high))
+
+
+def _expansion(groups):
+  """How much wider Student's interval is than the normal one."""
+  student = scipy.stats.t.ppf(0.975, groups - 1)
+  unbiased = np.sqrt(groups / (groups - 1))
+  return unbiased * student / scipy.stats.norm.ppf(0.975)
 
 
 def _weights(groups, resamples):

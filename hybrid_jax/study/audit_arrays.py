@@ -178,6 +178,11 @@ def _labels(primary, sensitive, n):
       raise errors.UserError(
         f"'sensitive' has the key {name!r}; a key is the name of a label."
       )
+    if name == 'primary':
+      raise errors.UserError(
+        "'sensitive' has the key 'primary', which is the primary label's; give"
+        ' the sensitive label another name.'
+      )
   return [
     vector_labels.Label(name, what, *_encode(what, values, n))
     for name, (what, values) in [
@@ -196,7 +201,9 @@ def _settings(config, fast, attackers, seed):
     audit_config.check_attackers(names)
     config.attack.adversaries = tuple(names)
   if seed is not None:
-    config.seed = seed
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+      raise errors.UserError(f"'seed' is {seed!r}; it must be a whole number.")
+    config.seed = int(seed)
   return validate.prepare_audit(config)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hybrid_jax import errors
-from hybrid_jax.datasets import clocks
+from hybrid_jax.datasets import clocks, time_names
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from hybrid_jax.datasets import clocks
   ],
 )
 def test_a_time_is_known_by_its_name(name, expected):
-  assert clocks.is_time(name) == expected
+  assert time_names.is_time(name) == expected
 
 
 def test_the_clock_is_the_column_of_the_setting():
@@ -62,12 +62,12 @@ def test_units(name, first, step, unit):
 
 
 def test_dates_are_seconds():
-  assert clocks.parse('1970-01-02T00:00:01.5Z') == 86401.5
-  assert clocks.parse('1970-01-01 02:00:00+02:00') == 0
-  assert clocks.parse('00:01:02.250') == 62.25
-  assert clocks.parse(' 12.5 ') == 12.5
+  assert time_names.parse('1970-01-02T00:00:01.5Z') == 86401.5
+  assert time_names.parse('1970-01-01 02:00:00+02:00') == 0
+  assert time_names.parse('00:01:02.250') == 62.25
+  assert time_names.parse(' 12.5 ') == 12.5
   with pytest.raises(ValueError, match='noon'):
-    clocks.parse('noon')
+    time_names.parse('noon')
 
 
 def test_gaps_and_the_rate():
@@ -110,3 +110,24 @@ def test_resampling_keeps_a_slow_wave_and_drops_a_fast_one():
   assert same is not None
   np.testing.assert_array_equal(same[:, 0], t)
   assert starts == (0, 400)
+
+
+@pytest.mark.parametrize('step', [1, 2, 1000])
+def test_a_unit_that_only_a_fast_rate_would_tell_is_asked_for(step):
+  # One row a second, or a thousand?
+  values = step * np.arange(10.0)
+  with pytest.raises(errors.UserError, match=f'steps of {step}, .*time_unit'):
+    clocks.unit_of('time', values, 'auto')
+  assert clocks.unit_of('time_s', values, 'auto') == 's'
+
+
+def test_the_rates_of_blocks_show_a_change_and_not_a_coarse_clock():
+  even = clocks.read(np.arange(500) / 50, 's', 3)
+  assert even.rates == pytest.approx((50, 50))
+  steps = np.concatenate([np.full(256, 0.02), np.full(256, 0.04)])
+  changed = clocks.read(np.cumsum(steps), 's', 3)
+  assert changed.rates == pytest.approx((25, 50), rel=0.02)
+  coarse = clocks.read(np.floor(np.arange(20_000) / 50), 's', 3)
+  slow, fast = coarse.rates
+  assert fast < clocks.RATE_CHANGE * slow
+  assert clocks.read(np.arange(100) / 50, 's', 3).rates is None

@@ -409,6 +409,25 @@ def test_rows_out_of_order_are_refused(tmp_path):
     _load(tmp_path)
 
 
+def test_a_rate_that_changes_within_a_file_is_refused_or_resampled(tmp_path):
+  even = np.arange(500) / 50
+  changes = np.concatenate([even, even[-1] + np.arange(1, 250) / 25])
+  _write_timed(tmp_path, [changes] * 4)
+  with pytest.raises(
+    errors.UserError,
+    match=r'rate of r0\.csv changes between 25 and 50 .*=37.51',
+  ):
+    _load(tmp_path)
+  assert _load(tmp_path, hertz=50.0).hertz == 50
+
+
+def test_a_time_without_a_unit_that_steps_by_one_is_refused(tmp_path):
+  _write_timed(tmp_path, [np.arange(100)] * 4, columns=('time',))
+  with pytest.raises(errors.UserError, match=r'r0\.csv: .*one row a second'):
+    _load(tmp_path)
+  assert _load(tmp_path, time_unit='s').hertz == pytest.approx(1)
+
+
 def test_other_rates_are_refused_or_resampled(tmp_path):
   slow, fast = np.arange(200) / 50, np.arange(400) / 100
   _write_timed(tmp_path, [slow, slow, fast, slow])

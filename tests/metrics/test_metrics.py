@@ -56,14 +56,15 @@ def test_measure_by_hand():
   assert figures['chance'] == pytest.approx(3 / 5)
   assert figures['advantage'] == pytest.approx(1 / 5)
   assert figures['blind'] == pytest.approx((9 + 4) / 25)
-  # Recording 4 alone is right in 5 of 6, recording 9 in 3 of 4.
-  assert figures['low'] == pytest.approx(3 / 4)
-  assert figures['high'] == pytest.approx(5 / 6)
+  # Recording 4 alone is right in 5 of 6, recording 9 in 3 of 4; for two groups
+  # these ends are moved away 2^0.5 * 12.706 / 1.96 times as far.
+  assert figures['low'] == pytest.approx(8 / 10 - 9.168 / 20, abs=1e-3)
+  assert figures['high'] == 1
   recordings = figures['per_recording']
   assert recordings['value'] == pytest.approx(3 / 4)
   assert recordings['chance'] == pytest.approx(1 / 2)
   assert recordings['advantage'] == pytest.approx(1 / 4)
-  assert (recordings['low'], recordings['high']) == (0.5, 1.0)
+  assert (recordings['low'], recordings['high']) == (0.0, 1.0)
 
 
 def test_utility_has_the_figures_of_a_window():
@@ -108,6 +109,29 @@ def test_one_group_has_no_interval():
   assert (estimate.low, estimate.high) == (0.0, 1.0)
 
 
+def test_two_groups_that_are_alike_by_luck_have_a_wide_interval():
+  # Their percentiles are 0.6 and 0.7; Student's of one degree is 12.706.
+  correct = np.repeat([1.0, 0.0, 1.0, 0.0], [6, 4, 7, 3])
+  estimate = bootstrap.accuracy(correct, np.repeat([0, 1], 10))
+  width = 2**0.5 * 12.706 / 1.96 * 0.05
+  assert estimate.low == pytest.approx(0.65 - width, abs=1e-3)
+  assert estimate.high == 1
+
+
+@pytest.mark.parametrize('groups', [5, 10])
+def test_the_interval_of_few_groups_covers_as_often_as_it_says(groups):
+  rng = np.random.default_rng(3)
+  hits = 0
+  for _ in range(400):
+    share = rng.beta(4, 4, groups)
+    correct = rng.random((groups, 20)) < share[:, None]
+    estimate = bootstrap.accuracy(
+      correct.ravel().astype(float), np.repeat(np.arange(groups), 20), 300
+    )
+    hits += estimate.low <= 0.5 <= estimate.high
+  assert 0.92 <= hits / 400 <= 0.98
+
+
 def test_fewer_recordings_give_a_wider_interval():
   correct, group = _correlated()
   few = bootstrap.accuracy(correct, group)
@@ -127,6 +151,10 @@ def test_the_interval_is_that_of_a_loop():
   ]
   low, high = np.percentile(means, [2.5, 97.5])
   estimate = bootstrap.accuracy(correct, group)
+  # Student's 2.1009 of 18 degrees for 1.9600, and the root of 19/18.
+  low, high = (
+    estimate.value + 1.1013 * (end - estimate.value) for end in (low, high)
+  )
   assert estimate.low == pytest.approx(low, abs=0.02)
   assert estimate.high == pytest.approx(high, abs=0.02)
 

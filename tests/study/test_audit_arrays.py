@@ -325,6 +325,12 @@ def test_arrays_of_other_libraries_are_read(released):
     ({'attackers': ()}, 'attackers is empty'),
     ({'attackers': 'transfer'}, "unknown attacker 'transfer'"),
     ({'seed': -1}, 'seed is -1'),
+    ({'seed': 'a'}, "'seed' is 'a'; it must be a whole number"),
+    ({'sensitive': {'primary': [0, 1] * 120}}, "the key 'primary', which is"),
+    (
+      {'fold': ['train'] * 238 + ['validation', 'test'], 'recording': None},
+      'validation fold has 1 vector; it needs 2 or more',
+    ),
   ],
 )
 def test_a_mistake_is_one_clear_line(changes, message):

@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     edge = edge_half.read(args.bundle)
     device = _client(args, edge)
     if args.csv == '-':  # Live rows: send each window as soon as it is full.
-      for row in csv_rows.read(sys.stdin, edge.channels):
+      for row in csv_rows.read(sys.stdin, edge.channels, edge.hertz):
         if row is None:
           device.clear()
           continue
@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         _warn(device)
     else:
       with open(args.csv, newline='', encoding='utf-8-sig') as file:
-        for row in csv_rows.read(file, edge.channels):
+        for row in csv_rows.read(file, edge.channels, edge.hertz):
           if row is None:
             device.clear()
           elif device.take(row):

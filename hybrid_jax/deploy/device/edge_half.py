@@ -20,6 +20,7 @@ class EdgeHalf:
       not.
     has_range: whether the bundle has the range of the training data.
     channels: the names of the channels, with units; empty if unknown.
+    hertz: rows a second of a signal; None if unknown.
     stream: sensitive label to the number of windows of one person that keep
       the study's ceiling under its limit; see `measures.ceiling`.
     window_shape: the shape of a window without a batch: `[1, time, channels]`
@@ -39,6 +40,7 @@ class EdgeHalf:
   outside: Callable[[np.ndarray], str | None] = lambda window: None
   has_range: bool = False
   channels: tuple[str, ...] = ()
+  hertz: float | None = None
   stream: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
@@ -55,6 +57,7 @@ def read(folder: str | os.PathLike) -> EdgeHalf:
     outside=edge.outside,
     has_range=bool(contents.manifest['edge']['inputs']['x'].get('range')),
     channels=tuple(edge.channels),
+    hertz=contents.manifest['edge']['inputs']['x'].get('hertz'),
     stream={
       label: figures['budget']
       for label, figures in contents.manifest['figures']

@@ -67,3 +67,39 @@ def test_a_time_that_goes_back_or_is_none():
 
 def test_a_first_row_of_numbers_is_no_header():
   assert _read('\ufeff1,2\n3,4\n') == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+  ('name', 'unit'),
+  [
+    ('time_s', 1),
+    ('timestamps', 1),
+    ('sensorTime', 1),
+    ('utc', 1),
+    ('date', 1),
+    ('t (ms)', 1e3),
+  ],
+)
+def test_all_names_of_times_tell_gaps_and_rates(name, unit):
+  times = [0.02 * i + 600 * (i >= 30) for i in range(60)]
+  lines = [f'{name},acc,gyr', *(f'{t * unit},1,2' for t in times)]
+  read = list(csv_rows.read(lines, CHANNELS, 50))
+  assert read.index(None) == 30
+  with pytest.raises(errors.UserError, match=r'50 rows a second.* takes 100'):
+    list(csv_rows.read(lines, CHANNELS, 100))
+
+
+def test_a_rate_that_changes_later_is_refused_and_a_coarse_clock_is_not():
+  times = [0.02 * i for i in range(50)]
+  times += [times[-1] + 0.04 * i for i in range(1, 60)]
+  lines = ['time_s,acc,gyr', *(f'{t},1,2' for t in times)]
+  with pytest.raises(errors.UserError, match='takes 50; resample'):
+    list(csv_rows.read(lines, CHANNELS, 50))
+  lines = ['time_s,acc,gyr', *(f'{i // 50},1,2' for i in range(3000))]
+  assert len(list(csv_rows.read(lines, CHANNELS, 50))) == 3000
+
+
+def test_a_unit_that_nothing_tells_is_asked_for():
+  lines = ['time,acc,gyr', *(f'{i},1,2' for i in range(60))]
+  with pytest.raises(errors.UserError, match='nothing tells the unit'):
+    list(csv_rows.read(lines, CHANNELS, 1))

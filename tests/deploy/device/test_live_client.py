@@ -36,6 +36,7 @@ OURS = (
   'hybrid_jax', 'hybrid_jax.errors', 'hybrid_jax.deploy',
   'hybrid_jax.deploy.formats', 'hybrid_jax.deploy.formats.bundle',
   'hybrid_jax.deploy.formats.device', 'hybrid_jax.deploy.formats.protocol',
+  'hybrid_jax.datasets', 'hybrid_jax.datasets.time_names',
 )
 
 class Bare:
