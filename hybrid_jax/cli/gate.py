@@ -78,4 +78,9 @@ def main(argv: list[str]) -> int:
   if _JUNIT.value:
     gate.write_junit(pathlib.Path(_JUNIT.value), row, checks)
   print(gate.terminal(row, checks), end='')
+  if metrics.get('strangers') and not _STRANGERS.value:
+    print(
+      'These figures are about people of the training set; --strangers checks'
+      ' those whom the network never saw.'
+    )
   return 0 if all(c.passed for c in checks) else 1
