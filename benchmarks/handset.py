@@ -7,7 +7,8 @@ For each cut the edge is exported with a PCA to few numbers, and its file runs
 in a fresh process with one thread. The last row of a network is the whole of it
 on the device. Weights are random: what a file costs does not depend on them.
 Needs the extra `export`. A network of 4096-wide layers has a file of half a
-gigabyte, and its export takes some GiB of memory.
+gigabyte, whose export takes a minute or two and some GiB of memory. The file is
+written after each network.
 """
 
 import dataclasses
@@ -47,7 +48,7 @@ _COLUMNS = (
   'first, ms',
   'p50, ms',
   'p95, ms',
-  'peak memory, MiB',
+  'memory, MiB',
   'features, KiB',
   'sent, bytes',
 )
@@ -235,7 +236,7 @@ def table(rows: list[dict[str, Any]]) -> dict[str, list]:
           _short(row[key])
           for key in ('load_ms', 'first_ms', 'p50_ms', 'p95_ms')
         ),
-        '' if row['peak_mib'] is None else f'{row["peak_mib"]:.0f}',
+        '' if row['own_mib'] is None else _short(row['own_mib']),
         _short(row['features_bytes'] / 2**10) if row['features_bytes'] else '',
         str(row['sent_bytes']),
       ]
@@ -262,22 +263,22 @@ def main(argv: list[str]) -> None:
     for name in names:
       rows += measure(NETWORKS[name], given.seconds)
       bar.advance(1, last=name, p50_ms=rows[-1]['p50_ms'])
+      if given.out:  # After each network: the large ones take minutes.
+        origin = summary.describe_run() | {
+          'seconds': round(time.monotonic() - started)
+        }
+        files.write_json(
+          pathlib.Path(given.out),
+          {
+            'origin': origin,
+            'config': {'seed': 0},
+            'rows': rows,
+            'tables': {'handset': table(rows)},
+          },
+        )
   result = table(rows)
   for line in [result['columns'], *result['rows']]:
     print(' | '.join(line))
-  if given.out:
-    files.write_json(
-      pathlib.Path(given.out),
-      {
-        'origin': {
-          **summary.describe_run(),
-          'seconds': round(time.monotonic() - started),
-        },
-        'config': {'seed': 0},
-        'rows': rows,
-        'tables': {'handset': result},
-      },
-    )
 
 
 if __name__ == '__main__':
