@@ -5,10 +5,7 @@ that an attacker adds up. Each size is measured once, after a first run in which
 programs compile. The attackers are those of `hybrid-jax audit --fast`.
 """
 
-import contextlib
 import dataclasses
-import pathlib
-import re
 import time
 
 import numpy as np
@@ -17,6 +14,7 @@ from benchmarks import growth, timing
 from hybrid_jax import progress
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
+from hybrid_jax.deploy.export import latency_probe
 from hybrid_jax.measures import measurement
 from hybrid_jax.study import audit_config
 
@@ -77,14 +75,14 @@ def timer(
 
   def run() -> float:
     problems = [problem(examples, people, seed) for seed in range(rows)]
-    with contextlib.suppress(OSError):  # Resets the peak of the process.
-      pathlib.Path('/proc/self/clear_refs').write_text('5')
+    latency_probe.reset_peak()
     started = time.perf_counter()
     for each in problems:
       for name in (measurement.LEAKAGE, 'ceiling', 'ranks'):
         measurement.run(name, each, attack, config.seed)
     spent = time.perf_counter() - started
-    peaks[key] = _peak_gib()
+    peak = latency_probe.memory('VmHWM')
+    peaks[key] = None if peak is None else peak / 2**10
     return spent
 
   return run
@@ -106,22 +104,15 @@ def problem(examples: int, people: int, seed: int) -> adversary.Problem:
   means = rng.standard_normal((4, _DIM)), rng.standard_normal((people, _DIM))
   clean = 4 * means[0][primary] + means[1][person]
   clean += rng.standard_normal(clean.shape)
-  folds = np.array([dataset.TRAIN] * 6 + [dataset.VALIDATION] * 2, np.int8)
-  folds = np.append(folds, [dataset.TEST] * 2).astype(np.int8)
+  of_number = np.repeat(
+    np.array([dataset.TRAIN, dataset.VALIDATION, dataset.TEST], np.int8),
+    [6, 2, 2],
+  )
   return adversary.Problem(
     clean=clean.astype(np.float32),
     noise_scale=np.eye(_DIM, dtype=np.float32),
     primary=primary,
     sensitive={'person': person},
     recording=recording,
-    fold=folds[number],
+    fold=of_number[number],
   )
-
-
-def _peak_gib():
-  try:
-    status = pathlib.Path('/proc/self/status').read_text()
-  except OSError:
-    return None
-  peak = re.search(r'VmHWM:\s+(\d+) kB', status)
-  return int(peak[1]) / 2**20 if peak else None

@@ -40,9 +40,8 @@ def measure(
   # Imported here, before memory is measured: it is not memory of the file.
   from ai_edge_litert import interpreter as litert
 
-  before = _memory('VmRSS')
-  with contextlib.suppress(OSError):  # Resets the peak of the process.
-    pathlib.Path('/proc/self/clear_refs').write_text('5')
+  before = memory('VmRSS')
+  reset_peak()
   data = path.read_bytes()
   started = time.perf_counter()
   interpreter = litert.Interpreter(model_content=data, num_threads=threads)
@@ -65,7 +64,7 @@ def measure(
     run(**inputs)
     calls.append(time.perf_counter() - call_started)
   counted = 1e3 * np.asarray(calls[1 + _WARM_UP :])
-  peak = _memory('VmHWM')
+  peak = memory('VmHWM')
   return {
     'load_ms': 1e3 * load_seconds,
     'first_ms': 1e3 * calls[0],
@@ -77,13 +76,24 @@ def measure(
   }
 
 
-def _memory(name):
-  """Returns an entry of the process status in MiB; None without /proc."""
+def reset_peak() -> None:
+  """Lets the peak memory of this process begin anew, where that is possible."""
+  with contextlib.suppress(OSError):
+    pathlib.Path('/proc/self/clear_refs').write_text('5')
+
+
+def memory(name: str) -> float | None:
+  """Returns an entry of the process status in MiB; None without /proc.
+
+  Args:
+    name: `'VmHWM'` for the peak, `'VmRSS'` for now.
+  """
   try:
     status = pathlib.Path('/proc/self/status').read_text()
   except OSError:
     return None
-  return int(re.search(rf'{name}:\s+(\d+) kB', status)[1]) / 2**10
+  entry = re.search(rf'{name}:\s+(\d+) kB', status)
+  return int(entry[1]) / 2**10 if entry else None
 
 
 def _main():
