@@ -1,8 +1,10 @@
 """The cloud half, retrained for the sensitive labels.
 
 The edge is frozen. The layers after the cut are trained for the sensitive
-labels, once from the cloud's weights and once from fresh weights (Osia et al.,
-arXiv 1703.02952). On raw inputs the whole network is trained.
+labels, from fresh weights and from the cloud's own weights (Osia et al., arXiv
+1703.02952). Before fresh weights, the features are centred and scaled: the
+cloud's own weights were trained on features as they are, and fresh ones learn
+faster on standard ones. On raw inputs the whole network is trained.
 """
 
 import functools
@@ -20,7 +22,7 @@ from scipy import special
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset, padding
-from hybrid_jax.training import fit_best, train_state
+from hybrid_jax.training import counter_keys, fit_best, train_state
 
 OPTIONS = {
   'steps': plugins.Option(
@@ -33,7 +35,19 @@ OPTIONS = {
   'patience': plugins.Option(
     2, 'Validations without improvement until training stops.', low=1
   ),
-  'learning_rate': plugins.Option(2e-3, 'Peak learning rate.', above=0),
+  'starts': plugins.Option(
+    ('fresh weights', "the cloud's weights"),
+    'Weights to start from, where a network has them.',
+    choices=('fresh weights', "the cloud's weights"),
+    noun='start',
+    filled=True,
+    distinct=True,
+  ),
+  'learning_rate': plugins.Option(
+    6e-3,
+    "Peak learning rate; a third of it from the cloud's weights.",
+    above=0,
+  ),
   'warmup': plugins.Option(
     0.05,
     'Share of the steps in which the learning rate rises.',
@@ -44,6 +58,8 @@ OPTIONS = {
 }
 
 _BLOCK = padding.TILE  # examples in one pass of the network
+_SCALED = 1024  # examples that the features are scaled by
+_SCALING_STREAMS = 6, 7  # of random numbers, for these examples
 
 
 def attack(
@@ -66,21 +82,36 @@ def attack(
   # The outputs of the network that predict each label.
   heads = tuple((int(a), int(b)) for a, b in itertools.pairwise(borders))
   cloud = problem.cloud(int(borders[-1]))
-  apply = cloud.apply
-  if not isinstance(apply, jax.tree_util.Partial):
-    apply = jax.tree_util.Partial(apply)
   arguments = jax.device_put(_arguments(problem, labels))
-  settings = ml_collections.FrozenConfigDict({k: config[k] for k in OPTIONS})
+  settings = ml_collections.FrozenConfigDict(
+    {k: config[k] for k in OPTIONS if k != 'starts'}
+  )
+  network = _Network(
+    *(
+      f if isinstance(f, jax.tree_util.Partial) else jax.tree_util.Partial(f)
+      for f in (cloud.inverse, cloud.apply)
+    )
+  )
   for start, init in cloud.initialisers.items():
+    if start not in config.starts:
+      continue
     name = f'transfer, {start}'
     wanted = [problem.wants(name, label) for label in problem.sensitive]
     if not any(wanted):
       continue
     # On the host, so that both starts are the same kind of argument.
     params = jax.device_get(init(jax.random.fold_in(jax.random.key(3), seed)))
-    best = _fit(apply, params, arguments, np.int32(seed), heads, settings)
+    scaling, best = _fit(
+      network,
+      params,
+      arguments,
+      np.bool_(start in cloud.trained),
+      np.int32(seed),
+      heads,
+      settings,
+    )
     log_probs = {
-      fold: _log_probs(apply, best, released, heads)
+      fold: _log_probs(network, scaling, best, released, heads)
       for fold, released in problem.evaluation_draws.items()
     }
     for i, attribute in enumerate(problem.sensitive):
@@ -92,6 +123,24 @@ def attack(
         log_probs[dataset.VALIDATION][i],
         log_probs[dataset.TEST][i],
       )
+
+
+class _Network(NamedTuple):
+  """The functions of `adversary.TrainableCloud`."""
+
+  inverse: jax.tree_util.Partial
+  apply: jax.tree_util.Partial
+
+  def logits(self, params, scaling, x):
+    """Logits `[b, outputs]` of released vectors `x [b, d]`."""
+    return self.apply(params, (self.inverse(x) - scaling.mean) * scaling.factor)
+
+
+class _Scaling(NamedTuple):
+  """What is subtracted from the features `[e]`, and a factor of all of them."""
+
+  mean: jax.Array
+  factor: jax.Array
 
 
 class _Arguments(NamedTuple):
@@ -139,34 +188,50 @@ def _arguments(problem, labels):
 
 @functools.partial(jax.jit, static_argnames=('heads', 'settings'))
 def _fit(
-  apply: jax.tree_util.Partial,
+  network: _Network,
   params: Any,
   arguments: _Arguments,
+  trained: jax.Array,
   seed: jax.Array,
   heads: tuple[tuple[int, int], ...],
   settings: ml_collections.FrozenConfigDict,
-) -> Any:
+) -> tuple[_Scaling, Any]:
   """Trains from initial parameters; returns the best ones for each label.
 
   Args:
-    apply: see `adversary.TrainableCloud`.
+    network: what is trained.
     params: the initial parameters.
     arguments: the data and the noise.
+    trained: whether the parameters were trained on features as they are.
     seed: of the batches and the noise.
     heads: the first output of each label, and the one after its last.
     settings: see `OPTIONS`.
+
+  Returns:
+    The scaling of the features, and the parameters.
   """
+
+  def add_noise(x, draws):
+    noise = arguments.noise
+    return x if noise is None else x + draws @ noise.T
+
+  def draw(key, n, more=0):
+    d = 0 if arguments.noise is None else len(arguments.noise)
+    return jax.random.normal(key, (n, more + d))
+
+  row_key, noise_key = (
+    counter_keys.make(seed, 0, stream) for stream in _SCALING_STREAMS
+  )
+  rows = counter_keys.draw_rows(row_key, _SCALED, arguments.train_count)
+  x = add_noise(arguments.train['x'][rows], draw(noise_key, _SCALED))
+  scaling = _scaling(network.inverse(x), trained)
 
   def loss(params, batch, key):
     x = batch['x']
     # A random gain and smooth labels, since the attacker has few examples.
-    noise = arguments.noise
-    d = 0 if noise is None else len(noise)
-    draws = jax.random.normal(key, (len(x), 1 + d))
-    x *= 1 + 0.1 * draws[:, :1]
-    if noise is not None:
-      x += draws[:, 1:] @ noise.T
-    logits = apply(params, x)
+    draws = draw(key, len(x), 1)
+    x = add_noise(x * (1 + 0.1 * draws[:, :1]), draws[:, 1:])
+    logits = network.logits(params, scaling, x)
     total = 0.0
     for i, (first, end) in enumerate(heads):
       classes = jax.nn.one_hot(batch['y'][:, i], end - first)
@@ -180,7 +245,7 @@ def _fit(
         jax.lax.dynamic_slice_in_dim(a, i * _BLOCK, _BLOCK)
         for a in (arguments.validation, arguments.truth)
       )
-      logits = apply(params, x)
+      logits = network.logits(params, scaling, x)
       predicted = [logits[:, a:b].argmax(-1) for a, b in heads]
       return total + (jnp.stack(predicted, axis=1) == truth).sum(axis=0)
 
@@ -188,10 +253,13 @@ def _fit(
     correct = jax.lax.fori_loop(0, arguments.blocks, add_block, zeros)
     return correct.astype(jnp.float32)
 
-  return fit_best.fit_best(
+  best = fit_best.fit_best(
     loss,
     params,
-    train_state.optimizer(settings),
+    optax.chain(
+      train_state.optimizer(settings),
+      optax.scale(jnp.where(trained, 1 / 3, 1.0)),
+    ),
     arguments.train,
     seed,
     steps=settings.steps,
@@ -201,19 +269,30 @@ def _fit(
     patience=settings.patience,
     count=arguments.train_count,
   )
+  return scaling, best
+
+
+def _scaling(features, trained):
+  """Returns the `_Scaling` to mean 0 and mean square 1 over all features."""
+  mean = features.mean(axis=0)
+  square = jnp.square(features - mean).mean()
+  factor = jnp.where(square > 0, jax.lax.rsqrt(square), 1.0)
+  return _Scaling(
+    jnp.where(trained, 0.0, mean), jnp.where(trained, 1.0, factor)
+  )
 
 
 @jax.jit
-def _predict(apply, best, x):
+def _predict(network, scaling, best, x):
   """Logits `[labels, b, outputs]` by the best parameters of each label."""
-  return jax.lax.map(lambda params: apply(params, x), best)
+  return jax.lax.map(lambda params: network.logits(params, scaling, x), best)
 
 
-def _log_probs(apply, best, released, heads):
+def _log_probs(network, scaling, best, released, heads):
   """Log-probabilities `[draws, n, k]` of each label."""
   draws, n, d = released.shape
   blocks = padding.blocks(released.reshape(-1, d), _BLOCK)
-  out = [_predict(apply, best, block) for block in blocks]
+  out = [_predict(network, scaling, best, block) for block in blocks]
   logits = np.concatenate(jax.device_get(out), axis=1)[:, : draws * n]
   return [
     special.log_softmax(one[:, a:b].reshape(draws, n, -1), axis=-1)

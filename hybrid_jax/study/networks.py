@@ -301,6 +301,32 @@ def cloud_of_releases(
   )
 
 
+def cloud_of_features(
+  model: split_model.SplitModel, split_point: str, shape: tuple[int, ...]
+) -> jax.tree_util.Partial:
+  """Returns `(params, features [b, e]) -> logits` of the cloud half.
+
+  Args:
+    model: the network.
+    split_point: where it is cut.
+    shape: of one example's features.
+  """
+  return jax.tree_util.Partial(_CloudOfFeatures(model, split_point, shape))
+
+
+def features_of_releases(release: mechanisms.Release) -> jax.tree_util.Partial:
+  """Returns `released [b, d] -> features [b, e]`, as the cloud computes them.
+
+  Args:
+    release: how the features were released.
+  """
+  return jax.tree_util.Partial(_inverse, release.decoder())
+
+
+def _inverse(decoder, released):
+  return decoder.inverse(released)
+
+
 def logits_of_releases(
   model: split_model.SplitModel,
   split_point: str,
@@ -337,14 +363,21 @@ def _logits(cloud, params, released):
 
 
 @dataclasses.dataclass(frozen=True)
-class _CloudOfReleases:
-  """Function of a decoder, the network's parameters, and releases."""
+class _CloudOfFeatures:
+  """Function of the network's parameters and flat features."""
 
   model: split_model.SplitModel
   split_point: str
   shape: tuple[int, ...]
 
-  def __call__(self, decoder, params, released):
-    features = decoder.inverse(released).reshape(len(released), *self.shape)
+  def __call__(self, params, features):
     cloud = split_model.Part(self.model, 'cloud', self.split_point)
-    return cloud(params, features)
+    return cloud(params, features.reshape(len(features), *self.shape))
+
+
+@dataclasses.dataclass(frozen=True)
+class _CloudOfReleases(_CloudOfFeatures):
+  """Function of a decoder, the network's parameters, and releases."""
+
+  def __call__(self, decoder, params, released):
+    return super().__call__(params, decoder.inverse(released))

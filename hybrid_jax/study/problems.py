@@ -17,6 +17,7 @@ from hybrid_jax.study import context, networks
 from hybrid_jax.study.stages import release
 
 CONTROLS = ('raw', 'noise', 'decision')
+_TRAINED = "the cloud's weights"
 
 
 def of_embedding(
@@ -144,21 +145,25 @@ class _Edge:
 def _cloud_half(study, params, mechanism, split_point, outputs):
   """Returns the cloud half with `outputs` outputs, on released vectors."""
   model = split_model.make(study.config.model, outputs)
+  _, cloud = split_model.split_params(model, params, split_point)
 
   def fresh(key):
     whole = split_model.init(model, key, study.example)
     return split_model.split_params(model, whole, split_point)[1]
 
   def trained(key):
-    _, cloud = split_model.split_params(model, params, split_point)
     return cloud | {'head': fresh(key)['head']}
 
-  initialisers = {'fresh weights': fresh, "the cloud's weights": trained}
+  initialisers = {'fresh weights': fresh}
+  # A cloud of a head alone has no weights of its own to start from.
+  if set(cloud) > {'head'}:
+    initialisers[_TRAINED] = trained
+  shape = study.feature_shape(split_point)
   return adversary.TrainableCloud(
     initialisers,
-    networks.cloud_of_releases(
-      model, split_point, study.feature_shape(split_point), mechanism
-    ),
+    networks.cloud_of_features(model, split_point, shape),
+    networks.features_of_releases(mechanism),
+    trained=(_TRAINED,),
   )
 
 

@@ -6,6 +6,7 @@ a CPU. `jax.random.fold_in` and `jax.random.split` draw; these keys do not.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 _STREAMS = 8
 
@@ -25,7 +26,9 @@ def make(
   return jax.random.wrap_key_data(words, impl='threefry2x32')
 
 
-def draw_rows(key: jax.Array, batch_size: int, count: jax.Array) -> jax.Array:
+def draw_rows(
+  key: jax.Array, batch_size: int, count: jax.Array | np.ndarray
+) -> jax.Array:
   """Draws the rows of a batch, `[batch_size]`, from `range(count)`.
 
   `jax.random.randint` would draw four times. Here the bias is below

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import jax
@@ -45,6 +46,7 @@ def _config(**more):
       'count': 20,
       'leaves': (2,),
       # Of the transfer attack.
+      'starts': ('fresh weights', "the cloud's weights"),
       'steps': 60,
       'batch_size': 64,
       'every': 30,
@@ -480,6 +482,45 @@ def test_the_transfer_attack(leak):
     assert _test(problem, attack) >= 0.95
   else:
     assert _test(problem, attack) == pytest.approx(1 / 3, abs=0.1)
+
+
+@pytest.mark.parametrize('scale', [1e-3, 1.0, 1e3])
+def test_fresh_weights_learn_alike_at_any_scale(scale):
+  who, *_ = _labels()
+  x = np.random.default_rng(4).standard_normal((len(who), 16))
+  x[:, 3] += 4 * (who - 1)
+  problem = _problem(
+    (scale * (x + 30)).astype(np.float32),
+    cloud=_cloud_half,
+    sensitive={'who': who},
+  )
+  (attack,) = transfer.attack(problem, _config(), 0)
+  assert _test(problem, attack) >= 0.7
+
+
+def test_the_starts_of_the_transfer_attack():
+  def make(classes):
+    cloud = _cloud_half(classes)
+    fresh = cloud.initialisers['fresh weights']
+    name = "the cloud's weights"
+    return dataclasses.replace(
+      cloud,
+      initialisers={'fresh weights': fresh, name: fresh},
+      trained=(name,),
+    )
+
+  who, *_ = _labels()
+  x = np.random.default_rng(4).standard_normal((len(who), 16)) + 5
+  problem = _problem(x.astype(np.float32), cloud=make, sensitive={'who': who})
+  both = list(transfer.attack(problem, _config(), 0))
+  assert [a.adversary for a in both] == [
+    'transfer, fresh weights',
+    "transfer, the cloud's weights",
+  ]
+  # The same weights, of which one sees features that are centred and scaled.
+  assert np.abs(both[0].test - both[1].test).max() > 1e-3
+  (one,) = transfer.attack(problem, _config(starts=("the cloud's weights",)), 0)
+  np.testing.assert_array_equal(one.test, both[1].test)
 
 
 def test_without_a_cloud_half_there_is_no_transfer():

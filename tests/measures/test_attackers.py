@@ -104,7 +104,7 @@ def _cloud_half(classes):
   def fresh(key):
     return {'kernel': 0.1 * jax.random.normal(key, (4, classes))}
 
-  return adversary.TrainableCloud({'fresh': fresh}, apply)
+  return adversary.TrainableCloud({'fresh weights': fresh}, apply)
 
 
 def test_the_cloud_half_is_trained_for_the_label():
@@ -112,7 +112,7 @@ def test_the_cloud_half_is_trained_for_the_label():
   (attack,) = transfer.attack(
     problem, leakage.settings(problems.config(), 'transfer'), 0
   )
-  assert attack.adversary == 'transfer, fresh'
+  assert attack.adversary == 'transfer, fresh weights'
   assert attack.test.shape == (2, 150, 10)
   np.testing.assert_allclose(np.exp(attack.test).sum(axis=-1), 1, rtol=1e-4)
   assert _best(problem, [attack]) > 0.95
