@@ -8,7 +8,7 @@ import numpy as np
 from hybrid_jax import errors, plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset, sources
-from hybrid_jax.metrics import similarity
+from hybrid_jax.metrics import recognition, similarity
 
 OPTIONS = {
   'attacks': plugins.Option(
@@ -23,6 +23,7 @@ OPTIONS = {
 }
 
 CLASS_MEAN = 'class mean'
+ORIGINAL = 'original'
 
 
 def measure(
@@ -39,7 +40,9 @@ def measure(
 
   Returns:
     `examples`, the number of inputs of all folds that were used; `attacks`,
-    name to the figures of `similarity.measure`, the baseline among them; and
+    name to the figures of `similarity.measure`, the baseline among them;
+    `recognition`, sensitive label to the figures of `recognition.measure`, of
+    each attack and of the original inputs, for labels of enough classes; and
     `pictures`, `original` and one entry for each attack, of the same test
     items. `None` where the inputs or the edge are not known.
   """
@@ -66,12 +69,33 @@ def measure(
       name: similarity.measure(original[items], rebuilt, recording[items])
       for name, (items, rebuilt) in results.items()
     },
-    'pictures': {'original': _to_list(original[shown])}
+    'recognition': _recognise(
+      problem, {ORIGINAL: (np.arange(len(original)), original)} | results
+    ),
+    'pictures': {ORIGINAL: _to_list(original[shown])}
     | {
       name: _to_list(rebuilt[np.searchsorted(items, shown)])
       for name, (items, rebuilt) in results.items()
     },
   }
+
+
+def _recognise(problem, results):
+  """Whose input a rebuilt one shows; classes in place of people."""
+  train, test = (problem.rows(f) for f in (dataset.TRAIN, dataset.TEST))
+  out = {}
+  for attribute, labels in problem.sensitive.items():
+    figures = recognition.measure(
+      problem.inputs[train],
+      labels[train],
+      {
+        name: (rebuilt, labels[test][items])
+        for name, (items, rebuilt) in results.items()
+      },
+    )
+    if figures:
+      out[attribute] = figures
+  return out
 
 
 def load_inputs(problem: adversary.Problem) -> adversary.Problem:

@@ -187,6 +187,10 @@ def _context(table, controls, failed, channels):
     'kinds': _adversary_kinds([*table, *controls.values()], attributes),
     'bounds': BOUNDS,
     'attacks': reconstructions.attacks(table),
+    'recognised': {
+      attribute: reconstructions.recognised(table, attribute)
+      for attribute in attributes
+    },
     'pictures': reconstructions.draw(table, channels)
     if 'reconstruction' in has
     else None,

@@ -50,6 +50,8 @@ def public(row: Row) -> Row:
     }
   if 'reconstruction' in row:
     out['reconstruction'] = row['reconstruction']['attacks']
+    if recognition := row['reconstruction'].get('recognition'):
+      out['recognition'] = recognition
   return out
 
 

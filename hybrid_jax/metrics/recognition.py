@@ -1,0 +1,78 @@
+"""Recognition of rebuilt inputs by a matcher that learned from other people.
+
+An input can be rebuilt poorly and still show who it is of. The matcher is
+independent of the attack: principal components of the inputs, and the
+two-covariance model of `verification`, which on faces is probabilistic linear
+discriminant analysis (Prince and Elder, ICCV 2007).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sklearn.decomposition
+
+from hybrid_jax.metrics import verification
+
+FEWEST = 16  # people; half of them are matched, by a model of the other half
+_COMPONENTS = 64
+
+
+def measure(
+  gallery: np.ndarray,
+  person: np.ndarray,
+  probes: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> dict[str, dict[str, Any]]:
+  """Compares probes with the gallery: are they of one person?
+
+  The people are halved. A matcher learns from the gallery of one half, and
+  compares the probes of the other half with their gallery; then the halves
+  change places.
+
+  Args:
+    gallery: `[n, ...]`, original inputs.
+    person: `[n]`, their classes.
+    probes: name to probes `[m, ...]`, such as rebuilt inputs, and their classes
+      `[m]`. Probes of classes that are not in the gallery are left out.
+
+  Returns:
+    Name to `auc`, the area under the ROC curve, and `eer`, the equal error
+    rate: means over people with 95 % intervals, see `verification.summarise`.
+    Chance is 0.5 for both. Nothing for fewer than `FEWEST` people, or where no
+    person has two inputs in the gallery.
+  """
+  people = np.unique(person)
+  if len(people) < FEWEST or len(person) == len(people):
+    return {}
+  flat = _flatten(gallery)
+  by_person: dict[str, list[dict[str, np.ndarray]]] = {n: [] for n in probes}
+  for first in range(2):
+    matched = np.isin(person, people[first::2])
+    pca = sklearn.decomposition.PCA(
+      min(_COMPONENTS, (~matched).sum() - 1, flat.shape[1]),
+      svd_solver='randomized',
+      random_state=0,
+    ).fit(flat[~matched])
+    score = verification.GaussianScorer(
+      pca.transform(flat[~matched]), person[~matched]
+    )
+    own = pca.transform(flat[matched])
+    for name, (probe, label) in probes.items():
+      rows = np.isin(label, people[first::2])
+      if not rows.any():
+        continue
+      scores = score(own[None], pca.transform(_flatten(probe[rows]))[None])
+      by_person[name].append(
+        verification.by_person(scores, person[matched], label[rows])
+      )
+  return {
+    name: verification.summarise(
+      {key: np.concatenate([half[key] for half in halves]) for key in halves[0]}
+    )
+    for name, halves in by_person.items()
+    if halves
+  }
+
+
+def _flatten(x):
+  return np.asarray(x, np.float32).reshape(len(x), -1)
