@@ -289,16 +289,42 @@ def _two_digits(figures):
   return f'{value:.0f}' if value >= 10 else f'{value:.2g}'
 
 
-def seeds(studies: list[dict[str, Any]], cut: str = '') -> str:
+def rebuilt(data: dict[str, Any], label: str) -> str:
+  """Returns how similar rebuilt images are, and whether a label is recognised.
+
+  Args:
+    data: what `summary.summarize` returns, of a study of images.
+    label: the label that is recognised: the area under the ROC curve.
+  """
+  lines = []
+  for row in data['rows']:
+    if 'recognition' not in row:
+      continue
+    line = [row['split_point'], _title(data, row['embedding'])]
+    similar, matched = row['reconstruction'], row['recognition'][label]
+    line += [tables.plain(figures['ssim']) for figures in similar.values()]
+    line += [tables.percent(figures['auc']) for figures in matched.values()]
+    lines.append(line)
+  columns = ['cut', 'released', *(f'SSIM, {name}' for name in similar)]
+  columns += [f'{_words(label)} recognised, {name}' for name in matched]
+  return _markdown(columns, lines)
+
+
+def seeds(
+  studies: list[dict[str, Any]], cut: str = '', people: str = ''
+) -> str:
   """Returns the mean over seeds of each figure, and the least and the most.
 
   Args:
     studies: what `summary.summarize` returns, of one config with other seeds.
     cut: the split point of all rows; by default the last one.
+    people: `strangers` for the figures of people whom the network never saw.
 
   Raises:
-    UserError: two studies have one seed, or other rows.
+    UserError: two studies have one seed, or other rows; or `people` is another
+      word.
   """
+  errors.check_known('people of a table of seeds', people, ('', 'strangers'))
   numbers = [data['config']['seed'] for data in studies]
   if len(set(numbers)) < len(numbers):
     raise errors.UserError(f'the seeds are {numbers}; they must differ.')
@@ -306,7 +332,11 @@ def seeds(studies: list[dict[str, Any]], cut: str = '') -> str:
   for data in studies:
     chosen = cut or data['rows'][-1]['split_point']
     by_embedding.append(
-      {r['embedding']: r for r in data['rows'] if r['split_point'] == chosen}
+      data['strangers']['embeddings']
+      if people == 'strangers'
+      else {
+        r['embedding']: r for r in data['rows'] if r['split_point'] == chosen
+      }
     )
   names = list(by_embedding[0])
   if any(list(rows) != names for rows in by_embedding):
@@ -386,7 +416,17 @@ def origin(data: dict[str, Any]) -> str:
 
 TABLES: dict[str, Callable[..., str]] = {
   f.__name__: f
-  for f in (bench, defences, linkage, origin, seeds, strangers, study, text)
+  for f in (
+    bench,
+    defences,
+    linkage,
+    origin,
+    rebuilt,
+    seeds,
+    strangers,
+    study,
+    text,
+  )
 }
 
 

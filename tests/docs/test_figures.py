@@ -322,6 +322,26 @@ def test_the_linkage_attack_stands_against_the_noise():
   ]
 
 
+def test_rebuilt_images_have_similarity_and_recognition():
+  data = _data()
+  plain, recognised = _share(0.5, 0.2), _share(0.9, 0.5)
+  data['rows'][1] |= {
+    'reconstruction': {
+      'class mean': {'ssim': plain},
+      'decoder': {'ssim': plain},
+    },
+    'recognition': {'person': {'original': {'auc': recognised}}},
+  }
+  columns, _, line = _lines(generate.rebuilt(data, 'person'))
+  assert columns == [
+    *('cut', 'released', 'SSIM, class mean', 'SSIM, decoder'),
+    'person recognised, original',
+  ]
+  assert line == [
+    *('dense1', 'bounded', *(2 * ['0.50 [0.40, 0.60]']), '90.0 [80.0, 100.0]')
+  ]
+
+
 def test_seeds_have_their_mean_and_their_range():
   studies = [_data(0, 0.9), _data(1, 0.84), _data(2, 0.9)]
   columns, _, line = _lines(generate.seeds(studies, cut='dense1'))
@@ -330,6 +350,12 @@ def test_seeds_have_their_mean_and_their_range():
     *('bounded', '88.0 (84.0 to 90.0)'),
     *('30.0 (30.0 to 30.0)', '40.0 (40.0 to 40.0)'),
   ]
+  *_, line = _lines(generate.seeds(studies, people='strangers'))
+  assert line[:3] == [
+    *('bounded', '80.0 (80.0 to 80.0)', '45.0 (45.0 to 45.0)'),
+  ]
+  with pytest.raises(errors.UserError, match='stranger'):
+    generate.seeds(studies, people='stranger')
   with pytest.raises(errors.UserError, match=r'the seeds are \[0, 0\]'):
     generate.seeds([_data(), _data()])
   studies[1]['rows'][1]['embedding'] = 'snapped'
