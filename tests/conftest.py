@@ -93,7 +93,6 @@ def exported(tmp_path_factory):
         workdir,
         '--config=tests/deploy/export/config.py',
         '--stages=data,train,siamese,release,attack,export',
-        **studies.FAST_COMPILATION,
       )
       assert done.returncode == 0, done.stderr
   return workdir, runner.open_study(workdir)

@@ -21,11 +21,6 @@ def command(workdir: pathlib.Path, *arguments: str) -> list[str]:
   ]
 
 
-# Programs compile in half the time and run slower. Not for tests of equal bits:
-# these are of programs as users have them.
-FAST_COMPILATION = {'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
-
-
 def environment() -> dict[str, str]:
   """As it was before the tests asked for eight devices."""
   kept = {k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'}
@@ -36,13 +31,11 @@ def run(
   workdir: pathlib.Path,
   *arguments: str,
   timeout: float = 900,
-  **more: str,
 ) -> subprocess.CompletedProcess:
-  """`more` are variables of the environment."""
   return subprocess.run(
     command(workdir, *arguments),
     cwd=ROOT,
-    env=environment() | more,
+    env=environment(),
     capture_output=True,
     text=True,
     timeout=timeout,

@@ -14,7 +14,7 @@ _SMALLER = ('--config.data.hop=64', '--config.attack.draws=2')
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('study') / 'run'
-  done = studies.run(workdir, *_SMALLER, **studies.FAST_COMPILATION)
+  done = studies.run(workdir, *_SMALLER)
   assert done.returncode == 0, done.stderr
   return workdir, done
 
