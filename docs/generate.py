@@ -289,22 +289,28 @@ def _two_digits(figures):
   return f'{value:.0f}' if value >= 10 else f'{value:.2g}'
 
 
-def rebuilt(data: dict[str, Any], label: str) -> str:
+def rebuilt(data: dict[str, Any], label: str = '') -> str:
   """Returns how similar rebuilt images are, and whether a label is recognised.
 
   Args:
     data: what `summary.summarize` returns, of a study of images.
-    label: the label that is recognised: the area under the ROC curve.
+    label: the label that is recognised: the area under the ROC curve. By
+      default it is left out.
   """
-  lines = []
+  lines, similar, matched = [], {}, {}
   for row in data['rows']:
-    if 'recognition' not in row:
+    if 'reconstruction' not in row:
       continue
-    line = [row['split_point'], _title(data, row['embedding'])]
-    similar, matched = row['reconstruction'], row['recognition'][label]
-    line += [tables.plain(figures['ssim']) for figures in similar.values()]
-    line += [tables.percent(figures['auc']) for figures in matched.values()]
-    lines.append(line)
+    similar = row['reconstruction']
+    matched = row['recognition'][label] if label else {}
+    lines.append(
+      [
+        row['split_point'],
+        _title(data, row['embedding']),
+        *(tables.plain(figures['ssim']) for figures in similar.values()),
+        *(tables.percent(figures['auc']) for figures in matched.values()),
+      ]
+    )
   columns = ['cut', 'released', *(f'SSIM, {name}' for name in similar)]
   columns += [f'{_words(label)} recognised, {name}' for name in matched]
   return _markdown(columns, lines)
