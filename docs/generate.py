@@ -137,13 +137,17 @@ def text(data: dict[str, Any], table: str) -> str:
   )
 
 
-def study(data: dict[str, Any], cut: str = '', ceiling: str = '') -> str:
+def study(
+  data: dict[str, Any], cut: str = '', ceiling: str = '', recordings: str = ''
+) -> str:
   """Returns the rows and controls of a study, in per cent.
 
   Args:
     data: what `summary.summarize` returns.
     cut: the split point of all rows; by default all, with a column for it.
     ceiling: the label whose ceiling has a column; by default none has.
+    recordings: `no` leaves out the accuracy by recording, where each example is
+      its own.
   """
   rows = [r for r in data['rows'] if cut in ('', r['split_point'])]
   labels = list(rows[0]['leakage'])
@@ -161,7 +165,8 @@ def study(data: dict[str, Any], cut: str = '', ceiling: str = '') -> str:
     columns += ['ceiling'] if label == ceiling else []
   # Columns without content are left out, as those of measures not taken.
   kept = [i for i in range(len(columns)) if any(line[i] for line in lines)]
-  kept = [i for i in kept if not (cut and columns[i] == 'cut')]
+  left_out = ['cut'] * bool(cut) + ['by recording'] * (recordings == 'no')
+  kept = [i for i in kept if columns[i] not in left_out]
   return _markdown(
     [columns[i] for i in kept], [[line[i] for i in kept] for line in lines]
   )
