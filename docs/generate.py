@@ -302,23 +302,36 @@ def rebuilt(data: dict[str, Any], label: str = '') -> str:
     label: the label that is recognised: the area under the ROC curve. By
       default it is left out.
   """
-  lines, similar, matched = [], {}, {}
-  for row in data['rows']:
-    if 'reconstruction' not in row:
-      continue
-    similar = row['reconstruction']
-    matched = row['recognition'][label] if label else {}
+  rows = [r for r in data['rows'] if 'reconstruction' in r]
+  if not rows or (label and not any(_recognition(r, label) for r in rows)):
+    what = f'recognition of {label}' if label else 'reconstruction'
+    raise errors.UserError(f'no row of the study has a {what}.')
+  attacks = list(dict.fromkeys(n for r in rows for n in r['reconstruction']))
+  matched = list(dict.fromkeys(n for r in rows for n in _recognition(r, label)))
+  lines = []
+  for row in rows:
+    similar, found = row['reconstruction'], _recognition(row, label)
     lines.append(
       [
         row['split_point'],
         _title(data, row['embedding']),
-        *(tables.plain(figures['ssim']) for figures in similar.values()),
-        *(tables.percent(figures['auc']) for figures in matched.values()),
+        *(
+          tables.plain(similar[n]['ssim']) if n in similar else '–'
+          for n in attacks
+        ),
+        *(
+          tables.percent(found[n]['auc']) if n in found else '–'
+          for n in matched
+        ),
       ]
     )
-  columns = ['cut', 'released', *(f'SSIM, {name}' for name in similar)]
+  columns = ['cut', 'released', *(f'SSIM, {name}' for name in attacks)]
   columns += [f'{_words(label)} recognised, {name}' for name in matched]
   return _markdown(columns, lines)
+
+
+def _recognition(row, label):
+  return row.get('recognition', {}).get(label, {})
 
 
 def seeds(
@@ -332,24 +345,28 @@ def seeds(
     people: `strangers` for the figures of people whom the network never saw.
 
   Raises:
-    UserError: two studies have one seed, or other rows; or `people` is another
-      word.
+    UserError: two studies have one seed, or other rows, or no such rows; or
+      `people` is another word, or given with `cut`.
   """
   errors.check_known('people of a table of seeds', people, ('', 'strangers'))
   numbers = [data['config']['seed'] for data in studies]
   if len(set(numbers)) < len(numbers):
     raise errors.UserError(f'the seeds are {numbers}; they must differ.')
+  if cut and people:
+    raise errors.UserError('strangers are at one split point; leave out cut.')
   by_embedding: list[dict[str, Any]] = []
   for data in studies:
     chosen = cut or data['rows'][-1]['split_point']
     by_embedding.append(
-      data['strangers']['embeddings']
+      data.get('strangers', {}).get('embeddings', {})
       if people == 'strangers'
       else {
         r['embedding']: r for r in data['rows'] if r['split_point'] == chosen
       }
     )
   names = list(by_embedding[0])
+  if not names:
+    raise errors.UserError(f'there are no rows of {people or cut!r}.')
   if any(list(rows) != names for rows in by_embedding):
     raise errors.UserError('the studies of the seeds have other rows.')
   labels = list(by_embedding[0][names[0]]['leakage'])

@@ -285,19 +285,19 @@ class TrainableCloud:
   """Network from released vectors to logits, to be trained by an attacker.
 
   Attributes:
-    initialisers: name to `init(key) -> params`, where training may start.
+    fresh: `key -> params`, new parameters.
     apply: `(params, features [b, e]) -> logits`. As a `jax.tree_util.Partial`
       of one function, problems of one shape share a compilation.
     inverse: `released [b, d] -> features [b, e]`, what the cloud computes
       first; also best a `Partial`. By default they are the released vectors.
-    trained: names of those initialisers whose parameters were trained on
-      features as they are; others may get rescaled ones.
+    trained: `key -> params`, the cloud's own parameters with a new head; `None`
+      where it has none of its own.
   """
 
-  initialisers: Mapping[str, Callable[[jax.Array], Any]]
+  fresh: Callable[[jax.Array], Any]
   apply: Callable[[Any, jax.Array], jax.Array]
   inverse: Callable[[jax.Array], jax.Array] = _identity
-  trained: tuple[str, ...] = ()
+  trained: Callable[[jax.Array], Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,6 +24,8 @@ from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset, padding
 from hybrid_jax.training import counter_keys, fit_best, train_state
 
+_FRESH, _TRAINED = 'fresh weights', "the cloud's weights"
+
 OPTIONS = {
   'steps': plugins.Option(
     300, 'Largest number of training steps.', unit='steps', low=1
@@ -36,9 +38,9 @@ OPTIONS = {
     2, 'Validations without improvement until training stops.', low=1
   ),
   'starts': plugins.Option(
-    ('fresh weights', "the cloud's weights"),
-    'Weights to start from, where a network has them.',
-    choices=('fresh weights', "the cloud's weights"),
+    (_FRESH, _TRAINED),
+    'Weights to start from; fresh ones where the cloud has none of its own.',
+    choices=(_FRESH, _TRAINED),
     noun='start',
     filled=True,
     distinct=True,
@@ -58,7 +60,7 @@ OPTIONS = {
 }
 
 _BLOCK = padding.TILE  # examples in one pass of the network
-_SCALED = 1024  # examples that the features are scaled by
+_SCALED = padding.TILE  # examples that the features are scaled by
 _SCALING_STREAMS = 6, 7  # of random numbers, for these examples
 
 
@@ -92,20 +94,22 @@ def attack(
       for f in (cloud.inverse, cloud.apply)
     )
   )
-  for start, init in cloud.initialisers.items():
-    if start not in config.starts:
-      continue
+  inits = {_FRESH: cloud.fresh, _TRAINED: cloud.trained or cloud.fresh}
+  starts = config.starts if cloud.trained else (_FRESH,)
+  for start in starts:
     name = f'transfer, {start}'
     wanted = [problem.wants(name, label) for label in problem.sensitive]
     if not any(wanted):
       continue
     # On the host, so that both starts are the same kind of argument.
-    params = jax.device_get(init(jax.random.fold_in(jax.random.key(3), seed)))
+    params = jax.device_get(
+      inits[start](jax.random.fold_in(jax.random.key(3), seed))
+    )
     scaling, best = _fit(
       network,
       params,
       arguments,
-      np.bool_(start in cloud.trained),
+      np.bool_(start == _TRAINED),
       np.int32(seed),
       heads,
       settings,
@@ -131,12 +135,13 @@ class _Network(NamedTuple):
   inverse: jax.tree_util.Partial
   apply: jax.tree_util.Partial
 
-  def logits(self, params, scaling, x):
+  def logits(self, params, scaling, x, gain=1.0):
     """Logits `[b, outputs]` of released vectors `x [b, d]`."""
-    return self.apply(params, (self.inverse(x) - scaling.mean) * scaling.factor)
+    features = (self.inverse(x) - scaling.mean) * scaling.factor
+    return self.apply(params, gain * features)
 
 
-class _Scaling(NamedTuple):
+class Scaling(NamedTuple):
   """What is subtracted from the features `[e]`, and a factor of all of them."""
 
   mean: jax.Array
@@ -195,7 +200,7 @@ def _fit(
   seed: jax.Array,
   heads: tuple[tuple[int, int], ...],
   settings: ml_collections.FrozenConfigDict,
-) -> tuple[_Scaling, Any]:
+) -> tuple[Scaling, Any]:
   """Trains from initial parameters; returns the best ones for each label.
 
   Args:
@@ -222,16 +227,16 @@ def _fit(
   row_key, noise_key = (
     counter_keys.make(seed, 0, stream) for stream in _SCALING_STREAMS
   )
-  rows = counter_keys.draw_rows(row_key, _SCALED, arguments.train_count)
-  x = add_noise(arguments.train['x'][rows], draw(noise_key, _SCALED))
-  scaling = _scaling(network.inverse(x), trained)
+  some = min(_SCALED, len(arguments.train['x']))
+  rows = counter_keys.draw_rows(row_key, some, arguments.train_count)
+  x = add_noise(arguments.train['x'][rows], draw(noise_key, some))
+  scaling = scaling_of(network.inverse(x), trained)
 
   def loss(params, batch, key):
-    x = batch['x']
     # A random gain and smooth labels, since the attacker has few examples.
-    draws = draw(key, len(x), 1)
-    x = add_noise(x * (1 + 0.1 * draws[:, :1]), draws[:, 1:])
-    logits = network.logits(params, scaling, x)
+    draws = draw(key, len(batch['x']), 1)
+    x = add_noise(batch['x'], draws[:, 1:])
+    logits = network.logits(params, scaling, x, 1 + 0.1 * draws[:, :1])
     total = 0.0
     for i, (first, end) in enumerate(heads):
       classes = jax.nn.one_hot(batch['y'][:, i], end - first)
@@ -272,14 +277,18 @@ def _fit(
   return scaling, best
 
 
-def _scaling(features, trained):
-  """Returns the `_Scaling` to mean 0 and mean square 1 over all features."""
+def scaling_of(features: jax.Array, trained: jax.Array | bool) -> Scaling:
+  """Returns the scaling of features to mean 0 and mean square 1 over all.
+
+  Args:
+    features: `[n, e]`.
+    trained: whether the network was trained on features as they are; then they
+      stay so.
+  """
   mean = features.mean(axis=0)
   square = jnp.square(features - mean).mean()
   factor = jnp.where(square > 0, jax.lax.rsqrt(square), 1.0)
-  return _Scaling(
-    jnp.where(trained, 0.0, mean), jnp.where(trained, 1.0, factor)
-  )
+  return Scaling(jnp.where(trained, 0.0, mean), jnp.where(trained, 1.0, factor))
 
 
 @jax.jit

@@ -16,6 +16,7 @@ from hybrid_jax.metrics import verification
 
 FEWEST = 16  # people; half of them are matched, by a model of the other half
 _COMPONENTS = 64
+_MOST = 50  # inputs of a person in the gallery and among the probes
 
 
 def measure(
@@ -33,37 +34,42 @@ def measure(
     gallery: `[n, ...]`, original inputs.
     person: `[n]`, their classes.
     probes: name to probes `[m, ...]`, such as rebuilt inputs, and their classes
-      `[m]`. Probes of classes that are not in the gallery are left out.
+      `[m]`. Probes of classes that are not in the gallery are left out. Of each
+      class at most 50 inputs of the gallery and 50 probes are compared.
 
   Returns:
     Name to `auc`, the area under the ROC curve, and `eer`, the equal error
     rate: means over people with 95 % intervals, see `verification.summarise`.
-    Chance is 0.5 for both. Nothing for fewer than `FEWEST` people, or where no
-    person has two inputs in the gallery.
+    Chance is 0.5 for both. People without probes are left out, and so is a half
+    with fewer than two others. Nothing for fewer than `FEWEST` people, or where
+    no person has two inputs in the gallery.
   """
   people = np.unique(person)
   if len(people) < FEWEST or len(person) == len(people):
     return {}
-  flat = _flatten(gallery)
-  by_person: dict[str, list[dict[str, np.ndarray]]] = {n: [] for n in probes}
+  gallery, person = _at_most(gallery, person)
+  some = {name: _at_most(*each) for name, each in probes.items()}
+  by_person: dict[str, list[dict[str, np.ndarray]]] = {n: [] for n in some}
   for first in range(2):
     matched = np.isin(person, people[first::2])
     pca = sklearn.decomposition.PCA(
-      min(_COMPONENTS, (~matched).sum() - 1, flat.shape[1]),
+      min(_COMPONENTS, (~matched).sum() - 1, gallery.shape[1]),
       svd_solver='randomized',
       random_state=0,
-    ).fit(flat[~matched])
+    ).fit(gallery[~matched])
     score = verification.GaussianScorer(
-      pca.transform(flat[~matched]), person[~matched]
+      pca.transform(gallery[~matched]), person[~matched]
     )
-    own = pca.transform(flat[matched])
-    for name, (probe, label) in probes.items():
-      rows = np.isin(label, people[first::2])
-      if not rows.any():
+    for name, (probe, label) in some.items():
+      both = np.intersect1d(people[first::2], label)
+      if len(both) < 2:
         continue
-      scores = score(own[None], pca.transform(_flatten(probe[rows]))[None])
+      own, rows = np.isin(person, both), np.isin(label, both)
+      scores = score(
+        pca.transform(gallery[own])[None], pca.transform(probe[rows])[None]
+      )
       by_person[name].append(
-        verification.by_person(scores, person[matched], label[rows])
+        verification.by_person(scores, person[own], label[rows])
       )
   return {
     name: verification.summarise(
@@ -74,5 +80,10 @@ def measure(
   }
 
 
-def _flatten(x):
-  return np.asarray(x, np.float32).reshape(len(x), -1)
+def _at_most(x, label):
+  """At most `_MOST` rows of each class, evenly spaced; flat and float32."""
+  rows = [np.flatnonzero(label == each) for each in np.unique(label)]
+  kept = [r[:: -(-len(r) // _MOST)] for r in rows]
+  chosen = np.sort(np.concatenate(kept)) if kept else np.zeros(0, int)
+  flat = np.asarray(x[chosen], np.float32)
+  return flat.reshape(len(chosen), int(np.prod(x.shape[1:]))), label[chosen]

@@ -296,9 +296,8 @@ def cloud_of_releases(
     shape: of one example's features.
     release: how the features were released.
   """
-  return jax.tree_util.Partial(
-    _CloudOfReleases(model, split_point, shape), release.decoder()
-  )
+  features = _CloudOfFeatures(model, split_point, shape)
+  return jax.tree_util.Partial(_CloudOfReleases(features), release.decoder())
 
 
 def cloud_of_features(
@@ -376,8 +375,10 @@ class _CloudOfFeatures:
 
 
 @dataclasses.dataclass(frozen=True)
-class _CloudOfReleases(_CloudOfFeatures):
+class _CloudOfReleases:
   """Function of a decoder, the network's parameters, and releases."""
 
+  cloud: _CloudOfFeatures
+
   def __call__(self, decoder, params, released):
-    return super().__call__(params, decoder.inverse(released))
+    return self.cloud(params, _inverse(decoder, released))

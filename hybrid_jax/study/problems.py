@@ -17,7 +17,6 @@ from hybrid_jax.study import context, networks
 from hybrid_jax.study.stages import release
 
 CONTROLS = ('raw', 'noise', 'decision')
-_TRAINED = "the cloud's weights"
 
 
 def of_embedding(
@@ -154,23 +153,20 @@ def _cloud_half(study, params, mechanism, split_point, outputs):
   def trained(key):
     return cloud | {'head': fresh(key)['head']}
 
-  initialisers = {'fresh weights': fresh}
-  # A cloud of a head alone has no weights of its own to start from.
-  if set(cloud) > {'head'}:
-    initialisers[_TRAINED] = trained
   shape = study.feature_shape(split_point)
   return adversary.TrainableCloud(
-    initialisers,
+    fresh,
     networks.cloud_of_features(model, split_point, shape),
     networks.features_of_releases(mechanism),
-    trained=(_TRAINED,),
+    # A cloud of a head alone has no parameters of its own.
+    trained if set(cloud) > {'head'} else None,
   )
 
 
 def _whole_network(study, outputs):
   model = split_model.make(study.config.model, outputs)
   return adversary.TrainableCloud(
-    {'fresh weights': lambda key: split_model.init(model, key, study.example)},
+    lambda key: split_model.init(model, key, study.example),
     jax.tree_util.Partial(_OnFlatInputs(model, study.x.shape[1:])),
   )
 

@@ -453,11 +453,7 @@ def _cloud_half(classes):
     ]
   )
   return adversary.TrainableCloud(
-    {
-      'fresh weights': lambda key: jax.jit(model.init)(
-        key, jnp.zeros((1, 1, 8, 2))
-      )['params']
-    },
+    lambda key: jax.jit(model.init)(key, jnp.zeros((1, 1, 8, 2)))['params'],
     lambda params, x: model.apply({'params': params}, x.reshape(-1, 1, 8, 2)),
   )
 
@@ -484,30 +480,39 @@ def test_the_transfer_attack(leak):
     assert _test(problem, attack) == pytest.approx(1 / 3, abs=0.1)
 
 
-@pytest.mark.parametrize('scale', [1e-3, 1.0, 1e3])
-def test_fresh_weights_learn_alike_at_any_scale(scale):
+@pytest.mark.parametrize(
+  ('scale', 'offset'), [(1e-3, 30), (1.0, 0), (1.0, 300), (1e3, 30)]
+)
+def test_fresh_weights_learn_alike_at_any_scale(scale, offset):
   who, *_ = _labels()
   x = np.random.default_rng(4).standard_normal((len(who), 16))
   x[:, 3] += 4 * (who - 1)
   problem = _problem(
-    (scale * (x + 30)).astype(np.float32),
+    (scale * (x + offset)).astype(np.float32),
     cloud=_cloud_half,
     sensitive={'who': who},
   )
   (attack,) = transfer.attack(problem, _config(), 0)
-  assert _test(problem, attack) >= 0.7
+  assert _test(problem, attack) >= 0.8
+
+
+def test_features_are_scaled_for_fresh_weights_alone():
+  x = 5 + 3 * np.random.default_rng(0).standard_normal((200, 7))
+  mean, factor = transfer.scaling_of(jnp.asarray(x), trained=False)
+  z = (x - mean) * factor
+  np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-5)
+  assert np.square(z).mean() == pytest.approx(1, abs=1e-5)
+  mean, factor = transfer.scaling_of(jnp.asarray(x), trained=True)
+  np.testing.assert_array_equal(mean, np.zeros(7))
+  assert factor == 1
+  # A constant is not blown up.
+  assert transfer.scaling_of(jnp.ones((4, 7)), trained=False).factor == 1
 
 
 def test_the_starts_of_the_transfer_attack():
   def make(classes):
     cloud = _cloud_half(classes)
-    fresh = cloud.initialisers['fresh weights']
-    name = "the cloud's weights"
-    return dataclasses.replace(
-      cloud,
-      initialisers={'fresh weights': fresh, name: fresh},
-      trained=(name,),
-    )
+    return dataclasses.replace(cloud, trained=cloud.fresh)
 
   who, *_ = _labels()
   x = np.random.default_rng(4).standard_normal((len(who), 16)) + 5
@@ -517,10 +522,13 @@ def test_the_starts_of_the_transfer_attack():
     'transfer, fresh weights',
     "transfer, the cloud's weights",
   ]
-  # The same weights, of which one sees features that are centred and scaled.
-  assert np.abs(both[0].test - both[1].test).max() > 1e-3
-  (one,) = transfer.attack(problem, _config(starts=("the cloud's weights",)), 0)
+  own = _config(starts=("the cloud's weights",))
+  (one,) = transfer.attack(problem, own, 0)
   np.testing.assert_array_equal(one.test, both[1].test)
+  # A cloud without weights of its own starts from fresh ones.
+  bare = dataclasses.replace(problem, cloud=_cloud_half)
+  (one,) = transfer.attack(bare, own, 0)
+  assert one.adversary == 'transfer, fresh weights'
 
 
 def test_without_a_cloud_half_there_is_no_transfer():

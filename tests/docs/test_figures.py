@@ -340,6 +340,14 @@ def test_rebuilt_images_have_similarity_and_recognition():
   assert line == [
     *('dense1', 'bounded', *(2 * ['0.50 [0.40, 0.60]']), '90.0 [80.0, 100.0]')
   ]
+  # A row without the figures of another one.
+  data['rows'][0]['reconstruction'] = {'decoder': {'ssim': plain}}
+  _, _, line, _ = _lines(generate.rebuilt(data, 'person'))
+  assert line[2:] == ['0.50 [0.40, 0.60]', '–', '–']
+  with pytest.raises(errors.UserError, match='recognition of side'):
+    generate.rebuilt(data, 'side')
+  with pytest.raises(errors.UserError, match='reconstruction'):
+    generate.rebuilt(_data())
 
 
 def test_seeds_have_their_mean_and_their_range():
@@ -356,6 +364,13 @@ def test_seeds_have_their_mean_and_their_range():
   ]
   with pytest.raises(errors.UserError, match='stranger'):
     generate.seeds(studies, people='stranger')
+  with pytest.raises(errors.UserError, match='leave out cut'):
+    generate.seeds(studies, cut='dense1', people='strangers')
+  with pytest.raises(errors.UserError, match="no rows of 'dense9'"):
+    generate.seeds(studies, cut='dense9')
+  bare = [{**data, 'strangers': {}} for data in studies]
+  with pytest.raises(errors.UserError, match="no rows of 'strangers'"):
+    generate.seeds(bare, people='strangers')
   with pytest.raises(errors.UserError, match=r'the seeds are \[0, 0\]'):
     generate.seeds([_data(), _data()])
   studies[1]['rows'][1]['embedding'] = 'snapped'

@@ -104,7 +104,7 @@ def _cloud_half(classes):
   def fresh(key):
     return {'kernel': 0.1 * jax.random.normal(key, (4, classes))}
 
-  return adversary.TrainableCloud({'fresh weights': fresh}, apply)
+  return adversary.TrainableCloud(fresh, apply)
 
 
 def test_the_cloud_half_is_trained_for_the_label():

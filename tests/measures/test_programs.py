@@ -24,7 +24,7 @@ def _cloud(width):
       kernel = 0.1 * rng.standard_normal((width, classes))
       return {'kernel': kernel.astype(np.float32)}
 
-    return adversary.TrainableCloud({'fresh weights': fresh}, _apply)
+    return adversary.TrainableCloud(fresh, _apply)
 
   return make
 

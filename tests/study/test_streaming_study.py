@@ -130,7 +130,7 @@ def test_a_part_of_the_raw_inputs_is_attacked(streamed):
   for figures in _read(streamed, 'leakage', 'dense1-simple').values():
     assert 'examples' not in figures
   assert raw.cloud is not None
-  start = raw.cloud(3).initialisers['fresh weights'](jax.random.key(0))
+  start = raw.cloud(3).fresh(jax.random.key(0))
   assert raw.cloud(3).apply(start, raw.clean[:2]).shape == (2, 3)
   # They are the study's own, of every recording, and each class trains.
   assert raw.clean.shape == (count, 128 * 6)
