@@ -2,11 +2,11 @@
 
     hybrid-jax study --config=watch --workdir=runs/watch
 
-On two cores without a GPU and with a cold compilation cache it took 9 minutes,
-15 of processor time. Results at the dense split, first for people of the
-training set (chance: exercise 17 %, person 13 %), then for people whom the
-network never saw, in three folds (chance for the person 35 %; from 64 windows
-together 30 %):
+On two cores without a GPU and with a cold compilation cache it took 11 minutes,
+18 of processor time (9 and 15 in a quicker hour of the same machine). Results
+at the dense split, first for people of the training set (chance: exercise 17 %,
+person 13 %), then for people whom the network never saw, in three folds (chance
+for the person 35 %; from 64 windows together 30 %):
 
 - simple features: utility 96 %, person found 86 %; strangers: 87 %, 95 %, from
   64 windows 100 %;
