@@ -357,13 +357,13 @@ def seeds(
   by_embedding: list[dict[str, Any]] = []
   for data in studies:
     chosen = cut or data['rows'][-1]['split_point']
-    by_embedding.append(
-      data.get('strangers', {}).get('embeddings', {})
-      if people == 'strangers'
-      else {
-        r['embedding']: r for r in data['rows'] if r['split_point'] == chosen
-      }
-    )
+    rows = {
+      r['embedding']: r for r in data['rows'] if r['split_point'] == chosen
+    }
+    if people == 'strangers':
+      unseen = data.get('strangers', {}).get('embeddings', {})
+      rows = {name: unseen[name] for name in rows if name in unseen}
+    by_embedding.append(rows)
   names = list(by_embedding[0])
   if not names:
     raise errors.UserError(f'there are no rows of {people or cut!r}.')
