@@ -35,7 +35,8 @@ def describe_run() -> dict[str, Any]:
 def summarize(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns the figures of a finished study, with where they come from.
 
-  Shares are rounded to four decimals.
+  Shares are rounded to four decimals. Of a path of the machine, such as that of
+  the data, the last name is kept.
 
   Args:
     workdir: the work directory of the study.
@@ -62,7 +63,22 @@ def summarize(workdir: pathlib.Path) -> dict[str, Any]:
       )
   seconds = sum(v for v in timings.values() if isinstance(v, int | float))
   origin = {**timings['run'], 'seconds': round(seconds)}
-  return {'origin': origin, 'config': config, **_rounded(metrics)}
+  return {
+    'origin': origin,
+    'config': _without_folders(config),
+    **_rounded(metrics),
+  }
+
+
+def _without_folders(value):
+  """Replaces absolute paths in a config by their last names."""
+  if isinstance(value, dict):
+    return {k: _without_folders(v) for k, v in value.items()}
+  if isinstance(value, list):
+    return [_without_folders(v) for v in value]
+  if isinstance(value, str) and pathlib.Path(value).is_absolute():
+    return pathlib.Path(value).name
+  return value
 
 
 def _rounded(value):

@@ -149,7 +149,7 @@ def workdir(tmp_path):
   }
   config = {
     'seed': 3,
-    'data': {'name': 'mine'},
+    'data': {'name': 'mine', 'path': str(tmp_path / 'mine.npz')},
     'release': {'embeddings': {'bounded': {'title': 'Bounded'}}},
   }
   timings = {'train': 60.0, 'attack': 90.4, 'compiling': {'train': 5.0}}
@@ -216,6 +216,7 @@ def test_several_studies_are_kept_at_once_or_none(workdir, tmp_path):
 def test_a_summary_is_small_rounded_and_says_where_it_is_from(workdir):
   data = summary.summarize(workdir)
   assert data['origin']['seconds'] == 150
+  assert data['config']['data'] == {'name': 'mine', 'path': 'mine.npz'}
   assert data['origin']['cores'] >= 1
   assert data['origin']['packages']['jax']
   assert data['config']['seed'] == 3
