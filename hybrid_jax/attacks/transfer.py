@@ -216,26 +216,15 @@ def _fit(
     The scaling of the features, and the parameters.
   """
 
-  def add_noise(x, draws):
-    noise = arguments.noise
-    return x if noise is None else x + draws @ noise.T
-
-  def draw(key, n, more=0):
-    d = 0 if arguments.noise is None else len(arguments.noise)
-    return jax.random.normal(key, (n, more + d))
-
-  row_key, noise_key = (
-    counter_keys.make(seed, 0, stream) for stream in _SCALING_STREAMS
-  )
-  some = min(_SCALED, len(arguments.train['x']))
-  rows = counter_keys.draw_rows(row_key, some, arguments.train_count)
-  x = add_noise(arguments.train['x'][rows], draw(noise_key, some))
-  scaling = scaling_of(network.inverse(x), trained)
+  scaling = _sample_scaling(network, arguments, trained, seed)
 
   def loss(params, batch, key):
+    x, noise = batch['x'], arguments.noise
+    d = 0 if noise is None else len(noise)
+    draws = jax.random.normal(key, (len(x), 1 + d))
+    if noise is not None:
+      x += draws[:, 1:] @ noise.T
     # A random gain and smooth labels, since the attacker has few examples.
-    draws = draw(key, len(batch['x']), 1)
-    x = add_noise(batch['x'], draws[:, 1:])
     logits = network.logits(params, scaling, x, 1 + 0.1 * draws[:, :1])
     total = 0.0
     for i, (first, end) in enumerate(heads):
@@ -275,6 +264,19 @@ def _fit(
     count=arguments.train_count,
   )
   return scaling, best
+
+
+def _sample_scaling(network, arguments, trained, seed):
+  """Returns the scaling by a sample of the released training vectors."""
+  row_key, noise_key = (
+    counter_keys.make(seed, 0, stream) for stream in _SCALING_STREAMS
+  )
+  x = arguments.train['x']
+  rows = counter_keys.draw_rows(
+    row_key, min(_SCALED, len(x)), arguments.train_count
+  )
+  x = adversary.add_noise(x[rows], arguments.noise, jnp.bool_(True), noise_key)
+  return scaling_of(network.inverse(x), trained)
 
 
 def scaling_of(features: jax.Array, trained: jax.Array | bool) -> Scaling:

@@ -11,6 +11,7 @@ from hybrid_jax.datasets import dataset
 from hybrid_jax.measures import reconstruction
 from hybrid_jax.report import rows, style
 
+ORIGINAL = reconstruction.ORIGINAL
 WIDTH, HEIGHT = 130, 72  # of the picture of one signal, in pixels
 # Colours of the attacks; they differ from those of the embeddings.
 _COLOURS = ('#882255', '#44AA99', '#999933', '#332288')
@@ -70,9 +71,7 @@ def draw(
   """
   measured = [row for row in table if 'reconstruction' in row]
   names = style.titles(measured)
-  shape = np.shape(
-    measured[0]['reconstruction']['pictures'][reconstruction.ORIGINAL]
-  )
+  shape = np.shape(measured[0]['reconstruction']['pictures'][ORIGINAL])
   if dataset.is_image(shape):
     return {
       'kind': 'image',
@@ -99,11 +98,11 @@ def png(image: np.ndarray) -> str:
 
 
 def _strips(pictures):
-  original = np.asarray(pictures[reconstruction.ORIGINAL])
+  original = np.asarray(pictures[ORIGINAL])
   low, span = original.min(), np.ptp(original) or 1.0
   order = [
-    reconstruction.ORIGINAL,
-    *(name for name in pictures if name != reconstruction.ORIGINAL),
+    ORIGINAL,
+    *(name for name in pictures if name != ORIGINAL),
   ]
   return {
     name: [
@@ -117,18 +116,14 @@ def _strips(pictures):
 def _signals(measured, names, channels):
   order = [
     reconstruction.CLASS_MEAN,
-    reconstruction.ORIGINAL,
+    ORIGINAL,
     *attacks(measured)[1:],
   ]
   signals = [_as_signals(row['reconstruction']['pictures']) for row in measured]
   # All rows show the channel that varies most within these windows.
-  index = int(
-    signals[0][reconstruction.ORIGINAL].var(axis=1).mean(axis=0).argmax()
-  )
+  index = int(signals[0][ORIGINAL].var(axis=1).mean(axis=0).argmax())
   channel = {'name': f'channel {index + 1}', 'mean': 0.0, 'std': 1.0}
-  if (
-    channels and len(channels) == signals[0][reconstruction.ORIGINAL].shape[-1]
-  ):
+  if channels and len(channels) == signals[0][ORIGINAL].shape[-1]:
     channel = channels[index]
   lines = [
     {
@@ -141,7 +136,7 @@ def _signals(measured, names, channels):
   low, high = _round_range(values.min(), values.max())
   styles = {
     reconstruction.CLASS_MEAN: (_GREY, '2 3', 1.2),
-    reconstruction.ORIGINAL: ('#c4c4ca', '', 2.6),
+    ORIGINAL: ('#c4c4ca', '', 2.6),
   }
   for i, name in enumerate(attacks(measured)[1:]):
     styles[name] = (_COLOURS[i % len(_COLOURS)], '', 1.3)
@@ -149,7 +144,7 @@ def _signals(measured, names, channels):
     'key': {
       name: dict(zip(('colour', 'dash', 'width'), styles[name], strict=True))
       for name in (
-        reconstruction.ORIGINAL,
+        ORIGINAL,
         *attacks(measured)[1:],
         reconstruction.CLASS_MEAN,
       )
@@ -158,14 +153,14 @@ def _signals(measured, names, channels):
     'channel': channel['name'],
     'low': f'{low:g}',
     'high': f'{high:g}',
-    'times': lines[0][reconstruction.ORIGINAL].shape[1],
+    'times': lines[0][ORIGINAL].shape[1],
     'zero': _y(0.0, low, high) if low < 0 < high else None,
     'rows': [
       {
         'name': name,
         'boxes': [
           {n: _path(t[n][i], low, high) for n in order if n in t}
-          for i in range(len(t[reconstruction.ORIGINAL]))
+          for i in range(len(t[ORIGINAL]))
         ],
       }
       for name, t in zip(names, lines, strict=True)
