@@ -151,6 +151,6 @@ def _choose_cells(problem, released, centres, labels, releases):
       problem.recording[rows],
       bayes_ceiling.cells(released[rows], centres, option),
     )
-    return bayes_ceiling.bounds(population, releases)['cells']
+    return bayes_ceiling.cells_bound(population, releases)
 
   return bayes_ceiling.cells(released, centres, min(options, key=score))

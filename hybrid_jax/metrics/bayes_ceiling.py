@@ -120,12 +120,7 @@ def bounds(population: Population, releases: int = 1) -> dict[str, float]:
   classes = _blocks(p, population, population.primary)
   label_entropy = _mean(classes, [b.entropy for b in classes])
   release_bits = _mean(classes, [min(b.bits, b.entropy) for b in classes])
-  _, kind = np.unique(
-    np.stack([population.primary, population.cell]),
-    axis=1,
-    return_inverse=True,
-  )
-  parts = _blocks(p, population, kind.reshape(-1))
+  parts = _blocks(p, population, _kinds(population))
   # I(s; cell | y) = H(s | y) - H(s | y, cell).
   cell_bits = label_entropy - _mean(parts, [b.entropy for b in parts])
   within_bits = _mean(parts, [min(b.bits, b.entropy) for b in parts])
@@ -142,6 +137,25 @@ def bounds(population: Population, releases: int = 1) -> dict[str, float]:
   return {name: min(float(values[name]), 1.0) for name in BOUNDS} | {
     'bits': max(float(bits), 0.0)
   }
+
+
+def cells_bound(population: Population, releases: int = 1) -> float:
+  """Computes the bound `cells` alone, as `bounds` does, in less time.
+
+  Args:
+    population: the examples, with noise.
+    releases: the number of releases of one input, each with fresh noise.
+  """
+  p = population.released.astype(np.float64) * np.sqrt(releases)
+  parts = _blocks(p, population, _kinds(population))
+  return min(_mean(parts, block_bounds(parts)), 1.0)
+
+
+def _kinds(population):
+  """Numbers the primary class and cell of each example: `[n]`."""
+  _, y = np.unique(population.primary, return_inverse=True)
+  _, cell = np.unique(population.cell, return_inverse=True)
+  return y * (cell.max() + 1) + cell
 
 
 def _blocks(p, population, kind):

@@ -142,6 +142,16 @@ TABLE = {
 }
 
 
+@pytest.mark.parametrize('releases', [1, 4])
+def test_the_bound_of_cells_alone_is_that_of_all_bounds(releases):
+  population = _random(seed=5)
+  # Cells whose numbers have gaps.
+  population = dataclasses.replace(population, cell=7 * population.cell - 3)
+  alone = bayes_ceiling.cells_bound(population, releases)
+  assert alone == bayes_ceiling.bounds(population, releases)['cells']
+  assert alone < 1
+
+
 def test_noiseless_by_hand():
   found = bayes_ceiling.noiseless_bounds(**TABLE)
   assert found['cells'] == pytest.approx(6 / 8)
