@@ -5,7 +5,8 @@ from typing import Any
 from hybrid_jax import files
 from hybrid_jax.measures import measurement
 from hybrid_jax.report import rows
-from hybrid_jax.study import context, strangers
+from hybrid_jax.study import context
+from hybrid_jax.study.strangers import summary
 
 
 def gather(study: context.Study) -> list[rows.Row]:
@@ -74,11 +75,11 @@ def recommend_seen(study: context.Study) -> rows.Row:
 def read_strangers(study: context.Study) -> dict[str, Any]:
   """Returns the figures of strangers; empty where there are none.
 
-  See `strangers.summarise`.
+  See `strangers.summary.summarise`.
   """
   if not (study.workdir / 'strangers').exists():
     return {}
-  return strangers.summarise(study, recommend_seen(study)['split_point'])
+  return summary.summarise(study, recommend_seen(study)['split_point'])
 
 
 def recommend(study: context.Study) -> rows.Row:

@@ -12,7 +12,8 @@ import jax
 from hybrid_jax.deploy.export import operation_counts
 from hybrid_jax.measures import measurement
 from hybrid_jax.release import embeddings
-from hybrid_jax.study import context, problems, strangers, trainings
+from hybrid_jax.study import context, problems, trainings
+from hybrid_jax.study.strangers import people_folds
 
 Plan = dict[str, dict[str, tuple[float, float]]]
 
@@ -118,10 +119,10 @@ def _steps(steps, seconds):
 
 def _strangers(study, step):
   """Trainings and attacks of all folds of people at one split point."""
-  folds, config = strangers.count_folds(study), study.config
+  folds, config = people_folds.count_folds(study), study.config
   if not folds:
     return {}
-  names = strangers.chosen_embeddings(study, study.split_points[-1])
+  names = people_folds.chosen_embeddings(study, study.split_points[-1])
   weights = {config.release.embeddings[name].weights for name in names}
   count = config.training.steps
   if embeddings.SIAMESE in weights:

@@ -12,8 +12,9 @@ from hybrid_jax import errors
 from hybrid_jax.attacks import released_vectors
 from hybrid_jax.datasets import dataset
 from hybrid_jax.report import rows, tables
-from hybrid_jax.study import context, results, runner, strangers, validate
+from hybrid_jax.study import context, results, runner, validate
 from hybrid_jax.study.stages import train
+from hybrid_jax.study.strangers import people_folds, summary
 
 _PEOPLE, _WINDOWS = 6, 48
 
@@ -70,14 +71,14 @@ def finished(one_device, tmp_path_factory):
 
 
 def test_each_person_is_a_stranger_once():
-  parts = strangers.split(10, 3)
+  parts = people_folds.split(10, 3)
   assert [len(part) for part in parts] == [4, 3, 3]
   assert sorted(np.concatenate(parts)) == list(range(10))
 
 
 def test_a_group_has_nothing_of_its_strangers(finished):
   person = finished.data.sensitive['person']
-  for group in strangers.groups(finished, 'dense1'):
+  for group in people_folds.groups(finished, 'dense1'):
     assert len(group.people) == 2
     others = group.others
     assert others.config.attack.adversaries == ('kde', 'mixture')
@@ -96,14 +97,14 @@ def test_a_group_has_nothing_of_its_strangers(finished):
 
 def test_networks_do_not_depend_on_strangers(finished, tmp_path):
   garbage = _arrays()
-  stranger = np.isin(garbage['sensitive_person'], strangers.split(6, 3)[0])
+  stranger = np.isin(garbage['sensitive_person'], people_folds.split(6, 3)[0])
   garbage['x'][stranger] = np.random.default_rng(9).standard_normal(
     garbage['x'][stranger].shape
   )
   config = validate.prepare(_config(tmp_path / 'my.npz', x=garbage['x']))
   study = context.Study(ml_collections.FrozenConfigDict(config), tmp_path)
   (group, *_), (expected, *_) = (
-    strangers.groups(s, 'dense1') for s in (study, finished)
+    people_folds.groups(s, 'dense1') for s in (study, finished)
   )
   train.run(group.others)
   found, want = (
@@ -122,7 +123,7 @@ def _leaves(tree):
 
 
 def test_the_released_files_hold_strangers_alone(finished):
-  for group in strangers.groups(finished, 'dense1'):
+  for group in people_folds.groups(finished, 'dense1'):
     path = group.others.released_path('dense1', 'bounded')
     problem = released_vectors.read(path, 1)
     assert len(problem.clean) == 2 * _WINDOWS
@@ -134,11 +135,11 @@ def test_the_released_files_hold_strangers_alone(finished):
 
 
 def test_the_summary_has_everything(finished):
-  summary = strangers.summarise(finished, 'dense1')
-  assert summary['label'] == 'person'
-  assert summary['folds'] == [['0', '3'], ['1', '4'], ['2', '5']]
-  assert list(summary['embeddings']) == ['simple', 'bounded']
-  for figures in summary['embeddings'].values():
+  joined = summary.summarise(finished, 'dense1')
+  assert joined['label'] == 'person'
+  assert joined['folds'] == [['0', '3'], ['1', '4'], ['2', '5']]
+  assert list(joined['embeddings']) == ['simple', 'bounded']
+  for figures in joined['embeddings'].values():
     assert figures['utility']['chance'] == pytest.approx(1 / 3)
     person = figures['leakage']['person']
     assert person['chance'] == person['per_recording']['chance'] == 0.5
@@ -147,11 +148,11 @@ def test_the_summary_has_everything(finished):
     assert figures['ceiling']['person']['high'] <= 1
     assert 0 <= figures['verification']['4']['auc']['value'] <= 1
   # The level of the signal gives a stranger away in the simple features.
-  simple = summary['embeddings']['simple']
+  simple = joined['embeddings']['simple']
   assert simple['leakage']['person']['by_windows']['class']['4']['value'] > 0.8
   assert simple['verification']['4']['auc']['value'] > 0.7
-  assert 'bounded' in tables.strangers(summary)
-  assert json.loads(json.dumps(summary)) == summary
+  assert 'bounded' in tables.strangers(joined)
+  assert json.loads(json.dumps(joined)) == joined
 
 
 def test_what_is_missing_is_made_again_with_the_same_bytes(
@@ -167,7 +168,7 @@ def test_what_is_missing_is_made_again_with_the_same_bytes(
   )
   stored = runner.open_study(workdir)
   with pytest.raises(errors.UserError, match='--stages=strangers first'):
-    strangers.summarise(stored, 'dense1')
+    summary.summarise(stored, 'dense1')
   runner.run(stored.config, workdir, ('strangers',))
   assert path.read_bytes() == want
 
@@ -202,7 +203,7 @@ def test_joining_by_hand():
   # Recordings have the same numbers in both groups, and are not the same.
   one = _result([1.0, 1.0, 0.0, 0.0], [0, 0, 1, 1])
   two = _result([1.0, 0.5], [0, 1], chance=0.25)
-  found = strangers.join([one, two])
+  found = summary.join([one, two])
   person = found['leakage']['person']
   assert person['value'] == pytest.approx(3.5 / 6)
   assert person['chance'] == pytest.approx((4 * 0.5 + 2 * 0.25) / 6)
@@ -297,4 +298,4 @@ def test_a_study_whose_people_are_unknown_has_no_strangers(tmp_path, variant):
   np.savez(tmp_path / 'my.npz', **_arrays())
   config = arrays.get_config(f'{tmp_path}/my.npz{variant}')
   study = runner.run(config, tmp_path / 'run', ('data',))
-  assert strangers.count_folds(study) == 0
+  assert people_folds.count_folds(study) == 0

@@ -7,7 +7,8 @@ import numpy as np
 from hybrid_jax import errors, files, progress
 from hybrid_jax.datasets import check, dataset, sources
 from hybrid_jax.release import mechanisms, pca
-from hybrid_jax.study import context, extras, strangers, trainings
+from hybrid_jax.study import context, extras, trainings
+from hybrid_jax.study.strangers import people_folds
 from hybrid_jax.training import augmentation
 
 
@@ -29,7 +30,7 @@ def run(study: context.Study) -> None:
     and 'reconstruction' in study.config.attack.measures
   ):
     extras.check('images')
-  strangers.check(study)
+  people_folds.check(study)
   trainings.defended_labels(study.config, data.sensitive)
   names = {'primary': data.primary_names, **data.sensitive_names}
   folds = {

@@ -3,7 +3,8 @@
 import functools
 
 from hybrid_jax import files, progress
-from hybrid_jax.study import context, results, strangers, thread_pool
+from hybrid_jax.study import context, results, thread_pool
+from hybrid_jax.study.strangers import audit, people_folds
 from hybrid_jax.training import distributed
 
 
@@ -13,18 +14,18 @@ def run(study: context.Study) -> None:
   It writes `strangers/foldN/`: trainings, `released/` and `results/`; and keeps
   existing results. The split point is the recommended one.
   """
-  if not strangers.count_folds(study):
+  if not people_folds.count_folds(study):
     return
   split_point = results.recommend_seen(study)['split_point']
-  groups = strangers.groups(study, split_point)
-  names = strangers.chosen_embeddings(study, split_point)
+  groups = people_folds.groups(study, split_point)
+  names = people_folds.chosen_embeddings(study, split_point)
   tasks = [(group, name) for group in groups for name in names]
   share = distributed.local_share(tasks)
   missing = [task for task in share if _is_missing(*task)]
   # All processes train together, or none does.
   if not distributed.broadcast_bool(any(_is_missing(*t) for t in tasks)):
     return
-  strangers.fit(groups)
+  people_folds.fit(groups)
   with progress.Progress(
     'strangers', len(share), len(share) - len(missing), 'embedding'
   ) as bar:
@@ -38,6 +39,6 @@ def _is_missing(group, name):
 
 
 def _attack(bar, group, name):
-  figures = strangers.audit(group, name)
+  figures = audit.audit(group, name)
   files.write_json(group.others.result('strangers', name), figures)
   bar.advance(1, last=f'{name}, fold {group.number}')
