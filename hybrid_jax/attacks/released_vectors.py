@@ -48,7 +48,8 @@ def read(path: pathlib.Path, draws: int, **knowledge: Any) -> adversary.Problem:
 def read_vectors(path: pathlib.Path, draws: int, **knowledge: Any) -> Vectors:
   """Reads a file with the layout of `released/*.npz`.
 
-  Labels and recordings are whole numbers or text; folds may be names.
+  Labels and recordings are whole numbers (1.0 is 1) or text; folds may be
+  names.
 
   Args:
     path: the file; see docs/formats.md.
@@ -89,7 +90,7 @@ def read_vectors(path: pathlib.Path, draws: int, **knowledge: Any) -> Vectors:
       labels,
       _read_label(arrays['recording'], 'recording')[0],
       _read_fold(arrays['fold'], 'fold', strangers is not None),
-      None if strangers is None else _read_fold(strangers, _STRANGERS, True),
+      None if strangers is None else _read_fold(strangers, _STRANGERS),
       arrays.get('noise_cov'),
       draws=draws,
       **knowledge,
@@ -150,11 +151,14 @@ def vectors(
   _check_fold('fold', fold, {dataset.ATTACK: 'attack'} | nobody)
   if strangers is not None:
     _check_fold(_STRANGERS, strangers, nobody)
+    for label in labels:
+      _check_numbers(label)
     seen, unseen, notes = vector_labels.split(
       labels, recording, fold, strangers
     )
     remarks += notes
   _check_labels(seen.labels, fold[seen.rows])
+  remarks += _shared_recordings(recording, fold)
   return Vectors(
     make(seen, fold),
     None if unseen is None else make(unseen, strangers),
@@ -164,13 +168,17 @@ def vectors(
 
 def _read_label(values, name):
   """Returns whole numbers as they are, and text as classes with names."""
-  if values.dtype.kind not in 'US':
-    return values, []
-  return label_encoding.encode(values, repr(name))
+  if values.dtype.kind in 'US':
+    return label_encoding.encode(values, repr(name))
+  if values.dtype.kind == 'f':
+    values = label_encoding.read(values, repr(name))
+  return values, []
 
 
-def _read_fold(values, name, has_strangers):
+def _read_fold(values, name, has_strangers=True):
   """Returns whole numbers as they are, and names of folds as numbers."""
+  if values.dtype.kind == 'f':
+    return label_encoding.read(values, repr(name))
   if values.dtype.kind not in 'US':
     return values
   return parse_fold(values, name, has_strangers)
@@ -186,7 +194,9 @@ def parse_fold(
     name: of the array, for messages.
     has_strangers: whether some windows are in none, which is -1 or `'none'`.
   """
-  more = {'attack': dataset.ATTACK, '3': dataset.ATTACK}
+  more = {}
+  if name != _STRANGERS:
+    more |= {'attack': dataset.ATTACK, '3': dataset.ATTACK}
   if has_strangers:
     more |= {'none': vector_labels.OUT, '-1': vector_labels.OUT}
   return folds.parse_folds(values, repr(name), more)
@@ -278,8 +288,34 @@ def _check_fold(name, fold, more):
   valid = dict(enumerate(dataset.FOLDS)) | more
   if not np.isin(fold, list(valid)).all():
     listed = ', '.join(f'{i} {title}' for i, title in valid.items())
+    lacking = ''
+    if vector_labels.OUT in fold and vector_labels.OUT not in more:
+      lacking = f' -1 is for strangers, whose folds are in {_STRANGERS!r}.'
     raise errors.UserError(
       f'{name!r} holds {sorted(set(fold.tolist()))[:8]}; valid are {listed}.'
+      f'{lacking}'
+    )
+
+
+def _check_numbers(label):
+  """Checks the classes of people of the training set and of strangers."""
+  numbers = np.unique(label.codes)
+  if not np.array_equal(numbers, np.arange(len(numbers))):
+    raise errors.UserError(
+      f'{label.what!r} holds {numbers.tolist()[:8]}; classes are numbered from'
+      ' 0 without a gap.'
+    )
+
+
+def _shared_recordings(recording, fold):
+  """Yields a remark where recordings are in more than one fold."""
+  test = np.unique(recording[fold == dataset.TEST])
+  other = recording[(fold != dataset.TEST) & (fold != vector_labels.OUT)]
+  shared = int(np.isin(test, other).sum())
+  if shared:
+    yield (
+      f'Recordings: {shared} of the {len(test)} of the test fold are also in'
+      ' another fold. This is right only if each recording was split in time.'
     )
 
 
@@ -296,18 +332,20 @@ def _check_labels(labels, fold):
         f'the {fold_name} fold has {count} vector; it needs {_FEWEST} or more.'
       )
   held_back = fold == dataset.ATTACK
-  learning = held_back if held_back.any() else fold == dataset.TRAIN
+  learning, title = fold == dataset.TRAIN, dataset.FOLDS[dataset.TRAIN]
+  if held_back.any():
+    learning, title = held_back, 'attack'
   for label in labels:
-    _check_classes(label.what, label.codes, learning, label.classes)
+    _check_classes(label.what, label.codes, learning, title, label.classes)
 
 
-def _check_classes(name, values, train, class_names):
+def _check_classes(name, values, learning, title, class_names):
   if values.min() < 0 or values.max() >= len(values):
     raise errors.UserError(
       f'{name!r} holds {values.min()} to {values.max()}; classes are numbered'
       ' from 0 without a gap.'
     )
-  counts = np.bincount(values[train], minlength=int(values.max()) + 1)
+  counts = np.bincount(values[learning], minlength=int(values.max()) + 1)
   if len(counts) < 2:
     only = f' ({class_names[0]})' if class_names else ''
     raise errors.UserError(
@@ -317,12 +355,12 @@ def _check_classes(name, values, train, class_names):
     empty = int(np.argmin(counts))
     if class_names:
       raise errors.UserError(
-        f'class {class_names[empty]!r} of {name!r} is empty in the train fold;'
-        ' it needs at least one training example.'
+        f'class {class_names[empty]!r} of {name!r} is empty in the {title}'
+        ' fold, which attackers learn from; it needs one example or more.'
       )
     raise errors.UserError(
-      f'class {empty} of {name!r} is empty in the train fold; classes are'
-      ' numbered from 0 without a gap.'
+      f'class {empty} of {name!r} is empty in the {title} fold, which attackers'
+      ' learn from; classes are numbered from 0 without a gap.'
     )
 
 

@@ -91,8 +91,8 @@ def split(
   idle = int((~seen & ~unseen).sum())
   if idle:
     notes.append(
-      f"Strangers: {idle} windows are -1 in both 'fold' and {ARRAY!r}, and take"
-      ' no part.'
+      f"Strangers: {idle} of the windows are -1 in both 'fold' and {ARRAY!r},"
+      ' and take no part.'
     )
   return _part(labels, seen), _part([primary, *kept], unseen), notes
 
@@ -133,7 +133,10 @@ def _unusable(label, strangers):
     if len(missing):
       names = ', '.join(_name(label, c) for c in missing[:_SHOWN])
       more = ', …' if len(missing) > _SHOWN else ''
-      return f'their {fold} fold lacks the class {names}{more}'
+      return (
+        f'their {fold} fold lacks the class {names}{more}; to leave out these'
+        f" rows instead, make them -1 in 'fold' and {ARRAY!r}"
+      )
   return ''
 
 

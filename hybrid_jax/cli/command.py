@@ -30,6 +30,8 @@ _PROFILE = flags.DEFINE_string(
 
 _OPTIMIZATION = 'xla_backend_optimization_level'
 
+# absl's words show the arguments of an exception.
+_NOT_BOOLEAN = re.compile(r"^flag (.*): \('Non-boolean .*\)$")
 # --config.KEY; `config_flag` reads what it becomes.
 _SETTING = re.compile(r'--?(no)?config\.([^=]+)(=.*)?', re.DOTALL)
 
@@ -130,7 +132,9 @@ def _parse(argv):
   except SystemExit:  # After --help, which is a failure to absl.
     sys.exit(0)
   except (flags.Error, OSError) as e:
-    raise errors.UserError(' '.join(str(e).split())) from e
+    message = ' '.join(str(e).split())
+    message = _NOT_BOOLEAN.sub(r'\1 is not true or false.', message)
+    raise errors.UserError(message) from e
 
 
 def _settings(arguments):

@@ -8,6 +8,7 @@ ceiling. All figures are shares from 0 to 1.
 import dataclasses
 import json
 import pathlib
+import re
 from typing import Any
 
 import junitparser
@@ -93,7 +94,8 @@ def parse_bounds(
       windows, label = '1', left
       if figure == STREAM:
         windows, _, label = left.partition(':')
-      if not label or not windows.isdecimal() or int(windows) < 1:
+      # More digits are no number of windows, and `int` refuses thousands.
+      if not label or not re.fullmatch(r'0*[1-9][0-9]{0,8}', windows):
         form = 'WINDOWS:LABEL=SHARE' if figure == STREAM else 'LABEL=SHARE'
         raise errors.UserError(f'{flag}: {text!r} is not {form}.')
       share = _parse_share(f'{flag}={left}', share)

@@ -137,12 +137,13 @@ def recommend(
     f'{attribute} {f["value"]:.1%} (chance {f["chance"]:.1%})'
     for attribute, f in chosen['leakage'].items()
   )
+  points = 'point' if len(useful) == 1 else 'points'
   return {
     'split_point': split_point,
     'embedding': embedding,
     'why': (
       f'Cut at {split_point} and release {embedding}: of the {len(useful)}'
-      f' points whose validation utility is within {utility_loss:.1%} of'
+      f' {points} whose validation utility is within {utility_loss:.1%} of'
       f' {whose} ({whole:.1%}), its worst sensitive label leaks least; on the'
       f' test fold its utility is {chosen["utility"]["value"]:.1%}, and the'
       f' best attacker finds {leaks}.'

@@ -176,6 +176,7 @@ def test_a_failure_has_exit_code_1_and_a_junit_report(tmp_path):
     (['--min-utility=0.9', '--junit=/dev/null/a.xml'], 'could not write'),
     (['--min-utility=0.9', '--workdir='], '--workdir is needed'),
     (['--max-leakage'], 'max_leakage'),
+    (['--strangers=yes'], '--strangers=yes is not true or false.'),
   ],
 )
 def test_a_mistake_is_one_line_with_exit_code_2(tmp_path, arguments, expected):
@@ -284,6 +285,7 @@ def test_a_stream_is_checked_at_its_number_of_windows():
     '64:side=0.3': "unknown number of windows '64'. Known: none",
     'person=0.3': 'is not WINDOWS:LABEL=SHARE',
     '0:person=0.3': 'is not WINDOWS:LABEL=SHARE',
+    '9' * 5000 + ':person=0.3': 'is not WINDOWS:LABEL=SHARE',
     '64:person=2': 'is not a share',
   }.items():
     with pytest.raises(errors.UserError, match=words.split('. ')[0]):

@@ -222,7 +222,7 @@ _FOLD, _STRANGERS = _folds()
     ),
     (
       {'fold_strangers': np.where(_STRANGERS < 0, 3, _STRANGERS)},
-      "'fold_strangers' holds .*; valid are 0 train.* -1 none",
+      "'fold_strangers' is 3 in row 0; .* 2 or test, none, -1",
     ),
     (
       {'fold_strangers': np.where(_STRANGERS == 1, -1, _STRANGERS)},

@@ -184,7 +184,13 @@ def test_another_file_in_the_same_folder_is_an_error(audited, tmp_path):
     ({'clean': None}, "lacks the array 'clean'; it has fold"),
     ({'sensitive_person': None}, 'no sensitive label'),
     ({'clean': np.zeros((_N, 2, 2), np.float32)}, r'shape \(600, 2, 2\)'),
-    ({'primary': np.zeros(_N)}, "'primary' is float64.*integers"),
+    ({'primary': np.full(_N, 0.5)}, "'primary' is float64, 0.5 in row 0"),
+    ({'fold': np.full(_N, -1)}, "-1 is for strangers.* in 'fold_strangers'"),
+    (
+      # Attackers learn from fold 3, which lacks the person 0.
+      {'fold': np.where(np.arange(_N) % 60 < 10, 0, np.arange(_N) % 4)},
+      "class 0 of 'sensitive_person' is empty in the attack fold",
+    ),
     ({'noise_cov': np.eye(3)}, r'shape \(3, 3\); it must be .* \(4, 4\)'),
     ({'noise_cov': -np.eye(4)}, 'positive definite'),
     ({'sensitive_person': np.full(_N, -1)}, 'holds -1'),
@@ -213,6 +219,38 @@ def test_an_invalid_file_is_one_clear_error(tmp_path, change, message):
   path = _write(tmp_path, _arrays(**change))
   with pytest.raises(errors.UserError, match=message):
     released_vectors.read(path, draws=2)
+
+
+@pytest.mark.parametrize('labels', [(0, 5), (-1, 0)])
+def test_labels_beside_strangers_are_checked_too(tmp_path, labels):
+  arrays = _arrays(primary=np.array(labels)[np.arange(_N) // 5 % 2])
+  stranger = arrays['sensitive_person'] >= 4
+  folds = {
+    'fold': np.where(stranger, -1, arrays['fold']),
+    'fold_strangers': np.where(stranger, arrays['fold'], -1),
+  }
+  with pytest.raises(
+    errors.UserError, match="'primary' holds .* without a gap"
+  ):
+    released_vectors.read(_write(tmp_path, arrays | folds), draws=2)
+
+
+def test_whole_floats_are_whole_numbers(tmp_path):
+  names = ('primary', 'sensitive_person', 'recording', 'fold')
+  path = _write(tmp_path, _arrays())
+  expected = released_vectors.read(path, draws=2)
+  floats = {name: _arrays()[name].astype(float) for name in names}
+  read = released_vectors.read(_write(tmp_path, _arrays(**floats)), draws=2)
+  for name in ('primary', 'recording', 'fold'):
+    np.testing.assert_array_equal(getattr(read, name), getattr(expected, name))
+
+
+def test_recordings_in_two_folds_are_a_remark(tmp_path):
+  path = _write(tmp_path, _arrays())
+  assert not released_vectors.read_vectors(path, draws=2).remarks
+  path = _write(tmp_path, _arrays(recording=np.arange(_N) // 10 % 7))
+  (remark,) = released_vectors.read_vectors(path, draws=2).remarks
+  assert remark.startswith('Recordings: 7 of the 7 of the test fold are also')
 
 
 def test_labels_may_be_text(tmp_path):
