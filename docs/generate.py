@@ -15,8 +15,8 @@ and, inside a sentence but not at the start of a line,
 KIND is a function of `TABLES`. FILE is a file of docs/results without its
 suffix; of the kind `seeds`, several with commas between them. A key may be a
 row of a study, as `dense1/bounded`. A number below `rows`, `controls` or
-`strangers` is shown in per cent. `hybrid-jax results` writes the file of a
-study.
+`strangers` is shown in per cent, and figures with an interval with it.
+`hybrid-jax results` writes the file of a study.
 """
 
 import argparse
@@ -113,7 +113,10 @@ def _value(text: str, results: pathlib.Path) -> str:
       value = {f'{r["split_point"]}/{r["embedding"]}': r for r in value}
     errors.check_known(f'key of {name}.json', key, value)
     value = value[key]
-  shown = tables.share(value) if share else str(value)
+  shown = str(value)
+  if share:
+    interval = isinstance(value, dict)
+    shown = tables.percent(value) if interval else tables.share(value)
   return f'<!-- value: {text} -->{shown}<!-- end -->'
 
 
@@ -212,12 +215,16 @@ def _words(label):
   return label.replace('_', ' ')
 
 
-def strangers(data: dict[str, Any], label: str = '') -> str:
+def strangers(
+  data: dict[str, Any], label: str = '', recordings: str = ''
+) -> str:
   """Returns the figures of strangers beside those of the people of training.
 
   Args:
     data: what `summary.summarize` returns, of a study with strangers.
     label: the sensitive label that is found; by default that of people.
+    recordings: `no` leaves out the accuracy by recording, where each example is
+      its own.
   """
   unseen = data['strangers']
   label = label or unseen['label']
@@ -245,6 +252,10 @@ def strangers(data: dict[str, Any], label: str = '') -> str:
   columns = ['released']
   for name in ('utility', f'{_words(label)} found', 'by recording', 'ceiling'):
     columns += [name, 'strangers']
+  if recordings == 'no':
+    place = columns.index('by recording')
+    for line in (columns, *lines):
+      del line[place : place + 2]
   return _markdown(columns, lines)
 
 
@@ -378,6 +389,9 @@ def seeds(
       found = [row['leakage'][label] for row in rows]
       line += [_spread(found), _spread([f['per_recording'] for f in found])]
     lines.append(line)
+  first = by_embedding[0][names[0]]
+  lines.append(_chance(first, labels, '')[2:])
+  lines[-1][0] = '*chance*'
   columns = ['released', f'utility, seeds {", ".join(map(str, numbers))}']
   for label in labels:
     columns += [f'{_words(label)} found', 'by recording']

@@ -10,7 +10,7 @@ import sys
 import PIL.Image
 import pytest
 
-from hybrid_jax import errors
+from hybrid_jax import errors, files
 from hybrid_jax.study import summary
 from tests import studies
 
@@ -102,6 +102,16 @@ def test_a_wrong_marker_is_one_line(page, parts):
     generate.generate(page, studies.ROOT / 'docs/results')
   for part in parts:
     assert part in str(caught.value)
+
+
+def test_figures_with_an_interval_are_shown_with_it(tmp_path):
+  files.write_json(tmp_path / 'watch.json', _data())
+  keys = 'watch strangers embeddings bounded leakage person'
+  for end, shown in (('', '45.0 [35.0, 55.0]'), (' chance', '30.0')):
+    begin = f'found in <!-- value: {keys}{end} -->'
+    page = generate.generate(f'{begin}x<!-- end -->', tmp_path)
+    page = page.replace('\N{NO-BREAK SPACE}', ' ')
+    assert page == f'{begin}{shown}<!-- end -->'
 
 
 def test_the_plot_carries_the_figures_it_shows(tmp_path):
@@ -289,6 +299,10 @@ def test_strangers_stand_beside_the_people_of_the_training_set():
   assert chance[:7] == [
     *('*chance*', '50.0', '60.0', '25.0', '30.0', '20.0', '35.0'),
   ]
+  table = _lines(generate.strangers(_data(), recordings='no'))
+  assert 'by recording' not in table[0]
+  assert table[2] == [*line[:5], *line[7:]]
+  assert table[3][:5] == chance[:5]
 
 
 def test_the_linkage_attack_stands_against_the_noise():
@@ -353,13 +367,14 @@ def test_rebuilt_images_have_similarity_and_recognition():
 
 def test_seeds_have_their_mean_and_their_range():
   studies = [_data(0, 0.9), _data(1, 0.84), _data(2, 0.9)]
-  columns, _, line = _lines(generate.seeds(studies, cut='dense1'))
+  columns, _, line, chance = _lines(generate.seeds(studies, cut='dense1'))
   assert columns[1] == 'utility, seeds 0, 1, 2'
   assert line == [
     *('bounded', '88.0 (84.0 to 90.0)'),
     *('30.0 (30.0 to 30.0)', '40.0 (40.0 to 40.0)'),
   ]
-  *_, line = _lines(generate.seeds(studies, people='strangers'))
+  assert chance == ['*chance*', '50.0', '25.0', '20.0']
+  *_, line, _ = _lines(generate.seeds(studies, people='strangers'))
   assert line[:3] == [
     *('bounded', '80.0 (80.0 to 80.0)', '45.0 (45.0 to 45.0)'),
   ]

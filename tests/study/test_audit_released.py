@@ -230,7 +230,7 @@ def test_labels_beside_strangers_are_checked_too(tmp_path, labels):
     'fold_strangers': np.where(stranger, arrays['fold'], -1),
   }
   with pytest.raises(
-    errors.UserError, match="'primary' holds .* without a gap"
+    errors.UserError, match=r"'primary' holds .* without a gap"
   ):
     released_vectors.read(_write(tmp_path, arrays | folds), draws=2)
 
