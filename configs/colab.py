@@ -43,6 +43,7 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.defend.warm_steps = c.defend.steps = c.defend.every = 40
     c.attack.adversaries = ('majority', 'linear')
     c.attack.heads.max_chunks = 1
+    c.attack.sets.recording_adversaries = ('discriminant',)
     c.attack.windows = (1, 8)
     c.attack.measures.ceiling.resamples = 20
     c.attack.measures.ceiling.releases = (1, 4)

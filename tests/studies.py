@@ -31,11 +31,13 @@ def run(
   workdir: pathlib.Path,
   *arguments: str,
   timeout: float = 900,
+  flags: str = '',
 ) -> subprocess.CompletedProcess:
+  """Runs a study; `flags` are XLA's, in place of those of the command."""
   return subprocess.run(
     command(workdir, *arguments),
     cwd=ROOT,
-    env=environment(),
+    env=environment() | ({'XLA_FLAGS': flags} if flags else {}),
     capture_output=True,
     text=True,
     timeout=timeout,

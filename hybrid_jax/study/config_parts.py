@@ -136,7 +136,8 @@ def shrink(c: ml_collections.ConfigDict, arg: str) -> None:
     c.attack.mlp.widths = ((64,),)
     c.attack.heads.trials = 2
     c.attack.windows = (1, 8)
-    c.attack.trees.count = 50
+    c.attack.trees.count = 20
+    c.attack.sets.recording_adversaries = ('discriminant',)
     measures = c.attack.measures
     measures.ceiling.resamples = 100
     measures.releases.counts = (1, 4)
