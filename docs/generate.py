@@ -273,6 +273,31 @@ def _beside(seen, other, label):
   ]
 
 
+def attributes(data: dict[str, Any]) -> str:
+  """Returns what is found of strangers, of every sensitive label.
+
+  Args:
+    data: what `summary.summarize` returns, of a study with strangers.
+  """
+  by_embedding = data['strangers']['embeddings']
+  names = [
+    r['embedding']
+    for r in data['rows']
+    if r['split_point'] == data['strangers']['split_point']
+    and r['embedding'] in by_embedding
+  ]
+  labels = list(by_embedding[names[0]]['leakage'])
+  lines = [
+    _line('', _title(data, name), by_embedding[name], labels, '')
+    for name in names
+  ]
+  lines.append(_chance(by_embedding[names[0]], labels, ''))
+  columns = ['released', 'utility']
+  for label in labels:
+    columns += [f'{_words(label)} found', 'by recording']
+  return _markdown(columns, [[line[1], *line[3:]] for line in lines])
+
+
 def linkage(data: dict[str, Any], cut: str) -> str:
   """Returns the linkage attack against the noise of reduced Siamese features.
 
@@ -448,10 +473,11 @@ def origin(data: dict[str, Any]) -> str:
       f' {o["note"]}.*'
     )
   packages = ', '.join(f'{k} {v}' for k, v in o['packages'].items())
+  cores = 'core' if o['cores'] == 1 else 'cores'
   return (
     f'*Version {o["version"]}, commit {o["commit"]}, {o["date"]}: seed'
     f' {data["config"]["seed"]}, {o["seconds"] / 60:.0f} minutes on'
-    f' {o["cores"]} cores ({o["processor"]}), Python {o["python"]},'
+    f' {o["cores"]} {cores} ({o["processor"]}), Python {o["python"]},'
     f' {packages}.*'
   )
 
@@ -459,6 +485,7 @@ def origin(data: dict[str, Any]) -> str:
 TABLES: dict[str, Callable[..., str]] = {
   f.__name__: f
   for f in (
+    attributes,
     bench,
     defences,
     linkage,

@@ -305,6 +305,22 @@ def test_strangers_stand_beside_the_people_of_the_training_set():
   assert table[3][:5] == chance[:5]
 
 
+def test_every_label_of_strangers_has_its_columns():
+  data = _data()
+  figures = data['strangers']['embeddings']['bounded']
+  figures['leakage']['age_group'] = {
+    **_share(0.7, 0.4),
+    'per_recording': _share(0.8, 0.45),
+  }
+  columns, _, line, chance = _lines(generate.attributes(data))
+  assert columns == [
+    *('released', 'utility', 'person found', 'by recording'),
+    *('age group found', 'by recording'),
+  ]
+  assert line[-2:] == ['70.0 [60.0, 80.0]', '80.0 [70.0, 90.0]']
+  assert chance == ['*chance*', '60.0', '30.0', '35.0', '40.0', '45.0']
+
+
 def test_the_linkage_attack_stands_against_the_noise():
   data = _data()
   data['config']['release']['embeddings'] = {
