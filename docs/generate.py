@@ -114,6 +114,11 @@ def _value(text: str, results: pathlib.Path) -> str:
     errors.check_known(f'key of {name}.json', key, value)
     value = value[key]
   shown = str(value)
+  group = isinstance(value, list) or (
+    isinstance(value, dict) and not {'value', 'low', 'high'} <= value.keys()
+  )
+  if group:
+    raise errors.UserError(f'{text!r} ends at a group of figures, not at one.')
   if share:
     interval = isinstance(value, dict)
     shown = tables.percent(value) if interval else tables.share(value)
@@ -375,14 +380,16 @@ def seeds(
 ) -> str:
   """Returns the mean over seeds of each figure, and the least and the most.
 
+  The last row is chance, which all seeds share.
+
   Args:
     studies: what `summary.summarize` returns, of one config with other seeds.
     cut: the split point of all rows; by default the last one.
     people: `strangers` for the figures of people whom the network never saw.
 
   Raises:
-    UserError: two studies have one seed, or other rows, or no such rows; or
-      `people` is another word, or given with `cut`.
+    UserError: two studies have one seed, other rows or chances, or no such
+      rows; or `people` is another word, or given with `cut`.
   """
   errors.check_known('people of a table of seeds', people, ('', 'strangers'))
   numbers = [data['config']['seed'] for data in studies]
@@ -414,9 +421,14 @@ def seeds(
       found = [row['leakage'][label] for row in rows]
       line += [_spread(found), _spread([f['per_recording'] for f in found])]
     lines.append(line)
-  first = by_embedding[0][names[0]]
-  lines.append(_chance(first, labels, '')[2:])
-  lines[-1][0] = '*chance*'
+  chances = [
+    _chance(row, labels, '')[3:]
+    for rows in by_embedding
+    for row in rows.values()
+  ]
+  if any(chance != chances[0] for chance in chances):
+    raise errors.UserError('the studies of the seeds have other chances.')
+  lines.append(['*chance*', *chances[0]])
   columns = ['released', f'utility, seeds {", ".join(map(str, numbers))}']
   for label in labels:
     columns += [f'{_words(label)} found', 'by recording']

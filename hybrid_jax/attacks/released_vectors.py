@@ -16,9 +16,10 @@ from hybrid_jax.datasets import (
   number_checks,
 )
 
-# The smallest standard deviation of noise that single precision can handle.
 _FEWEST = 2  # vectors of a fold
+# The smallest standard deviation of noise that single precision can handle.
 _MIN_STD = 1e-12
+_LARGEST_WHOLE = 2**53  # of the whole numbers that a float holds exactly
 _REQUIRED = ('clean', 'primary', 'recording', 'fold')
 _SENSITIVE = 'sensitive_'
 _STRANGERS = vector_labels.ARRAY
@@ -151,14 +152,17 @@ def vectors(
   _check_fold('fold', fold, {dataset.ATTACK: 'attack'} | nobody)
   if strangers is not None:
     _check_fold(_STRANGERS, strangers, nobody)
+    part = (fold != vector_labels.OUT) | (strangers != vector_labels.OUT)
     for label in labels:
-      _check_numbers(label)
+      _check_numbers(label.what, label.codes[part])
     seen, unseen, notes = vector_labels.split(
       labels, recording, fold, strangers
     )
     remarks += notes
   _check_labels(seen.labels, fold[seen.rows])
-  remarks += _shared_recordings(recording, fold)
+  remarks += _shared_recordings(recording, fold, '')
+  if strangers is not None:
+    remarks += _shared_recordings(recording, strangers, ' of the strangers')
   return Vectors(
     make(seen, fold),
     None if unseen is None else make(unseen, strangers),
@@ -170,18 +174,26 @@ def _read_label(values, name):
   """Returns whole numbers as they are, and text as classes with names."""
   if values.dtype.kind in 'US':
     return label_encoding.encode(values, repr(name))
-  if values.dtype.kind == 'f':
-    values = label_encoding.read(values, repr(name))
-  return values, []
+  return _as_integers(values), []
 
 
 def _read_fold(values, name, has_strangers=True):
   """Returns whole numbers as they are, and names of folds as numbers."""
-  if values.dtype.kind == 'f':
-    return label_encoding.read(values, repr(name))
   if values.dtype.kind not in 'US':
-    return values
+    values = _as_integers(values)
+    if has_strangers or vector_labels.OUT not in values:
+      return values
+  elif values.ndim == 1:  # '1.0' is 1.
+    values = label_encoding.read(values, repr(name))
   return parse_fold(values, name, has_strangers)
+
+
+def _as_integers(values):
+  """Returns floats that are all whole as integers, and others as they are."""
+  if values.dtype.kind != 'f':
+    return values
+  whole = (np.abs(values) < _LARGEST_WHOLE) & (values == np.round(values))
+  return values.astype(np.int64) if whole.all() else values
 
 
 def parse_fold(
@@ -197,8 +209,14 @@ def parse_fold(
   more = {}
   if name != _STRANGERS:
     more |= {'attack': dataset.ATTACK, '3': dataset.ATTACK}
+  out = {'none': vector_labels.OUT, '-1': vector_labels.OUT}
   if has_strangers:
-    more |= {'none': vector_labels.OUT, '-1': vector_labels.OUT}
+    more |= out
+  elif np.isin(values.astype(str), list(out)).any():
+    raise errors.UserError(
+      f'{name!r} holds -1, for strangers, but there is no {_STRANGERS!r} with'
+      ' their folds.'
+    )
   return folds.parse_folds(values, repr(name), more)
 
 
@@ -279,7 +297,7 @@ def _check_columns(columns: Mapping[str, np.ndarray], count: int) -> None:
       )
     if not np.issubdtype(values.dtype, np.integer):
       raise errors.UserError(
-        f'{name!r} is {values.dtype}; it must be integers.'
+        f'{name!r} is {values.dtype}; it must be whole numbers.'
       )
 
 
@@ -288,34 +306,33 @@ def _check_fold(name, fold, more):
   valid = dict(enumerate(dataset.FOLDS)) | more
   if not np.isin(fold, list(valid)).all():
     listed = ', '.join(f'{i} {title}' for i, title in valid.items())
-    lacking = ''
-    if vector_labels.OUT in fold and vector_labels.OUT not in more:
-      lacking = f' -1 is for strangers, whose folds are in {_STRANGERS!r}.'
     raise errors.UserError(
       f'{name!r} holds {sorted(set(fold.tolist()))[:8]}; valid are {listed}.'
-      f'{lacking}'
     )
 
 
-def _check_numbers(label):
-  """Checks the classes of people of the training set and of strangers."""
-  numbers = np.unique(label.codes)
-  if not np.array_equal(numbers, np.arange(len(numbers))):
+def _check_numbers(name, codes):
+  """Checks that the classes of both parts together are 0, 1, 2 and so on."""
+  numbers = np.unique(codes)
+  wrong = numbers != np.arange(len(numbers))
+  if wrong.any():
+    place = int(np.argmax(wrong))
     raise errors.UserError(
-      f'{label.what!r} holds {numbers.tolist()[:8]}; classes are numbered from'
-      ' 0 without a gap.'
+      f'{name!r} holds {numbers[place]} but not {place}; classes are numbered'
+      ' from 0 without a gap.'
     )
 
 
-def _shared_recordings(recording, fold):
-  """Yields a remark where recordings are in more than one fold."""
+def _shared_recordings(recording, fold, whose):
+  """Yields a remark where recordings of the test fold are in another, too."""
   test = np.unique(recording[fold == dataset.TEST])
   other = recording[(fold != dataset.TEST) & (fold != vector_labels.OUT)]
   shared = int(np.isin(test, other).sum())
   if shared:
     yield (
-      f'Recordings: {shared} of the {len(test)} of the test fold are also in'
-      ' another fold. This is right only if each recording was split in time.'
+      f'Recordings: of the {len(test)} of the test fold{whose}, {shared}'
+      f' {"is" if shared == 1 else "are"} in another fold, too. This is right'
+      ' only if each recording was split in time.'
     )
 
 

@@ -90,9 +90,10 @@ def split(
     )
   idle = int((~seen & ~unseen).sum())
   if idle:
+    windows = 'window is' if idle == 1 else 'windows are'
     notes.append(
-      f"Strangers: {idle} of the windows are -1 in both 'fold' and {ARRAY!r},"
-      ' and take no part.'
+      f"Strangers: {idle} {windows} -1 in both 'fold' and {ARRAY!r}, and left"
+      ' out.'
     )
   return _part(labels, seen), _part([primary, *kept], unseen), notes
 

@@ -30,7 +30,7 @@ _PROFILE = flags.DEFINE_string(
 
 _OPTIMIZATION = 'xla_backend_optimization_level'
 
-# absl's words show the arguments of an exception.
+# absl prints the exception: flag --x=yes: ('Non-boolean argument …', 'yes')
 _NOT_BOOLEAN = re.compile(r"^flag (.*): \('Non-boolean .*\)$")
 # --config.KEY; `config_flag` reads what it becomes.
 _SETTING = re.compile(r'--?(no)?config\.([^=]+)(=.*)?', re.DOTALL)

@@ -95,7 +95,7 @@ def parse_bounds(
       if figure == STREAM:
         windows, _, label = left.partition(':')
       # More digits are no number of windows, and `int` refuses thousands.
-      if not label or not re.fullmatch(r'0*[1-9][0-9]{0,8}', windows):
+      if not label or not re.fullmatch(r'[1-9][0-9]{0,8}', windows):
         form = 'WINDOWS:LABEL=SHARE' if figure == STREAM else 'LABEL=SHARE'
         raise errors.UserError(f'{flag}: {text!r} is not {form}.')
       share = _parse_share(f'{flag}={left}', share)

@@ -109,7 +109,7 @@ def recommend(
   Args:
     rows: the table.
     utility_loss: the loss of utility that is accepted, from 0 to 1.
-    strangers: see `study.strangers.summary.summarise`; may be empty.
+    strangers: see `study.strangers.join_folds.summarise`; may be empty.
 
   Returns:
     `split_point`, `embedding`, and `why`, a sentence.

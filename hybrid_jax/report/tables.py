@@ -97,7 +97,7 @@ def strangers(figures: dict[str, Any]) -> str:
   """Formats the figures of people whom the network never saw, as text.
 
   Args:
-    figures: see `study.strangers.summary.summarise`.
+    figures: see `study.strangers.join_folds.summarise`.
   """
   by_embedding = figures['embeddings']
   first = next(iter(by_embedding.values()))

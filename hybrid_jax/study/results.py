@@ -6,7 +6,7 @@ from hybrid_jax import files
 from hybrid_jax.measures import measurement
 from hybrid_jax.report import rows
 from hybrid_jax.study import context
-from hybrid_jax.study.strangers import summary
+from hybrid_jax.study.strangers import join_folds
 
 
 def gather(study: context.Study) -> list[rows.Row]:
@@ -75,11 +75,11 @@ def recommend_seen(study: context.Study) -> rows.Row:
 def read_strangers(study: context.Study) -> dict[str, Any]:
   """Returns the figures of strangers; empty where there are none.
 
-  See `strangers.summary.summarise`.
+  See `strangers.join_folds.summarise`.
   """
   if not (study.workdir / 'strangers').exists():
     return {}
-  return summary.summarise(study, recommend_seen(study)['split_point'])
+  return join_folds.summarise(study, recommend_seen(study)['split_point'])
 
 
 def recommend(study: context.Study) -> rows.Row:

@@ -93,6 +93,10 @@ def test_a_typed_figure_is_noticed(line):
     ('<!-- table: study wach -->\n<!-- end -->', ["'wach'", 'watch']),
     ('<!-- table: seeds watch,wach -->\n<!-- end -->', ["'wach'", 'watch']),
     ('a <!-- value: watch rows x/y -->1<!-- end -->', ["'x/y'", 'dense1']),
+    (
+      'a <!-- value: watch rows dense1/simple leakage -->1<!-- end -->',
+      ['ends at'],
+    ),
     ('a <!-- value: watch config seed -->1', ['no <!-- end -->']),
     ('<!-- value: watch config seed -->1<!-- end -->', ['begins with']),
   ],

@@ -286,6 +286,7 @@ def test_a_stream_is_checked_at_its_number_of_windows():
     'person=0.3': 'is not WINDOWS:LABEL=SHARE',
     '0:person=0.3': 'is not WINDOWS:LABEL=SHARE',
     '9' * 5000 + ':person=0.3': 'is not WINDOWS:LABEL=SHARE',
+    '0' * 5000 + '1:person=0.3': 'is not WINDOWS:LABEL=SHARE',
     '64:person=2': 'is not a share',
   }.items():
     with pytest.raises(errors.UserError, match=words.split('. ')[0]):

@@ -184,8 +184,12 @@ def test_another_file_in_the_same_folder_is_an_error(audited, tmp_path):
     ({'clean': None}, "lacks the array 'clean'; it has fold"),
     ({'sensitive_person': None}, 'no sensitive label'),
     ({'clean': np.zeros((_N, 2, 2), np.float32)}, r'shape \(600, 2, 2\)'),
-    ({'primary': np.full(_N, 0.5)}, "'primary' is float64, 0.5 in row 0"),
-    ({'fold': np.full(_N, -1)}, "-1 is for strangers.* in 'fold_strangers'"),
+    ({'primary': np.full(_N, 0.5)}, "'primary' is float64; it must be whole"),
+    ({'fold': np.full(_N, -1)}, "'fold' holds -1, .* no 'fold_strangers'"),
+    ({'primary': np.full((_N, 2), 0.5)}, r"'primary' has shape \(600, 2\)"),
+    ({'fold': np.full((_N, 2), 0.5)}, r"'fold' has shape \(600, 2\)"),
+    ({'fold': np.full(_N, np.nan)}, "'fold' is float64; it must be whole"),
+    ({'recording': np.full(_N, np.nan)}, "'recording' is float64; it must be"),
     (
       # Attackers learn from fold 3, which lacks the person 0.
       {'fold': np.where(np.arange(_N) % 60 < 10, 0, np.arange(_N) % 4)},
@@ -243,6 +247,12 @@ def test_whole_floats_are_whole_numbers(tmp_path):
   read = released_vectors.read(_write(tmp_path, _arrays(**floats)), draws=2)
   for name in ('primary', 'recording', 'fold'):
     np.testing.assert_array_equal(getattr(read, name), getattr(expected, name))
+  np.testing.assert_array_equal(
+    read.sensitive['person'], expected.sensitive['person']
+  )
+  text = _write(tmp_path, _arrays(fold=floats['fold'].astype(str)))
+  read = released_vectors.read(text, draws=2)
+  np.testing.assert_array_equal(read.fold, expected.fold)
 
 
 def test_recordings_in_two_folds_are_a_remark(tmp_path):
@@ -250,7 +260,39 @@ def test_recordings_in_two_folds_are_a_remark(tmp_path):
   assert not released_vectors.read_vectors(path, draws=2).remarks
   path = _write(tmp_path, _arrays(recording=np.arange(_N) // 10 % 7))
   (remark,) = released_vectors.read_vectors(path, draws=2).remarks
-  assert remark.startswith('Recordings: 7 of the 7 of the test fold are also')
+  assert remark.startswith(
+    'Recordings: of the 7 of the test fold, 7 are in another fold, too.'
+  )
+
+
+def test_recordings_in_two_folds_of_strangers_are_a_remark(tmp_path):
+  arrays = _arrays()
+  stranger = arrays['sensitive_person'] >= 4
+  rows = np.flatnonzero(stranger)
+  in_test = rows[arrays['fold'][rows] == 2]
+  # One recording of training has the number of one of the test fold.
+  arrays['recording'][rows[arrays['fold'][rows] == 0][:10]] = arrays[
+    'recording'
+  ][in_test[0]]
+  arrays['fold_strangers'] = np.where(stranger, arrays['fold'], -1)
+  arrays['fold'] = np.where(stranger, -1, arrays['fold'])
+  remarks = released_vectors.read_vectors(
+    _write(tmp_path, arrays), draws=2
+  ).remarks
+  (remark,) = [line for line in remarks if line.startswith('Recordings')]
+  count = len(np.unique(arrays['recording'][in_test]))
+  assert f'of the {count} of the test fold of the strangers, 1 is in' in remark
+
+
+def test_rows_of_neither_part_need_no_label(tmp_path):
+  arrays = _arrays()
+  stranger = arrays['sensitive_person'] >= 4
+  arrays['fold_strangers'] = np.where(stranger, arrays['fold'], -1)
+  arrays['fold'] = np.where(stranger, -1, arrays['fold'])
+  arrays['fold'][0] = arrays['sensitive_person'][0] = -1
+  read = released_vectors.read_vectors(_write(tmp_path, arrays), draws=2)
+  assert len(read.seen.clean) == (~stranger).sum() - 1
+  assert any('1 window is -1 in both' in line for line in read.remarks)
 
 
 def test_labels_may_be_text(tmp_path):

@@ -62,7 +62,9 @@ def test_an_audit_says_it_on_every_surface(tmp_path, near):
   stored = _stored(clean=_RNG.standard_normal((_HALF, 6)).astype('f4'))
   if near:
     stored['clean'][_HALF:] *= 1.001
-  np.savez(tmp_path / 'my.npz', **stored, recording=np.arange(2 * _HALF) // 4)
+  # No recording is in two folds.
+  recording = np.arange(2 * _HALF) // 4 + 1000 * stored['fold']
+  np.savez(tmp_path / 'my.npz', **stored, recording=recording)
   report = audit_released.run(tmp_path / 'my.npz', tmp_path / 'out', _config())
   metrics = files.read_json(tmp_path / 'out' / 'metrics.json')
   counts = metrics['data']['copies']['near' if near else 'equal']

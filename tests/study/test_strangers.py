@@ -14,7 +14,7 @@ from hybrid_jax.datasets import dataset
 from hybrid_jax.report import rows, tables
 from hybrid_jax.study import context, results, runner, validate
 from hybrid_jax.study.stages import train
-from hybrid_jax.study.strangers import people_folds, summary
+from hybrid_jax.study.strangers import join_folds, people_folds
 
 _PEOPLE, _WINDOWS = 6, 48
 
@@ -135,7 +135,7 @@ def test_the_released_files_hold_strangers_alone(finished):
 
 
 def test_the_summary_has_everything(finished):
-  joined = summary.summarise(finished, 'dense1')
+  joined = join_folds.summarise(finished, 'dense1')
   assert joined['label'] == 'person'
   assert joined['folds'] == [['0', '3'], ['1', '4'], ['2', '5']]
   assert list(joined['embeddings']) == ['simple', 'bounded']
@@ -168,7 +168,7 @@ def test_what_is_missing_is_made_again_with_the_same_bytes(
   )
   stored = runner.open_study(workdir)
   with pytest.raises(errors.UserError, match='--stages=strangers first'):
-    summary.summarise(stored, 'dense1')
+    join_folds.summarise(stored, 'dense1')
   runner.run(stored.config, workdir, ('strangers',))
   assert path.read_bytes() == want
 
@@ -203,7 +203,7 @@ def test_joining_by_hand():
   # Recordings have the same numbers in both groups, and are not the same.
   one = _result([1.0, 1.0, 0.0, 0.0], [0, 0, 1, 1])
   two = _result([1.0, 0.5], [0, 1], chance=0.25)
-  found = summary.join([one, two])
+  found = join_folds.join([one, two])
   person = found['leakage']['person']
   assert person['value'] == pytest.approx(3.5 / 6)
   assert person['chance'] == pytest.approx((4 * 0.5 + 2 * 0.25) / 6)

@@ -19,7 +19,7 @@ def audit(group: people_folds.Group, embedding: str) -> dict[str, Any]:
   """Attacks one embedding of a group's strangers.
 
   Returns:
-    The figures of each window, recording and person, which `summary` joins
+    The figures of each window, recording and person, which `join_folds` joins
     with those of the other groups.
   """
   study = group.others
