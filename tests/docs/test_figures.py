@@ -1,24 +1,19 @@
 """Every figure of a page comes from a file."""
 
-import importlib.util
 import json
 import re
 import shutil
 import subprocess
 import sys
 
+import generate
+import page_tables
 import PIL.Image
 import pytest
 
 from hybrid_jax import errors, files
 from hybrid_jax.study import summary
 from tests import studies
-
-_spec = importlib.util.spec_from_file_location(
-  'generate', studies.ROOT / 'docs/generate.py'
-)
-generate = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(generate)
 
 PAGES = [
   str(path.relative_to(studies.ROOT)) for path in generate.pages(studies.ROOT)
@@ -238,11 +233,11 @@ def test_a_summary_is_small_rounded_and_says_where_it_is_from(workdir):
   assert row['utility']['value'] == 0.1235
   assert 'by_bound' not in row['ceiling']['person']
   assert list(row['leakage']['person']['by_windows']) == ['class']
-  assert generate.study(data, ceiling='person').split('\n')[2] == (
+  assert page_tables.study(data, ceiling='person').split('\n')[2] == (
     '| dense1 | Bounded | 4 | 12.3 [10.0, 20.0] | 12.3 [10.0, 20.0] |'
     ' 12.3 [10.0, 20.0] | 30.0 |'
   ).replace(' [', '\N{NO-BREAK SPACE}[').replace(', ', ',\N{NO-BREAK SPACE}')
-  assert 'seed 3, 2 minutes' in generate.origin(data)
+  assert 'seed 3, 2 minutes' in page_tables.origin(data)
 
 
 def _share(value, chance=0.25):
@@ -291,7 +286,7 @@ def _lines(table):
 
 
 def test_strangers_stand_beside_the_people_of_the_training_set():
-  columns, _, line, chance = _lines(generate.strangers(_data()))
+  columns, _, line, chance = _lines(page_tables.strangers(_data()))
   assert columns[:5] == [
     *('released', 'utility', 'strangers', 'person found', 'strangers'),
   ]
@@ -303,7 +298,7 @@ def test_strangers_stand_beside_the_people_of_the_training_set():
   assert chance[:7] == [
     *('*chance*', '50.0', '60.0', '25.0', '30.0', '20.0', '35.0'),
   ]
-  table = _lines(generate.strangers(_data(), recordings='no'))
+  table = _lines(page_tables.strangers(_data(), recordings='no'))
   assert 'by recording' not in table[0]
   assert table[2] == [*line[:5], *line[7:]]
   assert table[3][:5] == chance[:5]
@@ -316,7 +311,7 @@ def test_every_label_of_strangers_has_its_columns():
     **_share(0.7, 0.4),
     'per_recording': _share(0.8, 0.45),
   }
-  columns, _, line, chance = _lines(generate.attributes(data))
+  columns, _, line, chance = _lines(page_tables.attributes(data))
   assert columns == [
     *('released', 'utility', 'person found', 'by recording'),
     *('age group found', 'by recording'),
@@ -348,7 +343,7 @@ def test_the_linkage_attack_stands_against_the_noise():
       *(('fc6', 'plain', 0.0), ('fc6', 'simple', 0.0), ('fc7', 'noisy', 0.3)),
     ]
   ]
-  columns, _, *lines = _lines(generate.linkage(data, 'fc6'))
+  columns, _, *lines = _lines(page_tables.linkage(data, 'fc6'))
   assert columns == ['ours: noise', '0.001', '0.3']
   assert lines == [
     ['accuracy %', '89.9', '60.0'],
@@ -367,7 +362,7 @@ def test_rebuilt_images_have_similarity_and_recognition():
     },
     'recognition': {'person': {'original': {'auc': recognised}}},
   }
-  columns, _, line = _lines(generate.rebuilt(data, 'person'))
+  columns, _, line = _lines(page_tables.rebuilt(data, 'person'))
   assert columns == [
     *('cut', 'released', 'SSIM, class mean', 'SSIM, decoder'),
     'person recognised, original',
@@ -377,41 +372,41 @@ def test_rebuilt_images_have_similarity_and_recognition():
   ]
   # A row without the figures of another one.
   data['rows'][0]['reconstruction'] = {'decoder': {'ssim': plain}}
-  _, _, line, _ = _lines(generate.rebuilt(data, 'person'))
+  _, _, line, _ = _lines(page_tables.rebuilt(data, 'person'))
   assert line[2:] == ['0.50 [0.40, 0.60]', '–', '–']
   with pytest.raises(errors.UserError, match='recognition of side'):
-    generate.rebuilt(data, 'side')
+    page_tables.rebuilt(data, 'side')
   with pytest.raises(errors.UserError, match='reconstruction'):
-    generate.rebuilt(_data())
+    page_tables.rebuilt(_data())
 
 
 def test_seeds_have_their_mean_and_their_range():
   studies = [_data(0, 0.9), _data(1, 0.84), _data(2, 0.9)]
-  columns, _, line, chance = _lines(generate.seeds(studies, cut='dense1'))
+  columns, _, line, chance = _lines(page_tables.seeds(studies, cut='dense1'))
   assert columns[1] == 'utility, seeds 0, 1, 2'
   assert line == [
     *('bounded', '88.0 (84.0 to 90.0)'),
     *('30.0 (30.0 to 30.0)', '40.0 (40.0 to 40.0)'),
   ]
   assert chance == ['*chance*', '50.0', '25.0', '20.0']
-  *_, line, _ = _lines(generate.seeds(studies, people='strangers'))
+  *_, line, _ = _lines(page_tables.seeds(studies, people='strangers'))
   assert line[:3] == [
     *('bounded', '80.0 (80.0 to 80.0)', '45.0 (45.0 to 45.0)'),
   ]
   with pytest.raises(errors.UserError, match='stranger'):
-    generate.seeds(studies, people='stranger')
+    page_tables.seeds(studies, people='stranger')
   with pytest.raises(errors.UserError, match='leave out cut'):
-    generate.seeds(studies, cut='dense1', people='strangers')
+    page_tables.seeds(studies, cut='dense1', people='strangers')
   with pytest.raises(errors.UserError, match="no rows of 'dense9'"):
-    generate.seeds(studies, cut='dense9')
+    page_tables.seeds(studies, cut='dense9')
   bare = [{**data, 'strangers': {}} for data in studies]
   with pytest.raises(errors.UserError, match="no rows of 'strangers'"):
-    generate.seeds(bare, people='strangers')
+    page_tables.seeds(bare, people='strangers')
   with pytest.raises(errors.UserError, match=r'the seeds are \[0, 0\]'):
-    generate.seeds([_data(), _data()])
+    page_tables.seeds([_data(), _data()])
   studies[1]['rows'][1]['embedding'] = 'snapped'
   with pytest.raises(errors.UserError, match='other rows'):
-    generate.seeds(studies, cut='dense1')
+    page_tables.seeds(studies, cut='dense1')
 
 
 @pytest.mark.parametrize(
