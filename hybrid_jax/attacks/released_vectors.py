@@ -19,10 +19,10 @@ from hybrid_jax.datasets import (
 _FEWEST = 2  # vectors of a fold
 # The smallest standard deviation of noise that single precision can handle.
 _MIN_STD = 1e-12
-_LARGEST_WHOLE = 2**53  # of the whole numbers that a float holds exactly
 _REQUIRED = ('clean', 'primary', 'recording', 'fold')
 _SENSITIVE = 'sensitive_'
 _STRANGERS = vector_labels.ARRAY
+_OUT_NAMES = ('none', str(vector_labels.OUT))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +120,7 @@ def vectors(
     **knowledge: other fields of `adversary.Problem`.
 
   Raises:
-    UserError: an array has another length or is not of integers, a fold is
+    UserError: an array has another length or is not of whole numbers, a fold is
       empty, or a class has no example to learn from; see also
       `vector_labels.split` and `problem`.
   """
@@ -148,6 +148,8 @@ def vectors(
 
   seen = vector_labels.Part(np.ones(len(clean), bool), labels)
   unseen = None
+  if strangers is None:
+    _check_no_strangers(fold)
   nobody = {} if strangers is None else {vector_labels.OUT: 'none'}
   _check_fold('fold', fold, {dataset.ATTACK: 'attack'} | nobody)
   if strangers is not None:
@@ -180,20 +182,17 @@ def _read_label(values, name):
 def _read_fold(values, name, has_strangers=True):
   """Returns whole numbers as they are, and names of folds as numbers."""
   if values.dtype.kind not in 'US':
-    values = _as_integers(values)
-    if has_strangers or vector_labels.OUT not in values:
-      return values
-  elif values.ndim == 1:  # '1.0' is 1.
+    return _as_integers(values)
+  if values.ndim == 1:  # '1.0' is 1.
     values = label_encoding.read(values, repr(name))
   return parse_fold(values, name, has_strangers)
 
 
 def _as_integers(values):
   """Returns floats that are all whole as integers, and others as they are."""
-  if values.dtype.kind != 'f':
-    return values
-  whole = (np.abs(values) < _LARGEST_WHOLE) & (values == np.round(values))
-  return values.astype(np.int64) if whole.all() else values
+  if values.dtype.kind == 'f' and label_encoding.are_whole(values).all():
+    return values.astype(np.int64)
+  return values
 
 
 def parse_fold(
@@ -209,15 +208,20 @@ def parse_fold(
   more = {}
   if name != _STRANGERS:
     more |= {'attack': dataset.ATTACK, '3': dataset.ATTACK}
-  out = {'none': vector_labels.OUT, '-1': vector_labels.OUT}
   if has_strangers:
-    more |= out
-  elif np.isin(values.astype(str), list(out)).any():
+    more |= dict.fromkeys(_OUT_NAMES, vector_labels.OUT)
+  else:
+    _check_no_strangers(values)
+  return folds.parse_folds(values, repr(name), more)
+
+
+def _check_no_strangers(fold):
+  """Checks that no fold is of strangers, as numbers or as names."""
+  if np.isin(fold.astype(str), _OUT_NAMES).any():
     raise errors.UserError(
-      f'{name!r} holds -1, for strangers, but there is no {_STRANGERS!r} with'
+      f"'fold' holds -1, for strangers, but there is no {_STRANGERS!r} with"
       ' their folds.'
     )
-  return folds.parse_folds(values, repr(name), more)
 
 
 def problem(

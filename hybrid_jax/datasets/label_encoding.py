@@ -157,13 +157,18 @@ def _read_objects(values, what):
   return read(np.array(text), what)
 
 
+def are_whole(values: np.ndarray) -> np.ndarray:
+  """Returns which floats are whole numbers that a float64 holds: `[...]`."""
+  return (values == np.round(values)) & (np.abs(values) < 2**53)
+
+
 def _read_floats(values, what):
   """Reads floats that are whole numbers, as a table with a gap has them."""
   if np.isnan(values).any():
     _refuse_missing('nan', int(np.argmax(np.isnan(values))), what)
-  wrong = (values != np.round(values)) | (np.abs(values) >= 2**53)
-  if wrong.any():
-    row = int(np.argmax(wrong))
+  whole = are_whole(values)
+  if not whole.all():
+    row = int(np.argmin(whole))
     raise errors.UserError(
       f'{what} is {values.dtype}, {values[row]:g} in row {row}; labels are'
       ' whole numbers or text.'

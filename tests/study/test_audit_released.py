@@ -55,6 +55,15 @@ def _arrays(leak=False, **more):
   } | more
 
 
+def _with_strangers(arrays):
+  """The people from 4 on are in no training."""
+  stranger = arrays['sensitive_person'] >= 4
+  return stranger, arrays | {
+    'fold': np.where(stranger, -1, arrays['fold']),
+    'fold_strangers': np.where(stranger, arrays['fold'], -1),
+  }
+
+
 def _write(tmp_path, arrays):
   path = tmp_path / 'my.npz'
   np.savez(path, **{k: v for k, v in arrays.items() if v is not None})
@@ -227,16 +236,13 @@ def test_an_invalid_file_is_one_clear_error(tmp_path, change, message):
 
 @pytest.mark.parametrize('labels', [(0, 5), (-1, 0)])
 def test_labels_beside_strangers_are_checked_too(tmp_path, labels):
-  arrays = _arrays(primary=np.array(labels)[np.arange(_N) // 5 % 2])
-  stranger = arrays['sensitive_person'] >= 4
-  folds = {
-    'fold': np.where(stranger, -1, arrays['fold']),
-    'fold_strangers': np.where(stranger, arrays['fold'], -1),
-  }
+  primary = np.array(labels)[np.arange(_N) // 5 % 2]
+  _, arrays = _with_strangers(_arrays(primary=primary))
+  path = _write(tmp_path, arrays)
   with pytest.raises(
     errors.UserError, match=r"'primary' holds .* without a gap"
   ):
-    released_vectors.read(_write(tmp_path, arrays | folds), draws=2)
+    released_vectors.read(path, draws=2)
 
 
 def test_whole_floats_are_whole_numbers(tmp_path):
@@ -266,29 +272,22 @@ def test_recordings_in_two_folds_are_a_remark(tmp_path):
 
 
 def test_recordings_in_two_folds_of_strangers_are_a_remark(tmp_path):
-  arrays = _arrays()
-  stranger = arrays['sensitive_person'] >= 4
-  rows = np.flatnonzero(stranger)
-  in_test = rows[arrays['fold'][rows] == 2]
+  _, arrays = _with_strangers(_arrays())
+  recording = arrays['recording']
+  learnt, tested = (
+    np.flatnonzero(arrays['fold_strangers'] == f) for f in (0, 2)
+  )
   # One recording of training has the number of one of the test fold.
-  arrays['recording'][rows[arrays['fold'][rows] == 0][:10]] = arrays[
-    'recording'
-  ][in_test[0]]
-  arrays['fold_strangers'] = np.where(stranger, arrays['fold'], -1)
-  arrays['fold'] = np.where(stranger, -1, arrays['fold'])
-  remarks = released_vectors.read_vectors(
-    _write(tmp_path, arrays), draws=2
-  ).remarks
+  recording[learnt[:10]] = recording[tested[0]]
+  path = _write(tmp_path, arrays)
+  remarks = released_vectors.read_vectors(path, draws=2).remarks
   (remark,) = [line for line in remarks if line.startswith('Recordings')]
-  count = len(np.unique(arrays['recording'][in_test]))
+  count = len(np.unique(recording[tested]))
   assert f'of the {count} of the test fold of the strangers, 1 is in' in remark
 
 
 def test_rows_of_neither_part_need_no_label(tmp_path):
-  arrays = _arrays()
-  stranger = arrays['sensitive_person'] >= 4
-  arrays['fold_strangers'] = np.where(stranger, arrays['fold'], -1)
-  arrays['fold'] = np.where(stranger, -1, arrays['fold'])
+  stranger, arrays = _with_strangers(_arrays())
   arrays['fold'][0] = arrays['sensitive_person'][0] = -1
   read = released_vectors.read_vectors(_write(tmp_path, arrays), draws=2)
   assert len(read.seen.clean) == (~stranger).sum() - 1
@@ -320,16 +319,10 @@ def test_labels_may_be_text(tmp_path):
 
 def test_a_file_may_have_strangers(tmp_path):
   arrays = _arrays()
-  stranger = arrays['sensitive_person'] >= 4
-  fold = np.where(arrays['recording'] % 12 < 6, 3, arrays['fold'])
-  path = _write(
-    tmp_path,
-    arrays
-    | {
-      'fold': np.where(stranger, -1, fold),
-      'fold_strangers': np.where(stranger, arrays['fold'], -1),
-    },
-  )
+  stranger, both = _with_strangers(arrays)
+  held_back = (arrays['recording'] % 12 < 6) & ~stranger
+  both['fold'][held_back] = 3
+  path = _write(tmp_path, both)
   read = released_vectors.read_vectors(path, draws=2)
   assert set(read.seen.sensitive['person']) == {0, 1, 2, 3}
   assert set(read.seen.fold) == {0, 1, 2, 3}
