@@ -88,6 +88,8 @@ def audit(
       releases and over the attacker's data. Use it for a first look: a slower
       attacker may find more.
     attackers: their names, such as `('linear', 'trees')`; all by default.
+      Sets of windows are attacked by those of `attack.sets` that are among
+      them.
     seed: of the attackers, 0 by default.
     config: all settings, as `configs/audit.py` returns them; then `fast` is
       not used.
@@ -200,6 +202,9 @@ def _settings(config, fast, attackers, seed):
     names = dataset.as_tuple(attackers)
     audit_config.check_attackers(names)
     config.attack.adversaries = tuple(names)
+    sets = config.attack.sets
+    for key in ('adversaries', 'recording_adversaries'):
+      sets[key] = tuple(name for name in sets[key] if name in names)
   if seed is not None:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
       raise errors.UserError(f"'seed' is {seed!r}; it must be a whole number.")

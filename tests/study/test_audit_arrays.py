@@ -9,7 +9,7 @@ import pytest
 
 import hybrid_jax as hj
 from hybrid_jax.report import gate
-from hybrid_jax.study import audit_folds
+from hybrid_jax.study import audit_arrays, audit_folds
 
 _N = 240
 
@@ -39,6 +39,18 @@ def report():
   return _audit(
     noise_cov=0.01 * np.eye(3), fast=True, attackers=('majority', 'kde')
   )
+
+
+@pytest.mark.parametrize(
+  ('attackers', 'of_recordings'),
+  [(None, ('discriminant', 'trees')), (('knn', 'trees'), ('trees',))],
+)
+def test_sets_are_attacked_by_the_attackers_alone(attackers, of_recordings):
+  attack = audit_arrays._settings(None, False, attackers, None).attack
+  assert attack.sets.recording_adversaries == of_recordings
+  if attackers:
+    assert attack.adversaries == attackers
+    assert attack.sets.adversaries == ()
 
 
 def test_the_rows_are_plain_figures(report):
