@@ -51,7 +51,11 @@ def set_up_jax() -> None:
   import jax  # After the flags: a mistake in them is told at once.
 
   if _PROFILE.value:
-    jax.profiler.start_trace(_PROFILE.value, create_perfetto_trace=True)
+    options = jax.profiler.ProfileOptions()
+    options.python_tracer_level = 0  # Calls would fill the trace.
+    jax.profiler.start_trace(
+      _PROFILE.value, create_perfetto_trace=True, profiler_options=options
+    )
   if _CACHE.value:
     jax.config.update('jax_compilation_cache_dir', _CACHE.value)
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.02)
