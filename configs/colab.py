@@ -41,8 +41,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
     c.training.steps = c.training.every = 40
     c.siamese.steps = c.siamese.every = 40
     c.defend.warm_steps = c.defend.steps = c.defend.every = 40
-    c.attack.adversaries = ('majority', 'linear')
-    c.attack.heads.max_chunks = 1
+    c.data.hop = 64
+    for stage in (c.training, c.siamese, c.defend):
+      stage.batch_size = 64
+    c.defend.noise_draws = 1
+    c.attack.adversaries = ('majority', 'knn')
     c.attack.sets.recording_adversaries = ('discriminant',)
     c.attack.windows = (1, 8)
     c.attack.measures.ceiling.resamples = 20

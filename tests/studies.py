@@ -6,8 +6,12 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parent.parent
-# All but the export, which needs TensorFlow and has a test of its own.
-QUICK = 'data,train,siamese,defend,release,attack,grid,report'
+# In so few steps, all of the time is compiling.
+LEAST_OPTIMIZED = '--xla_backend_optimization_level=0'
+FEW_STEPS = (
+  '--config=tests/training/distributed/config.py',
+  '--stages=data,train,siamese,defend,release,attack,report',
+)
 
 
 def command(workdir: pathlib.Path, *arguments: str) -> list[str]:

@@ -86,6 +86,7 @@ def executed(place):
       notebook = _read(name)
       env = studies.environment() | {
         'HYBRID_JAX_SMALL': '1',
+        'XLA_FLAGS': studies.LEAST_OPTIMIZED,
         'PYTHONPATH': str(studies.ROOT),
         'IPYTHONDIR': str(place / 'ipython'),
       }

@@ -24,6 +24,7 @@ _ATTACK = (
   '--config.attack.adversaries=majority',
   '--config.attack.measures={}',
   '--config.attack.windows=1',
+  '--config.attack.sets.recording_adversaries=()',
 )
 
 

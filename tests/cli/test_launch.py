@@ -85,11 +85,13 @@ def test_list_names_every_plug_in():
 
 
 def test_a_full_disk_is_one_clear_line(tmp_path):
-  # No file may grow past 100 kB, and a checkpoint is larger.
-  command = studies.command(tmp_path / 'run', '--compilation_cache=')[2:]
+  # No file may grow past 10 kB, and a checkpoint is larger.
+  command = studies.command(
+    tmp_path / 'run', *studies.FEW_STEPS, '--compilation_cache='
+  )[2:]
   script = (
     'import resource, runpy, sys\n'
-    'resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n'
+    'resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n'
     f'sys.argv = {command!r}\n'
     "sys.argv[0] = 'study'\n"
     "runpy.run_module('launch.study', run_name='__main__')\n"
@@ -112,6 +114,7 @@ def test_a_profile_opens_in_perfetto_and_xprof(tmp_path):
   profile = tmp_path / 'profile'
   done = studies.run(
     tmp_path / 'run',
+    studies.FEW_STEPS[0],
     '--stages=data,train',
     '--config.training.steps=2',
     f'--profile={profile}',

@@ -49,6 +49,7 @@ def _config(path, **changes):
   c.defend.warm_steps = 12
   c.attack.draws = 1
   c.attack.windows = (1, 4)
+  c.attack.sets.recording_adversaries = ('discriminant',)
   c.strangers.people_folds = 3
   c.strangers.adversaries = ('kde', 'mixture')
   c.strangers.embeddings = ('bounded',)

@@ -7,8 +7,8 @@ import subprocess
 import sys
 import tempfile
 
-# In so few steps, all of the time is compiling.
-LEAST_OPTIMIZED = '--xla_backend_optimization_level=0'
+from tests import studies
+
 ROOT = pathlib.Path(__file__).parents[3]
 
 
@@ -22,7 +22,8 @@ def environment(devices: int) -> dict[str, str]:
   return os.environ | {
     'JAX_PLATFORMS': 'cpu',
     'XLA_FLAGS': (
-      f'--xla_force_host_platform_device_count={devices} {LEAST_OPTIMIZED}'
+      f'--xla_force_host_platform_device_count={devices}'
+      f' {studies.LEAST_OPTIMIZED}'
     ),
     'OMP_NUM_THREADS': '1',
   }

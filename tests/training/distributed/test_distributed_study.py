@@ -14,24 +14,19 @@ from tests import studies
 from tests.training.distributed import cluster
 
 pytestmark = pytest.mark.distributed
-_CONFIG = '--config=tests/training/distributed/config.py'
-_STAGES = '--stages=data,train,siamese,defend,release,attack,report'
+_CONFIG = studies.FEW_STEPS[0]
 
 
 @pytest.fixture(scope='module')
-def one(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('one') / 'run'
-  done = studies.run(workdir, _CONFIG, _STAGES, flags=cluster.LEAST_OPTIMIZED)
-  assert done.returncode == 0, done.stderr
-  return workdir
+def one(few_steps):
+  return few_steps
 
 
 @pytest.fixture(scope='module')
 def two(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('two') / 'run'
   arguments = (
-    _CONFIG,
-    _STAGES,
+    *studies.FEW_STEPS,
     f'--workdir={workdir}',
     '--config.distributed=true',
   )
