@@ -60,11 +60,16 @@ def _lines(rows):
       goal = f'<= {r["goal"]:.2g}: {"met" if _met(r) else "missed"}'
     yield (
       *(r['what'] if new else '', r['first'] if new else '', r['second']),
-      *(f'{1e3 * a:.4g}', f'{1e3 * b:.4g}', f'{r["ratio"]:.2f}'),
+      *(_four_digits(1e3 * a), _four_digits(1e3 * b), f'{r["ratio"]:.2f}'),
       f'{r["ratio_min"]:.2f} to {r["ratio_max"]:.2f}',
       goal,
       note(r, with_operations=new),
     )
+
+
+def _four_digits(value):
+  """Four digits, or all before the point: 0.1235, 12.35, 1235, 123457."""
+  return f'{value:.0f}' if value >= 1000 else f'{value:.4g}'
 
 
 def note(row: Row, with_operations: bool = True) -> str:

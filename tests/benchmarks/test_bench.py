@@ -119,6 +119,13 @@ def test_the_table_says_what_is_met():
   assert '| <= 0.3: missed | scaled |' in lines[4]
 
 
+def test_large_times_have_no_exponent():
+  (row,) = bench_plots.markdown(
+    [timing.row('all', 'JAX', 'sort', [0.1234567], [28.456], goal=None)]
+  ).splitlines()[2:]
+  assert row.startswith('| all | JAX | sort | 123.5 | 28456 |')
+
+
 def test_the_picture_has_a_dot_and_a_range_for_each_comparison():
   figure = bench_plots.plot(_rows())
   dots = [
