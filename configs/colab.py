@@ -38,13 +38,11 @@ def get_config(arg: str = '') -> ml_collections.ConfigDict:
   c.attack.measures.ceiling.resamples = 200
   del c.attack.measures.ranks
   if arg == 'small':
-    c.training.steps = c.training.every = 40
-    c.siamese.steps = c.siamese.every = 40
-    c.defend.warm_steps = c.defend.steps = c.defend.every = 40
     c.data.hop = 64
     for stage in (c.training, c.siamese, c.defend):
+      stage.steps = stage.every = 40
       stage.batch_size = 64
-    c.defend.noise_draws = 1
+    c.defend.warm_steps, c.defend.noise_draws = 40, 1
     c.attack.adversaries = ('majority', 'knn')
     c.attack.sets.recording_adversaries = ('discriminant',)
     c.attack.windows = (1, 8)

@@ -8,10 +8,9 @@ import sys
 ROOT = pathlib.Path(__file__).parent.parent
 # In so few steps, all of the time is compiling.
 LEAST_OPTIMIZED = '--xla_backend_optimization_level=0'
-FEW_STEPS = (
-  '--config=tests/training/distributed/config.py',
-  '--stages=data,train,siamese,defend,release,attack,report',
-)
+FEW_STEPS = '--config=tests/training/distributed/config.py'
+# All that a study of few steps has.
+QUICK = '--stages=data,train,siamese,defend,release,attack,report'
 
 
 def command(workdir: pathlib.Path, *arguments: str) -> list[str]:

@@ -52,7 +52,7 @@ def set_up_jax() -> None:
 
   if _PROFILE.value:
     options = jax.profiler.ProfileOptions()
-    options.python_tracer_level = 0  # Calls would fill the trace.
+    options.python_tracer_level = 0  # Calls of Python would fill it.
     jax.profiler.start_trace(
       _PROFILE.value, create_perfetto_trace=True, profiler_options=options
     )

@@ -87,7 +87,7 @@ def test_list_names_every_plug_in():
 def test_a_full_disk_is_one_clear_line(tmp_path):
   # No file may grow past 10 kB, and a checkpoint is larger.
   command = studies.command(
-    tmp_path / 'run', *studies.FEW_STEPS, '--compilation_cache='
+    tmp_path / 'run', studies.FEW_STEPS, '--compilation_cache='
   )[2:]
   script = (
     'import resource, runpy, sys\n'
@@ -114,7 +114,7 @@ def test_a_profile_opens_in_perfetto_and_xprof(tmp_path):
   profile = tmp_path / 'profile'
   done = studies.run(
     tmp_path / 'run',
-    studies.FEW_STEPS[0],
+    studies.FEW_STEPS,
     '--stages=data,train',
     '--config.training.steps=2',
     f'--profile={profile}',

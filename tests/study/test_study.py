@@ -76,10 +76,12 @@ def test_released_files_have_the_documented_layout(finished):
   assert 'noise_cov' not in np.load(workdir / 'released/dense1-simple.npz')
 
 
-def test_no_ordinary_attacker_does_much_better(finished):
+@pytest.mark.parametrize(
+  'embedding', ['reduced_siamese', 'noisy_reduced_siamese']
+)
+def test_no_ordinary_attacker_does_much_better(finished, embedding):
   workdir, _ = finished
   metrics = json.loads((workdir / 'metrics.json').read_text())
-  embedding = 'noisy_reduced_siamese'
   row = next(r for r in metrics['rows'] if r['embedding'] == embedding)
   scores = outside.best(workdir / f'released/dense1-{embedding}.npz', 'person')
   assert max(scores.values()) <= row['leakage']['person']['value'] + 0.02, (

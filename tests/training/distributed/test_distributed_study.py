@@ -14,19 +14,24 @@ from tests import studies
 from tests.training.distributed import cluster
 
 pytestmark = pytest.mark.distributed
-_CONFIG = studies.FEW_STEPS[0]
 
 
 @pytest.fixture(scope='module')
-def one(few_steps):
-  return few_steps
+def one(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('one') / 'run'
+  done = studies.run(
+    workdir, studies.FEW_STEPS, studies.QUICK, flags=studies.LEAST_OPTIMIZED
+  )
+  assert done.returncode == 0, done.stderr
+  return workdir
 
 
 @pytest.fixture(scope='module')
 def two(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('two') / 'run'
   arguments = (
-    *studies.FEW_STEPS,
+    studies.FEW_STEPS,
+    studies.QUICK,
     f'--workdir={workdir}',
     '--config.distributed=true',
   )
@@ -89,7 +94,7 @@ def test_what_is_attacked_is_the_same(one, two):
 
 def test_a_workdir_that_is_not_shared(tmp_path):
   """Each process has its own directory, and the path is relative."""
-  arguments = (_CONFIG, '--workdir=run', '--config.distributed=true')
+  arguments = (studies.FEW_STEPS, '--workdir=run', '--config.distributed=true')
   roots = [tmp_path / 'a', tmp_path / 'b']
   for root in roots:
     root.mkdir()
@@ -106,7 +111,11 @@ def test_a_workdir_that_is_not_shared(tmp_path):
 
 def test_processes_that_have_other_stages(tmp_path):
   workdir = tmp_path / 'run'
-  arguments = (_CONFIG, f'--workdir={workdir}', '--config.distributed=true')
+  arguments = (
+    studies.FEW_STEPS,
+    f'--workdir={workdir}',
+    '--config.distributed=true',
+  )
   own_arguments = ['--stages=data'], ['--stages=data,train']
   with cluster.Cluster(
     'launch.study', 2, *arguments, own_arguments=own_arguments

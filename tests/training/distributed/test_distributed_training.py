@@ -48,33 +48,35 @@ def single(mesh1, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def two(tmp_path_factory):
-  """A run of two processes of one device each up to step 10."""
-  folder = tmp_path_factory.mktemp('two')
-  return folder, cluster.run(_WORKER, 2, f'--folder={folder}', '--total=10')
+def four(tmp_path_factory):
+  """A run of four processes up to step 10."""
+  folder = tmp_path_factory.mktemp('four')
+  return folder, cluster.run(_WORKER, 4, f'--folder={folder}', '--total=10')
 
 
-def test_eight_devices_equal_one(mesh1, mesh8, tmp_path):
-  one, eight = (
-    small.fit(tmp_path / name, 50, mesh=mesh, model=small.CONVOLUTIONS)
-    for name, mesh in (('1', mesh1), ('8', mesh8))
-  )
-  assert len(jax.tree.leaves(eight.params)[0].sharding.device_set) == 8
-  _assert_near(eight.params, one.params)
+@pytest.mark.parametrize('network', ['dense', 'convolutions'])
+def test_eight_devices_equal_one(network, single, mesh1, mesh8, tmp_path):
+  more = {}
+  if network == 'convolutions':
+    more['model'] = small.CONVOLUTIONS
+    single = small.fit(tmp_path / '1', 50, mesh=mesh1, **more).params
+  state = small.fit(tmp_path / '8', 50, mesh=mesh8, **more)
+  assert len(jax.tree.leaves(state.params)[0].sharding.device_set) == 8
+  _assert_near(state.params, single)
 
 
-def test_only_the_first_process_prints(two):
-  _, ended = two
-  assert 'distributed: 2 processes, 2 devices' in ended[0][2]
+def test_only_the_first_process_prints(four):
+  _, ended = four
+  assert 'distributed: 4 processes, 4 devices' in ended[0][2]
   assert 'a run: 10/10 steps' in ended[0][2]
-  assert ended[1][2] == ''
-  assert [out for _, out, _ in ended] == [''] * 2
+  assert [err for _, _, err in ended[1:]] == [''] * 3
+  assert [out for _, out, _ in ended] == [''] * 4
 
 
 def test_a_run_resumed_with_other_numbers_of_processes_equals_one(
-  two, single, mesh1
+  four, single, mesh1
 ):
-  folder, _ = two
+  folder, _ = four
   small.fit(folder, 20, mesh=mesh1)
   cluster.run(_WORKER, 2, f'--folder={folder}', '--total=50', devices=2)
   _assert_near(_params(folder, 50), single)
