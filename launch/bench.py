@@ -26,6 +26,7 @@ from benchmarks import timing
 from hybrid_jax import errors, files, progress
 from hybrid_jax.cli import command
 from hybrid_jax.report import bench_plots
+from hybrid_jax.study import summary
 
 SUITES = (
   'step_time',
@@ -87,11 +88,12 @@ def measure(
   """Runs suites, and writes `out` after each.
 
   Returns:
-    `machine`, `rounds`, `rows`, each with its `suite`, and `suite_seconds`.
+    `machine`, `rounds`, `rows`, each with its `suite`, `suite_seconds`, and
+    `config` and `origin` as the files of `docs/results` have them.
   """
   about, rows, spent = machine(), [], {}
   results = {'machine': about, 'rounds': bench.rounds, 'rows': rows}
-  results |= {'suite_seconds': spent}
+  results |= {'suite_seconds': spent, 'config': {'seed': 0}}
   if about['load'] > 0.5:
     progress.say(f'load {about["load"]:.1f}: other work disturbs the figures')
   for name in names:
@@ -102,6 +104,9 @@ def measure(
     spent[name] = time.monotonic() - started
     if 'torch' in vars(bench):  # The suite used PyTorch.
       about['pytorch'] = bench.torch.about
+    results['origin'] = summary.describe_run() | {
+      'seconds': round(sum(spent.values()))
+    }
     files.write_json(out, results)
   return results
 

@@ -6,7 +6,8 @@ attacker of DPFE). With known noise this is nearly the Bayes classifier.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,8 @@ OPTIONS = {
   ),
 }
 
-_BLOCK = 512  # vectors scored at once
+# Vectors that are scored at once, and vectors of the gallery in one pass.
+_BLOCK, _TILE = 256, 1024
 # In units of the noise; a bandwidth of 1 gives the density of the noise itself.
 _NOISE_BANDWIDTHS = (1, 1.1, 1.25, 1.5)
 
@@ -46,14 +48,14 @@ def attack(
     seed: not used, since nothing is random.
   """
   del seed
-  train = problem.rows(dataset.TRAIN)
   labels = list(problem.sensitive)
   classes = [int(problem.sensitive[a].max()) + 1 for a in labels]
   # All labels are scored at once: their classes stand side by side.
+  combinations, index = components(problem, problem.sensitive.values())
   onehot = np.concatenate(
     [
-      np.eye(k, dtype=np.float32)[problem.sensitive[a][train]]
-      for a, k in zip(labels, classes, strict=True)
+      np.eye(k, dtype=np.float32)[column]
+      for k, column in zip(classes, combinations.T, strict=True)
     ],
     axis=1,
   )
@@ -66,9 +68,15 @@ def attack(
       continue
     gallery = viewed(dataset.TRAIN)
     sharpness = kernel_sharpness(gallery, bandwidths, is_absolute)
-    log_densities = {
-      fold: class_log_densities(
-        viewed(fold), gallery, onehot, sharpness, problem.train_capacity
+    scores = {
+      fold: log_densities(
+        viewed(fold),
+        gallery,
+        index,
+        sharpness,
+        len(combinations),
+        onehot,
+        problem.train_capacity,
       )
       for fold in (dataset.VALIDATION, dataset.TEST)
     }
@@ -80,9 +88,31 @@ def attack(
         yield adversary.Attack(
           attack_name,
           attribute,
-          log_densities[dataset.VALIDATION][j][..., columns],
-          log_densities[dataset.TEST][j][..., columns],
+          scores[dataset.VALIDATION][j][..., columns],
+          scores[dataset.TEST][j][..., columns],
         )
+
+
+def components(
+  problem: adversary.Problem, labels: Iterable[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the combinations of labels that occur outside of the test fold.
+
+  There are as many when the problem is learnt again, so that programs are
+  shared.
+
+  Args:
+    problem: the attack problem.
+    labels: `[n]` each.
+
+  Returns:
+    The combinations `[k, labels]`, and which of them each training vector has.
+  """
+  learnable = problem.fold != dataset.TEST
+  combinations, index = np.unique(
+    np.stack(list(labels), axis=1)[learnable], axis=0, return_inverse=True
+  )
+  return combinations, index.ravel()[problem.rows(dataset.TRAIN)[learnable]]
 
 
 def kernel_sharpness(
@@ -135,45 +165,52 @@ def spacing(gallery: np.ndarray) -> float:
   return float(np.sqrt(max(np.median(squared), 1e-12)))
 
 
-def class_log_densities(
+def log_densities(
   released: np.ndarray,
   gallery: np.ndarray,
-  onehot: np.ndarray,
+  component: np.ndarray,
   sharpness: np.ndarray,
+  count: int,
+  onehot: np.ndarray | None = None,
   capacity: int = 0,
-  present: np.ndarray | None = None,
 ) -> np.ndarray:
-  """Computes log-densities of each class, up to a constant of each vector.
+  """Computes log-densities of each component, up to a constant of each vector.
+
+  The density of a component is the sum of the kernels around its vectors.
 
   Args:
     released: `[draws, n, d]`.
     gallery: `[m, d]`.
-    onehot: `[m / g, k]`, the classes of the gallery; every g rows of it share
-      theirs. With many classes, larger groups are faster.
+    component: `[m]`, the component of each vector of the gallery.
     sharpness: `[bandwidths]`, `1 / (2 bandwidth^2)`.
+    count: the number of components.
+    onehot: `[count, k]`, ones where a component belongs to a class, whose
+      density is the sum of those of its components; by default each component
+      is a class.
     capacity: the number of rows to which the gallery is padded at least;
       galleries of one capacity share a program.
-    present: `[m]` bool, the rows of the gallery that count; by default all.
 
   Returns:
     `[bandwidths, draws, n, k]`.
   """
-  (draws, n, d), m, k = released.shape, len(gallery), onehot.shape[1]
+  (draws, n, d), m = released.shape, len(gallery)
+  k = count if onehot is None else onehot.shape[1]
   rows, wide = padding.rows(max(m, capacity)), padding.width(d)
-  group = m // len(onehot)
-  present = np.ones(m, bool) if present is None else present
+  wide_count = padding.classes(count)
   flat = padding.pad(released.reshape(-1, d), {1: wide})
   arguments = jax.device_put(
     (
       padding.pad(gallery, {0: rows, 1: wide}),
-      padding.pad(onehot, {0: rows // group, 1: padding.classes(k)}),
-      padding.pad(present, {0: rows}),
+      padding.pad(component.astype(np.int32), {0: rows}),
       np.int32(m),
       sharpness,
+      None
+      if onehot is None
+      else padding.pad(onehot, {0: wide_count, 1: padding.classes(k)}),
     )
   )
   out = [
-    _block_log_densities(block, *arguments)
+    _block_log_densities(block, *arguments, count=wide_count)
     for block in padding.blocks(flat, _BLOCK)
   ]
   return np.concatenate(jax.device_get(out), axis=1)[
@@ -181,32 +218,45 @@ def class_log_densities(
   ].reshape(len(sharpness), draws, n, k)
 
 
-@jax.jit
-def _block_log_densities(x, gallery, onehot, present, count, sharpness):
+@functools.partial(jax.jit, static_argnames='count')
+def _block_log_densities(x, gallery, component, m, sharpness, onehot, count):
   """Log-densities `[bandwidths, b, k]` of `x [b, d]`.
 
-  Of the first `count` rows of the gallery those that are `present` are vectors.
+  The first `m` rows of the gallery are vectors. A CPU takes it in tiles that
+  its cache holds, and other devices all at once.
   """
-  squared = distances.squared(x, gallery)
-  squared = jnp.where(present, squared, jnp.inf)
-  # Relative to the nearest vector: the largest term is 1, without underflow.
-  squared -= squared.min(axis=1, keepdims=True)
-  # A CPU's cache holds a tile; other devices take the whole gallery at once.
-  tile = padding.TILE if jax.default_backend() == 'cpu' else len(gallery)
-  group = len(gallery) // len(onehot)
-  groups = tile // group
+  is_cpu = jax.default_backend() == 'cpu'
+  tile = math.gcd(len(gallery), _TILE) if is_cpu else len(gallery)
 
-  def with_bandwidth(sharp):
-    def add(i, total):
-      part = jax.lax.dynamic_slice_in_dim(squared, i * tile, tile, 1)
-      classes = jax.lax.dynamic_slice_in_dim(onehot, i * groups, groups, 0)
-      kernels = jnp.exp(-sharp * part).reshape(len(x), groups, group)
-      return total + kernels.sum(axis=2) @ classes
+  def add(i, carry):
+    nearest, total = carry
+    vectors, of = (
+      jax.lax.dynamic_slice_in_dim(a, i * tile, tile)
+      for a in (gallery, component)
+    )
+    squared = distances.squared(vectors, x)
+    is_vector = i * tile + jnp.arange(tile) < m
+    squared = jnp.where(is_vector[:, None], squared, jnp.inf)
+    # Relative to the nearest vector so far: the largest term is 1, without
+    # underflow. What was added up before is made smaller by as much.
+    nearer = jnp.minimum(nearest, squared.min(axis=0))
+    shrinking = jnp.exp(sharpness[:, None] * (nearer - nearest))
 
-    # Tiles of padding alone are left out.
-    tiles = (count + tile - 1) // tile
-    zeros = jnp.zeros((len(x), onehot.shape[1]))
-    total = jax.lax.fori_loop(0, tiles, add, zeros)
-    return jnp.log(total / present.sum() + 1e-12)
+    # An accelerator's segment sums would differ from run to run.
+    members = (jnp.arange(count)[:, None] == of).astype(jnp.float32)
 
-  return jax.lax.map(with_bandwidth, sharpness)
+    def kernel_sums(sharp):
+      kernels = jnp.exp(sharp * (nearer - squared))
+      if is_cpu:
+        return jax.ops.segment_sum(kernels, of, count)
+      return members @ kernels
+
+    added = jax.lax.map(kernel_sums, sharpness)
+    return nearer, total * shrinking[:, None] + added
+
+  tiles = (m + tile - 1) // tile  # Tiles of padding alone are left out.
+  start = jnp.full(len(x), jnp.inf), jnp.zeros((len(sharpness), count, len(x)))
+  _, total = jax.lax.fori_loop(0, tiles, add, start)
+  if onehot is not None:
+    total = onehot.T @ total
+  return jnp.log(total / m + 1e-12).swapaxes(1, 2)

@@ -1,9 +1,11 @@
 """Nearest neighbours among noisy training vectors."""
 
+import functools
 from collections.abc import Iterator
 
 import ml_collections
 import numpy as np
+import scipy.spatial
 import sklearn.neighbors
 
 from hybrid_jax import plugins
@@ -19,7 +21,11 @@ OPTIONS = {
   ),
 }
 
-_MOST_BRUTE = 50_000  # vectors
+# Numbers of a vector up to which a tree is faster than all distances: of many
+# noisy numbers it leaves out hardly any distance.
+_TREE, _TREE_OF_NOISY = 15, 6
+_MOST_BRUTE = 50_000  # noisy vectors
+_LEAF = 40  # vectors of a leaf
 
 
 def attack(
@@ -43,16 +49,13 @@ def attack(
       for attribute in problem.sensitive
     ):
       continue
-    index = sklearn.neighbors.NearestNeighbors(
-      n_neighbors=min(max(config.neighbours), len(gallery)),
-      algorithm=_algorithm(problem, len(gallery)),
-      n_jobs=1,
-    ).fit(view(gallery))
+    count = min(max(config.neighbours), len(gallery))
+    search = _search(view(gallery), count, problem.noise_scale is not None)
     nearest = {}
     for fold in (dataset.VALIDATION, dataset.TEST):
       x = problem.viewed(name, fold)
       flat = x.reshape(-1, x.shape[-1])
-      neighbours = rows[index.kneighbors(flat, return_distance=False)]
+      neighbours = rows[search(flat)]
       nearest[fold] = neighbours.reshape(*x.shape[:2], -1)
     for attribute, labels in problem.sensitive.items():
       for k in config.neighbours:
@@ -70,10 +73,18 @@ def attack(
         )
 
 
-def _algorithm(problem, vectors):
-  """A tree of many noisy numbers leaves out hardly any of the distances."""
-  is_wide = problem.noise_scale is not None and problem.clean.shape[1] > 6
-  return 'brute' if is_wide and vectors <= _MOST_BRUTE else 'auto'
+def _search(gallery, count, is_noisy):
+  """Returns a function from `[n, d]` to the nearest vectors `[n, count]`."""
+  most = _TREE
+  if is_noisy and len(gallery) <= _MOST_BRUTE:
+    most = _TREE_OF_NOISY
+  if gallery.shape[1] <= most:
+    tree = scipy.spatial.KDTree(gallery, leafsize=_LEAF)
+    return lambda x: tree.query(x, range(1, count + 1))[1]
+  every = sklearn.neighbors.NearestNeighbors(
+    n_neighbors=count, algorithm='brute', n_jobs=1
+  ).fit(gallery)
+  return functools.partial(every.kneighbors, return_distance=False)
 
 
 def _name(neighbours, view):

@@ -38,8 +38,6 @@ OPTIONS = {
   ),
 }
 
-_GROUP = 8  # windows of a recording whose densities are added up first
-
 
 def attack(
   problem: adversary.Problem, config: ml_collections.ConfigDict, seed: int
@@ -55,21 +53,15 @@ def attack(
     seed: not used, since nothing is random.
   """
   del seed
-  train = problem.rows(dataset.TRAIN)
   attributes = list(problem.sensitive)
-  keys = np.stack([problem.recording, *problem.sensitive.values()], axis=1)
   # A recording in which a label varies has a component for each class.
-  components, index, sizes = np.unique(
-    keys[train], axis=0, return_inverse=True, return_counts=True
+  components, index = kde.components(
+    problem, [problem.recording, *problem.sensitive.values()]
   )
-  if len(components) > config.most or 2 * len(components) > train.sum():
+  learnt = np.unique(index)
+  if len(learnt) > config.most or 2 * len(learnt) > len(index):
     return
-  # Columns and rows for the recordings of validation too, so that learning
-  # again has the same program.
-  most = len(np.unique(keys[problem.fold != dataset.TEST], axis=0))
-  rows, of_group = _grouped(index.ravel(), sizes)
-  onehot = np.eye(most, dtype=np.float32)[of_group]
-  capacity = problem.train_capacity + (_GROUP - 1) * most
+  sizes = np.bincount(index)[learnt]
   for name, viewed, bandwidths, is_absolute in kde.views(
     problem, config.bandwidths
   ):
@@ -83,14 +75,14 @@ def attack(
     gallery = viewed(dataset.TRAIN)
     sharpness = kde.kernel_sharpness(gallery, bandwidths, is_absolute)
     validation, test = (
-      kde.class_log_densities(
+      kde.log_densities(
         viewed(fold),
-        gallery[rows],
-        onehot,
+        gallery,
+        index,
         sharpness,
-        capacity,
-        present=rows >= 0,
-      )[..., : len(components)]
+        len(components),
+        capacity=problem.train_capacity,
+      )[..., learnt]
       - np.log(sizes, dtype=np.float32)
       for fold in (dataset.VALIDATION, dataset.TEST)
     )
@@ -103,26 +95,5 @@ def attack(
               attribute,
               np.float32(power) * validation[j],
               np.float32(power) * test[j],
-              columns=components[:, 1 + i],
+              columns=components[learnt, 1 + i],
             )
-
-
-def _grouped(index, sizes):
-  """Puts the rows of a component side by side, in groups of `_GROUP`.
-
-  Args:
-    index: `[m]`, the component of each row.
-    sizes: `[components]`, the rows of each.
-
-  Returns:
-    The row of each place, -1 where a last group is not full, and the component
-    of each group.
-  """
-  groups = -(-sizes // _GROUP)
-  order = np.argsort(index, kind='stable')
-  first = np.cumsum(sizes) - sizes
-  within = np.arange(len(index)) - np.repeat(first, sizes)
-  begins = _GROUP * (np.cumsum(groups) - groups)
-  rows = np.full(_GROUP * groups.sum(), -1)
-  rows[np.repeat(begins, sizes) + within] = order
-  return rows, np.repeat(np.arange(len(sizes)), groups)

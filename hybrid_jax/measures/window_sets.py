@@ -282,7 +282,13 @@ class _Windows:
     for rows, times in zip(
       groups, np.bincount(np.arange(number) % len(groups)), strict=False
     ):
-      order = rng.random((times, len(rows))).argsort(axis=1)
+      keys = rng.random((times, len(rows)))
+      # A part of them need not be sorted.
+      order = (
+        keys.argpartition(count - 1, axis=1)
+        if 0 < count < len(rows)
+        else keys.argsort(axis=1)
+      )
       first = n * rng.integers(draws, size=times)
       sizes = np.full(times, count)
       if not count:

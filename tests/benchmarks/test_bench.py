@@ -9,6 +9,7 @@ import types
 
 import jax
 import numpy as np
+import page_tables
 import pytest
 
 from benchmarks import audit, gpu, growth, networks, ranks, timing
@@ -107,6 +108,8 @@ def test_a_stop_keeps_the_suites_before_it(tmp_path, monkeypatch):
   ]
   assert found['rounds'] == 3
   assert list(found['suite_seconds']) == ['step_time']
+  # What the pages say of where a table comes from.
+  assert page_tables.origin(found).startswith('*Version ')
 
 
 def test_the_table_says_what_is_met():
