@@ -137,7 +137,9 @@ def digest(data: dict[str, Any]) -> str:
 
 
 def plot_digest(path: pathlib.Path) -> str:
-  """Returns the hash of the figures that a plot was drawn from."""
+  """Returns the hash of the figures that a plot was drawn from; '' without."""
+  if not path.exists():
+    return ''
   with PIL.Image.open(path) as image:
     return image.info.get('digest', '')
 

@@ -73,7 +73,7 @@ def _set(values: dict[str, Any], node: Any, key: str, text: str) -> None:
     UserError: the config cannot have the setting.
   """
   *above, last = key.split('.')
-  place = 'config'
+  place, tree = 'config', node
   for name in above:
     node = _step(values, node, name, place)
     place = f'{place}.{name}'
@@ -86,8 +86,23 @@ def _set(values: dict[str, Any], node: Any, key: str, text: str) -> None:
     if not isinstance(inner, dict):
       inner = values[name] = {}
     values = inner
-  node = _step(values, node, last, place)
+  try:
+    node = _step(values, node, last, place)
+  except errors.UserError as e:
+    others = list(_keys_named(last, tree, 'config'))
+    if not others:
+      raise
+    raise errors.UserError(f'{e} Elsewhere: {", ".join(others)}.') from None
   values[last] = parse(text, node)
+
+
+def _keys_named(name, tree, path):
+  """Yields the keys of the settings of this name, in all groups of a tree."""
+  for key, node in tree.items():
+    if key == name:
+      yield f'{path}.{key}'
+    elif isinstance(node, dict):
+      yield from _keys_named(name, node, f'{path}.{key}')
 
 
 def _step(values, node, name, place):

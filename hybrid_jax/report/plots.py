@@ -45,13 +45,13 @@ def trade_off(
     )
     figure.add_annotation(
       x=100 * value,
-      y=1,
+      y=0,  # At the top, the points would hide it.
       yref='paper',
       text=text,
       textangle=-90,
       showarrow=False,
       xanchor='left',
-      yanchor='top',
+      yanchor='bottom',
       font={'size': 11, 'color': '#666'},
     )
   style.lay_out(figure, f'{style.plain(attribute)} found, %', 'utility, %', 620)

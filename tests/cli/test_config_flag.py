@@ -112,6 +112,10 @@ def test_an_audit_has_its_config_by_default(read):
     ),
     (['--config.training.steps=-3'], ['training.steps is -3; it must be a wh']),
     (['--config.training.step=3'], ["of config.training 'step'", "'steps'?"]),
+    (
+      ['--config.data.split_points=dense1'],
+      ["of config.data 'split_points'", 'Elsewhere: config.model.split_points'],
+    ),
     (['--config.training=3'], ['training is 3; it must be a group']),
     (['--config.data.fractions.x.y=3'], ['config.data.fractions is (', "'y'"]),
     (
