@@ -51,15 +51,9 @@ def attack(
   labels = list(problem.sensitive)
   classes = [int(problem.sensitive[a].max()) + 1 for a in labels]
   # All labels are scored at once: their classes stand side by side.
-  combinations, index = components(problem, problem.sensitive.values())
-  onehot = np.concatenate(
-    [
-      np.eye(k, dtype=np.float32)[column]
-      for k, column in zip(classes, combinations.T, strict=True)
-    ],
-    axis=1,
-  )
   borders = np.cumsum([0, *classes])
+  combinations, index = components(problem, problem.sensitive.values())
+  columns = borders[:-1, None] + combinations.T
   for name, viewed, bandwidths, is_absolute in views(
     problem, config.bandwidths
   ):
@@ -74,8 +68,8 @@ def attack(
         gallery,
         index,
         sharpness,
-        len(combinations),
-        onehot,
+        borders[-1],
+        columns,
         problem.train_capacity,
       )
       for fold in (dataset.VALIDATION, dataset.TEST)
@@ -84,12 +78,12 @@ def attack(
       for i, attribute in enumerate(labels):
         if not problem.wants(attack_name, attribute):
           continue
-        columns = slice(borders[i], borders[i + 1])
+        own = slice(borders[i], borders[i + 1])
         yield adversary.Attack(
           attack_name,
           attribute,
-          scores[dataset.VALIDATION][j][..., columns],
-          scores[dataset.TEST][j][..., columns],
+          scores[dataset.VALIDATION][j][..., own],
+          scores[dataset.TEST][j][..., own],
         )
 
 
@@ -170,23 +164,23 @@ def log_densities(
   gallery: np.ndarray,
   component: np.ndarray,
   sharpness: np.ndarray,
-  count: int,
-  onehot: np.ndarray | None = None,
+  k: int,
+  columns: np.ndarray | None = None,
   capacity: int = 0,
 ) -> np.ndarray:
-  """Computes log-densities of each component, up to a constant of each vector.
+  """Computes log-densities of components, up to a constant of each vector.
 
-  The density of a component is the sum of the kernels around its vectors.
+  The density of a component is the sum of the kernels around its vectors. A
+  column of the result is one component, or the sum of several.
 
   Args:
     released: `[draws, n, d]`.
     gallery: `[m, d]`.
     component: `[m]`, the component of each vector of the gallery.
     sharpness: `[bandwidths]`, `1 / (2 bandwidth^2)`.
-    count: the number of components.
-    onehot: `[count, k]`, ones where a component belongs to a class, whose
-      density is the sum of those of its components; by default each component
-      is a class.
+    k: the number of columns.
+    columns: `[sums, components]`, the columns to which each component is added;
+      by default component i is column i alone.
     capacity: the number of rows to which the gallery is padded at least;
       galleries of one capacity share a program.
 
@@ -194,9 +188,10 @@ def log_densities(
     `[bandwidths, draws, n, k]`.
   """
   (draws, n, d), m = released.shape, len(gallery)
-  k = count if onehot is None else onehot.shape[1]
   rows, wide = padding.rows(max(m, capacity)), padding.width(d)
-  wide_count = padding.classes(count)
+  count = padding.classes(k if columns is None else columns.shape[1])
+  if columns is not None:
+    columns = padding.pad(columns.astype(np.int32), {1: count})
   flat = padding.pad(released.reshape(-1, d), {1: wide})
   arguments = jax.device_put(
     (
@@ -204,13 +199,12 @@ def log_densities(
       padding.pad(component.astype(np.int32), {0: rows}),
       np.int32(m),
       sharpness,
-      None
-      if onehot is None
-      else padding.pad(onehot, {0: wide_count, 1: padding.classes(k)}),
+      columns,
     )
   )
+  sizes = count, padding.classes(k)
   out = [
-    _block_log_densities(block, *arguments, count=wide_count)
+    _block_log_densities(block, *arguments, sizes=sizes)
     for block in padding.blocks(flat, _BLOCK)
   ]
   return np.concatenate(jax.device_get(out), axis=1)[
@@ -218,13 +212,15 @@ def log_densities(
   ].reshape(len(sharpness), draws, n, k)
 
 
-@functools.partial(jax.jit, static_argnames='count')
-def _block_log_densities(x, gallery, component, m, sharpness, onehot, count):
+@functools.partial(jax.jit, static_argnames='sizes')
+def _block_log_densities(x, gallery, component, m, sharpness, columns, sizes):
   """Log-densities `[bandwidths, b, k]` of `x [b, d]`.
 
   The first `m` rows of the gallery are vectors. A CPU takes it in tiles that
-  its cache holds, and other devices all at once.
+  its cache holds, and other devices all at once. `sizes` are the numbers of
+  components and of columns.
   """
+  count, k = sizes
   is_cpu = jax.default_backend() == 'cpu'
   tile = math.gcd(len(gallery), _TILE) if is_cpu else len(gallery)
 
@@ -241,22 +237,25 @@ def _block_log_densities(x, gallery, component, m, sharpness, onehot, count):
     # underflow. What was added up before is made smaller by as much.
     nearer = jnp.minimum(nearest, squared.min(axis=0))
     shrinking = jnp.exp(sharpness[:, None] * (nearer - nearest))
-
-    # An accelerator's segment sums would differ from run to run.
-    members = (jnp.arange(count)[:, None] == of).astype(jnp.float32)
-
-    def kernel_sums(sharp):
-      kernels = jnp.exp(sharp * (nearer - squared))
-      if is_cpu:
-        return jax.ops.segment_sum(kernels, of, count)
-      return members @ kernels
-
-    added = jax.lax.map(kernel_sums, sharpness)
+    added = jax.lax.map(
+      lambda sharp: _sums(jnp.exp(sharp * (nearer - squared)), of, count),
+      sharpness,
+    )
     return nearer, total * shrinking[:, None] + added
 
   tiles = (m + tile - 1) // tile  # Tiles of padding alone are left out.
   start = jnp.full(len(x), jnp.inf), jnp.zeros((len(sharpness), count, len(x)))
   _, total = jax.lax.fori_loop(0, tiles, add, start)
-  if onehot is not None:
-    total = onehot.T @ total
+  if columns is not None:
+    total = sum(
+      jax.vmap(_sums, (0, None, None))(total, of, k) for of in columns
+    )
   return jnp.log(total / m + 1e-12).swapaxes(1, 2)
+
+
+def _sums(values, of, count):
+  """Adds up the rows of `values [m, b]` by their index `of [m]`."""
+  if jax.default_backend() == 'cpu':
+    return jax.ops.segment_sum(values, of, count)
+  # An accelerator's segment sums would differ from run to run.
+  return (jnp.arange(count)[:, None] == of).astype(values.dtype) @ values

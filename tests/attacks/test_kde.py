@@ -1,5 +1,6 @@
 """Kernel densities against NumPy's, over several tiles of the gallery."""
 
+import jax
 import numpy as np
 import scipy.special
 
@@ -33,7 +34,7 @@ def test_densities_equal_numpys():
     gallery,
     component,
     kde.kernel_sharpness(gallery, bandwidths, is_absolute=True),
-    count=20,
+    k=20,
   )
   assert found.shape == (2, 2, 300, 20)
   for row, bandwidth in zip(found, bandwidths, strict=True):
@@ -48,17 +49,34 @@ def test_densities_equal_numpys():
 def test_the_density_of_a_class_is_the_sum_of_its_components():
   released, gallery, component = _gallery()
   sharpness = kde.kernel_sharpness(gallery, np.array([1.0]), is_absolute=True)
-  classes = np.arange(20) % 3
-  arguments = released, gallery, component, sharpness, 20
-  by_component = kde.log_densities(*arguments)
+  classes, halves = np.arange(20) % 3, np.arange(20) // 10
+  arguments = released, gallery, component, sharpness
+  by_component = kde.log_densities(*arguments, k=20)
   by_class = kde.log_densities(
-    *arguments, onehot=np.eye(3, dtype=np.float32)[classes], capacity=2048
+    *arguments, k=5, columns=np.stack([classes, 3 + halves]), capacity=2048
   )
   expected = np.stack(
     [
-      scipy.special.logsumexp(by_component[..., classes == c], axis=-1)
-      for c in range(3)
+      scipy.special.logsumexp(by_component[..., members], axis=-1)
+      for members in (
+        *(classes == c for c in range(3)),
+        *(halves == h for h in range(2)),
+      )
     ],
     axis=-1,
   )
   np.testing.assert_allclose(by_class, expected, atol=1e-4)
+
+
+def test_an_accelerator_adds_up_alike(monkeypatch):
+  released, gallery, component = _gallery(n=40)
+  sharpness = kde.kernel_sharpness(gallery, np.array([1.0]), is_absolute=True)
+  columns = np.arange(20)[None] % 3
+  arguments = released, gallery, component, sharpness, 3, columns
+  expected = kde.log_densities(*arguments)
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  # Without `jit`, which would take the program of the CPU.
+  plain = kde._block_log_densities.__wrapped__
+  monkeypatch.setattr(kde, '_block_log_densities', plain)
+  found = kde.log_densities(*arguments)
+  np.testing.assert_allclose(found, expected, atol=1e-4)
