@@ -254,7 +254,8 @@ def _share(row: dict[str, Any], bound: Bound, key: str) -> float:
     curves = figures.get('by_windows')
     curve = curves.get('class') if isinstance(curves, dict) else None
     curve = curve if isinstance(curve, dict) else {}
-    errors.check_known('number of windows', str(bound.windows), curve)
+    known = sorted(curve, key=lambda k: (len(k), k))  # 2 before 16.
+    errors.check_known('number of windows', str(bound.windows), known)
     figures = curve[str(bound.windows)]
   if bound.figure == CEILING and not figures:
     raise errors.UserError(

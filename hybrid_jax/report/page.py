@@ -150,6 +150,7 @@ def template(name: str) -> jinja2.Template:
     'estimate': tables.percent,
     'share': tables.share,
     'plain': tables.plain,
+    'by_number': functools.partial(sorted, key=int),
     'ceiling': functools.partial(tables.ceiling, certain='–'),
     'certain': lambda value: tables.ceiling({'high': value}, certain='–'),
     'log_rank_of_chance': _log_rank_of_chance,

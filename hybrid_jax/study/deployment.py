@@ -1,6 +1,7 @@
 """Exports rows of a study: the split network, and its bundle."""
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -91,14 +92,7 @@ def write_bundle(
     embedding=embedding,
     sigma=row['sigma'],
     relative_noise=row['relative_noise'],
-    figures={
-      'utility': row['utility'],
-      'leakage': rows.public(row)['leakage'],
-      'stream': {
-        label: {name: figures['stream'][name] for name in ('limit', 'budget')}
-        for label, figures in row.get('ceiling', {}).items()
-      },
-    },
+    figures=figures(row, results.read_strangers(study)),
     hertz=study.data.hertz,
     training_range=training_range.measure(
       example_windows(study, dataset.TRAIN, _range_examples(study)),
@@ -121,6 +115,42 @@ def write_bundle(
     int8_input,
     min_agreement,
   )
+
+
+def figures(row: rows.Row, strangers: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the figures of a row that its bundle carries.
+
+  Args:
+    row: of `results.gather`; about the people of the training set.
+    strangers: of `results.read_strangers`.
+
+  Returns:
+    `utility` and `leakage` of the row; `strangers`, the same of people whom the
+    network never saw, empty where the row has none; and `stream`, for each
+    label how many windows of one person keep a limit, for strangers where it
+    can, and `people`, for whom that holds.
+  """
+  unseen = {}
+  if strangers.get('split_point') == row['split_point']:
+    unseen = strangers['embeddings'].get(row['embedding'], {})
+  stream = {}
+  for label, ceiling in row.get('ceiling', {}).items():
+    people = 'training set'
+    if label in unseen.get('ceiling', {}):
+      ceiling, people = unseen['ceiling'][label], 'strangers'
+    stream[label] = {
+      'limit': ceiling['stream']['limit'],
+      'budget': ceiling['stream']['budget'],
+      'people': people,
+    }
+  return {
+    'utility': row['utility'],
+    'leakage': rows.public(row)['leakage'],
+    'strangers': {
+      name: unseen[name] for name in ('utility', 'leakage') if name in unseen
+    },
+    'stream': stream,
+  }
 
 
 def _range_examples(study) -> int:

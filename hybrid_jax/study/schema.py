@@ -43,7 +43,7 @@ _STRANGERS = {
   'people_folds': Option(
     -1,
     'Folds over people, each of whom is a stranger once; 0 for off, and -1 for'
-    ' 3, or 5 for ten people or fewer.',
+    ' 3, or for ten people or fewer up to 5, of two people or more.',
     low=-1,
   ),
   'embeddings': Option(

@@ -11,7 +11,7 @@ from typing import Any
 import hybrid_jax
 from hybrid_jax import errors, files
 
-_DIGITS = 4
+_DIGITS = 6
 # Details of a row that take much room and that no page shows.
 _LEFT_OUT = ('by_bound', 'by_class', 'by_kind', 'channels', 'classes')
 _PACKAGES = ('jax', 'flax', 'numpy', 'scikit-learn')
@@ -35,7 +35,7 @@ def describe_run() -> dict[str, Any]:
 def summarize(workdir: pathlib.Path) -> dict[str, Any]:
   """Returns the figures of a finished study, with where they come from.
 
-  Shares are rounded to four decimals. Of a path of the machine, such as that of
+  Shares are rounded to six decimals. Of a path of the machine, such as that of
   the data, the last name is kept.
 
   Args:

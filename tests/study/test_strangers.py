@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import ml_collections
 import numpy as np
@@ -12,7 +13,7 @@ from hybrid_jax import errors
 from hybrid_jax.attacks import released_vectors
 from hybrid_jax.datasets import dataset
 from hybrid_jax.report import rows, tables
-from hybrid_jax.study import context, results, runner, validate
+from hybrid_jax.study import context, deployment, results, runner, validate
 from hybrid_jax.study.stages import train
 from hybrid_jax.study.strangers import join_folds, people_folds
 
@@ -216,6 +217,62 @@ def test_joining_by_hand():
   assert rows.worst_advantage(found['leakage']) == pytest.approx(0.5)
 
 
+def test_the_budget_of_strangers_is_that_of_the_joined_curve():
+  results = []
+  for high in (0.3, 0.6):
+    result = _result([1.0, 0.0], [0, 1])
+    curve = {
+      '16': {'value': 0.9, 'high': 1.0},
+      '4': {'value': 0.2, 'high': high},
+      '1': {'value': 0.1, 'high': 0.2},
+    }
+    stream = {'by_windows': curve, 'limit': 0.5, 'budget': 1}
+    result['attributes']['person']['ceiling'] = {
+      'value': 0.1,
+      'bits': 0.2,
+      'stream': stream,
+    }
+    results.append(result)
+  joined = join_folds.join(results)['ceiling']['person']['stream']
+  assert list(joined['by_windows']) == ['1', '4', '16']
+  assert joined['by_windows']['4']['high'] == pytest.approx(0.45)
+  assert (joined['limit'], joined['budget']) == (0.5, 4)
+
+
+def test_a_bundle_carries_the_budget_of_strangers():
+  def ceiling(budget):
+    return {'stream': {'by_windows': {}, 'limit': 0.5, 'budget': budget}}
+
+  row = {
+    'split_point': 'dense1',
+    'embedding': 'bounded',
+    'utility': {'value': 0.9},
+    'leakage': {'person': {'value': 0.1}, 'side': {'value': 0.5}},
+    'ceiling': {'person': ceiling(8), 'side': ceiling(2)},
+  }
+  strangers = {
+    'split_point': 'dense1',
+    'embeddings': {
+      'bounded': {
+        'utility': {'value': 0.8},
+        'leakage': {'person': {'value': 0.4}},
+        'ceiling': {'person': ceiling(0)},
+      }
+    },
+  }
+  found = deployment.figures(row, strangers)
+  assert found['stream'] == {
+    'person': {'limit': 0.5, 'budget': 0, 'people': 'strangers'},
+    'side': {'limit': 0.5, 'budget': 2, 'people': 'training set'},
+  }
+  assert found['strangers']['leakage'] == {'person': {'value': 0.4}}
+  assert found['leakage'] == row['leakage']
+  for others in ({}, strangers | {'split_point': 'conv1'}):
+    found = deployment.figures(row, others)
+    assert found['stream']['person']['budget'] == 8
+    assert found['strangers'] == {}
+
+
 def test_strangers_choose_the_embedding():
   def figures(utility, validation):
     one = {'value': validation, 'chance': 0.5}
@@ -269,6 +326,11 @@ def test_strangers_choose_the_embedding():
       'the people of the fold 0, 3 have no example of the primary class',
     ),
     ({'embeddings': ('bonded',)}, {}, "unknown embedding 'bonded'.*bounded"),
+    (
+      {},
+      {'group': np.arange(288) % 12},
+      "of one recording, and of '0' and '.' of label 'person'",
+    ),
   ],
 )
 def test_people_who_cannot_be_strangers(tmp_path, settings, changes, message):
@@ -277,6 +339,27 @@ def test_people_who_cannot_be_strangers(tmp_path, settings, changes, message):
   with pytest.raises(errors.UserError, match=message):
     runner.run(config, tmp_path / 'run', ('data',))
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(('people', 'folds'), [(4, 2), (5, 2), (6, 3), (10, 5)])
+def test_few_people_are_two_strangers_at_a_time(tmp_path, people, folds):
+  config = _config(tmp_path / 'my.npz')
+  config.strangers.people_folds = -1
+  data = types.SimpleNamespace(
+    people='person', sensitive_names={'person': range(people)}
+  )
+  study = types.SimpleNamespace(config=config, data=data)
+  assert people_folds.count_folds(study) == folds
+
+
+def test_three_people_cannot_be_strangers(tmp_path):
+  config = _config(
+    tmp_path / 'my.npz', sensitive_person=_arrays()['sensitive_person'] // 2
+  )
+  for folds in (-1, 2):
+    config.strangers.people_folds = folds
+    with pytest.raises(errors.UserError, match=r'3 people .* need 4 or more'):
+      runner.run(config, tmp_path / 'run', ('data',))
 
 
 def test_a_label_that_is_no_people(tmp_path):

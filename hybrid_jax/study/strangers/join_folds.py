@@ -117,18 +117,24 @@ def _join_ceiling(figures, recordings):
   value = _mean([f['value'] for f in figures], windows)
   margin = bayes_ceiling.confidence_margin(_distinct(recordings))
   curves = [f['stream']['by_windows'] for f in figures]
+  curve = {
+    k: {
+      end: _mean([each[k][end] for each in curves], windows)
+      for end in ('value', 'high')
+    }
+    for k in _by_number(curves[0])
+  }
+  limit = figures[0]['stream']['limit']
   return {
     'value': value,
     'high': min(value + margin, 1.0),
     'bits': _mean([f['bits'] for f in figures], windows),
     'stream': {
-      'by_windows': {
-        k: {
-          end: _mean([curve[k][end] for curve in curves], windows)
-          for end in ('value', 'high')
-        }
-        for k in _by_number(curves[0])
-      }
+      'by_windows': curve,
+      'limit': limit,
+      'budget': bayes_ceiling.budget(
+        {int(k): each for k, each in curve.items()}, limit
+      ),
     },
   }
 

@@ -77,8 +77,9 @@ def count_folds(study: context.Study) -> int:
     return 0
   if config.people_folds > 0:
     return config.people_folds
-  few = len(study.data.sensitive_names[people]) <= _FEW_PEOPLE
-  return 5 if few else 3
+  count = len(study.data.sensitive_names[people])
+  # Each fold has two people or more.
+  return min(5, count // 2) if count <= _FEW_PEOPLE else 3
 
 
 def check(study: context.Study) -> None:
@@ -106,13 +107,19 @@ def _check_people(study, folds):
   data = study.data
   person, names = data.sensitive[data.people], data.sensitive_names[data.people]
   off = 'or turn it off with --config.strangers.people_folds=0'
+  if len(names) < 4:
+    raise errors.UserError(
+      f'{len(names)} people of label {data.people!r}; two folds of two'
+      f' strangers need 4 or more. Record more people, {off}.'
+    )
   if folds < 2 or len(names) < 2 * folds:
     raise errors.UserError(
       f'{len(names)} people of label {data.people!r} for'
       f' strangers.people_folds={folds}; there must be 2 folds or more, of 2'
       f' people or more: give --config.strangers.people_folds='
-      f'{max(2, len(names) // 2)} or less, {off}.'
+      f'{len(names) // 2} or less, {off}.'
     )
+  _check_recordings(data, person, names)
   for i, name in enumerate(names):
     for fold, title in enumerate(dataset.FOLDS):
       count = int(((person == i) & (data.fold == fold)).sum())
@@ -145,6 +152,23 @@ def _check_people(study, folds):
         f' has {left} windows, less than a batch of {batch}; take more folds,'
         f' {off}.'
       )
+
+
+def _check_recordings(data, person, names):
+  """Checks that no recording has windows of two people."""
+  _, first, index = np.unique(
+    data.recording, return_index=True, return_inverse=True
+  )
+  others = np.flatnonzero(person != person[first][index.ravel()])
+  if len(others):
+    row = int(others[0])
+    start = int(first[index.ravel()[row]])
+    raise errors.UserError(
+      f'a recording is of one person, but examples {start} and {row} are of one'
+      f' recording, and of {names[person[start]]!r} and {names[person[row]]!r}'
+      f' of label {data.people!r}. Give each person recordings of their own, or'
+      ' name another label of people.'
+    )
 
 
 def split(people: int, folds: int) -> list[np.ndarray]:
