@@ -128,6 +128,15 @@ def strangers(
     ]
     for name, *pair in pairs
   ]
+  answers = data['strangers'].get('controls', {}).get('decision')
+  if answers:
+    pair = data['controls']['decision'], answers
+    lines.append(
+      [
+        f'*{_CONTROLS["decision"]}*',
+        *_beside(_line('', '', row, [label], label)[3:] for row in pair),
+      ]
+    )
   _, *pair = pairs[0]
   lines.append(
     ['*chance*', *_beside(_chance(row, [label], label)[3:] for row in pair)]

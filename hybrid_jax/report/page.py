@@ -75,6 +75,7 @@ def render(
     deployed=[(rows.find(table, row), row) for row in deployed],
     strangers=strangers,
     pairs=_seen_and_strangers(table, strangers) if strangers else [],
+    answers=_answers(controls, strangers),
   )
 
 
@@ -108,6 +109,7 @@ def render_audit(
     faults=faults,
     point=None,
     pairs=[(row, {'ceiling': {}} | strangers)] if strangers else [],
+    answers=(),
   )
 
 
@@ -198,6 +200,14 @@ def _context(table, controls, failed, channels):
     'few': curves.FEW,
     'box': (reconstructions.WIDTH, reconstructions.HEIGHT),
   }
+
+
+def _answers(controls, strangers):
+  """What the answer alone reveals of seen people and of strangers, if known."""
+  pair = [
+    of.get('decision', {}) for of in (controls, strangers.get('controls', {}))
+  ]
+  return pair if all('leakage' in figures for figures in pair) else ()
 
 
 def _seen_and_strangers(table, strangers):

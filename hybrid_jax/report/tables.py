@@ -105,13 +105,15 @@ def strangers(figures: dict[str, Any]) -> str:
   out = rich.table.Table(
     title=f'Strangers at {figures["split_point"]}, %, with 95 % intervals'
   )
-  out.add_column('embedding', min_width=max(map(len, by_embedding)))
+  answers = figures.get('controls', {}).get('decision')
+  answer = {'primary class alone': answers} if answers else {}
+  out.add_column('embedding', min_width=max(map(len, by_embedding | answer)))
   out.add_column('utility', justify='right')
   for attribute in attributes:
     for name in (f'{attribute} found', 'by recording', 'ceiling'):
       out.add_column(name, justify='right')
-  for name, row in by_embedding.items():
-    cells = [name, percent(row['utility'])]
+  for name, row in (by_embedding | answer).items():
+    cells = [name, percent(row['utility']) if 'utility' in row else '']
     for attribute in attributes:
       found = row['leakage'][attribute]
       cells += [percent(found), percent(found['per_recording'])]

@@ -133,10 +133,10 @@ def _strangers(study, step):
     count += 2 * config.defend.warm_steps
     count += 2 * len(defences) * config.defend.steps
   share = len(study.data.fold) / _WINDOWS
-  attacks = folds * len(names)
+  attacks = folds * (len(names) + 1)  # one on the answer alone
   return {
     'step': (folds * count, _COMPILING + folds * step * count),
-    'embedding': (attacks, attacks * _TARGET[measurement.LEAKAGE] * share / 2),
+    'audit': (attacks, attacks * _TARGET[measurement.LEAKAGE] * share / 2),
   }
 
 

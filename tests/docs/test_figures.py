@@ -130,7 +130,7 @@ def test_the_plot_carries_the_figures_it_shows(tmp_path):
   assert generate.plot_digest(path) != generate.digest(data)
 
 
-FIGURES = {'value': 0.123456, 'low': 0.1, 'high': 0.2, 'chance': 0.1}
+FIGURES = {'value': 0.12345678, 'low': 0.1, 'high': 0.2, 'chance': 0.1}
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_a_summary_is_small_rounded_and_says_where_it_is_from(workdir):
   assert data['origin']['packages']['jax']
   assert data['config']['seed'] == 3
   row = data['rows'][0]
-  assert row['utility']['value'] == 0.1235
+  assert row['utility']['value'] == 0.123457
   assert 'by_bound' not in row['ceiling']['person']
   assert list(row['leakage']['person']['by_windows']) == ['class']
   assert page_tables.study(data, ceiling='person').split('\n')[2] == (
@@ -302,6 +302,20 @@ def test_strangers_stand_beside_the_people_of_the_training_set():
   assert 'by recording' not in table[0]
   assert table[2] == [*line[:5], *line[7:]]
   assert table[3][:5] == chance[:5]
+
+
+def test_the_answer_alone_stands_below_the_embeddings():
+  data = _data()
+  for place, value in ((data, 0.2), (data['strangers'], 0.35)):
+    leakage = {**_share(value), 'per_recording': _share(value + 0.1)}
+    place['controls'] = {'decision': {'leakage': {'person': leakage}}}
+  *_, line, chance = _lines(page_tables.strangers(data))
+  assert line[:5] == [
+    *('*the answer alone*', '', ''),
+    *('20.0 [10.0, 30.0]', '35.0 [25.0, 45.0]'),
+  ]
+  assert line[5:7] == ['30.0 [20.0, 40.0]', '45.0 [35.0, 55.0]']
+  assert chance[0] == '*chance*'
 
 
 def test_every_label_of_strangers_has_its_columns():

@@ -149,12 +149,32 @@ def test_the_summary_has_everything(finished):
     assert list(person['by_windows']['class']) == ['1', '4']
     assert figures['ceiling']['person']['high'] <= 1
     assert 0 <= figures['verification']['4']['auc']['value'] <= 1
+  answer = joined['controls']['decision']
+  assert list(answer['leakage']) == list(
+    joined['embeddings']['simple']['leakage']
+  )
+  assert answer['leakage']['person']['chance'] == 0.5
+  # A person is in three classes as often as another is.
+  assert answer['leakage']['person']['low'] < 0.6
+  assert answer['ceiling']['person']['value'] <= 1
+  assert 'primary class alone' in tables.strangers(joined)
   # The level of the signal gives a stranger away in the simple features.
   simple = joined['embeddings']['simple']
   assert simple['leakage']['person']['by_windows']['class']['4']['value'] > 0.8
   assert simple['verification']['4']['auc']['value'] > 0.7
   assert 'bounded' in tables.strangers(joined)
   assert json.loads(json.dumps(joined)) == joined
+
+
+def test_a_study_of_an_earlier_version_lacks_the_answer_alone(
+  finished, tmp_path
+):
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished.workdir, workdir)
+  (workdir / 'strangers/fold1/results/strangers/control-decision.json').unlink()
+  joined = join_folds.summarise(runner.open_study(workdir), 'dense1')
+  assert joined['controls'] == {}
+  assert 'primary class alone' not in tables.strangers(joined)
 
 
 def test_what_is_missing_is_made_again_with_the_same_bytes(

@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     [_underscores(a) for a in (sys.argv[1:] if argv is None else argv)]
   )
   device = None
+  warned: set[str] = set()
   try:
     edge = edge_half.read(args.bundle)
     device = _client(args, edge)
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
           device.clear()
           continue
         _print(device.push(row))
-        _warn(device)
+        _warn(device, edge, warned)
     else:
       with open(args.csv, newline='', encoding='utf-8-sig') as file:
         for row in csv_rows.read(file, edge.channels, edge.hertz):
@@ -46,18 +47,11 @@ def main(argv: list[str] | None = None) -> int:
             device.clear()
           elif device.take(row):
             _print(device.drain())
-          _warn(device)
+          _warn(device, edge, warned)
     _print(device.drain())
     if not any(vars(device.counts).values()):
       raise errors.UserError(
         f'the rows of {args.csv} ended before a window was full.'
-      )
-    if past := device.past_stream_budget():
-      limits = ', '.join(f'{name} {edge.stream[name]}' for name in past)
-      print(
-        f'{device.counts.released} windows were released; if they are of one'
-        f' person, that is more than keeps the bound of the study: {limits}.',
-        file=sys.stderr,
       )
     if not edge.has_range:
       print(
@@ -83,8 +77,20 @@ def main(argv: list[str] | None = None) -> int:
   return 0
 
 
-def _warn(device):
-  """Says once why windows are not released."""
+def _warn(device, edge, warned):
+  """Says once why windows are not released, and when a stream is too long.
+
+  `warned` has the labels whose limit was passed before.
+  """
+  past = [name for name in device.past_stream_budget() if name not in warned]
+  if past:
+    warned.update(past)
+    limits = ', '.join(f'{name} {edge.stream[name]}' for name in past)
+    print(
+      f'{device.counts.released} windows were released; if they are of one'
+      f' person, that is more than keeps the bound of the study: {limits}.',
+      file=sys.stderr,
+    )
   if device.counts.out_of_range == 1 and device.out_of_range:
     print(f'a window is not released: {device.out_of_range}', file=sys.stderr)
     device.out_of_range = None

@@ -19,7 +19,7 @@ def run(study: context.Study) -> None:
   split_point = results.recommend_seen(study)['split_point']
   groups = people_folds.groups(study, split_point)
   names = people_folds.chosen_embeddings(study, split_point)
-  tasks = [(group, name) for group in groups for name in names]
+  tasks = [(g, name) for g in groups for name in (*names, people_folds.ANSWER)]
   share = distributed.local_share(tasks)
   missing = [task for task in share if _is_missing(*task)]
   # All processes train together, or none does.
@@ -27,7 +27,7 @@ def run(study: context.Study) -> None:
     return
   people_folds.fit(groups)
   with progress.Progress(
-    'strangers', len(share), len(share) - len(missing), 'embedding'
+    'strangers', len(share), len(share) - len(missing), 'audit'
   ) as bar:
     thread_pool.run(
       functools.partial(_attack, bar), missing, study.config.attack.workers
@@ -39,6 +39,9 @@ def _is_missing(group, name):
 
 
 def _attack(bar, group, name):
-  figures = audit.audit(group, name)
+  if name == people_folds.ANSWER:
+    figures = audit.audit_answer(group)
+  else:
+    figures = audit.audit(group, name)
   files.write_json(group.others.result('strangers', name), figures)
   bar.advance(1, last=f'{name}, fold {group.number}')

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from hybrid_jax import files
-from hybrid_jax.attacks import released_vectors
+from hybrid_jax.attacks import adversary, released_vectors
 from hybrid_jax.datasets import dataset
 from hybrid_jax.measures import ceiling, leakage
 from hybrid_jax.metrics import attack_accuracy, verification
+from hybrid_jax.release import embeddings
 from hybrid_jax.study.stages import release
 from hybrid_jax.study.strangers import people_folds
 
@@ -29,25 +30,52 @@ def audit(group: people_folds.Group, embedding: str) -> dict[str, Any]:
   mechanism = release.fitted(study, split_point, embedding, features)
   clean = mechanism.transform_all(features)
   problem = _problem(group, embedding, mechanism, clean)
+  figures, choices = _attack(group, problem)
+  return figures | {
+    'utility': _utility(group, embedding, mechanism, features),
+    'verification': _verify(group, problem, clean, choices[study.data.people]),
+  }
+
+
+def audit_answer(group: people_folds.Group) -> dict[str, Any]:
+  """Attacks the answers for a group's strangers, and nothing else.
+
+  Whatever is released, the cloud learns the answer; and what the network
+  confuses may tell people apart. This is the floor of every embedding.
+
+  Returns:
+    `people`, `recording`, `person` and `attributes`, as `audit` does.
+  """
+  study = group.others
+  logits = study.logits(study.params(embeddings.SIMPLE), study.x)
+  clean = np.eye(logits.shape[-1], dtype=np.float32)[logits.argmax(-1)]
+  arrays, labels = _arrays(group, clean)
+  problem = adversary.Problem(
+    **arrays, noise_scale=None, sensitive=labels, **_shapes(group)
+  )
+  return _attack(group, problem)[0]
+
+
+def _attack(group, problem):
+  """Attacks a problem; returns the figures, and the choice of each label."""
+  study = group.others
   choices = leakage.choose(problem, study.config.attack, study.config.seed)
   bounds = {}
   if 'ceiling' in study.config.attack.measures:
     bounds = ceiling.measure(problem, study.config.attack, study.config.seed)
   test = problem.rows(dataset.TEST)
-  who = study.data.people
-  person = _numbers(group, who)[0][test]
-  return {
+  person = _numbers(group, study.data.people)[0][test]
+  figures = {
     'people': group.people.tolist(),
     'recording': problem.recording[test].tolist(),
     'person': group.people[person].tolist(),
-    'utility': _utility(group, embedding, mechanism, features),
     'attributes': {
       attribute: _figures(problem, attribute, choice, study.config.attack)
       | ({'ceiling': bounds[attribute]} if bounds else {})
       for attribute, choice in choices.items()
     },
-    'verification': _verify(group, problem, clean, choices[who]),
   }
+  return figures, choices
 
 
 def _numbers(group, label):
@@ -71,30 +99,44 @@ def _numbers(group, label):
 
 def _problem(group, embedding, mechanism, clean):
   """Writes the strangers' released vectors, and reads them as a problem."""
-  study, rows = group.others, group.strangers
+  study = group.others
   (split_point,) = study.split_points
-  data = study.whole.data
-  sensitive = {name: _numbers(group, name) for name in data.sensitive}
+  arrays, labels = _arrays(group, clean)
+  arrays |= {f'sensitive_{name}': values for name, values in labels.items()}
+  scale = mechanism.noise_scale()
+  if scale is not None:
+    arrays['noise_cov'] = np.asarray(scale @ scale.T)
+  path = study.released_path(split_point, embedding)
+  files.write_npz(path, arrays)
+  return released_vectors.read(path, **_shapes(group))
+
+
+def _arrays(group, clean):
+  """Returns the strangers' arrays but the sensitive labels, and these."""
+  data, rows = group.others.whole.data, group.strangers
+  numbers = {name: _numbers(group, name) for name in data.sensitive}
   arrays = {
     'clean': clean[rows],
     'primary': data.primary[rows],
-    **{f'sensitive_{k}': v[0] for k, v in sensitive.items() if v},
     'recording': data.recording[rows],
     # No fold of a stranger was trained on.
     'fold': np.where(
       data.fold[rows] == dataset.ATTACK, dataset.TRAIN, data.fold[rows]
     ),
   }
-  scale = mechanism.noise_scale()
-  if scale is not None:
-    arrays['noise_cov'] = np.asarray(scale @ scale.T)
-  path = study.released_path(split_point, embedding)
-  files.write_npz(path, arrays)
-  draws, fold = study.config.attack.draws, data.fold
+  return arrays, {name: v[0] for name, v in numbers.items() if v}
+
+
+def _shapes(group):
+  """Returns the draws, and the capacity of the attacks on all people.
+
+  Attacks of one capacity share their programs.
+  """
+  study = group.others
+  draws, fold = study.config.attack.draws, study.whole.data.fold
   largest = max((fold == f).sum() for f in (dataset.VALIDATION, dataset.TEST))
-  # The shapes of the attacks on all people, with which they share programs.
   capacity = int((fold != dataset.TEST).sum()), int(draws * largest)
-  return released_vectors.read(path, draws, capacity=capacity)
+  return {'draws': draws, 'capacity': capacity}
 
 
 def _utility(group, embedding, mechanism, features):

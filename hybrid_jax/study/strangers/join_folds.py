@@ -16,7 +16,9 @@ def summarise(study: context.Study, split_point: str) -> dict[str, Any]:
   Returns:
     `split_point`; `label`, the label of people; `folds`, the names of the
     people of each; `embeddings`: the name to `utility`, `validation_utility`,
-    `leakage`, `ceiling` and `verification`. Each figure has an interval over
+    `leakage`, `ceiling` and `verification`; and `controls`: `decision` to
+    `leakage` and `ceiling` of the answer alone; empty for a study of an earlier
+    version, which lacks it. Each figure has an interval over
     recordings, or over people where a set or stream is of a person. Chance is
     among the strangers of a fold.
 
@@ -25,6 +27,16 @@ def summarise(study: context.Study, split_point: str) -> dict[str, Any]:
   """
   data = study.data
   parts = people_folds.groups(study, split_point)
+
+  def read(name):
+    return [
+      group.others.read('strangers', name, stage='strangers') for group in parts
+    ]
+
+  answers = [
+    group.others.result('strangers', people_folds.ANSWER) for group in parts
+  ]
+  has_answers = all(path.exists() for path in answers)
   return {
     'split_point': split_point,
     'label': data.people,
@@ -33,23 +45,39 @@ def summarise(study: context.Study, split_point: str) -> dict[str, Any]:
       for group in parts
     ],
     'embeddings': {
-      name: join(
-        [
-          group.others.read('strangers', name, stage='strangers')
-          for group in parts
-        ]
-      )
+      name: join(read(name))
       for name in people_folds.chosen_embeddings(study, split_point)
     },
+    'controls': {'decision': _join_found(read(people_folds.ANSWER))}
+    if has_answers
+    else {},
   }
 
 
 def join(results: list[dict[str, Any]]) -> dict[str, Any]:
   """Joins the results of `audit` for one embedding; see `summarise`."""
-  attributes = dict.fromkeys(a for r in results for a in r['attributes'])
   utility = [r['utility'] for r in results]
   windows = [len(r['recording']) for r in results]
   recordings = [r['recording'] for r in results]
+  return {
+    'utility': _estimate(utility, recordings),
+    'validation_utility': _mean([u['validation'] for u in utility], windows),
+    **_join_found(results),
+    'verification': {
+      count: verification.summarise(
+        {
+          key: np.concatenate([r['verification'][count][key] for r in results])
+          for key in ('auc', 'eer')
+        }
+      )
+      for count in _by_number(results[0]['verification'])
+    },
+  }
+
+
+def _join_found(results):
+  """Joins what attackers find: `leakage` and `ceiling`."""
+  attributes = dict.fromkeys(a for r in results for a in r['attributes'])
   leakage_of, ceiling_of = {}, {}
   for attribute in attributes:
     has = [r for r in results if attribute in r['attributes']]
@@ -61,21 +89,7 @@ def join(results: list[dict[str, Any]]) -> dict[str, Any]:
       ceiling_of[attribute] = _join_ceiling(
         [f['ceiling'] for f in figures], [r['recording'] for r in has]
       )
-  return {
-    'utility': _estimate(utility, recordings),
-    'validation_utility': _mean([u['validation'] for u in utility], windows),
-    'leakage': leakage_of,
-    'ceiling': ceiling_of,
-    'verification': {
-      count: verification.summarise(
-        {
-          key: np.concatenate([r['verification'][count][key] for r in results])
-          for key in ('auc', 'eer')
-        }
-      )
-      for count in _by_number(results[0]['verification'])
-    },
-  }
+  return {'leakage': leakage_of, 'ceiling': ceiling_of}
 
 
 def _join_leakage(figures, recordings):

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -256,3 +257,17 @@ def test_addresses_that_do_not_fit(tmp_path, monkeypatch, arguments, message):
   (tmp_path / 'two').write_text('two words')
   with pytest.raises(errors.UserError, match=message):
     connection.Connection(**arguments)
+
+
+def test_a_stream_that_is_too_long_is_told_at_once_and_once(capsys):
+  device = types.SimpleNamespace(
+    counts=types.SimpleNamespace(released=3, out_of_range=0),
+    past_stream_budget=lambda: ['person'],
+  )
+  edge = types.SimpleNamespace(stream={'person': 2, 'side': 8})
+  warned: set[str] = set()
+  for _ in range(2):
+    __main__._warn(device, edge, warned)
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith('3 windows were released')
+  assert line.endswith('the bound of the study: person 2.')
