@@ -137,7 +137,7 @@ def digest(data: dict[str, Any]) -> str:
 
 
 def plot_digest(path: pathlib.Path) -> str:
-  """Returns the hash of the figures that a plot was drawn from; '' without."""
+  """Returns the hash of the figures of a plot; empty if there is no plot."""
   if not path.exists():
     return ''
   with PIL.Image.open(path) as image:

@@ -190,7 +190,7 @@ def log_densities(
   (draws, n, d), m = released.shape, len(gallery)
   rows, wide = padding.rows(max(m, capacity)), padding.width(d)
   count = padding.classes(k if columns is None else columns.shape[1])
-  if columns is not None:
+  if columns is not None:  # Components of padding have no vectors.
     columns = padding.pad(columns.astype(np.int32), {1: count})
   flat = padding.pad(released.reshape(-1, d), {1: wide})
   arguments = jax.device_put(

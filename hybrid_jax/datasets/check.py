@@ -413,13 +413,31 @@ def _recordings(data, counts, shared) -> Iterator[str]:
 
 def _varying_labels(data) -> Iterator[str]:
   for label, values in data.sensitive.items():
-    order = np.lexsort([values, data.recording])
-    same_recording = np.diff(data.recording[order]) == 0
-    if (np.diff(values[order])[same_recording] != 0).any():
+    if find_varying(values, data.recording):
       yield (
         f'{label!r} varies within a recording; results by recording use the'
         ' label of its first example.'
       )
+
+
+def find_varying(
+  values: np.ndarray, recording: np.ndarray
+) -> tuple[int, int] | None:
+  """Returns two examples of one recording with different values of a label.
+
+  Args:
+    values: `[n]`, the label.
+    recording: `[n]`.
+
+  Returns:
+    Their indices, or `None` if the label is constant within each recording.
+  """
+  order = np.lexsort([values, recording])
+  varies = (np.diff(recording[order]) == 0) & (np.diff(values[order]) != 0)
+  if not varies.any():
+    return None
+  first = int(np.argmax(varies))
+  return int(order[first]), int(order[first + 1])
 
 
 def format_report(report: Report) -> str:

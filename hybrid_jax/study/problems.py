@@ -102,9 +102,7 @@ def control(study: context.Study, name: str) -> adversary.Problem:
     rng = np.random.default_rng(study.config.seed)
     features = rng.standard_normal((len(study.x), dim)).astype(np.float32)
   else:
-    logits = study.logits(study.params(embeddings.SIMPLE), study.x)
-    classes = len(data.primary_names)
-    features = np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
+    features = answers(study)
   return adversary.Problem(
     clean=features,
     noise_scale=None,
@@ -115,6 +113,17 @@ def control(study: context.Study, name: str) -> adversary.Problem:
     draws=study.config.attack.draws,
     cloud=cloud,
   )
+
+
+def answers(study: context.Study) -> np.ndarray:
+  """Returns the primary classes that the simple network predicts, one-hot.
+
+  Returns:
+    `[n, classes]` float32, for all examples of the data set.
+  """
+  logits = study.logits(study.params(embeddings.SIMPLE), study.x)
+  classes = len(study.data.primary_names)
+  return np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
 
 
 def _rows_in_memory(study):

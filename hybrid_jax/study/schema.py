@@ -42,8 +42,9 @@ _RECOMMEND = {
 _STRANGERS = {
   'people_folds': Option(
     -1,
-    'Folds over people, each of whom is a stranger once; 0 for off, and -1 for'
-    ' 3, or for ten people or fewer up to 5, of two people or more.',
+    'Folds over people, each of whom is a stranger once; 0 for off. -1 takes 3,'
+    ' and with ten people or fewer as many folds of at least two as there can'
+    ' be, at most 5.',
     low=-1,
   ),
   'embeddings': Option(

@@ -9,7 +9,7 @@ from hybrid_jax.attacks import adversary, released_vectors
 from hybrid_jax.datasets import dataset
 from hybrid_jax.measures import ceiling, leakage
 from hybrid_jax.metrics import attack_accuracy, verification
-from hybrid_jax.release import embeddings
+from hybrid_jax.study import problems
 from hybrid_jax.study.stages import release
 from hybrid_jax.study.strangers import people_folds
 
@@ -38,7 +38,7 @@ def audit(group: people_folds.Group, embedding: str) -> dict[str, Any]:
 
 
 def audit_answer(group: people_folds.Group) -> dict[str, Any]:
-  """Attacks the answers for a group's strangers, and nothing else.
+  """Attacks the answers of the simple network for a group's strangers.
 
   Whatever is released, the cloud learns the answer; and what the network
   confuses may tell people apart. This is the floor of every embedding.
@@ -46,10 +46,7 @@ def audit_answer(group: people_folds.Group) -> dict[str, Any]:
   Returns:
     `people`, `recording`, `person` and `attributes`, as `audit` does.
   """
-  study = group.others
-  logits = study.logits(study.params(embeddings.SIMPLE), study.x)
-  clean = np.eye(logits.shape[-1], dtype=np.float32)[logits.argmax(-1)]
-  arrays, labels = _arrays(group, clean)
+  arrays, labels = _arrays(group, problems.answers(group.others))
   problem = adversary.Problem(
     **arrays, noise_scale=None, sensitive=labels, **_shapes(group)
   )

@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 
 from hybrid_jax import errors
+from hybrid_jax.datasets import check as check_data
 from hybrid_jax.datasets import dataset
 from hybrid_jax.release import embeddings
 from hybrid_jax.study import context, trainings
@@ -157,16 +158,12 @@ def _check_people(study, folds):
 
 def _check_recordings(data, person, names):
   """Checks that no recording has windows of two people."""
-  _, first, index = np.unique(
-    data.recording, return_index=True, return_inverse=True
-  )
-  others = np.flatnonzero(person != person[first][index.ravel()])
-  if len(others):
-    row = int(others[0])
-    start = int(first[index.ravel()[row]])
+  pair = check_data.find_varying(person, data.recording)
+  if pair:
+    one, other = pair
     raise errors.UserError(
-      f'a recording is of one person, but examples {start} and {row} are of one'
-      f' recording, and of {names[person[start]]!r} and {names[person[row]]!r}'
+      f'a recording is of one person, but examples {one} and {other} are of one'
+      f' recording, and of {names[person[one]]!r} and {names[person[other]]!r}'
       f' of label {data.people!r}. Give each person recordings of their own, or'
       ' name another label of people.'
     )

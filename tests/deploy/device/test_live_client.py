@@ -259,7 +259,7 @@ def test_addresses_that_do_not_fit(tmp_path, monkeypatch, arguments, message):
     connection.Connection(**arguments)
 
 
-def test_a_stream_that_is_too_long_is_told_at_once_and_once(capsys):
+def test_a_stream_that_is_too_long_gives_one_warning(capsys):
   device = types.SimpleNamespace(
     counts=types.SimpleNamespace(released=3, out_of_range=0),
     past_stream_budget=lambda: ['person'],
