@@ -7,7 +7,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,11 @@ def encode_json(value: Any) -> bytes:
   """
   text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
   return (text + '\n').encode()
+
+
+def by_number(keys: Iterable[str]) -> list[str]:
+  """Returns keys that are numbers in their order; JSON has them as text."""
+  return sorted(keys, key=float)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

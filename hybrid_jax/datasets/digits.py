@@ -67,6 +67,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       fold=fold,
       primary_names=[str(d) for d in range(10)],
       sensitive_names={'speaker': _SPEAKERS},
+      people='speaker',
       channels=[f'MFCC {i}' for i in range(_COEFFICIENTS)],
     )
   )

@@ -89,6 +89,7 @@ def load(config: ml_collections.ConfigDict) -> dataset.Dataset:
       sensitive_names={
         'person': [f'person {person}' for person in range(1, _PEOPLE + 1)]
       },
+      people='person',
       channels=('grey (0 to 1)',),
     )
   )

@@ -4,6 +4,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from hybrid_jax import files
 from hybrid_jax.report import rows, style
 
 # Figures over fewer recordings or classes than this are drawn hollow.
@@ -101,8 +102,8 @@ def attacker_data(table: list[rows.Row], attribute: str) -> go.Figure:
 
 
 def sort_keys(curve: dict[str, Any]) -> dict[float, Any]:
-  """Sorts a curve by its keys as numbers; in JSON they are text."""
-  return {float(k): curve[k] for k in sorted(curve, key=float)}
+  """Returns a curve of JSON with its keys as numbers, in their order."""
+  return {float(k): curve[k] for k in files.by_number(curve)}
 
 
 def _axis_title(attribute):

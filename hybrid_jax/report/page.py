@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import plotly.offline
 
+from hybrid_jax import files
 from hybrid_jax.report import (
   curves,
   grid_plot,
@@ -152,7 +153,7 @@ def template(name: str) -> jinja2.Template:
     'estimate': tables.percent,
     'share': tables.share,
     'plain': tables.plain,
-    'by_number': functools.partial(sorted, key=int),
+    'by_number': files.by_number,
     'ceiling': functools.partial(tables.ceiling, certain='–'),
     'certain': lambda value: tables.ceiling({'high': value}, certain='–'),
     'log_rank_of_chance': _log_rank_of_chance,

@@ -123,16 +123,24 @@ def _run_stages(study, stages, fresh):
       if not distributed.is_first():
         continue
       seconds = time.monotonic() - started
-      # Times differ from run to run, so they are not in metrics.json.
-      timings = files.read_json(path) if path.exists() else {}
       before, compiled = compiled, timer.seconds()
-      timings[stage] = round(seconds, 1)
-      timings.setdefault('compiling', {})[stage] = round(compiled - before, 1)
       earlier, programs = programs, len(timer.programs)
-      timings.setdefault('programs', {})[stage] = programs - earlier
-      timings['run'] = summary.describe_run()
-      files.write_json(path, timings)
+      _add_times(path, stage, seconds, compiled - before, programs - earlier)
       progress.say(f'{stage}: {seconds:.1f} s')
+
+
+def _add_times(path, stage, seconds, compiling, programs):
+  """Adds a run of a stage to the times of earlier runs, whose work it kept."""
+  # Times differ from run to run, so they are not in metrics.json.
+  timings = files.read_json(path) if path.exists() else {}
+  for group, value in (
+    (timings, seconds),
+    (timings.setdefault('compiling', {}), compiling),
+    (timings.setdefault('programs', {}), programs),
+  ):
+    group[stage] = round(group.get(stage, 0) + value, 1)
+  timings['run'] = summary.describe_run()
+  files.write_json(path, timings)
 
 
 def _estimator(study, stages):

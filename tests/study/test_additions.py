@@ -4,7 +4,7 @@ import ml_collections
 
 from configs import watch
 from hybrid_jax import files
-from hybrid_jax.study import config_parts, context, validate
+from hybrid_jax.study import config_parts, context, runner, validate
 from hybrid_jax.study.stages import attack
 
 
@@ -46,3 +46,14 @@ def test_a_full_study_attacks_only_what_is_new(tmp_path, monkeypatch):
   assert config_parts.missing_parts(full.config) == []
   attack.run(full)
   assert len(done) == len(set(done))
+
+
+def test_times_of_all_runs_are_added(tmp_path):
+  path = tmp_path / 'timings.json'
+  runner._add_times(path, 'attack', 60.0, 5.0, 7)
+  runner._add_times(path, 'train', 20.0, 2.0, 3)
+  runner._add_times(path, 'attack', 0.26, 0.0, 0)
+  times = files.read_json(path)
+  assert (times['attack'], times['train']) == (60.3, 20.0)
+  assert times['compiling'] == {'attack': 5.0, 'train': 2.0}
+  assert times['programs'] == {'attack': 7, 'train': 3}

