@@ -54,4 +54,5 @@ def blocks(x: np.ndarray, size: int) -> list[np.ndarray]:
 
 
 def _power_of_two(size):
-  return 1 << max(size - 1, 0).bit_length()
+  # A number of NumPy has no `bit_length`.
+  return 1 << max(int(size) - 1, 0).bit_length()

@@ -148,6 +148,19 @@ def test_a_planted_identity_is_found(name):
 
 
 @pytest.mark.parametrize('name', ON_VECTORS)
+def test_one_of_many_people_is_found(name):
+  _, primary, recording, _ = _labels()
+  who = recording % 24  # more than the least number of columns of a program
+  rng = np.random.default_rng(1)
+  places = 20 * rng.standard_normal((24, _DIM))
+  x = places[who] + rng.standard_normal((len(who), _DIM))
+  problem = _problem(x, 0.1 * np.eye(_DIM), sensitive={'who': who})
+  best, *_ = _found(name, problem)
+  _assert_log_probs(problem, best, draws=4, classes=24)
+  assert _test(problem, best) >= 0.9
+
+
+@pytest.mark.parametrize('name', ON_VECTORS)
 def test_pure_noise_is_at_chance(name):
   problem = _problem(_features(leak=0))
   best, *_ = _found(name, problem)
