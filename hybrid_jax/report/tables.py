@@ -106,7 +106,7 @@ def strangers(figures: dict[str, Any]) -> str:
     title=f'Strangers at {figures["split_point"]}, %, with 95 % intervals'
   )
   answers = figures.get('controls', {}).get('decision')
-  answer = {'primary class alone': answers} if answers else {}
+  answer = {'the answer alone': answers} if answers else {}
   out.add_column('embedding', min_width=max(map(len, by_embedding | answer)))
   out.add_column('utility', justify='right')
   for attribute in attributes:

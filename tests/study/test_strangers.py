@@ -158,7 +158,7 @@ def test_the_summary_has_everything(finished):
   # A person is in three classes as often as another is.
   assert answer['leakage']['person']['low'] < 0.6
   assert answer['ceiling']['person']['value'] <= 1
-  assert 'primary class alone' in tables.strangers(joined)
+  assert 'the answer alone' in tables.strangers(joined)
   # The level of the signal gives a stranger away in the simple features.
   simple = joined['embeddings']['simple']
   assert simple['leakage']['person']['by_windows']['class']['4']['value'] > 0.8
@@ -175,7 +175,7 @@ def test_a_study_of_an_earlier_version_lacks_the_answer_alone(
   (workdir / 'strangers/fold1/results/strangers/control-decision.json').unlink()
   joined = join_folds.summarise(runner.open_study(workdir), 'dense1')
   assert joined['controls'] == {}
-  assert 'primary class alone' not in tables.strangers(joined)
+  assert 'the answer alone' not in tables.strangers(joined)
 
 
 def test_what_is_missing_is_made_again_with_the_same_bytes(
