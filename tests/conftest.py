@@ -75,24 +75,50 @@ def one_device():
     yield
 
 
+def _shared_study(tmp_path_factory, name, last, *arguments, **options):
+  """The folder of a study that the first of several test processes makes.
+
+  See launch/test.sh. `last` is the file that is written last.
+  """
+  from tests import studies
+
+  alone = 'PYTEST_XDIST_WORKER' not in os.environ
+  shared = tmp_path_factory.getbasetemp()
+  shared = shared if alone else shared.parent
+  workdir = shared / name / 'run'
+  with filelock.FileLock(shared / f'{name}.lock'):
+    if not (workdir / last).exists():
+      done = studies.run(workdir, *arguments, **options)
+      assert done.returncode == 0, done.stderr
+  return workdir
+
+
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
   """A bundle of the noisy point, whatever the small study recommends."""
   # Here, since TensorFlow is not everywhere and the rest is slow to import.
   from hybrid_jax.study import runner
+
+  workdir = _shared_study(
+    tmp_path_factory,
+    'exported',
+    'bundle/manifest.json',
+    '--config=tests/deploy/export/config.py',
+    '--stages=data,train,siamese,release,attack,export',
+  )
+  return workdir, runner.open_study(workdir)
+
+
+@pytest.fixture(scope='session')
+def few_steps(tmp_path_factory):
+  """The work directory of a finished study of few steps, to compare with."""
   from tests import studies
 
-  # Made by the first of several test processes; see launch/test.sh.
-  alone = 'PYTEST_XDIST_WORKER' not in os.environ
-  shared = tmp_path_factory.getbasetemp()
-  shared = shared if alone else shared.parent
-  workdir = shared / 'exported' / 'run'
-  with filelock.FileLock(shared / 'exported.lock'):
-    if not (workdir / 'bundle' / 'manifest.json').exists():
-      done = studies.run(
-        workdir,
-        '--config=tests/deploy/export/config.py',
-        '--stages=data,train,siamese,release,attack,export',
-      )
-      assert done.returncode == 0, done.stderr
-  return workdir, runner.open_study(workdir)
+  return _shared_study(
+    tmp_path_factory,
+    'few_steps',
+    'report.html',
+    studies.FEW_STEPS,
+    studies.QUICK,
+    flags=studies.LEAST_OPTIMIZED,
+  )

@@ -24,9 +24,10 @@ def command(workdir: pathlib.Path, *arguments: str) -> list[str]:
   ]
 
 
-def environment() -> dict[str, str]:
-  """As it was before the tests asked for eight devices."""
+def environment(flags: str = '') -> dict[str, str]:
+  """As it was before the tests asked for eight devices; `flags` are XLA's."""
   kept = {k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'}
+  kept |= {'XLA_FLAGS': flags} if flags else {}
   return kept | {'JAX_PLATFORMS': 'cpu'}
 
 
@@ -40,7 +41,7 @@ def run(
   return subprocess.run(
     command(workdir, *arguments),
     cwd=ROOT,
-    env=environment() | ({'XLA_FLAGS': flags} if flags else {}),
+    env=environment(flags),
     capture_output=True,
     text=True,
     timeout=timeout,

@@ -149,7 +149,7 @@ def test_a_planted_identity_is_found(name):
 
 @pytest.mark.parametrize('name', ON_VECTORS)
 def test_one_of_many_people_is_found(name):
-  _, primary, recording, _ = _labels()
+  _, _, recording, _ = _labels()
   who = recording % 24  # more than the least number of columns of a program
   rng = np.random.default_rng(1)
   places = 20 * rng.standard_normal((24, _DIM))

@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
   c.defend.noise_draws = c.attack.draws = 1
   for name in set(c.release.embeddings) - {'simple', 'siamese', 'bounded'}:
     del c.release.embeddings[name]
-  c.attack.adversaries = ('majority', 'knn')
+  c.attack.adversaries = ('majority', 'linear', 'knn', 'kde')
   c.attack.knn.neighbours = (1,)
   c.attack.windows = (1,)
   for name in set(c.attack.measures) - {'ranks'}:

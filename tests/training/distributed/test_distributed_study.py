@@ -17,16 +17,6 @@ pytestmark = pytest.mark.distributed
 
 
 @pytest.fixture(scope='module')
-def one(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('one') / 'run'
-  done = studies.run(
-    workdir, studies.FEW_STEPS, studies.QUICK, flags=studies.LEAST_OPTIMIZED
-  )
-  assert done.returncode == 0, done.stderr
-  return workdir
-
-
-@pytest.fixture(scope='module')
 def two(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('two') / 'run'
   arguments = (
@@ -43,24 +33,26 @@ def two(tmp_path_factory):
   # Adam makes a full step of a gradient that is only rounding error.
   [(embeddings.SIMPLE, 0.0), (embeddings.SIAMESE, 1e-3)],
 )
-def test_the_parameters_are_the_same(one, two, weights, share):
+def test_the_parameters_are_the_same(few_steps, two, weights, share):
   expected, result = (
     jax.flatten_util.ravel_pytree(s.params(weights, s.split_points[-1]))[0]
-    for s in map(runner.open_study, (one, two[0]))
+    for s in map(runner.open_study, (few_steps, two[0]))
   )
   assert np.mean(np.abs(result - expected) > 1e-5) <= share
 
 
 @pytest.mark.parametrize('run', ['warm-dense1-seed0', 'bounded-dense1-seed0'])
-def test_the_losses_of_a_defence_are_the_same(one, two, run):
+def test_the_losses_of_a_defence_are_the_same(few_steps, two, run):
   expected, result = (
     [json.loads(x)['loss'] for x in path.read_text().splitlines()]
-    for path in (w / 'training' / run / 'curve.jsonl' for w in (one, two[0]))
+    for path in (
+      w / 'training' / run / 'curve.jsonl' for w in (few_steps, two[0])
+    )
   )
   np.testing.assert_allclose(result, expected, rtol=1e-4)
 
 
-def test_all_files_exist_and_only_the_first_process_prints(one, two):
+def test_all_files_exist_and_only_the_first_process_prints(few_steps, two):
   workdir, (first, second) = two
 
   def names(folder):
@@ -70,17 +62,19 @@ def test_all_files_exist_and_only_the_first_process_prints(one, two):
       if p.suffix in ('.json', '.npz', '.html', '.jsonl')
     }
 
-  assert names(workdir) == names(one)
+  assert names(workdir) == names(few_steps)
   assert files.read_json(workdir / 'config.json') == files.read_json(
-    one / 'config.json'
+    few_steps / 'config.json'
   )
   assert 'Recommended: ' in first[1]
   assert 'report: ' in first[2]
   assert second[1:] == ('', '')
 
 
-def test_what_is_attacked_is_the_same(one, two):
-  a, b = (json.loads((w / 'metrics.json').read_text()) for w in (one, two[0]))
+def test_what_is_attacked_is_the_same(few_steps, two):
+  a, b = (
+    json.loads((w / 'metrics.json').read_text()) for w in (few_steps, two[0])
+  )
   assert len(a['rows']) == len(b['rows']) == 3
   for expected, result in zip(a['rows'], b['rows'], strict=True):
     assert expected['embedding'] == result['embedding']
