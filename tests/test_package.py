@@ -38,6 +38,17 @@ def test_training_imports_no_tensorflow():
   subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
 
 
+def test_a_config_is_checked_without_scikit_learn_which_is_slow_to_import():
+  script = (
+    'import sys\n'
+    'from configs import watch\n'
+    'from hybrid_jax.study import runner, validate\n'
+    "validate.prepare(watch.get_config('full'))\n"
+    "assert not {'scipy', 'sklearn', 'plotly'} & set(sys.modules)\n"
+  )
+  subprocess.run([sys.executable, '-c', script], cwd=ROOT, check=True)
+
+
 def test_the_package_imports_what_it_needs_when_it_needs_it():
   script = (
     'import sys, hybrid_jax as hj\n'

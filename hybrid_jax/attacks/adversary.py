@@ -20,7 +20,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import sklearn.decomposition
 
 from hybrid_jax import errors
 from hybrid_jax.datasets import dataset, padding, sources
@@ -398,6 +397,8 @@ def fit_views(problem: Problem) -> dict[str, View]:
   Features wider than 64 are first projected on their leading principal
   components.
   """
+  import sklearn.decomposition  # Imported here: it is slow.
+
   train = problem.rows(dataset.TRAIN)
   x = problem.clean[train]
   d = x.shape[1]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import ml_collections
 import numpy as np
-import sklearn.discriminant_analysis
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
@@ -34,6 +33,8 @@ def attack(
       each training vector.
     seed: for the noise of the copies.
   """
+  import sklearn.discriminant_analysis  # Imported here: it is slow.
+
   names = {
     s: f'linear discriminant, shrinkage {s:g}' for s in config.shrinkages
   }

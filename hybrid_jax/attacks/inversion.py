@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
-import scipy.linalg
 
 from hybrid_jax import errors, plugins
 from hybrid_jax.attacks import adversary
@@ -90,6 +89,8 @@ def reconstruct(
 
 def noise_whitening(problem: adversary.Problem) -> np.ndarray:
   """Returns `L^-1 [d, d]`, or only its diagonal `[d]` if L is diagonal."""
+  import scipy.linalg  # Imported here: it is slow.
+
   scale = problem.noise_scale
   if scale is None:
     return 1 / problem.std

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 
 import ml_collections
 import numpy as np
-import scipy.spatial
-import sklearn.neighbors
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
@@ -75,6 +73,9 @@ def attack(
 
 def _search(gallery, count, is_noisy):
   """Returns a function from `[n, d]` to the nearest vectors `[n, count]`."""
+  import scipy.spatial  # Imported here: it is slow.
+  import sklearn.neighbors  # Imported here: it is slow.
+
   most = _TREE
   if is_noisy and len(gallery) <= _MOST_BRUTE:
     most = _TREE_OF_NOISY

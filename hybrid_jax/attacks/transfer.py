@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
-from scipy import special
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
@@ -301,6 +300,8 @@ def _predict(network, scaling, best, x):
 
 def _log_probs(network, scaling, best, released, heads):
   """Log-probabilities `[draws, n, k]` of each label."""
+  from scipy import special  # Imported here: it is slow.
+
   draws, n, d = released.shape
   blocks = padding.blocks(released.reshape(-1, d), _BLOCK)
   out = [_predict(network, scaling, best, block) for block in blocks]

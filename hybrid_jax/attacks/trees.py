@@ -1,15 +1,17 @@
 """Extra trees on noisy copies; often the best attack on short vectors."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import ml_collections
 import numpy as np
-import scipy.sparse
-import sklearn.ensemble
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
 from hybrid_jax.datasets import dataset
+
+if TYPE_CHECKING:
+  import sklearn.ensemble
 
 OPTIONS = {
   'count': plugins.Option(80, 'Trees in the forest.', low=1),
@@ -37,6 +39,8 @@ def attack(
       each training vector.
     seed: for the forest and the noise of the copies.
   """
+  import sklearn.ensemble  # Imported here: it is slow.
+
   names = {leaf: f'extra trees, leaf {leaf}' for leaf in config.leaves}
   wanted = problem.wanted(names)
   if not wanted:
@@ -82,7 +86,7 @@ def _log_shares(shares, classes, count):
 
 
 def vote_shares(
-  forest: sklearn.ensemble.ExtraTreesClassifier,
+  forest: 'sklearn.ensemble.ExtraTreesClassifier',
   x: np.ndarray,
   least: Sequence[int],
 ) -> list[np.ndarray]:
@@ -98,6 +102,8 @@ def vote_shares(
     For each of `least` an array `[draws, n, outputs, classes]`. Classes are
     those of the training labels, in order; outputs with fewer end in zeros.
   """
+  import scipy.sparse  # Imported here: it is slow.
+
   leaves = forest.apply(x.reshape(-1, x.shape[-1]))
   trees = [tree.tree_ for tree in forest.estimators_]
   first_node = np.cumsum([0] + [tree.node_count for tree in trees[:-1]])

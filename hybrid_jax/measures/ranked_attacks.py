@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import special
 
 from hybrid_jax.attacks import adversary
 from hybrid_jax.metrics import attack_accuracy
@@ -160,6 +159,8 @@ def committees(
   Args:
     groups: name to the members, on one sensitive label.
   """
+  from scipy import special  # Imported here: it is slow.
+
   every = {m.adversary: m for members in groups.values() for m in members}
   classes = max(map(_classes, every.values()))
   folds = ('validation', 'test')
@@ -213,6 +214,8 @@ def _temperature(attack, labels):
 
   Guo et al., "On calibration of modern neural networks", ICML 2017.
   """
+  from scipy import special  # Imported here: it is slow.
+
   classes = max(_classes(attack), int(labels.max()) + 1)
   scores = _class_scores(attack, 'validation', classes)
   draws = len(scores)

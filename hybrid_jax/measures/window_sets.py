@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import ml_collections
 import numpy as np
-from scipy import special
 
 from hybrid_jax import plugins
 from hybrid_jax.attacks import adversary
@@ -152,6 +151,8 @@ class Attacker:
 
   def _shares(self, attack, fold):
     """Probabilities of the classes `[n, k]` of an attack on sets."""
+    from scipy import special  # Imported here: it is slow.
+
     labels = self._rounds[False].sensitive[attack.attribute]
     logs = getattr(attack, fold)[0]
     k = int(labels.max()) + 1

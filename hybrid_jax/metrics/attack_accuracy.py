@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from hybrid_jax.metrics import bootstrap
 
@@ -120,6 +119,8 @@ class Sets:
 
     It is one product with a sparse matrix of ones.
     """
+    import scipy.sparse  # Imported here: it is slow.
+
     ones = np.ones(len(self.rows), np.float32)
     members = scipy.sparse.csr_array(
       (ones, self.rows, self.starts), (len(self.sizes), len(values))

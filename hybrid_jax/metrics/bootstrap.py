@@ -4,7 +4,6 @@ import dataclasses
 import functools
 
 import numpy as np
-import scipy.stats
 
 _KEPT = 2**20  # numbers in memory at once
 
@@ -37,6 +36,8 @@ def accuracy(
     group: `[n]`, the recording or person of each example.
     resamples: the number of bootstrap resamples.
   """
+  import scipy.stats  # Imported here: it is slow.
+
   groups = len(np.unique(group))
   if groups > 1 and np.ptp(correct) == 0 and correct[0] in (0, 1):
     exact = scipy.stats.binomtest(round(correct[0] * groups), groups)
@@ -82,6 +83,8 @@ def mean(
 
 def _expansion(groups):
   """How much wider Student's interval is than the normal one."""
+  import scipy.stats  # Imported here: it is slow.
+
   student = scipy.stats.t.ppf(0.975, groups - 1)
   unbiased = np.sqrt(groups / (groups - 1))
   return unbiased * student / scipy.stats.norm.ppf(0.975)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import sklearn.decomposition
 
 from hybrid_jax.metrics import verification
 
@@ -44,6 +43,8 @@ def measure(
     with fewer than two others. Nothing for fewer than `FEWEST` people, or where
     no person has two inputs in the gallery.
   """
+  import sklearn.decomposition  # Imported here: it is slow.
+
   people = np.unique(person)
   if len(people) < FEWEST or len(person) == len(people):
     return {}

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import sklearn.metrics
 
 from hybrid_jax.metrics import bootstrap
 
@@ -154,6 +153,8 @@ def roc(scores: np.ndarray, same: np.ndarray) -> tuple[float, float]:
     scores: `[n]`, higher for the same person.
     same: `[n]` bool, of both kinds.
   """
+  import sklearn.metrics  # Imported here: it is slow.
+
   false_alarms, hits, _ = sklearn.metrics.roc_curve(same, scores)
   misses = 1 - hits
   # The curve is linear between its points; the rates cross on one segment.

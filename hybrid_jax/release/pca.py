@@ -8,7 +8,6 @@ on the training features.
 import jax
 import ml_collections
 import numpy as np
-import sklearn.decomposition
 
 from hybrid_jax import errors, plugins
 from hybrid_jax.release import mechanisms
@@ -53,6 +52,8 @@ def fit(
   Raises:
     UserError: see `check_dim`.
   """
+  import sklearn.decomposition  # Imported here: it is slow.
+
   dim = mechanisms.at_split_point(config.reduced_dim, split_point)
   z = np.asarray(features)
   check_dim(dim, min(z.shape), split_point)

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import sklearn.cluster
 
 from hybrid_jax import errors, plugins
 from hybrid_jax.release import mechanisms
@@ -64,6 +63,8 @@ def fit(
   Raises:
     UserError: `prototypes` is not between 2 and n.
   """
+  import sklearn.cluster  # Imported here: it is slow.
+
   count = mechanisms.at_split_point(config.prototypes, split_point)
   if not 2 <= count <= len(features):
     raise errors.UserError(
