@@ -14,7 +14,7 @@ from hybrid_jax.study import audit_config
 
 
 def get_config(arg: str = '') -> ml_collections.ConfigDict:
-  """Returns `seed` and `attack`, see `study/schema.py`.
+  """Returns `seed` and `attack`, see `study/config_schema.py`.
 
   Args:
     arg: nothing, or `'fast'`.

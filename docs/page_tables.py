@@ -11,11 +11,6 @@ from hybrid_jax import errors
 from hybrid_jax.report import bench_plots, style, tables
 
 _INTERVAL = re.compile(r'\d[\d.]* \[[\d., ]+\]')
-_CONTROLS = {
-  'raw': 'raw input',
-  'decision': 'the answer alone',
-  'noise': 'pure noise',
-}
 
 
 def _markdown(columns: list[str], rows: list[list[str]]) -> str:
@@ -52,7 +47,7 @@ def study(
   ]
   lines.append(_chance(rows[0], labels, ceiling))
   for name, control in data['controls'].items():
-    title = f'*control: {_CONTROLS[name]}*'
+    title = f'*control: {style.CONTROLS[name]}*'
     lines.append(_line('', title, control, labels, ceiling))
   columns = ['cut', 'released', 'numbers', 'utility']
   for label in labels:
@@ -133,7 +128,7 @@ def strangers(
     pair = data['controls']['decision'], answers
     lines.append(
       [
-        f'*{_CONTROLS["decision"]}*',
+        f'*{style.CONTROLS["decision"]}*',
         *_beside(_line('', '', row, [label], label)[3:] for row in pair),
       ]
     )

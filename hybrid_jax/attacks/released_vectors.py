@@ -272,7 +272,7 @@ def check_vectors(name: str, vectors: np.ndarray) -> None:
   if vectors.ndim != 2 or not vectors.size or vectors.dtype.kind not in 'fiu':
     raise errors.UserError(
       f'{name!r} is {vectors.dtype} of shape {vectors.shape}; it must be'
-      ' numbers of shape [examples, numbers].'
+      ' numbers of shape [examples, numbers], one or more of each.'
     )
   largest = np.finfo(np.float32).max
   if not (np.abs(vectors) <= largest).all():
@@ -393,18 +393,31 @@ def _noise_scale(covariance, d):
       f"'noise_cov' is {covariance.dtype} of shape {covariance.shape}; it must"
       f' be numbers of shape {(d, d)}.'
     )
-  try:
-    if not np.allclose(covariance, covariance.T, rtol=1e-4):
-      raise np.linalg.LinAlgError
-    scale = np.linalg.cholesky(covariance.astype(np.float64))
-    if not (
-      (np.diag(scale) > _MIN_STD) & (np.diag(scale) < 1 / _MIN_STD)
-    ).all():
-      raise np.linalg.LinAlgError
-    return scale.astype(np.float32)
-  except np.linalg.LinAlgError as e:
+  rule = (
+    'It must be symmetric and positive definite, of deviations from'
+    f' {_MIN_STD:g} to {1 / _MIN_STD:g}; leave it out where there is no noise.'
+  )
+  if not np.isfinite(covariance).all():
+    raise errors.UserError(f"'noise_cov' holds NaN or infinity. {rule}")
+  asymmetric = ~np.isclose(covariance, covariance.T, rtol=1e-4)
+  if asymmetric.any():
+    i, j = np.argwhere(asymmetric)[0]
     raise errors.UserError(
-      f"'noise_cov' must be symmetric and positive definite, of deviations from"
-      f' {_MIN_STD:g} to {1 / _MIN_STD:g}; leave it out where there is no'
-      ' noise.'
+      f"'noise_cov' is {covariance[i, j]:g} in row {i} and column {j}, and"
+      f' {covariance[j, i]:g} in row {j} and column {i}. {rule}'
+    )
+  try:
+    scale = np.linalg.cholesky(covariance.astype(np.float64))
+  except np.linalg.LinAlgError as e:
+    least = np.linalg.eigvalsh(covariance.astype(np.float64))[0]
+    raise errors.UserError(
+      f"'noise_cov' has the eigenvalue {least:.3g}. {rule}"
     ) from e
+  outside = (np.diag(scale) <= _MIN_STD) | (np.diag(scale) >= 1 / _MIN_STD)
+  if outside.any():
+    i = int(np.argmax(outside))
+    raise errors.UserError(
+      f"'noise_cov' has the deviation {scale[i, i]:.3g} in row {i}, given the"
+      f' rows before it. {rule}'
+    )
+  return scale.astype(np.float32)

@@ -52,9 +52,9 @@ def main(argv: list[str]) -> None:
 
 def _audit_file(path, out):
   # Imported here, because it takes seconds: mistakes in flags are shown first.
-  from hybrid_jax.study import audit_released, schema
+  from hybrid_jax.study import audit_released, config_schema
 
-  config = config_flag.read(_CONFIG, schema.of_audit, 'attack')
+  config = config_flag.read(_CONFIG, config_schema.of_audit, 'attack')
   print(audit_released.run(path, out, config))
   print(f'Report: {out / "report.html"}')
 

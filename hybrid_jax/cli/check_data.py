@@ -29,9 +29,9 @@ def main(argv: list[str]) -> int:
     )
   # Imported here, because it takes seconds: mistakes in flags are shown first.
   from hybrid_jax.datasets import check
-  from hybrid_jax.study import schema, validate
+  from hybrid_jax.study import config_schema, validate
 
-  config = config_flag.read(_CONFIG, schema.of, 'data')
+  config = config_flag.read(_CONFIG, config_schema.of, 'data')
   config = validate.prepare(config)
   module = plugins.load('data set', config.data.name)
   data = module.load(config.data)

@@ -80,6 +80,9 @@ def run(main: Callable[[list[str]], int | None], mistake: int = 1) -> None:
   except errors.UserError as e:
     print(f'error: {e}', file=sys.stderr)
     sys.exit(mistake)
+  except MemoryError as e:
+    print(f'error: out of memory: {e or "unknown size"}', file=sys.stderr)
+    sys.exit(1)
 
 
 def compile_quickly() -> None:

@@ -10,7 +10,7 @@ import rich.markup
 import rich.table
 
 from hybrid_jax import plugins
-from hybrid_jax.study import config_tree, schema
+from hybrid_jax.study import config_schema, config_tree
 
 _PLAIN_WIDTH = 150  # columns of a log; a terminal has its own
 _MISSING = '–'
@@ -20,7 +20,7 @@ def show(config: Mapping[str, Any], stream: TextIO | None = None) -> None:
   """Prints a table of each group of a completed config, under the group's key.
 
   Args:
-    config: see `schema.complete`.
+    config: see `config_schema.complete`.
     stream: where to print; the standard output by default.
   """
   console = rich.console.Console(file=stream or sys.stdout, highlight=False)
@@ -50,10 +50,10 @@ def rows(config: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
   """Returns key, value, valid values and help of every setting.
 
   Args:
-    config: see `schema.complete`.
+    config: see `config_schema.complete`.
   """
   values = ml_collections.ConfigDict(config).to_dict()
-  return list(_rows(values, schema.of(values), ''))
+  return list(_rows(values, config_schema.of(values), ''))
 
 
 def _rows(values: Any, tree: Any, path: str) -> Iterator[tuple]:

@@ -29,9 +29,9 @@ def main(argv: list[str]) -> None:
     raise errors.UserError('--config and --workdir are needed; see --help.')
   # Imported here, because it takes seconds: mistakes in flags are shown first.
   from hybrid_jax.report import grid_page
-  from hybrid_jax.study import results, runner, schema
+  from hybrid_jax.study import config_schema, results, runner
 
-  config = config_flag.read(_CONFIG, schema.of, 'data', 'model')
+  config = config_flag.read(_CONFIG, config_schema.of, 'data', 'model')
   check(config)
   command.set_up_jax()
   workdir = pathlib.Path(_WORKDIR.value)

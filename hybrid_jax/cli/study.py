@@ -41,9 +41,9 @@ def main(argv: list[str]) -> None:
   for stage in _STAGES.value:
     errors.check_known('stage', stage, stage_names.STAGES)
   # Imported here, because it takes seconds: mistakes in flags are shown first.
-  from hybrid_jax.study import schema
+  from hybrid_jax.study import config_schema
 
-  config = config_flag.read(_CONFIG, schema.of, 'data', 'model')
+  config = config_flag.read(_CONFIG, config_schema.of, 'data', 'model')
   if config.get('distributed'):
     command.no_profile('it is for a run of one process.')
 
@@ -63,9 +63,9 @@ def main(argv: list[str]) -> None:
 
 def _show_settings():
   from hybrid_jax.cli import config_help
-  from hybrid_jax.study import schema, validate
+  from hybrid_jax.study import config_schema, validate
 
-  config = config_flag.read(_CONFIG, schema.of, 'data', 'model')
+  config = config_flag.read(_CONFIG, config_schema.of, 'data', 'model')
   config_help.show(validate.prepare(config))
 
 

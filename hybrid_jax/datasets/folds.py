@@ -26,7 +26,6 @@ _NUMBERS = {
   **{name: i for i, name in enumerate(dataset.FOLDS)},
   **{str(i): i for i in range(len(dataset.FOLDS))},
 }
-_VALID = '0 or train, 1 or validation, 2 or test'
 _MIN_WINDOWS = 4  # of a recording that is split in time
 _LEFT_OUT = -1
 _MIN_PAIR_UNITS = 5  # a pair of classes with fewer units is not balanced
@@ -48,21 +47,24 @@ def parse_folds(
   Raises:
     UserError: a value is no fold; the message names it and its row, from 0.
   """
-  more = more or {}
-  valid = ', '.join([_VALID, *more])
+  names = _NUMBERS | dict(more or {})
+  by_fold: dict[int, list[str]] = {}
+  for name, number in names.items():
+    by_fold.setdefault(number, []).append(name)
+  # The numbers of folds are shorter than their names.
+  valid = ', '.join(' or '.join(sorted(n, key=len)) for n in by_fold.values())
   if values.dtype.kind not in 'iuUS':
     raise errors.UserError(f'{what} is {values.dtype}; it must be {valid}.')
   if values.dtype.kind in 'US':
     values = label_encoding.read_text(values, what)
   distinct, codes = np.unique(values, return_inverse=True)
-  known = {**_NUMBERS, **more}
-  unknown = ~np.isin(distinct.astype(str), list(known))[codes]
+  unknown = ~np.isin(distinct.astype(str), list(names))[codes]
   if unknown.any():
     row = int(np.argmax(unknown))
     raise errors.UserError(
       f'{what} is {values[row].item()!r} in row {row}; it must be {valid}.'
     )
-  return np.array([known[str(value)] for value in distinct], np.int8)[codes]
+  return np.array([names[str(value)] for value in distinct], np.int8)[codes]
 
 
 def parse_fold(value: str, what: str) -> int:

@@ -124,9 +124,10 @@ def _bands(figure, table, attribute, colours):
 def _levels(table, controls, attribute):
   """Returns the vertical lines' values and texts; close lines share one."""
   lines = [(table[0]['leakage'][attribute]['chance'], 'chance')]
-  for name, text in (('decision', 'decision alone'), ('raw', 'raw input')):
+  for name in ('decision', 'raw'):
     if name in controls:
-      lines.append((controls[name]['leakage'][attribute]['value'], text))
+      value = controls[name]['leakage'][attribute]['value']
+      lines.append((value, style.CONTROLS[name]))
   levels = []
   for value, text in sorted(lines):
     if levels and value - levels[-1][0] < 0.02:

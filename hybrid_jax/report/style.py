@@ -17,6 +17,12 @@ COLOURS = (
   '#CC79A7',
   '#56B4E9',
 )
+# Titles of the controls.
+CONTROLS = {
+  'raw': 'raw input',
+  'noise': 'pure noise',
+  'decision': 'the answer alone',
+}
 SYMBOLS = ('circle', 'square', 'diamond', 'cross', 'triangle-up', 'star')
 INK, GREY = '#1d1d1f', '#777'
 # Draws all figures of a page that holds Plotly's script.

@@ -5,7 +5,7 @@ from typing import Any
 import rich.table
 
 from hybrid_jax import progress
-from hybrid_jax.report import rows
+from hybrid_jax.report import rows, style
 
 
 def share(value: float) -> str:
@@ -80,7 +80,7 @@ def terminal(table: list[rows.Row], controls: dict[str, Any]) -> str:
   out.add_section()
   for name, control in controls.items():
     cells = _leakage_cells(control, with_ceiling)
-    out.add_row('control', name, '', '', '', *cells)
+    out.add_row('control', style.CONTROLS[name], '', '', '', *cells)
   first = table[0]
   out.add_row(
     'chance',
@@ -106,7 +106,7 @@ def strangers(figures: dict[str, Any]) -> str:
     title=f'Strangers at {figures["split_point"]}, %, with 95 % intervals'
   )
   answers = figures.get('controls', {}).get('decision')
-  answer = {'the answer alone': answers} if answers else {}
+  answer = {style.CONTROLS['decision']: answers} if answers else {}
   out.add_column('embedding', min_width=max(map(len, by_embedding | answer)))
   out.add_column('utility', justify='right')
   for attribute in attributes:

@@ -216,6 +216,11 @@ def _array(what, values):
   """Returns an array of any library as one of NumPy."""
   if hasattr(values, 'detach'):  # A tensor of PyTorch.
     values = values.detach().cpu()
+  if np.ma.is_masked(values):
+    raise errors.UserError(
+      f'{what!r} is masked in {int(np.ma.count_masked(values))} places; leave'
+      ' these rows out, or fill them.'
+    )
   try:
     array = np.asarray(values)
     if array.dtype.name.startswith('bfloat16'):
@@ -241,6 +246,8 @@ def _vectors(released):
 
 def _encode(what, values, n):
   """Returns labels as class numbers, and the names of the classes."""
+  if values is None:
+    raise errors.UserError(f'{what!r} is None; give each vector a label.')
   array = _label_array(what, values)
   if array.shape != (n,):
     raise errors.UserError(
@@ -283,7 +290,8 @@ def _fold(name, values, count, has_strangers):
     raise errors.UserError(
       f'{name!r} has shape {array.shape}, and there are {count} vectors.'
     )
-  array = label_encoding.read(array, repr(name))
+  if array.dtype.kind != 'f' or not np.isnan(array).any():
+    array = label_encoding.read(array, repr(name))
   return released_vectors.parse_fold(array, name, has_strangers)
 
 

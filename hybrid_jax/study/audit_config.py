@@ -3,7 +3,7 @@
 import ml_collections
 
 from hybrid_jax import errors, plugins
-from hybrid_jax.study import config_tree, schema
+from hybrid_jax.study import config_schema, config_tree
 
 # These attack or rebuild with the network, which an audit does not have.
 _WITH_NETWORK = ('transfer', 'decensor')
@@ -14,13 +14,13 @@ _CURVES = ('releases', 'attacker_data')
 
 
 def get(fast: bool = False) -> ml_collections.ConfigDict:
-  """Returns `seed` and `attack`, see `study/schema.py`.
+  """Returns `seed` and `attack`, see `study/config_schema.py`.
 
   Args:
     fast: leaves out the multilayer perceptrons, and the curves over repeated
       releases and over the attacker's data.
   """
-  tree = schema.of_audit({})
+  tree = config_schema.of_audit({})
   values = config_tree.complete({}, tree)
   attack = values['attack']
   attack['adversaries'] = tuple(

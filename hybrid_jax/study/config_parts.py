@@ -1,7 +1,7 @@
 """The parts that all studies' configs share.
 
 `get_config` sets the embeddings, measures and trainings that all studies
-compare; every other setting has the default of `hybrid_jax.study.schema`.
+compare; every other setting has the default of `study/config_schema.py`.
 `shrink` makes a config's variants.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_collections
 
-from hybrid_jax.study import schema
+from hybrid_jax.study import config_schema
 
 VARIANTS = ('', 'full', 'small', 'tune', 'grid')
 # What a full study has and the study itself lacks.
@@ -62,7 +62,7 @@ def get_config(
   embeddings = {name: dict(entry) for name, entry in _EMBEDDINGS.items()}
   for name in ('bounded', 'snapped'):
     embeddings[name]['split_points'] = last
-  return schema.complete(
+  return config_schema.complete(
     {
       'data': data,
       'model': {'split_points': tuple(cuts), **model},

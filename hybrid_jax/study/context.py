@@ -10,7 +10,7 @@ class Study(networks.Networks):
   """A study: its data, networks, files, and the embeddings that it releases.
 
   Attributes:
-    config: see `study/schema.py`.
+    config: see `study/config_schema.py`.
     workdir: the folder of all files that the study writes.
   """
 

@@ -37,7 +37,7 @@ class Networks(workdir.Workdir, examples.Examples):
   """Networks of a study, and what is computed from them.
 
   Attributes:
-    config: see `study/schema.py`.
+    config: see `study/config_schema.py`.
     workdir: the folder of all files that the study writes.
   """
 

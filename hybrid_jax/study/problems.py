@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 
 from hybrid_jax import files
@@ -17,6 +18,9 @@ from hybrid_jax.study import context, networks
 from hybrid_jax.study.stages import release
 
 CONTROLS = ('raw', 'noise', 'decision')
+# Of answers these know all. Others would only be more chances to be the best on
+# validation by luck.
+_ANSWER_ADVERSARIES = ('majority', 'frequencies')
 
 
 def of_embedding(
@@ -124,6 +128,15 @@ def answers(study: context.Study) -> np.ndarray:
   logits = study.logits(study.params(embeddings.SIMPLE), study.x)
   classes = len(study.data.primary_names)
   return np.eye(classes, dtype=np.float32)[logits.argmax(-1)]
+
+
+def answer_config(
+  config: ml_collections.FrozenConfigDict,
+) -> ml_collections.FrozenConfigDict:
+  """Returns a study's `attack` with the adversaries that attack answers."""
+  selected = ml_collections.ConfigDict(config)
+  selected.adversaries = _ANSWER_ADVERSARIES
+  return ml_collections.FrozenConfigDict(selected)
 
 
 def _rows_in_memory(study):

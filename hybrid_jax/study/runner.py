@@ -41,7 +41,7 @@ def run(
   as one program and share the targets to attack; the first does all other work.
 
   Args:
-    config: see `study/schema.py`.
+    config: see `study/config_schema.py`.
     workdir: the folder of all files of the study.
     stages: some of `stage_names.STAGES`.
 
@@ -111,7 +111,7 @@ def _run_stages(study, stages, fresh):
           estimator.start(stage)
         if stage in _DISTRIBUTED or distributed.is_first():
           importlib.import_module(f'hybrid_jax.study.stages.{stage}').run(study)
-      except errors.UserError:
+      except (errors.UserError, MemoryError):
         # Nothing was trained: the corrected command may have this directory.
         is_new = fresh and stage == ordered[0]
         if is_new and not (workdir / 'training').exists():

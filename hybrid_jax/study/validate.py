@@ -10,7 +10,7 @@ import ml_collections
 from hybrid_jax import errors, files
 from hybrid_jax.models.pretrained import weights
 from hybrid_jax.release import embeddings
-from hybrid_jax.study import config_tree, schema
+from hybrid_jax.study import config_schema, config_tree
 
 
 def asked_split_points(config: ml_collections.ConfigDict) -> tuple[str, ...]:
@@ -29,9 +29,9 @@ def prepare(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
     UserError: a setting is unknown, has a wrong type, is out of range, or names
       what is not known; see `config_tree.check`.
   """
-  out = schema.complete(config)
+  out = config_schema.complete(config)
   cuts = config_tree.names(out.model.get('split_points'))
-  tree = schema.of(out)
+  tree = config_schema.of(out)
   known = tree['model']['split_points'].known()
   config_tree.check(out, tree, split_points=cuts, known=known)
   weights.check(out.model.pretrained, out.model.name, out.model.options)
@@ -69,7 +69,7 @@ def prepare_audit(
 ) -> ml_collections.ConfigDict:
   """Does the same for a config of `hybrid-jax audit`: `seed` and `attack`."""
   values = config.to_dict()
-  tree = schema.of_audit(values)
+  tree = config_schema.of_audit(values)
   values = config_tree.complete(values, tree)
   config_tree.check(values, tree)
   return ml_collections.ConfigDict(values)
@@ -144,7 +144,7 @@ def check_version(path: pathlib.Path, config: Mapping[str, Any]) -> None:
     UserError: there is such a setting, or it is no config of a study.
   """
   try:
-    unknown = config_tree.unknown_keys(config, schema.of(config))
+    unknown = config_tree.unknown_keys(config, config_schema.of(config))
   except errors.UserError as e:
     raise errors.UserError(f'{path} is no config of a study: {e}') from e
   if unknown:

@@ -7,7 +7,7 @@ from absl import flags
 
 from hybrid_jax import errors
 from hybrid_jax.cli import command, config_flag, config_help, grid
-from hybrid_jax.study import config_files, schema, validate
+from hybrid_jax.study import config_files, config_schema, validate
 
 _CONFIG = grid._CONFIG  # One process has one flag of this name.
 
@@ -16,7 +16,7 @@ _CONFIG = grid._CONFIG  # One process has one flag of this name.
 def read():
   """Returns the config of a command line, as a command reads it."""
 
-  def read(*arguments, tree=schema.of):
+  def read(*arguments, tree=config_schema.of):
     command._parse([sys.argv[0], *arguments])
     return config_flag.read(_CONFIG, tree)
 
@@ -98,7 +98,7 @@ def test_every_setting_of_help_config_can_be_set(read, tmp_path):
 
 def test_an_audit_has_its_config_by_default(read):
   config = read(
-    '--config=audit', '--config.attack.draws=2', tree=schema.of_audit
+    '--config=audit', '--config.attack.draws=2', tree=config_schema.of_audit
   )
   assert config.attack.draws == 2
 

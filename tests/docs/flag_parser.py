@@ -15,7 +15,7 @@ import sys
 
 from absl import flags
 
-from hybrid_jax.study import schema
+from hybrid_jax.study import config_schema
 
 
 def _check(words: list[str]) -> None:
@@ -27,7 +27,7 @@ def _check(words: list[str]) -> None:
   def main(argv: list[str]) -> None:
     command.no_more(argv)
     if flags.FLAGS['config'].value if 'config' in flags.FLAGS else None:
-      tree = schema.of_audit if name == 'audit' else schema.of
+      tree = config_schema.of_audit if name == 'audit' else config_schema.of
       config_flag.read(module._CONFIG, tree)
 
   main.__module__ = module.__name__

@@ -234,7 +234,7 @@ _FOLD, _STRANGERS = _folds()
     ),
     (
       {'fold_strangers': np.where(_STRANGERS < 0, 3, _STRANGERS)},
-      "'fold_strangers' is 3 in row 0; .* 2 or test, none, -1",
+      "'fold_strangers' is 3 in row 0; .* 2 or test, -1 or none",
     ),
     (
       {'fold_strangers': np.where(_STRANGERS == 1, -1, _STRANGERS)},
@@ -310,6 +310,11 @@ def test_arrays_of_other_libraries_are_read(released):
   ('changes', 'message'),
   [
     ({'released': np.ones(_N)}, r'shape \(240,\).*\[examples, numbers\]'),
+    ({'released': np.ones((0, 2))}, r'shape \(0, 2\).*one or more of each'),
+    (
+      {'released': np.ma.masked_less(np.arange(2.0 * _N).reshape(_N, 2), 3)},
+      "'released' is masked in 3 places",
+    ),
     ({'released': np.full((_N, 2), 'a')}, "'released' is <U1"),
     ({'released': np.full((_N, 2), None)}, "'released' is object"),
     ({'released': [[1.0], [1.0, 2.0]]}, "'released' is list, and no array"),
@@ -332,7 +337,13 @@ def test_arrays_of_other_libraries_are_read(released):
       r"class 'x' of .sensitive\['who'\]. is empty in the train fold",
     ),
     ({'noise_cov': 0.5}, r"'noise_cov' is float64 of shape \(\).*\(3, 3\)"),
-    ({'noise_cov': -np.eye(3)}, 'positive definite'),
+    ({'noise_cov': -np.eye(3)}, 'eigenvalue -1.*positive definite'),
+    ({'noise_cov': np.tri(3)}, 'is 0 in row 0 and column 1, and 1 in row 1'),
+    ({'noise_cov': np.full((3, 3), np.nan)}, 'holds NaN or infinity'),
+    ({'noise_cov': 1e-30 * np.eye(3)}, 'deviation 1e-15 in row 0'),
+    ({'primary': None}, "'primary' is None"),
+    ({'fold': np.array([0.0, 1, 2, np.nan] * 60)}, "'fold' is float64.*attack"),
+    ({'fold': [5] * 240}, "'fold' is 5 in row 0.*test, 3 or attack"),
     ({'attackers': ('trees', 'tres')}, "unknown attacker 'tres'.*'trees'"),
     ({'attackers': ()}, 'attackers is empty'),
     ({'attackers': 'transfer'}, "unknown attacker 'transfer'"),

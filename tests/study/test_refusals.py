@@ -5,7 +5,8 @@ import pytest
 from configs import watch
 from hybrid_jax import errors, files
 from hybrid_jax.cli import config_help
-from hybrid_jax.study import runner, schema
+from hybrid_jax.datasets import watch as watch_data
+from hybrid_jax.study import config_schema, runner
 
 
 def _config(changes):
@@ -37,7 +38,7 @@ def _config(changes):
       {'model.options.widths': (8, 8, 8, 8)},
       r"'cnn1d' .*'widths': \(8, 8, 8, 8\).* shape \(1, 128, 6\): ",
     ),
-    ({'data.window': 1}, r"'cnn1d' .* does not take .* shape \(1, 1, 6\): "),
+    ({'data.window': 1}, r"'cnn1d' .* shape \(1, 1, 6\): they are too short"),
     (
       {'defend.labels': ('persn',)},
       r"unknown sensitive label 'persn' in defend\.labels\. Did you .*'person'",
@@ -57,6 +58,16 @@ def test_a_mistake_in_a_first_stage_without_training_leaves_nothing(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+def test_data_larger_than_memory_leave_nothing(tmp_path, monkeypatch):
+  def load(config):
+    raise MemoryError('Unable to allocate 1.42 TiB')
+
+  monkeypatch.setattr(watch_data, 'load', load)
+  with pytest.raises(MemoryError):
+    runner.run(_config({}), tmp_path / 'run', ('data',))
+  assert not (tmp_path / 'run').exists()
+
+
 def test_no_stage_is_a_mistake(tmp_path):
   with pytest.raises(errors.UserError, match=r'--stages is empty.*data, train'):
     runner.run(_config({}), tmp_path / 'run', ())
@@ -64,7 +75,7 @@ def test_no_stage_is_a_mistake(tmp_path):
 
 
 def test_the_help_has_the_tables_that_are_empty():
-  config = schema.complete(watch.get_config())
+  config = config_schema.complete(watch.get_config())
   keys = {key for key, *_ in config_help.rows(config)}
   assert {'attack.only_at', 'attack.measures.ranks.max_items'} <= keys
 

@@ -66,6 +66,8 @@ def _attack(study, bar, target, measures):
     study.config.attack,
     measurement.CONTROL if split_point == 'control' else split_point,
   )
+  if target == 'control-decision':
+    config = problems.answer_config(config)
   for measure, cost in measures.items():
     with progress.task(cost, study.config.attack.workers):
       result = measurement.run(measure, problem, config, study.config.seed)

@@ -124,10 +124,13 @@ def _feature_sizes(study):
   except errors.UserError:
     raise
   except Exception as e:  # Each layer has errors of its own.
+    reason = str(e).strip().splitlines()[0]
+    if isinstance(e, ZeroDivisionError):
+      reason = 'they are too short, so that a layer has nothing left'
     raise errors.UserError(
       f'the network {study.config.model.name!r} with the model.options'
       f' {study.config.model.options.to_dict()} does not take examples of shape'
-      f' {study.data.x.shape[1:]}: {str(e).strip().splitlines()[0]}.'
+      f' {study.data.x.shape[1:]}: {reason}.'
     ) from e
 
 

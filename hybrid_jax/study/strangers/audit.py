@@ -30,7 +30,7 @@ def audit(group: people_folds.Group, embedding: str) -> dict[str, Any]:
   mechanism = release.fitted(study, split_point, embedding, features)
   clean = mechanism.transform_all(features)
   problem = _problem(group, embedding, mechanism, clean)
-  figures, choices = _attack(group, problem)
+  figures, choices = _attack(group, problem, study.config.attack)
   return figures | {
     'utility': _utility(group, embedding, mechanism, features),
     'verification': _verify(group, problem, clean, choices[study.data.people]),
@@ -40,8 +40,8 @@ def audit(group: people_folds.Group, embedding: str) -> dict[str, Any]:
 def audit_answer(group: people_folds.Group) -> dict[str, Any]:
   """Attacks the answers of the simple network for a group's strangers.
 
-  Whatever is released, the cloud learns the answer; and what the network
-  confuses may tell people apart. This is the floor of every embedding.
+  The cloud learns the answer; and what the network confuses may tell people
+  apart. A release that gives the same answers reveals at least as much.
 
   Returns:
     `people`, `recording`, `person` and `attributes`, as `audit` does.
@@ -50,16 +50,17 @@ def audit_answer(group: people_folds.Group) -> dict[str, Any]:
   problem = adversary.Problem(
     **arrays, noise_scale=None, sensitive=labels, **_shapes(group)
   )
-  return _attack(group, problem)[0]
+  config = problems.answer_config(group.others.config.attack)
+  return _attack(group, problem, config)[0]
 
 
-def _attack(group, problem):
+def _attack(group, problem, config):
   """Attacks a problem; returns the figures, and the choice of each label."""
   study = group.others
-  choices = leakage.choose(problem, study.config.attack, study.config.seed)
+  choices = leakage.choose(problem, config, study.config.seed)
   bounds = {}
-  if 'ceiling' in study.config.attack.measures:
-    bounds = ceiling.measure(problem, study.config.attack, study.config.seed)
+  if 'ceiling' in config.measures:
+    bounds = ceiling.measure(problem, config, study.config.seed)
   test = problem.rows(dataset.TEST)
   person = _numbers(group, study.data.people)[0][test]
   figures = {
@@ -67,7 +68,7 @@ def _attack(group, problem):
     'recording': problem.recording[test].tolist(),
     'person': group.people[person].tolist(),
     'attributes': {
-      attribute: _figures(problem, attribute, choice, study.config.attack)
+      attribute: _figures(problem, attribute, choice, config)
       | ({'ceiling': bounds[attribute]} if bounds else {})
       for attribute, choice in choices.items()
     },

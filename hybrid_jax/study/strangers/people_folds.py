@@ -118,8 +118,8 @@ def _check_people(study, folds):
     raise errors.UserError(
       f'{len(names)} people of label {data.people!r} for'
       f' strangers.people_folds={folds}; there must be 2 folds or more, of 2'
-      f' people or more: give --config.strangers.people_folds='
-      f'{len(names) // 2} or less, {off}.'
+      f' people or more: give --config.strangers.people_folds=2 to'
+      f' {len(names) // 2}, {off}.'
     )
   _check_recordings(data, person, names)
   for i, name in enumerate(names):
@@ -127,13 +127,16 @@ def _check_people(study, folds):
       count = int(((person == i) & (data.fold == fold)).sum())
       if count < _MIN_WINDOWS:
         raise errors.UserError(
-          f'{name!r} of label {data.people!r} has {count} windows in the'
-          f' {title} fold; each person needs {_MIN_WINDOWS} or more in each'
-          f' fold. Record more, leave the person out, {off}.'
+          f'{name!r} of label {data.people!r} has {count}'
+          f' {"window" if count == 1 else "windows"} in the {title} fold; each'
+          f' person needs {_MIN_WINDOWS} or more in each fold. Record more,'
+          f' make this fold larger, leave the person out, {off}.'
         )
-  batch = max(
-    study.config[g].batch_size for g in ('training', 'siamese', 'defend')
-  )
+  batches = {
+    f'{group}.batch_size': study.config[group].batch_size
+    for group in ('training', 'siamese', 'defend')
+  }
+  setting, batch = max(batches.items(), key=lambda item: item[1])
   for people in split(len(names), folds):
     strangers = np.isin(person, people)
     for fold, title in enumerate(dataset.FOLDS):
@@ -151,8 +154,8 @@ def _check_people(study, folds):
     if left < batch:
       raise errors.UserError(
         f'without {", ".join(str(names[p]) for p in people)} the training fold'
-        f' has {left} windows, less than a batch of {batch}; take more folds,'
-        f' {off}.'
+        f' has {left} windows, less than {setting}={batch}; give'
+        f' --config.{setting}={left} or less, take more folds, {off}.'
       )
 
 

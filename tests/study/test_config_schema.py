@@ -12,7 +12,7 @@ from configs import audit, watch
 from hybrid_jax import errors, plugins
 from hybrid_jax.cli import config_help
 from hybrid_jax.measures import leakage
-from hybrid_jax.study import config_tree, schema, validate
+from hybrid_jax.study import config_schema, config_tree, validate
 from tests.measures import problems
 
 _MINE = '''"""Guesses by chance."""
@@ -301,7 +301,7 @@ def test_unknown_keys_are_those_that_no_group_has():
   config['attack']['neighbours'] = (1,)
   config['release']['embeddings']['simple']['old'] = 1
   config['rival'] = {}
-  assert sorted(config_tree.unknown_keys(config, schema.of(config))) == [
+  assert sorted(config_tree.unknown_keys(config, config_schema.of(config))) == [
     'attack.neighbours',
     'release.embeddings.simple.old',
     'rival',
