@@ -19,10 +19,12 @@ gender and statement 50 %), then for strangers (chance for the actor 13 %):
 - simple features: utility 62 % [57, 67], actor found 36 %, gender 79 %,
   statement 81 %; strangers: 41 %, 50 %, 76 %, 77 %;
 - noisy reduced Siamese, six numbers: 59 %, 11 %, 60 %, 49 %; strangers: 38 %,
-  30 %, 61 %, 57 %;
-- bounded, four numbers: 50 %, 9 %, 55 %, 50 %; strangers: 34 %, 22 %, 57 %,
+  30 %, 62 %, 57 %;
+- bounded, four numbers: 50 %, 9 %, 55 %, 50 %; strangers: 35 %, 22 %, 57 %,
   54 %;
-- the answer alone: 6 %, 55 %, 49 %; strangers: 17 %, 49 %, 49 %.
+- snapped, four numbers: 39 %, 4 %, 50 %, 50 %; strangers: 35 %, 19 %, 52 %,
+  53 %;
+- the answer alone: 7 %, 50 %, 49 %; strangers: 22 %, 50 %, 49 %.
 
 `docs/results.md` has the rest, and a control that failed.
 
