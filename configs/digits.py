@@ -3,8 +3,8 @@
     hybrid-jax study --config=digits --workdir=runs/digits
 
 Needs `pip install 'hybrid-jax[digits]'`. All digits and all speakers are
-equally frequent. The study took 6 minutes on two cores, 9 of processor time; two and
-a half of the 6 are the strangers. Results on the test fold at the dense
+equally frequent. The study took 6 minutes on two cores, 9 of processor time;
+two and a half of the 6 are the strangers. Results on the test fold at the dense
 layer, first for the speakers of the training set (chance: digit 10 %, speaker
 17 %), then for those whom the network never heard (chance 10 %, 50 %):
 
