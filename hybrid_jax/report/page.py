@@ -189,7 +189,7 @@ def _context(table, controls, failed, channels):
     'names': {row['embedding']: style.title_of(row) for row in table},
     'has': has,
     'figures': figures,
-    'kinds': _adversary_kinds([*table, *controls.values()], attributes),
+    'kinds': _adversary_kinds(table, attributes),
     'bounds': BOUNDS,
     'attacks': reconstructions.attacks(table),
     'recognised': {
