@@ -31,7 +31,7 @@ def attack(
   """Yields one attack for each label and pseudo-count.
 
   None is yielded for vectors with noise, or of more than 256 values. A vector
-  that training has not is as likely in one class as in another.
+  that training has not has the pseudo-count alone in each class.
 
   Args:
     problem: the attack problem.
