@@ -1,7 +1,7 @@
-"""Frequencies: how often each class has each vector, where few vectors occur.
+"""Counts how often each class has each vector, where few vectors occur.
 
-Answers are such vectors. Their table is all that a window tells, so that no
-other attacker can do better, but by luck on the validation fold.
+Answers are such vectors: the counts hold all that one window tells. Another
+attacker can do better only by luck on the validation fold.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def attack(
   """Yields one attack for each label and pseudo-count.
 
   None is yielded for vectors with noise, or of more than 256 values. A vector
-  that training has not has the pseudo-count alone in each class.
+  that does not occur in training has the count 0 in each class.
 
   Args:
     problem: the attack problem.
@@ -53,12 +53,12 @@ def attack(
     for fold, x in problem.evaluation_draws.items()
   }
   for attribute, labels in problem.sensitive.items():
+    counts = np.zeros((int(labels.max()) + 1, len(known) + 1))
+    np.add.at(counts, (labels[train], row.ravel()), 1)
     for pseudo_count in config.pseudo_counts:
       name = f'frequencies, pseudo-count {pseudo_count:g}'
       if not problem.wants(name, attribute):
         continue
-      counts = np.zeros((int(labels.max()) + 1, len(known) + 1))
-      np.add.at(counts, (labels[train], row.ravel()), 1)
       log_probs = _log_probs(counts, pseudo_count)
       validation, test = (
         log_probs[column[fold]] for fold in (dataset.VALIDATION, dataset.TEST)
@@ -70,7 +70,8 @@ def _log_probs(counts, pseudo_count):
   """Log-probabilities `[values, k]` of a value and its class.
 
   Args:
-    counts: `[k, values]`; the last value is any that training has not.
+    counts: `[k, values]`; the last value stands for all that do not occur in
+      training.
     pseudo_count: is added to them.
   """
   share = counts.sum(axis=1, keepdims=True) / counts.sum()

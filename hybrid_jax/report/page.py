@@ -152,7 +152,7 @@ def template(name: str) -> jinja2.Template:
   environment.filters |= {
     'estimate': tables.percent,
     'share': tables.share,
-    'control': style.CONTROLS.get,
+    'control': style.CONTROLS.__getitem__,
     'plain': tables.plain,
     'by_number': files.by_number,
     'ceiling': functools.partial(tables.ceiling, certain='–'),

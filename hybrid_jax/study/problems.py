@@ -18,8 +18,9 @@ from hybrid_jax.study import context, networks
 from hybrid_jax.study.stages import release
 
 CONTROLS = ('raw', 'noise', 'decision')
-# Of answers these know all. Others would only be more chances to be the best on
-# validation by luck.
+ANSWER = 'control-decision'  # the target that is the answer alone
+# The counts hold all that an answer tells. With more attackers, one would be
+# the best on validation by luck.
 _ANSWER_ADVERSARIES = ('majority', 'frequencies')
 
 

@@ -38,7 +38,10 @@ def _config(changes):
       {'model.options.widths': (8, 8, 8, 8)},
       r"'cnn1d' .*'widths': \(8, 8, 8, 8\).* shape \(1, 128, 6\): ",
     ),
-    ({'data.window': 1}, r"'cnn1d' .* shape \(1, 1, 6\): they are too short"),
+    (
+      {'data.window': 1},
+      r"'cnn1d' .* does not take .* shape \(1, 1, 6\): they are too short",
+    ),
     (
       {'defend.labels': ('persn',)},
       r"unknown sensitive label 'persn' in defend\.labels\. Did you .*'person'",

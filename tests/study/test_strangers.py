@@ -329,7 +329,7 @@ def test_strangers_choose_the_embedding():
   ('settings', 'changes', 'message'),
   [
     ({'people_folds': 4}, {}, '6 people .* strangers.people_folds=4'),
-    ({'people_folds': 1}, {}, 'people_folds=2 to 3'),
+    ({'people_folds': 1}, {}, 'must be 2 folds or more.*people_folds=2 to 3'),
     (
       {},
       {'fold': np.where(np.arange(288) < 47, 0, _arrays()['fold'])},

@@ -66,7 +66,7 @@ def _attack(study, bar, target, measures):
     study.config.attack,
     measurement.CONTROL if split_point == 'control' else split_point,
   )
-  if target == 'control-decision':
+  if target == problems.ANSWER:
     config = problems.answer_config(config)
   for measure, cost in measures.items():
     with progress.task(cost, study.config.attack.workers):

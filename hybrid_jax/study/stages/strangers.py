@@ -3,7 +3,7 @@
 import functools
 
 from hybrid_jax import files, progress
-from hybrid_jax.study import context, results, thread_pool
+from hybrid_jax.study import context, problems, results, thread_pool
 from hybrid_jax.study.strangers import audit, people_folds
 from hybrid_jax.training import distributed
 
@@ -19,7 +19,7 @@ def run(study: context.Study) -> None:
   split_point = results.recommend_seen(study)['split_point']
   groups = people_folds.groups(study, split_point)
   names = people_folds.chosen_embeddings(study, split_point)
-  tasks = [(g, name) for g in groups for name in (*names, people_folds.ANSWER)]
+  tasks = [(g, name) for g in groups for name in (*names, problems.ANSWER)]
   share = distributed.local_share(tasks)
   missing = [task for task in share if _is_missing(*task)]
   # All processes train together, or none does.
@@ -39,7 +39,7 @@ def _is_missing(group, name):
 
 
 def _attack(bar, group, name):
-  if name == people_folds.ANSWER:
+  if name == problems.ANSWER:
     figures = audit.audit_answer(group)
   else:
     figures = audit.audit(group, name)

@@ -7,7 +7,7 @@ import numpy as np
 
 from hybrid_jax import files
 from hybrid_jax.metrics import bayes_ceiling, bootstrap, verification
-from hybrid_jax.study import context
+from hybrid_jax.study import context, problems
 from hybrid_jax.study.strangers import people_folds
 
 
@@ -35,7 +35,7 @@ def summarise(study: context.Study, split_point: str) -> dict[str, Any]:
     ]
 
   answers = [
-    group.others.result('strangers', people_folds.ANSWER) for group in parts
+    group.others.result('strangers', problems.ANSWER) for group in parts
   ]
   has_answers = all(path.exists() for path in answers)
   return {
@@ -49,7 +49,7 @@ def summarise(study: context.Study, split_point: str) -> dict[str, Any]:
       name: join(read(name))
       for name in people_folds.chosen_embeddings(study, split_point)
     },
-    'controls': {'decision': _join_found(read(people_folds.ANSWER))}
+    'controls': {'decision': _join_found(read(problems.ANSWER))}
     if has_answers
     else {},
   }

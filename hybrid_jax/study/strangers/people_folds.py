@@ -16,7 +16,6 @@ from hybrid_jax.study import context, trainings
 from hybrid_jax.study.stages import defend, siamese, train
 
 OUT = -1  # the fold of windows that take no part
-ANSWER = 'control-decision'  # the name of what the answer alone reveals
 _DEFAULT_EMBEDDINGS = ('noisy_reduced_siamese', 'bounded', 'snapped')
 _FEW_PEOPLE = 10
 _MIN_WINDOWS = 2  # of a person in each fold

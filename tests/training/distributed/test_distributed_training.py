@@ -97,9 +97,7 @@ def _wait_for(path, timeout=240.0):
     time.sleep(0.05)
 
 
-def test_the_others_end_after_a_kill_and_the_run_can_resume(
-  single, mesh1, tmp_path
-):
+def test_the_others_end_after_a_kill_and_the_run_can_resume(single, tmp_path):
   arguments = (f'--folder={tmp_path}', '--total=50', '--pause=0.5')
   with cluster.Cluster(_WORKER, 2, *arguments) as running:
     _wait_for(tmp_path / 'checkpoints' / '00000010')
@@ -111,7 +109,7 @@ def test_the_others_end_after_a_kill_and_the_run_can_resume(
   )
   assert 'stack trace' not in err
   assert 'Traceback' not in err
-  small.fit(tmp_path, 50, mesh=mesh1)
+  cluster.run(_WORKER, 2, f'--folder={tmp_path}', '--total=50')
   _assert_near(_params(tmp_path, 50), single)
 
 
